@@ -1,0 +1,69 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+/// Settings of every library and executable target.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+/// Tests go without strict memory safety: C calls inside `@Test(.enabled(if:))` fail with it.
+let testSettings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+let argumentParser = Target.Dependency.product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+
+let package = Package(
+  name: "holdfast",
+  products: [
+    .library(name: "HoldfastCore", targets: ["HoldfastCore"]),
+    .library(name: "HoldfastLinux", targets: ["HoldfastLinux"]),
+    .library(name: "HoldfastStatistics", targets: ["HoldfastStatistics"]),
+    .executable(name: "holdfast", targets: ["HoldfastCLI"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+  ],
+  targets: [
+    .target(name: "HoldfastCore", swiftSettings: settings),
+    .target(name: "CHoldfastLinux", cSettings: [.define("_GNU_SOURCE")]),
+    .target(
+      name: "HoldfastLinux",
+      dependencies: ["HoldfastCore", "CHoldfastLinux", systemPackage],
+      swiftSettings: settings),
+    .target(name: "HoldfastStatistics", swiftSettings: settings),
+    .target(
+      name: "HoldfastTestKit",
+      dependencies: ["HoldfastCore"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "HoldfastCoreTests",
+      dependencies: ["HoldfastCore", "HoldfastTestKit"],
+      swiftSettings: testSettings),
+    .testTarget(
+      name: "HoldfastLinuxTests",
+      dependencies: ["HoldfastLinux", "HoldfastTestKit"],
+      swiftSettings: testSettings),
+    .testTarget(
+      name: "HoldfastStatisticsTests",
+      dependencies: ["HoldfastStatistics"],
+      swiftSettings: testSettings),
+    .executableTarget(
+      name: "HoldfastCLI",
+      dependencies: ["HoldfastLinux", "HoldfastStatistics", argumentParser],
+      swiftSettings: settings),
+  ]
+)

@@ -1,0 +1,1 @@
+#include "hf_probe.h"

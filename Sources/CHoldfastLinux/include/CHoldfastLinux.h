@@ -1,0 +1,9 @@
+/// Calls and constants that Glibc's Swift overlay lacks, one header a topic.
+#ifndef CHOLDFASTLINUX_H
+#define CHOLDFASTLINUX_H
+
+#include "hf_memory.h"
+#include "hf_probe.h"
+#include "hf_userfault.h"
+
+#endif

@@ -1,0 +1,3 @@
+#ifndef HF_MEMORY_H
+#define HF_MEMORY_H
+#endif

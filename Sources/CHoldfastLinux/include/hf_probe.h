@@ -1,0 +1,3 @@
+#ifndef HF_PROBE_H
+#define HF_PROBE_H
+#endif

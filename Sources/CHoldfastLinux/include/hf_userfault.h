@@ -1,0 +1,3 @@
+#ifndef HF_USERFAULT_H
+#define HF_USERFAULT_H
+#endif
