@@ -1,0 +1,168 @@
+extension Buddy {
+  /// Takes a naturally aligned block of 2^order frames, from the tightest fit at the lowest
+  /// position, and adds those of its frames that are not known to be zero to `dirty`.
+  mutating func allocate(order: Int, _ kind: FrameKind, dirty: inout [Range<Int>]) -> Int? {
+    var fit = order
+    while fit < blockOrder {
+      if let block = buckets[kind.rawValue * blockOrder + fit].first {
+        return takePart(of: block, order: order, kind, dirty: &dirty)
+      }
+      fit += 1
+    }
+    guard let block = (kind == .any ? freeBlocks : zeroedBlocks).first else { return nil }
+    if order < blockOrder { return takePart(of: block, order: order, kind, dirty: &dirty) }
+    let start = block << blockOrder
+    if let node = node(ofBlock: block) {
+      collectDirty(node, level: levels, at: start, 0..<512, into: &dirty)
+      registerBlock(block, from: nodes[node].registered, to: .none)
+      blockNodes[block] = BuddyNode.noChild
+      drop(node)
+    } else if !zeroedBlocks.contains(block) {
+      append(start..<start + (1 << blockOrder), to: &dirty)
+    }
+    freeBlocks.remove(block)
+    zeroedBlocks.remove(block)
+    count(taken: 1 << blockOrder, at: start, dirty)
+    return start
+  }
+
+  /// Takes the frame at `position`, or returns false if it is not free.
+  mutating func allocate(at position: Int, dirty: inout [Range<Int>]) -> Bool {
+    guard position >= 0, position < frameCount else { return false }
+    let block = position >> blockOrder
+    guard levels > 0 else {
+      guard freeBlocks.contains(block) else { return false }
+      if !zeroedBlocks.contains(block) { append(position..<position + 1, to: &dirty) }
+      freeBlocks.remove(block)
+      zeroedBlocks.remove(block)
+      count(taken: 1, at: position, dirty)
+      return true
+    }
+    guard freeBlocks.contains(block) || node(ofBlock: block) != nil else { return false }
+    // A wholly free block is split for certain to serve, so no node is left behind in vain.
+    let node = splitBlock(block)
+    let inside = position & ((1 << blockOrder) - 1)
+    let taken = take(at: inside, node, level: levels, origin: block << blockOrder, dirty: &dirty)
+    settleBlock(block, node)
+    if taken { count(taken: 1, at: position, dirty) }
+    return taken
+  }
+
+  private mutating func takePart(
+    of block: Int, order: Int, _ kind: FrameKind, dirty: inout [Range<Int>]
+  ) -> Int {
+    let node = splitBlock(block)
+    let start = take(
+      order: order, kind, node, level: levels, origin: block << blockOrder, dirty: &dirty)
+    settleBlock(block, node)
+    count(taken: 1 << order, at: start, dirty)
+    return start
+  }
+
+  /// Takes a block of the order out of a node that is known to have one.
+  private mutating func take(
+    order: Int, _ kind: FrameKind, _ node: Int, level: Int, origin: Int, dirty: inout [Range<Int>]
+  ) -> Int {
+    let childOrder = (level - 1) * Geometry.levelShift
+    if order >= childOrder {
+      guard let first = nodes[node].bits(kind).firstBlock(ofOrder: order - childOrder) else {
+        preconditionFailure("a buddy node is registered with an order that it cannot give")
+      }
+      let range = first..<first + (1 << (order - childOrder))
+      collectDirty(node, level: level, at: origin, range, into: &dirty)
+      takeChildren(range, of: node)
+      return origin + first << childOrder
+    }
+    guard
+      let child = nodes[node].partialChild(kind, order: order) ?? nodes[node].bits(kind).first
+    else {
+      preconditionFailure("a buddy node is registered with an order that it cannot give")
+    }
+    let inner = splitChild(child, of: node, level: level)
+    let start = take(
+      order: order, kind, inner, level: level - 1, origin: origin + child << childOrder,
+      dirty: &dirty)
+    settleChild(child, inner, of: node, level: level)
+    return start
+  }
+
+  /// Takes one frame at a position inside a node, or returns false if it is not free.
+  private mutating func take(
+    at inside: Int, _ node: Int, level: Int, origin: Int, dirty: inout [Range<Int>]
+  ) -> Bool {
+    let childOrder = (level - 1) * Geometry.levelShift
+    let child = inside >> childOrder
+    if level == 1 {
+      guard nodes[node].free.contains(child) else { return false }
+      collectDirty(node, level: 1, at: origin, child..<child + 1, into: &dirty)
+      takeChildren(child..<child + 1, of: node)
+      return true
+    }
+    guard nodes[node].free.contains(child) || nodes[node].child(child) != nil else { return false }
+    let inner = splitChild(child, of: node, level: level)
+    let taken = take(
+      at: inside & ((1 << childOrder) - 1), inner, level: level - 1,
+      origin: origin + child << childOrder, dirty: &dirty)
+    settleChild(child, inner, of: node, level: level)
+    return taken
+  }
+
+  /// Adds what is not zero in a range of free children to `dirty`.
+  private func collectDirty(
+    _ node: Int, level: Int, at origin: Int, _ range: Range<Int>, into dirty: inout [Range<Int>]
+  ) {
+    let childOrder = (level - 1) * Geometry.levelShift
+    var child = range.lowerBound
+    while child < range.upperBound {
+      let alike = nodes[node].zeroed.run(from: child, to: range.upperBound)
+      if !nodes[node].zeroed.contains(child) {
+        if level == 1 {
+          append(origin + alike.lowerBound..<origin + alike.upperBound, to: &dirty)
+        } else {
+          for child in alike {
+            let start = origin + child << childOrder
+            if let inner = nodes[node].child(child) {
+              collectDirty(inner, level: level - 1, at: start, 0..<512, into: &dirty)
+            } else {
+              append(start..<start + (1 << childOrder), to: &dirty)
+            }
+          }
+        }
+      }
+      child = alike.upperBound
+    }
+  }
+
+  private mutating func takeChildren(_ range: Range<Int>, of node: Int) {
+    if nodes[node].childCount > 0 {
+      for child in range {
+        guard let inner = nodes[node].child(child) else { continue }
+        nodes[node].register(child, from: nodes[inner].registered, to: .none)
+        nodes[node].setChild(child, to: BuddyNode.noChild)
+        drop(inner)
+      }
+    }
+    nodes[node].free.remove(range)
+    nodes[node].zeroed.remove(range)
+  }
+
+  private func append(_ range: Range<Int>, to ranges: inout [Range<Int>]) {
+    if let last = ranges.last, last.upperBound == range.lowerBound {
+      ranges[ranges.count - 1] = last.lowerBound..<range.upperBound
+    } else {
+      ranges.append(range)
+    }
+  }
+
+  private mutating func count(taken frames: Int, at start: Int, _ dirty: [Range<Int>]) {
+    freeCount -= frames
+    var zeroed = frames
+    var index = dirty.count - 1
+    // The dirty parts of this block are the last ones of the list.
+    while index >= 0, dirty[index].upperBound > start, dirty[index].lowerBound < start + frames {
+      zeroed -= min(dirty[index].upperBound, start + frames) - max(dirty[index].lowerBound, start)
+      index -= 1
+    }
+    zeroedCount -= zeroed
+  }
+}

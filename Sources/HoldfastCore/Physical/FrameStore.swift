@@ -1,0 +1,34 @@
+/// The bytes of the physical memory: how the VM layer zeroes, copies, reads and writes frames.
+///
+/// Called without any lock but, in `read` and `write`, the address space's. Safe from any thread;
+/// callers see to it that no two of them work on the same frame, except that a guest may touch at
+/// any time what is mapped to it.
+public protocol FrameStore: AnyObject, Sendable {
+  /// Makes every byte of the runs zero (FreeBSD: `pmap_zero_page`). A store may use several
+  /// threads and returns when all is done.
+  func zero(_ runs: [FrameRun])
+
+  /// Copies whole frames; the runs are as long and do not overlap (FreeBSD: `pmap_copy_page`).
+  func copy(from source: FrameRun, to destination: Frame)
+
+  /// Copies bytes out, from `offset` within `frame` on, until `bytes` is full. They lie in frames
+  /// that follow each other.
+  func read(_ frame: Frame, offset: ByteCount, into bytes: inout MutableRawSpan)
+
+  /// Copies bytes in, from `offset` within `frame` on.
+  func write(_ bytes: RawSpan, to frame: Frame, offset: ByteCount)
+}
+
+/// Physical memory: its geometry, its allocator and its bytes, shared by all the objects and
+/// address spaces of an arena.
+public struct PhysicalMemory: Sendable {
+  public let allocator: FrameAllocator
+  public let store: any FrameStore
+
+  public init(allocator: FrameAllocator, store: any FrameStore) {
+    self.allocator = allocator
+    self.store = store
+  }
+
+  public var geometry: Geometry { allocator.geometry }
+}

@@ -1,0 +1,152 @@
+/// A set of the numbers 0..<512: the children of one node of a radix tree of fan-out 512.
+struct Bits512: Sendable {
+  private var words: InlineArray<8, UInt64>
+
+  static let empty = Bits512(words: .init(repeating: 0))
+  static let full = Bits512(words: .init(repeating: .max))
+
+  private init(words: InlineArray<8, UInt64>) {
+    self.words = words
+  }
+
+  var isEmpty: Bool {
+    var union: UInt64 = 0
+    for word in 0..<8 { union |= words[word] }
+    return union == 0
+  }
+
+  var isFull: Bool {
+    var common = UInt64.max
+    for word in 0..<8 { common &= words[word] }
+    return common == .max
+  }
+
+  var count: Int {
+    var count = 0
+    for word in 0..<8 { count += words[word].nonzeroBitCount }
+    return count
+  }
+
+  /// The smallest member.
+  var first: Int? {
+    for word in 0..<8 where words[word] != 0 {
+      return word * 64 + words[word].trailingZeroBitCount
+    }
+    return nil
+  }
+
+  @inline(__always)
+  func contains(_ member: Int) -> Bool {
+    words[member >> 6] & (1 << UInt64(member & 63)) != 0
+  }
+
+  @inline(__always)
+  mutating func insert(_ member: Int) {
+    words[member >> 6] |= 1 << UInt64(member & 63)
+  }
+
+  @inline(__always)
+  mutating func remove(_ member: Int) {
+    words[member >> 6] &= ~(1 << UInt64(member & 63))
+  }
+
+  mutating func insert(_ range: Range<Int>) {
+    for word in Bits512.words(of: range) { words[word] |= Bits512.mask(of: range, in: word) }
+  }
+
+  mutating func remove(_ range: Range<Int>) {
+    for word in Bits512.words(of: range) { words[word] &= ~Bits512.mask(of: range, in: word) }
+  }
+
+  func containsAll(_ range: Range<Int>) -> Bool {
+    for word in Bits512.words(of: range) {
+      let mask = Bits512.mask(of: range, in: word)
+      if words[word] & mask != mask { return false }
+    }
+    return true
+  }
+
+  func containsAny(_ range: Range<Int>) -> Bool {
+    for word in Bits512.words(of: range) where words[word] & Bits512.mask(of: range, in: word) != 0
+    {
+      return true
+    }
+    return false
+  }
+
+  func count(in range: Range<Int>) -> Int {
+    var count = 0
+    for word in Bits512.words(of: range) {
+      count += (words[word] & Bits512.mask(of: range, in: word)).nonzeroBitCount
+    }
+    return count
+  }
+
+  /// The longest range that starts at `start`, ends no later than `end`, and lies in the set as
+  /// `start` does: all in or all out.
+  func run(from start: Int, to end: Int) -> Range<Int> {
+    let inside = contains(start)
+    var word = start >> 6
+    // Set bits are where membership differs from that of `start`.
+    var differing = (inside ? ~words[word] : words[word]) & (UInt64.max << UInt64(start & 63))
+    while differing == 0 {
+      word += 1
+      if word == 8 { return start..<end }
+      differing = inside ? ~words[word] : words[word]
+    }
+    return start..<min(end, word * 64 + differing.trailingZeroBitCount)
+  }
+
+  /// The lowest naturally aligned block of 2^order members (order 0...9).
+  func firstBlock(ofOrder order: Int) -> Int? {
+    if order <= 6 {
+      for word in 0..<8 {
+        let starts = Bits512.blockStarts(words[word], order: order)
+        if starts != 0 { return word * 64 + starts.trailingZeroBitCount }
+      }
+      return nil
+    }
+    let span = 1 << (order - 6)
+    var word = 0
+    while word < 8 {
+      if containsAll(word * 64..<(word + span) * 64) { return word * 64 }
+      word += span
+    }
+    return nil
+  }
+
+  /// The largest order of a naturally aligned block of members, or -1 in the empty set.
+  var largestOrder: Int {
+    if isEmpty { return -1 }
+    for order in stride(from: 9, through: 6, by: -1) where firstBlock(ofOrder: order) != nil {
+      return order
+    }
+    var order = 0
+    while order < 5, firstBlock(ofOrder: order + 1) != nil { order += 1 }
+    return order
+  }
+
+  /// The bits of `word` at which an aligned block of 2^order (order 0...6) set bits starts.
+  private static func blockStarts(_ word: UInt64, order: Int) -> UInt64 {
+    var starts = word
+    var width: UInt64 = 1
+    for _ in 0..<order {
+      starts &= starts >> width
+      width <<= 1
+    }
+    // One bit in each 2^order: all ones divided by 2^(2^order) - 1.
+    return order == 6 ? starts & 1 : starts & (UInt64.max / ((1 << width) - 1))
+  }
+
+  @inline(__always)
+  private static func words(of range: Range<Int>) -> Range<Int> {
+    range.isEmpty ? 0..<0 : (range.lowerBound >> 6)..<((range.upperBound - 1) >> 6) + 1
+  }
+
+  @inline(__always)
+  private static func mask(of range: Range<Int>, in word: Int) -> UInt64 {
+    let low = max(range.lowerBound - word * 64, 0)
+    let high = min(range.upperBound - word * 64, 64)
+    return (UInt64.max << UInt64(low)) & (UInt64.max >> UInt64(64 - high))
+  }
+}

@@ -1,0 +1,154 @@
+internal import Glibc
+
+// The one file of the core with pointers: POSIX threads wants its locks at a fixed address.
+// `Synchronization.Mutex` would do but for the false reports that ThreadSanitizer makes of it.
+
+/// A mutual exclusion lock over `pthread_mutex_t`. Not recursive.
+@safe public final class Lock: @unchecked Sendable {
+  // SAFETY: allocated once, initialised before use, destroyed only when no reference remains.
+  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+
+  public init() {
+    unsafe mutex = .allocate(capacity: 1)
+    unsafe mutex.initialize(to: pthread_mutex_t())
+    let status = unsafe pthread_mutex_init(mutex, nil)
+    precondition(status == 0, "a mutex cannot be made")
+  }
+
+  deinit {
+    unsafe pthread_mutex_destroy(mutex)
+    unsafe mutex.deallocate()
+  }
+
+  public func lock() {
+    let status = unsafe pthread_mutex_lock(mutex)
+    precondition(status == 0, "a mutex is broken")
+  }
+
+  public func unlock() {
+    let status = unsafe pthread_mutex_unlock(mutex)
+    precondition(status == 0, "a mutex is unlocked by a thread that does not hold it")
+  }
+
+  @inline(__always)
+  public func withLock<Result: ~Copyable, Failure: Error>(
+    _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    lock()
+    defer { unlock() }
+    return try body()
+  }
+}
+
+/// A lock that many may share or one may have alone, over `pthread_rwlock_t`. Not recursive.
+@safe public final class SharedLock: @unchecked Sendable {
+  // SAFETY: as in Lock.
+  private let lock: UnsafeMutablePointer<pthread_rwlock_t>
+
+  public init() {
+    unsafe lock = .allocate(capacity: 1)
+    unsafe lock.initialize(to: pthread_rwlock_t())
+    // Faults share the lock without end while a guest runs; whoever maps or wires must get in.
+    var attributes = pthread_rwlockattr_t()
+    unsafe pthread_rwlockattr_init(&attributes)
+    unsafe pthread_rwlockattr_setkind_np(
+      &attributes, Int32(PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP))
+    let status = unsafe pthread_rwlock_init(lock, &attributes)
+    precondition(status == 0, "a shared lock cannot be made")
+    unsafe pthread_rwlockattr_destroy(&attributes)
+  }
+
+  deinit {
+    unsafe pthread_rwlock_destroy(lock)
+    unsafe lock.deallocate()
+  }
+
+  public func lockShared() {
+    let status = unsafe pthread_rwlock_rdlock(lock)
+    precondition(status == 0, "a shared lock is broken")
+  }
+
+  public func lockExclusive() {
+    let status = unsafe pthread_rwlock_wrlock(lock)
+    precondition(status == 0, "a shared lock is broken")
+  }
+
+  public func unlock() {
+    let status = unsafe pthread_rwlock_unlock(lock)
+    precondition(status == 0, "a shared lock is unlocked by a thread that does not hold it")
+  }
+
+  @inline(__always)
+  public func withSharedLock<Result: ~Copyable, Failure: Error>(
+    _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    lockShared()
+    defer { unlock() }
+    return try body()
+  }
+
+  @inline(__always)
+  public func withExclusiveLock<Result: ~Copyable, Failure: Error>(
+    _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    lockExclusive()
+    defer { unlock() }
+    return try body()
+  }
+}
+
+/// Something that happens again and again and can be waited for (FreeBSD: a sleep channel).
+///
+/// No wakeup is lost when the waiter takes its `ticket` while it holds the lock that guards the
+/// condition, and the waker calls `announce` after it changed the condition under that lock.
+@safe public final class Event: @unchecked Sendable {
+  // SAFETY: as in Lock; `count` is read and written only with the mutex held.
+  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+  private let condition: UnsafeMutablePointer<pthread_cond_t>
+  private var count: UInt64 = 0
+
+  /// A moment in the event's history.
+  public struct Ticket: Sendable {
+    fileprivate let count: UInt64
+  }
+
+  public init() {
+    unsafe mutex = .allocate(capacity: 1)
+    unsafe mutex.initialize(to: pthread_mutex_t())
+    unsafe condition = .allocate(capacity: 1)
+    unsafe condition.initialize(to: pthread_cond_t())
+    let made = unsafe pthread_mutex_init(mutex, nil) == 0 && pthread_cond_init(condition, nil) == 0
+    precondition(made, "an event cannot be made")
+  }
+
+  deinit {
+    unsafe pthread_cond_destroy(condition)
+    unsafe condition.deallocate()
+    unsafe pthread_mutex_destroy(mutex)
+    unsafe mutex.deallocate()
+  }
+
+  /// Now. Taken with the lock of the condition held.
+  public func ticket() -> Ticket {
+    unsafe pthread_mutex_lock(mutex)
+    defer { unsafe pthread_mutex_unlock(mutex) }
+    return Ticket(count: count)
+  }
+
+  /// Returns once the event was announced after the ticket was taken. Called with no lock held.
+  public func wait(since ticket: Ticket) {
+    unsafe pthread_mutex_lock(mutex)
+    while count == ticket.count {
+      unsafe pthread_cond_wait(condition, mutex)
+    }
+    unsafe pthread_mutex_unlock(mutex)
+  }
+
+  /// Wakes all who wait.
+  public func announce() {
+    unsafe pthread_mutex_lock(mutex)
+    count &+= 1
+    unsafe pthread_cond_broadcast(condition)
+    unsafe pthread_mutex_unlock(mutex)
+  }
+}
