@@ -11,11 +11,12 @@ public protocol FrameStore: AnyObject, Sendable {
   /// Copies whole frames; the runs are as long and do not overlap (FreeBSD: `pmap_copy_page`).
   func copy(from source: FrameRun, to destination: Frame)
 
-  /// Copies bytes out, from `offset` within `frame` on, until `bytes` is full. They lie in frames
-  /// that follow each other.
-  func read(_ frame: Frame, offset: ByteCount, into bytes: inout MutableRawSpan)
+  /// Copies bytes out, from `offset` behind the start of `frame` on, to the byte offsets `range` of
+  /// `bytes`. They lie in frames that follow each other.
+  func read(
+    _ frame: Frame, offset: ByteCount, into bytes: inout MutableRawSpan, _ range: Range<Int>)
 
-  /// Copies bytes in, from `offset` within `frame` on.
+  /// Copies bytes in, from `offset` behind the start of `frame` on.
   func write(_ bytes: RawSpan, to frame: Frame, offset: ByteCount)
 }
 

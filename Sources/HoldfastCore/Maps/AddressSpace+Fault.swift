@@ -1,0 +1,70 @@
+extension AddressSpace {
+  /// Makes the page at an address resident and reachable, as a touch of the guest's would (FreeBSD:
+  /// `vm_fault`). An absent page becomes one of zeros. Waits while another operation has the entry
+  /// in transition or another thread has the page busy.
+  ///
+  /// - Parameter access: what the guest tried.
+  /// - Throws: invalidAddress where nothing is mapped, protectionFailure where the access is not
+  ///   allowed, resourceShortage without frames or translations.
+  /// - Complexity: O(log entries). Takes the lock shared, then the object's; neither while zeroing.
+  public func fault(_ address: Address, _ access: Protection) throws(VMError) {
+    while true {
+      lock.lockShared()
+      guard let entry = try settledEntryLocked(at: address, access) else { continue }
+      guard let object = entry.object else {
+        lock.unlock()
+        makeObject(at: address)
+        continue
+      }
+      let page = address.roundedDown(to: geometry.pageSize)
+      let index = entry.pages(of: AddressRange(page, page + geometry.pageSize), geometry).start
+      let bounds = entry.pages(of: entry.range, geometry)
+      let step: MemoryObject.FaultStep
+      do {
+        defer { lock.unlock() }
+        step = try object.fault(index, in: bounds) { (run) throws(VMError) in
+          try pmap.enter(
+            run.frames,
+            at: entry.range.start + geometry.bytes(run.index - bounds.start),
+            protection: entry.protection, wired: entry.isWired, reach: nil)
+        }
+      }
+      switch step {
+      case .done: return
+      case .busy(let ticket): object.pagesChanged.wait(since: ticket)
+      case .zero(let frame):
+        memory.store.zero([FrameRun(frame, .one)])
+        object.finishFault(index)
+      case .failed(let error): throw VMError(error.code, at: address, error.reason)
+      }
+    }
+  }
+
+  /// The entry at an address once it is out of transition, with the lock still held; nil, with the
+  /// lock let go, when it has to be looked up again. Lets the lock go when it throws.
+  func settledEntryLocked(at address: Address, _ access: Protection) throws(VMError) -> MapEntry? {
+    guard let entry = entryLocked(at: address) else {
+      lock.unlock()
+      throw VMError(.invalidAddress, at: address, "nothing is mapped")
+    }
+    if entry.transition != nil {
+      let ticket = transitions.ticket()
+      lock.unlock()
+      transitions.wait(since: ticket)
+      return nil
+    }
+    guard access.isSubset(of: entry.protection), !entry.protection.isEmpty else {
+      let protection = entry.protection
+      lock.unlock()
+      throw VMError(
+        .protectionFailure, at: address, "the access \(access) is not allowed by \(protection)")
+    }
+    return entry
+  }
+
+  private func makeObject(at address: Address) {
+    lock.withExclusiveLock {
+      if let entry = entryLocked(at: address), entry.transition == nil { _ = objectLocked(entry) }
+    }
+  }
+}

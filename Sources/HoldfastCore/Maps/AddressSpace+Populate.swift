@@ -1,0 +1,171 @@
+/// Making the pages of an entry resident, wired and entered. The entry is in transition, so that it
+/// cannot change meanwhile, and the address space's lock is not held.
+extension AddressSpace {
+  /// The prefault path: batches of the largest blocks that alignment and free memory allow.
+  ///
+  /// - Complexity: O(superpages and runs).
+  func populateByPrefault(
+    _ target: inout WireTarget, _ summary: inout WireSummary
+  ) throws(VMError) {
+    let clock = ContinuousClock()
+    var index = target.pages.start
+    while index < target.pages.end {
+      let start = clock.now
+      let batch = target.object.beginWire(PageRange(index, target.pages.end))
+      let allocated = clock.now
+      summary.allocating += allocated - start
+      if case .failed(let error) = batch.end {
+        abandon(batch, &target)
+        throw VMError(error.code, at: target.address(of: batch.next), error.reason)
+      }
+      if !batch.dirty.isEmpty { memory.store.zero(batch.dirty) }
+      let zeroed = clock.now
+      summary.zeroing += zeroed - allocated
+      for run in batch.runs { target.add(run.range, isFresh: run.isFresh) }
+      try enter(batch.runs, &target)
+      summary.entering += clock.now - zeroed
+      count(batch, &summary)
+      index = batch.next
+      if case .busy(let ticket) = batch.end { wait(for: ticket, &target) }
+    }
+  }
+
+  /// Enters runs, joined to the longest ones that lie next to each other in both respects.
+  private func enter(_ runs: [WiredRun], _ target: inout WireTarget) throws(VMError) {
+    var first = 0
+    while first < runs.count {
+      var joined = FrameRun(runs[first].frames.start, runs[first].frames.count)
+      var next = first + 1
+      while next < runs.count, runs[next].frames.start == joined.end,
+        runs[next].index == runs[first].index + joined.count
+      {
+        joined = FrameRun(joined.start, joined.count + runs[next].frames.count)
+        next += 1
+      }
+      try enter(joined, at: runs[first].index, reach: nil, target)
+      first = next
+    }
+  }
+
+  private func enter(
+    _ frames: FrameRun, at index: PageIndex, reach: AddressRange?, _ target: WireTarget
+  ) throws(VMError) {
+    let address = target.address(of: index)
+    do throws(VMError) {
+      try pmap.enter(
+        frames, at: address, protection: target.protection, wired: true, reach: reach)
+    } catch {
+      // How far it got is not known: nothing of it may stay, not even for pages that stay.
+      pmap.remove(target.addresses(of: PageRange(start: index, count: frames.count)))
+      throw VMError(error.code, at: error.address ?? address, error.reason, errno: error.errno)
+    }
+  }
+
+  /// Waits for a page that is busy in other hands. Nobody waits with busy pages of his own, or two
+  /// operations could wait for each other: so these are finished first.
+  private func wait(for ticket: Event.Ticket, _ target: inout WireTarget) {
+    if target.fresh.isEmpty {
+      target.object.pagesChanged.wait(since: ticket)
+    } else {
+      target.finish()
+    }
+  }
+
+  /// Takes a batch out that was never entered.
+  private func abandon(_ batch: WireBatch, _ target: inout WireTarget) {
+    target.object.abandon(
+      fresh: batch.runs.filter(\.isFresh).map(\.range), zeroed: batch.dirty.isEmpty)
+    for run in batch.runs where !run.isFresh { target.object.unwire(run.range) }
+  }
+
+  private func count(_ batch: WireBatch, _ summary: inout WireSummary) {
+    var fresh = PageCount.zero
+    for run in batch.runs {
+      if run.isFresh {
+        fresh += run.frames.count
+      } else {
+        summary.residentBefore += run.frames.count
+      }
+    }
+    let dirty = batch.dirty.reduce(PageCount.zero) { $0 + $1.count }
+    summary.zeroedNow += dirty
+    summary.zeroedAhead += fresh - dirty
+    summary.fragmented += batch.fragmented
+  }
+
+  /// The fault path: each page by itself, as if the guest had touched it, in frames that are taken a
+  /// superpage at a time so that they lie in place.
+  ///
+  /// - Complexity: O(pages).
+  func populateByFault(
+    _ target: inout WireTarget, _ summary: inout WireSummary
+  ) throws(VMError) {
+    let clock = ContinuousClock()
+    let start = clock.now
+    var ahead = FramesAhead()
+    defer { summary.entering += clock.now - start }
+    var index = target.pages.start
+    while index < target.pages.end {
+      if !ahead.range.contains(index), target.object.state(of: index) == nil {
+        try take(&ahead, at: index, target, &summary)
+      }
+      let offered = ahead.range.contains(index) ? ahead.frame(for: index) : nil
+      do throws(VMError) {
+        switch target.object.beginWire(index, offering: offered) {
+        case .missing: continue
+        case .busy(let ticket):
+          wait(for: ticket, &target)
+          continue
+        case .failed(let error):
+          throw VMError(error.code, at: target.address(of: index), error.reason)
+        case .fresh:
+          target.add(PageRange(start: index, count: .one), isFresh: true)
+          ahead.use(index)
+          summary.faulted += .one
+          try enter(
+            FrameRun(ahead.frame(for: index), .one), at: index,
+            reach: target.addresses(of: ahead.range), target)
+        case .resident(let frame):
+          target.add(PageRange(start: index, count: .one), isFresh: false)
+          summary.residentBefore += .one
+          try enter(FrameRun(frame, .one), at: index, reach: nil, target)
+        }
+      } catch {
+        giveBack(&ahead, target)
+        throw error
+      }
+      index = index + .one
+    }
+    giveBack(&ahead, target)
+  }
+
+  /// Takes frames for the pages from `index` on, up to a superpage of the first level, and zeroes
+  /// them.
+  private func take(
+    _ ahead: inout FramesAhead, at index: PageIndex, _ target: WireTarget,
+    _ summary: inout WireSummary
+  ) throws(VMError) {
+    giveBack(&ahead, target)
+    let order = min(
+      Geometry.levelShift, geometry.largestOrder(at: index, limit: target.pages.end - index))
+    var dirty: [FrameRun] = []
+    guard let block = memory.allocator.allocateLargest(order: order, dirty: &dirty) else {
+      throw VMError(.resourceShortage, at: target.address(of: index), "no free frame is left")
+    }
+    if !dirty.isEmpty { memory.store.zero(dirty) }
+    let now = dirty.reduce(PageCount.zero) { $0 + $1.count }
+    summary.zeroedNow += now
+    summary.zeroedAhead += block.run.count - now
+    ahead = FramesAhead(PageRange(start: index, count: block.run.count), block.run)
+  }
+
+  /// Gives back the frames that were taken ahead and not used. Where a page was passed over, the
+  /// translation that the reach of others may have made was replaced; the rest has to go.
+  private func giveBack(_ ahead: inout FramesAhead, _ target: WireTarget) {
+    if ahead.isReached, !ahead.left.isEmpty { pmap.remove(target.addresses(of: ahead.left)) }
+    for pages in ahead.passedOver + [ahead.left] where !pages.isEmpty {
+      memory.allocator.free(ahead.run(for: pages), zeroed: !ahead.isReached)
+    }
+    ahead = FramesAhead()
+  }
+}

@@ -1,0 +1,158 @@
+/// The address space of a guest: which ranges map which parts of which objects, with what
+/// protection, wired or not (FreeBSD: `vm_map` and `vmspace`).
+///
+/// Entries are kept sorted and do not overlap. Look-ups are O(log n) in the entries; what inserts
+/// or removes one moves the references behind it, 8 bytes each.
+///
+/// Locks, in this order: `lock` (shared to look up and fault, exclusive to change), then an
+/// object's, then the frame allocator's, then the pmap's. Operations that take long put entries in
+/// transition and let the lock go; who meets such an entry waits for `transitions`. Whoever holds
+/// entries in transition waits only for entries at higher addresses, so nobody waits in a circle.
+public final class AddressSpace: @unchecked Sendable {
+  /// The addresses that can be mapped.
+  public let bounds: AddressRange
+  public let memory: PhysicalMemory
+  public let pmap: any Pmap
+  public let wiredLimit: WiredLimit
+
+  let lock = SharedLock()
+  /// Announced whenever entries leave transition.
+  let transitions = Event()
+  /// Protected by `lock`.
+  var entries: [MapEntry] = []
+
+  /// An empty address space. `bounds` is aligned to base pages.
+  public init(
+    bounds: AddressRange, memory: PhysicalMemory, pmap: any Pmap, wiredLimit: WiredLimit = .none
+  ) {
+    precondition(
+      memory.geometry.isPageAligned(bounds), "an address space starts and ends on a page")
+    self.bounds = bounds
+    self.memory = memory
+    self.pmap = pmap
+    self.wiredLimit = wiredLimit
+  }
+
+  deinit {
+    for entry in entries { discardLocked(entry) }
+  }
+
+  public var geometry: Geometry { memory.geometry }
+
+  /// All entries in ascending order. Takes the lock shared.
+  public var entryViews: [MapEntryView] {
+    lock.withSharedLock {
+      entries.map { entry in
+        MapEntryView(
+          range: entry.range, offset: entry.object == nil ? nil : entry.offset,
+          protection: entry.protection, maximumProtection: entry.maximumProtection,
+          inheritance: entry.inheritance, systemWirings: entry.systemWirings,
+          isUserWired: entry.isUserWired, isInTransition: entry.transition != nil)
+      }
+    }
+  }
+
+  /// The entry that maps an address, or nil (FreeBSD: `vm_map_lookup_entry`). Takes the lock shared.
+  ///
+  /// - Complexity: O(log entries).
+  public func lookup(_ address: Address) -> MapEntryView? {
+    lock.withSharedLock {
+      guard let entry = entryLocked(at: address) else { return nil }
+      return MapEntryView(
+        range: entry.range, offset: entry.object == nil ? nil : entry.offset,
+        protection: entry.protection, maximumProtection: entry.maximumProtection,
+        inheritance: entry.inheritance, systemWirings: entry.systemWirings,
+        isUserWired: entry.isUserWired, isInTransition: entry.transition != nil)
+    }
+  }
+
+  // MARK: With the lock held
+
+  /// The position of the first entry that ends after `address`.
+  func positionLocked(after address: Address) -> Int {
+    var low = 0
+    var high = entries.count
+    while low < high {
+      let middle = (low + high) / 2
+      if entries[middle].range.end > address { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+
+  func entryLocked(at address: Address) -> MapEntry? {
+    let position = positionLocked(after: address)
+    guard position < entries.count, entries[position].range.contains(address) else { return nil }
+    return entries[position]
+  }
+
+  /// Cuts the entry at `position` at both ends of `range`, so that it lies within (FreeBSD:
+  /// `vm_map_clip_start`, `vm_map_clip_end`).
+  ///
+  /// - Returns: the position of the part within the range.
+  func clipLocked(_ position: Int, to range: AddressRange) -> Int {
+    var position = position
+    if entries[position].range.start < range.start {
+      let tail = entries[position].split(at: range.start, geometry)
+      position += 1
+      entries.insert(tail, at: position)
+    }
+    if entries[position].range.end > range.end {
+      entries.insert(entries[position].split(at: range.end, geometry), at: position + 1)
+    }
+    return position
+  }
+
+  /// Makes single entries of neighbours that are alike, from the entry before `range` to the one
+  /// behind it (FreeBSD: `vm_map_try_merge_entries`).
+  func mergeLocked(around range: AddressRange) {
+    var position = max(0, positionLocked(after: range.start) - 1)
+    while position + 1 < entries.count, entries[position].range.start <= range.end {
+      let next = entries[position + 1]
+      guard entries[position].canMerge(with: next, geometry) else {
+        position += 1
+        continue
+      }
+      entries[position].range = AddressRange(entries[position].range.start, next.range.end)
+      entries.remove(at: position + 1)
+      next.object?.release()
+    }
+  }
+
+  /// Gives an entry of anonymous memory its object. Needs the lock exclusive.
+  func objectLocked(_ entry: MapEntry) -> MemoryObject {
+    if let object = entry.object { return object }
+    let object = MemoryObject(
+      memory: memory, size: geometry.pages(in: entry.range.length), isPrivate: true)
+    entry.object = object
+    entry.offset = .zero
+    return object
+  }
+
+  /// Waits, with the lock let go, until some entry has left transition. The caller looks everything
+  /// up again.
+  func waitForTransitionLocked(exclusive: Bool) {
+    let ticket = transitions.ticket()
+    lock.unlock()
+    transitions.wait(since: ticket)
+    if exclusive { lock.lockExclusive() } else { lock.lockShared() }
+  }
+
+  /// Ends an operation's hold on its entries: clears the marks and merges what is alike. Needs the
+  /// lock exclusive; the caller announces `transitions` once it has let it go.
+  func endTransitionLocked(_ marked: [MapEntry], _ range: AddressRange) {
+    for entry in marked { entry.transition = nil }
+    mergeLocked(around: range)
+  }
+
+  /// Takes away what an entry that is not in the list any more has: its wirings, its translations,
+  /// its pages if nobody else can reach them, its reference.
+  func discardLocked(_ entry: MapEntry) {
+    pmap.remove(entry.range)
+    if entry.isUserWired { wiredLimit.uncharge(entry.range.length) }
+    guard let object = entry.object else { return }
+    let pages = entry.pages(of: entry.range, geometry)
+    if entry.isWired { object.unwire(pages) }
+    if object.isPrivate { object.removePages(in: pages) }
+    object.release()
+  }
+}

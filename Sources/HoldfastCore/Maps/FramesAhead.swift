@@ -1,0 +1,38 @@
+/// Frames that the fault path has taken for the pages it comes to next: one contiguous run, zero,
+/// and its own. Pages are used in ascending order.
+struct FramesAhead {
+  /// The pages that the frames are meant for, empty if there are none.
+  let range: PageRange
+  private let frames: FrameRun
+  /// The first page that has not been come to.
+  private var next: PageIndex
+  /// Pages that were passed over, because someone else had made them resident meanwhile.
+  private(set) var passedOver: [PageRange] = []
+  /// Whether a pmap has been told of the whole range, and the guest may have written to it.
+  private(set) var isReached = false
+
+  init() {
+    self.init(PageRange(.zero, .zero), FrameRun(Frame(0), .zero))
+  }
+
+  init(_ range: PageRange, _ frames: FrameRun) {
+    self.range = range
+    self.frames = frames
+    next = range.start
+  }
+
+  /// The frame meant for a page of the range.
+  func frame(for index: PageIndex) -> Frame { frames.start + (index - range.start) }
+
+  func run(for pages: PageRange) -> FrameRun { FrameRun(frame(for: pages.start), pages.count) }
+
+  /// The pages that were not come to.
+  var left: PageRange { PageRange(next, range.end) }
+
+  /// A page has taken its frame.
+  mutating func use(_ index: PageIndex) {
+    if index > next { passedOver.append(PageRange(next, index)) }
+    next = index + .one
+    isReached = true
+  }
+}

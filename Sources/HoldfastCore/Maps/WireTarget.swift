@@ -1,0 +1,67 @@
+/// The part of an entry that a wire operation populates while the address space's lock is let go,
+/// and what it has done so far, so that all of it can be finished or undone.
+///
+/// Fresh pages stay busy and invalid until the whole operation has succeeded: until then nobody else
+/// can see, wire or collapse them, so a failure takes them out as if they had never been there.
+struct WireTarget {
+  let object: MemoryObject
+  let pages: PageRange
+  let start: Address
+  let protection: Protection
+  let geometry: Geometry
+
+  /// Pages that are ours, busy and invalid, entered in the pmap or just about to be.
+  private(set) var fresh: [PageRange] = []
+  /// Pages that we have wired and that others can use.
+  private(set) var wired: [PageRange] = []
+
+  init(_ entry: MapEntry, _ object: MemoryObject, _ geometry: Geometry) {
+    self.object = object
+    self.geometry = geometry
+    pages = entry.pages(of: entry.range, geometry)
+    start = entry.range.start
+    protection = entry.protection
+  }
+
+  func address(of index: PageIndex) -> Address { start + geometry.bytes(index - pages.start) }
+
+  func addresses(of range: PageRange) -> AddressRange {
+    AddressRange(address(of: range.start), address(of: range.end))
+  }
+
+  mutating func add(_ range: PageRange, isFresh: Bool) {
+    if isFresh {
+      WireTarget.append(range, to: &fresh)
+    } else {
+      WireTarget.append(range, to: &wired)
+    }
+  }
+
+  private static func append(_ range: PageRange, to ranges: inout [PageRange]) {
+    if let last = ranges.last, last.end == range.start {
+      ranges[ranges.count - 1] = PageRange(last.start, range.end)
+    } else {
+      ranges.append(range)
+    }
+  }
+
+  /// Lets others have the fresh pages, wired; from now on they stay resident even if the operation
+  /// fails, because another mapping of the object may have written to them.
+  mutating func finish() {
+    object.finishWire(fresh: fresh)
+    for range in fresh { WireTarget.append(range, to: &wired) }
+    fresh = []
+  }
+
+  /// Undoes all: fresh pages go, others lose the wiring that they got.
+  mutating func undo(_ pmap: any Pmap) {
+    for range in fresh { pmap.remove(addresses(of: range)) }
+    object.abandon(fresh: fresh, zeroed: false)
+    for range in wired {
+      pmap.unwire(addresses(of: range))
+      object.unwire(range)
+    }
+    fresh = []
+    wired = []
+  }
+}

@@ -1,0 +1,176 @@
+/// Pages that a wire operation has got hold of, next to each other in the object and in memory.
+struct WiredRun {
+  var index: PageIndex
+  var frames: FrameRun
+  /// Made by this operation: busy and invalid until it is settled. Otherwise the page was there
+  /// and its wire count has been raised.
+  var isFresh: Bool
+
+  var range: PageRange { PageRange(start: index, count: frames.count) }
+}
+
+/// Why a batch ended where it did.
+enum BatchEnd {
+  /// The range or the batch is complete.
+  case complete
+  /// The next page is busy in other hands; wait for the event and go on.
+  case busy(Event.Ticket)
+  /// There are no more frames, or a page is wired too many times.
+  case failed(VMError)
+}
+
+/// A batch of pages to be zeroed where dirty and then entered.
+struct WireBatch {
+  var runs: [WiredRun] = []
+  /// The frames of fresh runs that are not known to be zero.
+  var dirty: [FrameRun] = []
+  var end = BatchEnd.complete
+  /// Pages in smaller blocks than their alignment allows.
+  var fragmented = PageCount.zero
+  /// The index after the last page of the batch.
+  var next: PageIndex
+}
+
+extension MemoryObject {
+  /// How many runs a batch has at most, so that the object is not locked for a whole large range.
+  private static let batchRuns = 1024
+
+  /// The first step of the prefault path (the review's routine, made sound): takes hold of the
+  /// pages from the start of a range on. Missing ones are inserted in the largest frames that can
+  /// be had, busy and invalid, so that nobody can use them and collapse must wait. Those that are
+  /// there are wired in place, with what they hold. Takes the object's lock.
+  ///
+  /// Pages of one operation are taken in ascending order, and whoever holds busy pages never waits
+  /// for others: so operations that meet cannot wait for each other.
+  func beginWire(_ range: PageRange) -> WireBatch {
+    lock.lock()
+    defer { lock.unlock() }
+    var batch = WireBatch(next: range.start)
+    var pieces: [(range: PageRange, state: PageState?)] = []
+    pages.forEach(in: range) { part, state in
+      pieces.append((part, state))
+      return pieces.count < MemoryObject.batchRuns
+    }
+    for (part, state) in pieces {
+      guard batch.runs.count < MemoryObject.batchRuns else { break }
+      if let state {
+        if state.isBusy {
+          batch.end = .busy(pagesChanged.ticket())
+          break
+        }
+        guard wireLocked(part, state, &batch) else { break }
+      } else {
+        guard fillLocked(part, &batch) else { break }
+      }
+      batch.next = part.end
+    }
+    return batch
+  }
+
+  /// Wires pages that are there.
+  private func wireLocked(_ part: PageRange, _ state: PageState, _ batch: inout WireBatch) -> Bool {
+    guard state.wireCount < .max else {
+      batch.end = .failed(VMError(.resourceShortage, "a page is wired 65,535 times already"))
+      return false
+    }
+    pages.update(in: part) { $0.wireCount += 1 }
+    batch.runs.append(
+      WiredRun(index: part.start, frames: FrameRun(state.frame, part.count), isFresh: false))
+    return true
+  }
+
+  /// Fills a gap with the largest blocks that its alignment allows and the allocator has.
+  private func fillLocked(_ gap: PageRange, _ batch: inout WireBatch) -> Bool {
+    var index = gap.start
+    while index < gap.end, batch.runs.count < MemoryObject.batchRuns {
+      let order = memory.geometry.largestOrder(at: index, limit: gap.end - index)
+      guard let block = memory.allocator.allocateLargest(order: order, dirty: &batch.dirty) else {
+        batch.end = .failed(VMError(.resourceShortage, "no free frame is left"))
+        batch.next = index
+        return false
+      }
+      pages.insert(
+        block.run.count, at: index,
+        PageState(frame: block.run.start, isValid: false, isBusy: true))
+      batch.runs.append(WiredRun(index: index, frames: block.run, isFresh: true))
+      if block.run.count < .order(order) { batch.fragmented += block.run.count }
+      index = index + block.run.count
+      batch.next = index
+    }
+    return index == gap.end
+  }
+
+  /// What taking hold of a single page came to.
+  enum WireStep {
+    /// The page was there and is wired in place.
+    case resident(Frame)
+    /// The page was missing and is busy and invalid in the frame that was offered.
+    case fresh
+    /// The page is missing and no frame was offered.
+    case missing
+    case busy(Event.Ticket)
+    case failed(VMError)
+  }
+
+  /// The fault path's step: takes hold of one page, in `frame` if it is missing. Takes the object's
+  /// lock.
+  func beginWire(_ index: PageIndex, offering frame: Frame?) -> WireStep {
+    lock.lock()
+    defer { lock.unlock() }
+    guard let state = pages[index] else {
+      guard let frame else { return .missing }
+      pages.insert(.one, at: index, PageState(frame: frame, isValid: false, isBusy: true))
+      return .fresh
+    }
+    if state.isBusy { return .busy(pagesChanged.ticket()) }
+    guard state.wireCount < .max else {
+      return .failed(VMError(.resourceShortage, "a page is wired 65,535 times already"))
+    }
+    pages.update(in: PageRange(start: index, count: .one)) { $0.wireCount += 1 }
+    return .resident(state.frame)
+  }
+
+  /// Makes fresh pages, zeroed and entered by now, valid and wired, and lets others have them.
+  /// Takes the object's lock.
+  func finishWire(fresh ranges: [PageRange]) {
+    if ranges.isEmpty { return }
+    lock.withLock {
+      for range in ranges {
+        pages.update(in: range) { state in
+          precondition(state.isBusy && !state.isValid, "a fresh page is not its maker's any more")
+          state.isValid = true
+          state.isBusy = false
+          state.wireCount = 1
+        }
+      }
+    }
+    pagesChanged.announce()
+  }
+
+  /// Takes fresh pages out again, as if they had never been there. No translation may be left.
+  /// Takes the object's lock.
+  func abandon(fresh ranges: [PageRange], zeroed: Bool) {
+    if ranges.isEmpty { return }
+    lock.withLock {
+      for range in ranges { removeLocked(range, zeroed: zeroed) }
+    }
+    pagesChanged.announce()
+  }
+
+  /// Gives one wiring of each page of the range back; all are resident (FreeBSD:
+  /// `vm_object_unwire`). Takes the object's lock.
+  func unwire(_ range: PageRange) {
+    lock.withLock {
+      var count = PageCount.zero
+      pages.update(in: range) { state in
+        precondition(state.wireCount > 0, "a page is unwired too often")
+        state.wireCount -= 1
+      }
+      pages.forEach(in: range) { part, state in
+        if state != nil { count += part.count }
+        return true
+      }
+      precondition(count == range.count, "a wired page is missing")
+    }
+  }
+}

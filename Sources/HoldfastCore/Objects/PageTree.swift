@@ -1,0 +1,277 @@
+/// The resident pages of an object: a radix tree of fan-out 512 whose slot at any level up to the
+/// largest superpage may hold a whole run, as a page table holds large leaves.
+///
+/// A superpage of 1 GiB is one slot. A slot splits when a part of it is to differ, which takes no
+/// frames, and merges again once its 512 parts are contiguous, aligned and alike. Costs grow with
+/// the slots touched, not with the pages.
+///
+/// Invariants:
+/// - A run at level n starts at an index and at a frame that are multiples of 512^n.
+/// - `present[node]` is the number of slots in use; no node but the root is empty.
+/// - No node could be a run of its parent: 512 alike slots have merged.
+///
+/// Not thread safe: the object's lock protects it.
+public struct PageTree {
+  private let superpageLevels: Int
+  /// The level of the root's slots.
+  private let rootLevel: Int
+  private var slots: [PageSlot]
+  private var present: [UInt16] = [0]
+  private var spareNodes: [Int] = []
+
+  /// How many pages are resident.
+  public private(set) var residentCount = PageCount.zero
+
+  static let fanOut = 512
+  private static let root = 0
+
+  /// An empty tree for indexes below `size`.
+  public init(size: PageCount, superpageLevels: Int) {
+    self.superpageLevels = superpageLevels
+    var level = 0
+    while level < 6, size.rawValue > 1 << UInt64((level + 1) * Geometry.levelShift) { level += 1 }
+    rootLevel = level
+    slots = [PageSlot](repeating: .absent, count: PageTree.fanOut)
+  }
+
+  /// The bytes of the nodes.
+  public var metadata: ByteCount {
+    ByteCount(UInt64(slots.count * 8 + present.count * 2 + spareNodes.count * 8))
+  }
+
+  // MARK: Reading
+
+  /// The state of one page, or nil where nothing is resident.
+  ///
+  /// - Complexity: O(height), at most 7 steps.
+  public subscript(index: PageIndex) -> PageState? {
+    var node = PageTree.root
+    var level = rootLevel
+    while true {
+      let shift = UInt64(level * Geometry.levelShift)
+      let slot = slots[node * PageTree.fanOut + Int(index.rawValue >> shift & 511)]
+      guard let child = slot.child else {
+        return slot.state?.advanced(by: PageCount(index.rawValue & (1 << shift - 1)))
+      }
+      node = child
+      level -= 1
+    }
+  }
+
+  /// The run of the slot that holds a page, cut to `bounds`, with the state of its first page.
+  ///
+  /// - Complexity: O(height).
+  func run(at index: PageIndex, in bounds: PageRange) -> (range: PageRange, state: PageState)? {
+    var node = PageTree.root
+    var level = rootLevel
+    while true {
+      let shift = UInt64(level * Geometry.levelShift)
+      let slot = slots[node * PageTree.fanOut + Int(index.rawValue >> shift & 511)]
+      guard let child = slot.child else {
+        guard let state = slot.state else { return nil }
+        let origin = (index.rawValue >> shift) << shift
+        let start = max(origin, bounds.start.rawValue)
+        let end = min(origin + 1 << shift, bounds.end.rawValue)
+        return (
+          PageRange(PageIndex(start), PageIndex(end)),
+          state.advanced(by: PageCount(start - origin))
+        )
+      }
+      node = child
+      level -= 1
+    }
+  }
+
+  /// Calls `body` for each run and each gap of the range in order, cut to the range, until it
+  /// returns false. A gap has no state and may be told in several pieces.
+  ///
+  /// - Complexity: O(slots of the range).
+  public func forEach(in range: PageRange, _ body: (PageRange, PageState?) -> Bool) {
+    if !range.isEmpty { _ = visit(PageTree.root, rootLevel, at: 0, range, body) }
+  }
+
+  private func visit(
+    _ node: Int, _ level: Int, at origin: UInt64, _ range: PageRange,
+    _ body: (PageRange, PageState?) -> Bool
+  ) -> Bool {
+    let shift = UInt64(level * Geometry.levelShift)
+    var position = range.start.rawValue
+    while position < range.end.rawValue {
+      let index = Int((position - origin) >> shift)
+      let start = origin + UInt64(index) << shift
+      var end = min(range.end.rawValue, start + 1 << shift)
+      let slot = slots[node * PageTree.fanOut + index]
+      if let child = slot.child {
+        let part = PageRange(PageIndex(position), PageIndex(end))
+        guard visit(child, level - 1, at: start, part, body) else { return false }
+      } else if let state = slot.state {
+        let part = PageRange(PageIndex(position), PageIndex(end))
+        guard body(part, state.advanced(by: PageCount(position - start))) else { return false }
+      } else {
+        var next = index + 1
+        while end < range.end.rawValue, next < PageTree.fanOut,
+          slots[node * PageTree.fanOut + next].isAbsent
+        {
+          next += 1
+          end = min(range.end.rawValue, origin + UInt64(next) << shift)
+        }
+        guard body(PageRange(PageIndex(position), PageIndex(end)), nil) else { return false }
+      }
+      position = end
+    }
+    return true
+  }
+
+  // MARK: Changing
+
+  /// Makes the pages from `index` on resident in the frames from `state.frame` on, which none is.
+  ///
+  /// - Complexity: O(slots of the run · height).
+  public mutating func insert(_ count: PageCount, at index: PageIndex, _ state: PageState) {
+    insert(PageTree.root, rootLevel, at: 0, PageRange(start: index, count: count), state)
+    residentCount += count
+  }
+
+  private mutating func insert(
+    _ node: Int, _ level: Int, at origin: UInt64, _ range: PageRange, _ state: PageState
+  ) {
+    let shift = UInt64(level * Geometry.levelShift)
+    var position = range.start.rawValue
+    while position < range.end.rawValue {
+      let index = Int((position - origin) >> shift)
+      let start = origin + UInt64(index) << shift
+      let end = min(range.end.rawValue, start + 1 << shift)
+      let part = state.advanced(by: PageCount(position - range.start.rawValue))
+      let place = node * PageTree.fanOut + index
+      if end - position == 1 << shift, level <= superpageLevels,
+        part.frame.isAligned(toOrder: Int(shift))
+      {
+        precondition(slots[place].isAbsent, "a page is inserted over a resident one")
+        slots[place] = PageSlot(part)
+        present[node] += 1
+      } else {
+        let child = childNode(of: node, index, level: level)
+        insert(
+          child, level - 1, at: start, PageRange(PageIndex(position), PageIndex(end)), part)
+        settle(child, of: node, index, level: level)
+      }
+      position = end
+    }
+  }
+
+  /// Changes the states of the resident pages of the range. `body` must leave the frame alone.
+  ///
+  /// - Complexity: O(slots of the range · height); splitting takes a node, never a frame.
+  public mutating func update(in range: PageRange, _ body: (inout PageState) -> Void) {
+    if !range.isEmpty { update(PageTree.root, rootLevel, at: 0, range, body) }
+  }
+
+  private mutating func update(
+    _ node: Int, _ level: Int, at origin: UInt64, _ range: PageRange,
+    _ body: (inout PageState) -> Void
+  ) {
+    let shift = UInt64(level * Geometry.levelShift)
+    var position = range.start.rawValue
+    while position < range.end.rawValue {
+      let index = Int((position - origin) >> shift)
+      let start = origin + UInt64(index) << shift
+      let end = min(range.end.rawValue, start + 1 << shift)
+      let place = node * PageTree.fanOut + index
+      if end - position == 1 << shift, var state = slots[place].state {
+        body(&state)
+        slots[place] = PageSlot(state)
+      } else if !slots[place].isAbsent {
+        let child = childNode(of: node, index, level: level)
+        update(child, level - 1, at: start, PageRange(PageIndex(position), PageIndex(end)), body)
+        settle(child, of: node, index, level: level)
+      }
+      position = end
+    }
+  }
+
+  /// Takes the resident pages of the range out and tells `body` of each run.
+  ///
+  /// - Complexity: O(slots of the range · height).
+  public mutating func remove(in range: PageRange, _ body: (PageRange, PageState) -> Void) {
+    if !range.isEmpty { remove(PageTree.root, rootLevel, at: 0, range, body) }
+  }
+
+  private mutating func remove(
+    _ node: Int, _ level: Int, at origin: UInt64, _ range: PageRange,
+    _ body: (PageRange, PageState) -> Void
+  ) {
+    let shift = UInt64(level * Geometry.levelShift)
+    var position = range.start.rawValue
+    while position < range.end.rawValue {
+      let index = Int((position - origin) >> shift)
+      let start = origin + UInt64(index) << shift
+      let end = min(range.end.rawValue, start + 1 << shift)
+      let part = PageRange(PageIndex(position), PageIndex(end))
+      let place = node * PageTree.fanOut + index
+      if end - position == 1 << shift, let state = slots[place].state {
+        slots[place] = .absent
+        present[node] -= 1
+        residentCount -= part.count
+        body(part, state)
+      } else if !slots[place].isAbsent {
+        let child = childNode(of: node, index, level: level)
+        remove(child, level - 1, at: start, part, body)
+        settle(child, of: node, index, level: level)
+      }
+      position = end
+    }
+  }
+
+  // MARK: Splitting and merging
+
+  /// The child node at a slot of a node of `level`; a run there is split into its parts.
+  private mutating func childNode(of node: Int, _ index: Int, level: Int) -> Int {
+    let place = node * PageTree.fanOut + index
+    let slot = slots[place]
+    if let child = slot.child { return child }
+    let child = spareNodes.popLast() ?? present.count
+    if child == present.count {
+      slots.append(contentsOf: repeatElement(.absent, count: PageTree.fanOut))
+      present.append(0)
+    }
+    if slot.isRun {
+      let step = UInt64(1) << UInt64((level - 1) * Geometry.levelShift)
+      for part in 0..<PageTree.fanOut {
+        slots[child * PageTree.fanOut + part] = slot.advanced(by: UInt64(part) * step)
+      }
+      present[child] = UInt16(PageTree.fanOut)
+    } else {
+      present[node] += 1
+    }
+    slots[place] = PageSlot(child: child)
+    return child
+  }
+
+  /// Restores the invariants of a slot whose child has changed: an empty child goes, alike parts
+  /// become a run again.
+  private mutating func settle(_ child: Int, of node: Int, _ index: Int, level: Int) {
+    let first = child * PageTree.fanOut
+    if present[child] == 0 {
+      slots[node * PageTree.fanOut + index] = .absent
+      present[node] -= 1
+      spareNodes.append(child)
+      return
+    }
+    guard present[child] == PageTree.fanOut, level <= superpageLevels, slots[first].isRun else {
+      return
+    }
+    let step = UInt64(1) << UInt64((level - 1) * Geometry.levelShift)
+    let base = slots[first]
+    // The last part first: where a node fills up or changes from one end, this tells at once.
+    guard slots[first + 511] == base.advanced(by: 511 * step), let state = base.state,
+      state.frame.isAligned(toOrder: level * Geometry.levelShift)
+    else { return }
+    for part in 1..<511 where slots[first + part] != base.advanced(by: UInt64(part) * step) {
+      return
+    }
+    for part in 0..<PageTree.fanOut { slots[first + part] = .absent }
+    present[child] = 0
+    spareNodes.append(child)
+    slots[node * PageTree.fanOut + index] = base
+  }
+}

@@ -1,0 +1,171 @@
+public import HoldfastCore
+
+/// A pmap that keeps what hardware would have, at the largest page sizes that alignment allows, and
+/// checks every call against it. What breaks the protocol's terms is kept in `violations`.
+public final class CheckingPmap: Pmap, @unchecked Sendable {
+  /// One translation: a page of a level.
+  public struct Mapping: Hashable, Sendable {
+    public var address: Address
+    public var frames: FrameRun
+    public var protection: Protection
+    public var isWired: Bool
+  }
+
+  private let geometry: Geometry
+  private let lock = Lock()
+  // Protected by `lock`.
+  private var sorted: [Mapping] = []
+  private var broken: [String] = []
+  private var entered = 0
+  private var failAt: Int?
+  private var demoted = 0
+
+  public init(geometry: Geometry) {
+    self.geometry = geometry
+  }
+
+  /// All translations in ascending order.
+  public var mappings: [Mapping] { lock.withLock { sorted } }
+  public var violations: [String] { lock.withLock { broken } }
+  /// How often a superpage was split.
+  public var demotions: Int { lock.withLock { demoted } }
+  /// How many translations were asked for so far, whatever their size.
+  public var calls: Int { lock.withLock { entered } }
+
+  /// Lets the `number`th call of `enter` from now on, counted from 0, fail half done; nil lets all
+  /// succeed.
+  public func fail(at number: Int?) {
+    lock.withLock { failAt = number.map { entered + $0 } }
+  }
+
+  /// The translation of an address.
+  public func mapping(at address: Address) -> Mapping? {
+    lock.withLock {
+      let position = position(after: address)
+      guard position < sorted.count, sorted[position].address <= address else { return nil }
+      return sorted[position]
+    }
+  }
+
+  public func enter(
+    _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
+    reach: AddressRange?
+  ) throws(VMError) {
+    lock.lock()
+    defer { lock.unlock() }
+    if let reach, !reach.contains(address) { broken.append("\(address) is out of its reach") }
+    if !address.isAligned(to: geometry.pageSize) { broken.append("\(address) is not aligned") }
+    let fails = entered == failAt
+    entered += 1
+    let whole = AddressRange(address, address + geometry.bytes(run.count))
+    for old in take(whole) {
+      let frame = run.start + geometry.pages(in: old.address - address)
+      if old.isWired, old.frames.start != frame {
+        broken.append("a wired page at \(old.address) was replaced by another")
+      }
+    }
+    var done = PageCount.zero
+    while done < run.count {
+      if fails, done.rawValue >= run.count.rawValue / 2 {
+        throw VMError(.resourceShortage, at: address, "the pmap was told to fail", errno: 12)
+      }
+      let place = address + geometry.bytes(done)
+      let frame = run.start + done
+      let page = geometry.pages(in: ByteCount(place.rawValue))
+      let level = largestLevel(page: page, frame: frame, limit: run.count - done)
+      let count = PageCount.order(geometry.order(ofLevel: level))
+      insert(
+        Mapping(
+          address: place, frames: FrameRun(frame, count), protection: protection, isWired: wired))
+      done += count
+    }
+  }
+
+  public func remove(_ range: AddressRange) {
+    lock.withLock { _ = take(range) }
+  }
+
+  public func protect(_ range: AddressRange, _ protection: Protection) {
+    lock.withLock {
+      for var mapping in take(range) {
+        mapping.protection = protection
+        insert(mapping)
+      }
+    }
+  }
+
+  public func unwire(_ range: AddressRange) {
+    lock.withLock {
+      for var mapping in take(range) {
+        if !mapping.isWired { broken.append("\(mapping.address) is unwired without being wired") }
+        mapping.isWired = false
+        insert(mapping)
+      }
+    }
+  }
+
+  private func largestLevel(page: PageCount, frame: Frame, limit: PageCount) -> Int {
+    for level in stride(from: geometry.superpageLevels, to: 0, by: -1) {
+      let order = geometry.order(ofLevel: level)
+      if frame.isAligned(toOrder: order), page.rawValue & ((1 << UInt64(order)) - 1) == 0,
+        limit >= .order(order)
+      {
+        return level
+      }
+    }
+    return 0
+  }
+
+  private func end(of mapping: Mapping) -> Address {
+    mapping.address + geometry.bytes(mapping.frames.count)
+  }
+
+  /// The position of the first translation that ends after `address`.
+  private func position(after address: Address) -> Int {
+    var low = 0
+    var high = sorted.count
+    while low < high {
+      let middle = (low + high) / 2
+      if end(of: sorted[middle]) > address { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+
+  private func insert(_ mapping: Mapping) {
+    sorted.insert(mapping, at: position(after: mapping.address))
+  }
+
+  /// Takes the translations of a range out; superpages at its ends are split first.
+  private func take(_ range: AddressRange) -> [Mapping] {
+    for bound in [range.start, range.end] { split(at: bound) }
+    let first = position(after: range.start)
+    var last = first
+    while last < sorted.count, sorted[last].address < range.end { last += 1 }
+    let taken = Array(sorted[first..<last])
+    sorted.removeSubrange(first..<last)
+    return taken
+  }
+
+  /// Splits the superpage that an address lies inside of, level by level, until it does not.
+  private func split(at address: Address) {
+    while true {
+      let place = position(after: address)
+      guard place < sorted.count, sorted[place].address < address else { return }
+      let whole = sorted[place]
+      let part = PageCount(whole.frames.count.rawValue / 512)
+      guard part > .zero else {
+        broken.append("\(address) lies inside a base page")
+        return
+      }
+      demoted += 1
+      let parts = (0..<UInt64(512)).map { index in
+        let ahead = PageCount(index * part.rawValue)
+        return Mapping(
+          address: whole.address + geometry.bytes(ahead),
+          frames: FrameRun(whole.frames.start + ahead, part), protection: whole.protection,
+          isWired: whole.isWired)
+      }
+      sorted.replaceSubrange(place...place, with: parts)
+    }
+  }
+}

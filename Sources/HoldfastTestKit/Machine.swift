@@ -1,0 +1,61 @@
+public import HoldfastCore
+
+/// A machine of made-up memory with address spaces on it, for tests.
+public struct Machine: Sendable {
+  public let geometry: Geometry
+  public let store: MemoryFrameStore
+  public let memory: PhysicalMemory
+  public let wiredLimit: WiredLimit
+
+  /// A machine of `frames` base pages.
+  ///
+  /// - Parameters:
+  ///   - dirty: the frames hold garbage and the allocator knows it.
+  public init(
+    geometry: Geometry = .small, frames: UInt64 = 1 << 14, dirty: Bool = false,
+    wiredLimit: WiredLimit = .none
+  ) {
+    self.geometry = geometry
+    self.wiredLimit = wiredLimit
+    store = MemoryFrameStore(
+      geometry: geometry, count: PageCount(frames), garbage: dirty ? 0xA5 : 0)
+    let allocator = FrameAllocator(
+      geometry: geometry, frames: FrameRun(Frame(0), PageCount(frames)), zeroed: !dirty)
+    memory = PhysicalMemory(allocator: allocator, store: store)
+  }
+
+  public var allocator: FrameAllocator { memory.allocator }
+
+  /// An address space of a tebibyte from 0 on, with a checking pmap.
+  public func makeSpace() -> (space: AddressSpace, pmap: CheckingPmap) {
+    let pmap = CheckingPmap(geometry: geometry)
+    let space = AddressSpace(
+      bounds: AddressRange(.zero, Address(1 << 46)), memory: memory, pmap: pmap,
+      wiredLimit: wiredLimit)
+    return (space, pmap)
+  }
+
+  /// The range of base pages `pages`, counted from address 0.
+  public func range(_ pages: Range<UInt64>) -> AddressRange {
+    AddressRange(address(pages.lowerBound), address(pages.upperBound))
+  }
+
+  public func address(_ page: UInt64) -> Address {
+    .zero + geometry.bytes(PageCount(page))
+  }
+}
+
+extension AddressSpace {
+  /// The bytes from an address on.
+  public func read(_ address: Address, count: Int) throws(VMError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0xEE, count: count)
+    var span = bytes.mutableSpan
+    var raw = unsafe span.mutableBytes
+    try read(address, into: &raw)
+    return bytes
+  }
+
+  public func write(_ bytes: [UInt8], at address: Address) throws(VMError) {
+    try unsafe write(bytes.span.bytes, to: address)
+  }
+}

@@ -1,0 +1,81 @@
+public import HoldfastCore
+
+/// A frame store in the test's own memory. A frame has one byte that fills it and the bytes written
+/// since, so that a store of many gigabytes costs a byte a frame.
+public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
+  private let pageSize: UInt64
+  private let lock = Lock()
+  // Protected by `lock`.
+  private var fill: [UInt8]
+  private var written: [UInt64: [UInt64: UInt8]] = [:]
+  private var zeroedPages: UInt64 = 0
+
+  /// A store of `count` frames from 0 on, all full of `garbage`.
+  public init(geometry: Geometry, count: PageCount, garbage: UInt8 = 0) {
+    pageSize = geometry.pageSize.rawValue
+    fill = [UInt8](repeating: garbage, count: Int(count.rawValue))
+  }
+
+  /// How many pages were zeroed so far.
+  public var zeroed: PageCount { lock.withLock { PageCount(zeroedPages) } }
+
+  /// Fills frames with a byte, as a guest that writes all of its memory does.
+  public func soil(_ run: FrameRun, with byte: UInt8) {
+    lock.withLock {
+      for frame in run.start.rawValue..<run.end.rawValue {
+        fill[Int(frame)] = byte
+        written[frame] = nil
+      }
+    }
+  }
+
+  /// Whether every byte of the run is zero.
+  public func isZero(_ run: FrameRun) -> Bool {
+    lock.withLock {
+      for frame in run.start.rawValue..<run.end.rawValue {
+        if fill[Int(frame)] != 0 { return false }
+        if let bytes = written[frame], bytes.values.contains(where: { $0 != 0 }) { return false }
+      }
+      return true
+    }
+  }
+
+  public func zero(_ runs: [FrameRun]) {
+    for run in runs {
+      soil(run, with: 0)
+      lock.withLock { zeroedPages += run.count.rawValue }
+    }
+  }
+
+  public func copy(from source: FrameRun, to destination: Frame) {
+    lock.withLock {
+      for index in 0..<source.count.rawValue {
+        fill[Int(destination.rawValue + index)] = fill[Int(source.start.rawValue + index)]
+        written[destination.rawValue + index] = written[source.start.rawValue + index]
+      }
+    }
+  }
+
+  public func read(
+    _ frame: Frame, offset: ByteCount, into bytes: inout MutableRawSpan, _ range: Range<Int>
+  ) {
+    lock.withLock {
+      for index in range {
+        let place = offset.rawValue + UInt64(index - range.lowerBound)
+        let holder = frame.rawValue + place / pageSize
+        let byte = written[holder]?[place % pageSize] ?? fill[Int(holder)]
+        bytes.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
+      }
+    }
+  }
+
+  public func write(_ bytes: RawSpan, to frame: Frame, offset: ByteCount) {
+    lock.withLock {
+      for index in bytes.byteOffsets {
+        let place = offset.rawValue + UInt64(index)
+        let byte = unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+        written[frame.rawValue + place / pageSize, default: [:]][place % pageSize] = byte
+      }
+    }
+  }
+}
