@@ -1,1 +1,67 @@
 #include "hf_probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <linux/userfaultfd.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// Headers of Linux before 5.11 and 6.1 lack these; running kernels then answer EINVAL or ENOENT.
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
+#ifndef USERFAULTFD_IOC_NEW
+#define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
+#endif
+
+int hf_probe_usable_processors(void) {
+  // The kernel answers EINVAL while the set is smaller than its own.
+  for (int limit = 1024; limit <= 1 << 20; limit *= 4) {
+    cpu_set_t *set = CPU_ALLOC(limit);
+    if (!set) return -ENOMEM;
+    size_t size = CPU_ALLOC_SIZE(limit);
+    int failed = sched_getaffinity(0, size, set) < 0 ? errno : 0;
+    int count = failed ? 0 : CPU_COUNT_S(size, set);
+    CPU_FREE(set);
+    if (!failed) return count;
+    if (failed != EINVAL) return -failed;
+  }
+  return -EINVAL;
+}
+
+/// Asks an open userfaultfd for its features and closes it.
+static int features_of(int fd, uint64_t *features) {
+  struct uffdio_api api = {.api = UFFD_API};
+  int result = ioctl(fd, UFFDIO_API, &api) < 0 ? -errno : 0;
+  close(fd);
+  if (!result) *features = api.features;
+  return result;
+}
+
+int hf_probe_userfault(int user_mode_only, uint64_t *features) {
+  int flags = O_CLOEXEC | O_NONBLOCK | (user_mode_only ? UFFD_USER_MODE_ONLY : 0);
+  int fd = (int)syscall(SYS_userfaultfd, flags);
+  return fd < 0 ? -errno : features_of(fd, features);
+}
+
+int hf_probe_userfault_device(const char *path, uint64_t *features) {
+  int device = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+  if (device < 0) return -errno;
+  int fd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+  int failed = fd < 0 ? errno : 0;
+  close(device);
+  return failed ? -failed : features_of(fd, features);
+}
+
+int hf_probe_kvm(const char *path) {
+  int device = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+  if (device < 0) return -errno;
+  int version = ioctl(device, KVM_GET_API_VERSION, 0);
+  int result = version < 0 ? -errno : version;
+  close(device);
+  return result;
+}

@@ -1,3 +1,25 @@
+/// Questions to the kernel about what this host offers. Nothing here leaves a descriptor open.
 #ifndef HF_PROBE_H
 #define HF_PROBE_H
+
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+/// The processors that sched_getaffinity(2) lets the caller run on, or a negative errno.
+int hf_probe_usable_processors(void);
+
+/// Opens userfaultfd(2), with UFFD_USER_MODE_ONLY where `user_mode_only` is not zero, and stores
+/// the features that UFFDIO_API names. Returns 0 or a negative errno.
+int hf_probe_userfault(int user_mode_only, uint64_t *features);
+
+/// The same by USERFAULTFD_IOC_NEW on the device at `path`.
+int hf_probe_userfault_device(const char *path, uint64_t *features);
+
+/// Opens the device at `path` for reading and writing and returns its KVM_GET_API_VERSION, or a
+/// negative errno.
+int hf_probe_kvm(const char *path);
+
+#pragma clang assume_nonnull end
+
 #endif

@@ -1,0 +1,70 @@
+public import HoldfastCore
+
+extension Host {
+  /// Whether userfaultfd(2) may be used in full, with faults that the kernel takes on the
+  /// process's behalf (a system call or KVM touching guest memory), and what it can do.
+  public struct UserFault: Hashable, Sendable, Codable {
+    /// How to come by a descriptor that sees the kernel's faults too.
+    public enum Way: String, Hashable, Sendable, Codable {
+      /// The system call, with CAP_SYS_PTRACE or `vm.unprivileged_userfaultfd=1`.
+      case systemCall = "userfaultfd(2)"
+      /// The device, with access to it.
+      case device = "/dev/userfaultfd"
+    }
+
+    /// The way, or nil where there is none.
+    public var way: Way?
+    /// Whether at least UFFD_USER_MODE_ONLY is to be had; that is too little for a guest.
+    public var userModeOnly: Bool
+    /// The feature bits of UFFDIO_API; zero where it could not be asked.
+    public var features: UInt64
+    /// Why it cannot be used in full, or nil where it can.
+    public var problem: String?
+    /// The command that mends it, or nil.
+    public var remedy: String?
+
+    /// Minor faults on shared memory (UFFD_FEATURE_MINOR_SHMEM, Linux 5.14).
+    public var minorOnShared: Bool { features & 1 << 10 != 0 }
+    /// Minor faults on hugetlb (UFFD_FEATURE_MINOR_HUGETLBFS, Linux 5.13).
+    public var minorOnHugePages: Bool { features & 1 << 9 != 0 }
+    /// Write protection of private memory (UFFD_FEATURE_PAGEFAULT_FLAG_WP, Linux 5.7).
+    public var writeProtection: Bool { features & 1 << 0 != 0 }
+    /// Write protection of shared memory and hugetlb (UFFD_FEATURE_WP_HUGETLBFS_SHMEM, 5.19).
+    public var writeProtectionOnShared: Bool { features & 1 << 12 != 0 }
+
+    /// Whether it can be used in full and has all that Holdfast builds on.
+    public var isComplete: Bool {
+      way != nil && minorOnShared && minorOnHugePages && writeProtectionOnShared
+    }
+  }
+
+  /// Who this process is and what it may lock.
+  public struct Privileges: Hashable, Sendable, Codable {
+    /// The effective user, geteuid(2); 0 is root.
+    public var effectiveUser: UInt32
+    /// The soft limit RLIMIT_MEMLOCK, or nil for none.
+    public var memoryLockLimit: ByteCount?
+    /// The hard limit, up to which the process may raise the soft one, or nil for none.
+    public var memoryLockHardLimit: ByteCount?
+    /// Whether CAP_IPC_LOCK is effective and counts: in a user namespace it does not.
+    public var ignoresMemoryLockLimit: Bool
+
+    /// Whether this many bytes could be locked.
+    public func mayLock(_ bytes: ByteCount) -> Bool {
+      ignoresMemoryLockLimit || memoryLockLimit.map { bytes <= $0 } ?? true
+    }
+  }
+
+  /// The kernel's virtual machine device, /dev/kvm.
+  public struct KVM: Hashable, Sendable, Codable {
+    /// KVM_GET_API_VERSION, or nil where the device cannot be opened; usable versions are 12.
+    public var version: Int?
+    /// Why it cannot be used, or nil where it can.
+    public var problem: String?
+    /// The command that mends it, or nil.
+    public var remedy: String?
+
+    /// Whether virtual machines can be made.
+    public var isUsable: Bool { version == 12 }
+  }
+}

@@ -1,0 +1,125 @@
+internal import HoldfastCore
+internal import SystemPackage
+
+/// Finds out what this host offers to virtual machines' memory.
+///
+/// Probing reads the kernel's files and asks a few system calls; it changes nothing and leaves no
+/// descriptor open. It never fails: what cannot be found out is nil in the ``Host``.
+public struct HostProbe: Sendable {
+  let files: HostFiles
+  let system: HostSystem
+
+  /// A probe of the files under `root`: `/` for this host.
+  public init(root: String = "/") {
+    self.init(root: root, system: .live)
+  }
+
+  /// A probe of the files under `root` that takes system calls' answers from `system`.
+  package init(root: String, system: HostSystem) {
+    files = HostFiles(root: root)
+    self.system = system
+  }
+
+  /// Looks at the host. Takes some milliseconds, more with hundreds of NUMA nodes.
+  public func host() -> Host {
+    let memoryInformation = HostParsers.memory(files.text("/proc/meminfo") ?? "")
+    let cgroups = CgroupFiles(files: files)
+    let processors = processors()
+    let sizes = files.hugePageSizes()
+    let pageSize = system.pageSize()
+    return Host(
+      processors: processors,
+      memory: Host.Memory(
+        total: memoryInformation["MemTotal"], free: memoryInformation["MemFree"],
+        available: memoryInformation["MemAvailable"]),
+      cgroup: Host.Cgroup(memory: cgroups.memoryLimit(), processors: cgroups.processorQuota()),
+      pageSize: pageSize == .zero ? nil : pageSize,
+      hugePages: sizes.map { size in
+        var pages = files.hugePages(of: size)
+        pages.cgroupRemaining = cgroups.hugePagesRemaining(size: size)
+        return pages
+      },
+      defaultHugePageSize: memoryInformation["Hugepagesize"],
+      transparentHugePages: transparentHugePages(),
+      userFault: userFault(),
+      privileges: privileges(),
+      kvm: kvm(vendor: processors.vendor),
+      nodes: nodes(hugePageSizes: sizes),
+      maximumMapCount: files.number("/proc/sys/vm/max_map_count"),
+      overcommit: overcommit())
+  }
+
+  private func processors() -> Host.Processors {
+    // The first processor's lines suffice; the whole file is long on a large host.
+    let text = files.text("/proc/cpuinfo", limit: 1 << 14) ?? ""
+    // No ranges at all means that the file said nothing that can be understood.
+    let online = files.text("/sys/devices/system/cpu/online").map(HostParsers.ranges) ?? []
+    let count = online.reduce(0) { $0 + Int($1.upperBound - $1.lowerBound) + 1 }
+    return Host.Processors(
+      model: HostParsers.field("model name", in: text).map { HostParsers.printable($0) },
+      vendor: HostParsers.field("vendor_id", in: text).map { HostParsers.printable($0) },
+      online: count == 0 ? nil : count,
+      usable: system.usableProcessors())
+  }
+
+  private func transparentHugePages() -> Host.TransparentHugePages {
+    let directory = "/sys/kernel/mm/transparent_hugepage/"
+    func mode(_ name: String) -> String? {
+      files.text(directory + name, limit: 256).flatMap(HostParsers.chosen).map(String.init)
+    }
+    return Host.TransparentHugePages(
+      privateMemory: mode("enabled").flatMap { .init(rawValue: $0) },
+      sharedMemory: mode("shmem_enabled").flatMap { .init(rawValue: $0) },
+      size: files.number(directory + "hpage_pmd_size").map { ByteCount($0) })
+  }
+
+  private func overcommit() -> Host.Overcommit? {
+    switch files.number("/proc/sys/vm/overcommit_memory") {
+    case 0: .heuristic
+    case 1: .always
+    case 2: .never
+    default: nil
+    }
+  }
+
+  private func nodes(hugePageSizes: [ByteCount]) -> [Host.Node] {
+    let directory = "/sys/devices/system/node/"
+    let online = files.text(directory + "online", limit: 4096).map(HostParsers.ranges) ?? []
+    // The kernel knows 1,024 nodes at the very most.
+    let ids = Set(online.flatMap { $0.prefix(1024) }.filter { $0 < 1024 }).sorted()
+    return ids.map { id in
+      let node = directory + "node\(id)/"
+      let memory = HostParsers.memory(files.text(node + "meminfo") ?? "")
+      let pages = hugePageSizes.compactMap { size in
+        files.number(node + HostFiles.hugePagesPath(of: size) + "/free_hugepages").map {
+          Host.Node.FreeHugePages(size: size, free: PageCount($0))
+        }
+      }
+      return Host.Node(
+        id: id, total: memory["MemTotal"], free: memory["MemFree"], hugePages: pages)
+    }
+  }
+}
+
+extension HostFiles {
+  /// `hugepages/hugepages-2048kB`, below /sys/kernel/mm or a node.
+  static func hugePagesPath(of size: ByteCount) -> String {
+    "hugepages/hugepages-\(size.rawValue / 1024)kB"
+  }
+
+  /// The sizes of huge pages that the kernel has, smallest first.
+  func hugePageSizes() -> [ByteCount] {
+    names(in: "/sys/kernel/mm/hugepages").compactMap(HostParsers.hugePageSize(directory:)).sorted()
+  }
+
+  /// The counts of one pool; the cgroup's limit is left out.
+  func hugePages(of size: ByteCount) -> Host.HugePages {
+    let directory = "/sys/kernel/mm/" + HostFiles.hugePagesPath(of: size)
+    func count(_ name: String) -> PageCount? {
+      number("\(directory)/\(name)_hugepages").map { PageCount($0) }
+    }
+    return Host.HugePages(
+      size: size, total: count("nr"), free: count("free"), reserved: count("resv"),
+      surplus: count("surplus"), overcommit: count("nr_overcommit"))
+  }
+}

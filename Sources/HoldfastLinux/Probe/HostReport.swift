@@ -1,0 +1,126 @@
+public import HoldfastCore
+
+/// What a host offers as text for people.
+public enum HostReport {
+  /// All facts and the findings on a host, in aligned lines of which each ends in a newline.
+  ///
+  /// `advice` is that for the default memory unless given.
+  public static func text(_ host: Host, advice: HostAdvice? = nil) -> String {
+    let facts: [(label: String, lines: [String])] = [
+      ("processors", [processors(host)]),
+      ("memory", [memory(host.memory)]),
+      ("for guests", [rounded(host.availableForGuests)]),
+      ("cgroup", [cgroup(host.cgroup)]),
+      ("base page", [host.pageSize?.description ?? unknown]),
+      ("huge pages", host.hugePages.isEmpty ? ["none"] : host.hugePages.map(hugePages)),
+      ("transparent", [transparent(host.transparentHugePages)]),
+      ("userfaultfd", userFault(host.userFault)),
+      ("KVM", [host.kvm.version.map { "version \($0)" } ?? host.kvm.problem ?? unknown]),
+      ("locking", [locking(host.privileges)]),
+      ("NUMA nodes", host.nodes.isEmpty ? [unknown] : host.nodes.map(node)),
+      (
+        "limits",
+        [
+          "\(host.maximumMapCount.map { "\($0)" } ?? unknown) mappings a process, overcommit "
+            + (host.overcommit?.rawValue ?? unknown)
+        ]
+      ),
+      ("user", [host.privileges.effectiveUser == 0 ? "root" : "\(host.privileges.effectiveUser)"]),
+    ]
+    let advice = advice ?? HostAdvice(host)
+    return aligned(facts) + "\nFor \(advice.memory) of guest memory:\n"
+      + aligned(
+        advice.findings.map { finding in
+          let command = finding.command.map { ["$ " + $0] } ?? []
+          return (finding.level.rawValue, [finding.statement] + command)
+        })
+  }
+
+  /// A count in the largest binary unit that it reaches, with one decimal, rounded down:
+  /// `22.9 GiB`.
+  public static func rounded(_ bytes: ByteCount) -> String {
+    for (shift, unit) in [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")] as [(UInt64, String)]
+    where bytes.rawValue >> shift != 0 {
+      let tenths = ((bytes.rawValue & ((1 << shift) - 1)) * 10) >> shift
+      return "\(bytes.rawValue >> shift)" + (tenths == 0 ? " " : ".\(tenths) ") + unit
+    }
+    return "\(bytes.rawValue) bytes"
+  }
+
+  private static let unknown = "unknown"
+
+  private static func aligned(_ rows: [(label: String, lines: [String])]) -> String {
+    let width = rows.map(\.label.count).max() ?? 0
+    return rows.map { row in
+      row.lines.enumerated().map { index, line in
+        let label = index == 0 ? row.label : ""
+        return label + String(repeating: " ", count: width - label.count + 2) + line + "\n"
+      }.joined()
+    }.joined()
+  }
+
+  private static func size(_ bytes: ByteCount?) -> String { bytes.map(rounded) ?? unknown }
+
+  private static func count(_ pages: PageCount?) -> String {
+    pages.map { "\($0.rawValue)" } ?? unknown
+  }
+
+  private static func processors(_ host: Host) -> String {
+    let processors = host.processors
+    let quota = host.cgroup.processors.map { quota in
+      let hundredths = Int(max(0, min(quota, 1e6)) * 100)
+      let digits = "\(hundredths % 100)"
+      return ", a quota of \(hundredths / 100)." + (digits.count == 1 ? "0" : "") + digits
+    }
+    return (processors.model ?? "unknown model")
+      + ", \(processors.usable.map { "\($0)" } ?? unknown) usable of "
+      + "\(processors.online.map { "\($0)" } ?? unknown) online" + (quota ?? "")
+  }
+
+  private static func memory(_ memory: Host.Memory) -> String {
+    "\(size(memory.total)), \(size(memory.available)) available"
+  }
+
+  private static func cgroup(_ cgroup: Host.Cgroup) -> String {
+    guard let limit = cgroup.memory else { return "no limit on memory" }
+    return "\(rounded(limit.remaining)) left of \(rounded(limit.limit)) (\(limit.file))"
+  }
+
+  private static func hugePages(_ pages: Host.HugePages) -> String {
+    let cgroup = pages.cgroupRemaining.map { ", the cgroup leaves \(rounded($0))" }
+    return "\(pages.size): \(count(pages.total)) in the pool, \(count(pages.free)) free, "
+      + "\(count(pages.reserved)) reserved, \(count(pages.surplus)) surplus, "
+      + "overcommit \(count(pages.overcommit))" + (cgroup ?? "")
+  }
+
+  private static func transparent(_ pages: Host.TransparentHugePages) -> String {
+    "\(size(pages.size)), private memory \(pages.privateMemory?.rawValue ?? unknown), "
+      + "shared memory \(pages.sharedMemory?.rawValue ?? unknown)"
+  }
+
+  private static func userFault(_ answer: Host.UserFault) -> [String] {
+    func has(_ name: String, _ present: Bool) -> String { (present ? "" : "no ") + name }
+    let way =
+      answer.way.map { "in full by \($0.rawValue)" }
+      ?? (answer.userModeOnly ? "for user mode's faults only" : "not permitted")
+    guard answer.way != nil || answer.userModeOnly else { return [answer.problem ?? way] }
+    return [
+      way,
+      [
+        has("minor faults on shared memory", answer.minorOnShared),
+        has("on hugetlb", answer.minorOnHugePages),
+        has("write protection of them", answer.writeProtectionOnShared),
+      ].joined(separator: ", "),
+    ]
+  }
+
+  private static func locking(_ privileges: Host.Privileges) -> String {
+    let limit = privileges.memoryLockLimit.map { "RLIMIT_MEMLOCK \(rounded($0))" } ?? "no limit"
+    return limit + (privileges.ignoresMemoryLockLimit ? ", not binding with CAP_IPC_LOCK" : "")
+  }
+
+  private static func node(_ node: Host.Node) -> String {
+    let pages = node.hugePages.map { ", \($0.free.rawValue) free of \($0.size)" }
+    return "\(node.id): \(size(node.total)), \(size(node.free)) free" + pages.joined()
+  }
+}

@@ -1,0 +1,75 @@
+internal import CHoldfastLinux
+internal import Glibc
+package import HoldfastCore
+package import SystemPackage
+
+/// The system calls that probing needs, so that tests can answer in the kernel's place.
+package struct HostSystem: Sendable {
+  /// How to come by a userfaultfd.
+  package enum UserFaultCall: Hashable, Sendable {
+    /// userfaultfd(2), which sees the kernel's own faults too.
+    case full
+    /// userfaultfd(2) with UFFD_USER_MODE_ONLY.
+    case userModeOnly
+    /// USERFAULTFD_IOC_NEW on a device.
+    case device(String)
+  }
+
+  /// The base page: sysconf(_SC_PAGESIZE).
+  package var pageSize: @Sendable () -> ByteCount
+  /// The processors this process may run on: sched_getaffinity(2).
+  package var usableProcessors: @Sendable () -> Int?
+  /// geteuid(2).
+  package var effectiveUser: @Sendable () -> UInt32
+  /// RLIMIT_MEMLOCK, soft and hard; nil: no limit.
+  package var memoryLockLimits: @Sendable () -> (soft: ByteCount?, hard: ByteCount?)
+  /// The features of UFFDIO_API.
+  package var userFaultFeatures: @Sendable (UserFaultCall) -> Result<UInt64, Errno>
+  /// KVM_GET_API_VERSION on the device.
+  package var kvmVersion: @Sendable (String) -> Result<Int, Errno>
+  /// Whether a group other than root's may read and write the file.
+  package var groupMayOpen: @Sendable (String) -> Bool
+
+  /// The running kernel's answers.
+  package static let live = HostSystem(
+    pageSize: { ByteCount(UInt64(max(0, sysconf(Int32(_SC_PAGESIZE))))) },
+    usableProcessors: {
+      let count = hf_probe_usable_processors()
+      return count > 0 ? Int(count) : nil
+    },
+    effectiveUser: { geteuid() },
+    memoryLockLimits: {
+      var limit = rlimit()
+      // SAFETY: `limit` is a whole rlimit and lives through the call.
+      guard unsafe getrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit) == 0 else {
+        return (.zero, .zero)
+      }
+      func bytes(_ value: rlim_t) -> ByteCount? {
+        value == rlim_t.max ? nil : ByteCount(UInt64(value))
+      }
+      return (bytes(limit.rlim_cur), bytes(limit.rlim_max))
+    },
+    userFaultFeatures: { call in
+      var features: UInt64 = 0
+      // SAFETY: `features` and the path's bytes live through the calls, which keep neither.
+      let result =
+        switch call {
+        case .full: unsafe hf_probe_userfault(0, &features)
+        case .userModeOnly: unsafe hf_probe_userfault(1, &features)
+        case .device(let path):
+          unsafe hf_probe_userfault_device(path, &features)
+        }
+      return result < 0 ? .failure(Errno(rawValue: -result)) : .success(features)
+    },
+    kvmVersion: { path in
+      // SAFETY: the path's bytes live through the call, which does not keep them.
+      let result = unsafe hf_probe_kvm(path)
+      return result < 0 ? .failure(Errno(rawValue: -result)) : .success(Int(result))
+    },
+    groupMayOpen: { path in
+      var status = stat()
+      // SAFETY: `status` and the path's bytes live through the call.
+      let result = unsafe stat(path, &status)
+      return result == 0 && status.st_gid != 0 && status.st_mode & 0o060 == 0o060
+    })
+}

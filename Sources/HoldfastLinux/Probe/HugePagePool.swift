@@ -1,0 +1,168 @@
+public import HoldfastCore
+internal import SystemPackage
+
+/// The kernel's pool of huge pages of one size, and raising it for a while.
+///
+/// Counts are of pages of ``size``. Raising and lowering is a read and a write that the kernel does
+/// not join: processes that use this type keep out of each other's way by ``HostLock``, others can
+/// still come between.
+public struct HugePagePool: Sendable {
+  /// The size of a page.
+  public let size: ByteCount
+  let files: HostFiles
+
+  /// The pool of pages of `size` under `root`: `/` for this host.
+  public init(size: ByteCount, root: String = "/") {
+    self.init(size: size, files: HostFiles(root: root))
+  }
+
+  /// The pool of pages of `size` in the given files.
+  package init(size: ByteCount, files: HostFiles) {
+    self.size = size
+    self.files = files
+  }
+
+  /// Where the pool is set (Linux: `nr_hugepages`).
+  public var path: String {
+    "/sys/kernel/mm/" + HostFiles.hugePagesPath(of: size) + "/nr_hugepages"
+  }
+
+  /// The counts now. Throws where the kernel has no pages of this size.
+  public func counts() throws(HostError) -> Host.HugePages {
+    let counts = files.hugePages(of: size)
+    guard counts.total != nil else {
+      let sizes = files.hugePageSizes().map { "\($0)" }.joined(separator: ", ")
+      throw HostError(
+        operation: "read the pool of huge pages",
+        what: "this host has no huge pages of \(size)" + (sizes.isEmpty ? "" : ", but of \(sizes)"))
+    }
+    return counts
+  }
+
+  /// Pages to be had now: free ones less those promised to mappings.
+  public var available: PageCount {
+    get throws(HostError) { try counts().available }
+  }
+
+  /// Raises the pool by `count` pages, for which the kernel may have to move or write out other
+  /// memory: it can take seconds.
+  ///
+  /// All or nothing: where the kernel finds fewer pages, even after compacting memory, those are
+  /// given back and an error tells the page size, how many were asked for and how many came. Needs
+  /// root. The pages stay in the pool until ``HugePageReservation/giveBack()`` is called, even when
+  /// the process has ended.
+  public func reserve(_ count: PageCount) throws(HostError) -> HugePageReservation {
+    let lock = HostLock(files: files)
+    defer { lock.release() }
+    let before = try setting()
+    try check(count)
+    if count == .zero { return HugePageReservation(pool: self, count: count, added: .zero) }
+    // Surplus pages are in use. A write turns them into the pool's own before it adds any, so they
+    // are counted in, and given back with the rest.
+    let (target, overflow) = before.total.addingReportingOverflow(count.rawValue)
+    if overflow { throw tooMany(count, "that passes the largest number of pages") }
+
+    let reached: UInt64
+    do {
+      reached = try raise(to: target, count: count)
+    } catch {
+      // A write that failed changed nothing; one whose outcome cannot be read might have.
+      try? files.write("\(before.persistent)", to: path)
+      throw error
+    }
+    let added = PageCount(max(reached, before.persistent) - before.persistent)
+    if reached == target { return HugePageReservation(pool: self, count: count, added: added) }
+
+    let got = max(reached, before.total) - before.total
+    var outcome = "which were given back"
+    do {
+      try lower(by: added)
+    } catch {
+      outcome = "which could not be given back: \(error)"
+    }
+    throw HostError(
+      operation: operation,
+      what: "asked for \(count.rawValue) pages of \(size), got \(got), \(outcome)",
+      errno: Errno.noMemory.rawValue,
+      advice: "ask for less, end other programs, or reserve at boot with the kernel's options "
+        + "hugepagesz=\(kernelSize) hugepages=\(target)")
+  }
+
+  private let operation = "reserve huge pages"
+
+  /// Refuses what the host plainly has no memory for, before the kernel tears its page cache down
+  /// in the attempt.
+  private func check(_ count: PageCount) throws(HostError) {
+    let (bytes, overflow) = count.rawValue.multipliedReportingOverflow(by: size.rawValue)
+    if overflow { throw tooMany(count, "that passes the largest number of bytes") }
+    let memory = HostParsers.memory(files.text("/proc/meminfo") ?? "")
+    if let available = memory["MemAvailable"], available < ByteCount(bytes) {
+      throw tooMany(count, "the host has \(HostReport.rounded(available)) available")
+    }
+  }
+
+  private func tooMany(_ count: PageCount, _ reason: String) -> HostError {
+    HostError(
+      operation: operation, what: "asked for \(count.rawValue) pages of \(size), but \(reason)",
+      errno: Errno.noMemory.rawValue, advice: "ask for less or end other programs")
+  }
+
+  /// All pages of the pool, and those that it is set to keep: what a write sets.
+  private func setting() throws(HostError) -> (total: UInt64, persistent: UInt64) {
+    let counts = try counts()
+    return ((counts.total ?? .zero).rawValue, (counts.persistent ?? .zero).rawValue)
+  }
+
+  /// Sets the pool to a target, twice if need be, and returns the setting reached, at most the
+  /// target.
+  private func raise(to target: UInt64, count: PageCount) throws(HostError) -> UInt64 {
+    do {
+      try files.write("\(target)", to: path)
+      if try setting().persistent < target {
+        // Best effort: there may be free memory enough, but in pieces.
+        try? files.write("1", to: "/proc/sys/vm/compact_memory")
+        try files.write("\(target)", to: path)
+      }
+    } catch let error as Errno {
+      throw HostError(
+        operation: operation,
+        what: "asked for \(count.rawValue) pages of \(size), but \(path) cannot be written",
+        errno: error.rawValue, advice: advice(for: error, target: target))
+    } catch let error as HostError {
+      throw error
+    } catch {
+      throw HostError(operation: operation, what: "\(error)")
+    }
+    return min(try setting().persistent, target)
+  }
+
+  /// Lowers the pool by pages that were added, never below zero. The caller holds the lock.
+  func lower(by added: PageCount) throws(HostError) {
+    guard added != .zero else { return }
+    let now = try setting().persistent
+    let target = now - min(now, added.rawValue)
+    do {
+      try files.write("\(target)", to: path)
+    } catch {
+      throw HostError(
+        operation: "give huge pages back", what: "\(path) cannot be written",
+        errno: error.rawValue, advice: advice(for: error, target: target))
+    }
+  }
+
+  private func advice(for error: Errno, target: UInt64) -> String {
+    switch error {
+    case .permissionDenied, .notPermitted:
+      Commands(user: 1).write(target, to: path)
+    case .readOnlyFileSystem:
+      "run on the host, outside of the container: " + Commands(user: 1).write(target, to: path)
+    default:
+      "reserve at boot with the kernel's options hugepagesz=\(kernelSize) hugepages=\(target)"
+    }
+  }
+
+  /// The size as the kernel's command line takes it.
+  private var kernelSize: String {
+    size.rawValue >= 1 << 30 ? "\(size.rawValue >> 30)G" : "\(size.rawValue >> 10)K"
+  }
+}

@@ -1,0 +1,148 @@
+import Foundation
+import HoldfastCore
+import Testing
+
+// Foundation has a class of the same name.
+import struct HoldfastLinux.Host
+
+@testable import HoldfastLinux
+
+@Suite struct HostAdviceTests {
+  private func host(_ system: HostSystem = .permissive) throws -> Host {
+    let tree = try HostTree.sound()
+    return withExtendedLifetime(tree) { HostProbe(root: tree.root, system: system).host() }
+  }
+
+  private func finding(
+    _ text: String, _ host: Host, memory: ByteCount = .gibibytes(4), program: String? = nil
+  ) throws -> HostAdvice.Finding {
+    let advice = HostAdvice(host, memory: memory, program: program)
+    return try #require(advice.findings.first { $0.statement.contains(text) }, "\(advice)")
+  }
+
+  @Test func aSoundHostNeedsNothing() throws {
+    let advice = HostAdvice(try host())
+    #expect(advice.level == .good)
+    #expect(advice.memory == .gibibytes(4))
+    #expect(advice.findings.count == 5)
+    #expect(advice.findings.allSatisfy { $0.command == nil })
+  }
+
+  @Test func hugePagesShortSizeTheCommandForTheWholePool() throws {
+    var host = try host()
+    let tee = " | sudo tee /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+    // 4,100 pages of which 4,096 are free; 10 GiB are 5,120: 1,024 more.
+    let short = try finding("only 8 GiB of free 2 MiB pages", host, memory: .gibibytes(10))
+    #expect(short.level == .couldBeBetter && short.command == "echo 5124" + tee)
+
+    host.hugePages[0].total = .zero
+    host.hugePages[0].free = .zero
+    let none = try finding("no huge pages free", host)
+    #expect(none.level == .missing && none.command == "echo 2048" + tee)
+
+    host.privileges.effectiveUser = 0
+    #expect(
+      try finding("no huge pages free", host).command
+        == "echo 2048 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+
+    host.memory.available = .gibibytes(1)
+    let beyond = try finding("only 1 GiB available", host)
+    #expect(beyond.level == .missing && beyond.command == nil)
+
+    host.hugePages = []
+    #expect(try finding("CONFIG_HUGETLBFS", host).command == nil)
+  }
+
+  @Test func largerPagesThatSufficeAreGood() throws {
+    var host = try host()
+    host.hugePages[0].free = .zero
+    host.hugePages[1].free = PageCount(4)
+    #expect(try finding("4 GiB of free 1 GiB pages", host).level == .good)
+    #expect(try finding("only 4 GiB of free 1 GiB", host, memory: .gibibytes(5)).command != nil)
+  }
+
+  @Test func aHugetlbCgroupIsSaid() throws {
+    var host = try host()
+    host.hugePages[0].cgroupRemaining = .gibibytes(2)
+    let finding = try finding("the hugetlb cgroup leaves 2 GiB", host)
+    #expect(finding.level == .couldBeBetter && finding.command == nil)
+  }
+
+  @Test func sharedHugePagesOff() throws {
+    var host = try host()
+    host.transparentHugePages.sharedMemory = .never
+    let finding = try finding("shmem_enabled=never", host)
+    #expect(finding.level == .couldBeBetter)
+    #expect(
+      finding.command
+        == "echo advise | sudo tee /sys/kernel/mm/transparent_hugepage/shmem_enabled")
+  }
+
+  @Test func theLockLimit() throws {
+    var host = try host()
+    host.privileges.ignoresMemoryLockLimit = false
+    func command(_ host: Host, _ program: String? = nil) throws -> String? {
+      let finding = try finding("only 8 MiB of memory may be locked", host, program: program)
+      #expect(finding.level == .missing)
+      return finding.command
+    }
+    #expect(
+      try command(host)
+        == #"echo "$USER - memlock unlimited" | sudo tee /etc/security/limits.d/holdfast.conf"#)
+    #expect(
+      try command(host, "/opt/it's/holdfast")
+        == #"sudo setcap cap_ipc_lock+ep '/opt/it'\''s/holdfast'"#)
+    host.privileges.memoryLockHardLimit = nil
+    #expect(try command(host) == "ulimit -l unlimited")
+    host.privileges.memoryLockHardLimit = .gibibytes(4)
+    #expect(try command(host) == "ulimit -l 4194304")
+    host.privileges.memoryLockLimit = .gibibytes(4)
+    #expect(HostAdvice(host, memory: .gibibytes(4)).level == .good)
+  }
+
+  @Test func refusedDevices() throws {
+    let host = try host(.refusing)
+    let userFault = try finding("no faults on demand", host)
+    #expect(userFault.level == .missing)
+    #expect(userFault.command == "sudo sysctl -w vm.unprivileged_userfaultfd=1")
+    #expect(try finding("no KVM", host).command == "sudo usermod -aG kvm $USER")
+  }
+
+  @Test func limitsAreSaidOnlyWhenLow() throws {
+    var host = try host()
+    #expect(HostAdvice(host).findings.count == 5)
+    host.maximumMapCount = 1000
+    #expect(
+      try finding("max_map_count is 1000", host).command
+        == "sudo sysctl -w vm.max_map_count=65530")
+    host.overcommit = .never
+    #expect(try finding("overcommit_memory is 2", host).level == .couldBeBetter)
+    host.cgroup.memory = .init(file: "/x/memory.max", limit: .gibibytes(2), remaining: .zero)
+    #expect(try finding("/x/memory.max leaves 0 bytes", host).command == nil)
+  }
+
+  @Test func theReportIsAligned() throws {
+    let host = try host(.refusing)
+    let lines = HostReport.text(host).split(separator: "\n").map(String.init)
+    #expect(lines.contains("memory       16 GiB, 6 GiB available"))
+    #expect(lines.contains("NUMA nodes   0: 8 GiB, 1 KiB free, 1024 free of 2 MiB"))
+    #expect(lines.contains("             1: 8 GiB, 2 KiB free, 1025 free of 2 MiB"))
+    #expect(lines.contains("missing  no KVM: this user may not open /dev/kvm"))
+    #expect(lines.contains("         $ sudo usermod -aG kvm $USER"))
+  }
+
+  @Test(
+    arguments: [
+      (0, "0 bytes"), (1023, "1023 bytes"), (1024, "1 KiB"), (1536, "1.5 KiB"),
+      (23 << 30 | 1 << 29, "23.5 GiB"), (.max, "16777215.9 TiB"),
+    ] as [(UInt64, String)])
+  func roundedCounts(_ bytes: UInt64, _ text: String) {
+    #expect(HostReport.rounded(ByteCount(bytes)) == text)
+  }
+
+  @Test func adviceSurvivesJSON() throws {
+    let advice = HostAdvice(try host(.refusing))
+    let data = try JSONEncoder().encode(advice)
+    #expect(try JSONDecoder().decode(HostAdvice.self, from: data) == advice)
+  }
+}

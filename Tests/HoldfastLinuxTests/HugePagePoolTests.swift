@@ -1,0 +1,207 @@
+import Dispatch
+import Foundation
+import Glibc
+import HoldfastCore
+import SystemPackage
+import Testing
+
+@testable import HoldfastLinux
+
+@Suite struct HugePagePoolTests {
+  private let path = "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+
+  private func pool(_ tree: HostTree, writer: HostFiles.Writer? = nil) -> HugePagePool {
+    HugePagePool(size: .mebibytes(2), files: HostFiles(root: tree.root, writer: writer))
+  }
+
+  private func number(_ tree: HostTree) throws -> String {
+    try tree.read(path).trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
+  @Test func countsAndAvailable() throws {
+    let tree = try HostTree(HostTree.pool(2048, total: 10, free: 6, reserved: 2))
+    let pool = HugePagePool(size: .mebibytes(2), root: tree.root)
+    #expect(try pool.counts().total == PageCount(10))
+    #expect(try pool.available == PageCount(4))
+  }
+
+  @Test func morePromisedThanFreeIsNoneAvailable() throws {
+    let tree = try HostTree(HostTree.pool(2048, total: 10, free: 1, reserved: 2))
+    #expect(try pool(tree).available == .zero)
+  }
+
+  @Test func aSizeThatTheHostLacks() throws {
+    let tree = try HostTree(HostTree.pool(2048, total: 0, free: 0))
+    let pool = HugePagePool(size: .gibibytes(16), root: tree.root)
+    let error = #expect(throws: HostError.self) { try pool.reserve(.one) }
+    #expect(error?.what == "this host has no huge pages of 16 GiB, but of 2 MiB")
+  }
+
+  @Test func reservesAndGivesBackOnce() throws {
+    let tree = try HostTree(HostTree.pool(2048, total: 10, free: 6))
+    let reservation = try pool(tree).reserve(PageCount(5))
+    #expect(try number(tree) == "15")
+    #expect(!reservation.isGivenBack)
+    // Others change the pool meanwhile: what was added goes, no more and no less.
+    try tree.write("18\n", to: path)
+    try reservation.giveBack()
+    try reservation.giveBack()
+    #expect(try number(tree) == "13")
+    #expect(reservation.isGivenBack)
+  }
+
+  @Test func neverLowersBelowZero() throws {
+    let tree = try HostTree(HostTree.pool(2048, total: 0, free: 0))
+    let reservation = try pool(tree).reserve(PageCount(5))
+    try tree.write("3\n", to: path)
+    try reservation.giveBack()
+    #expect(try number(tree) == "0")
+  }
+
+  @Test func noPagesIsNoWrite() throws {
+    let tree = try HostTree(HostTree.pool(2048, total: 3, free: 3))
+    let pool = pool(tree) { (_, _) throws(Errno) in throw .ioError }
+    try pool.reserve(.zero).giveBack()
+    #expect(try number(tree) == "3")
+  }
+
+  @Test func surplusPagesTakenInAreGivenBackToo() throws {
+    // 10 pages of which 3 are surplus; what a write sets is the other 7.
+    let tree = try HostTree(HostTree.pool(2048, total: 10, free: 0, surplus: 3))
+    let pool = pool(tree) { (file, text) throws(Errno) in
+      // As the kernel: surplus pages become the pool's own first.
+      try HostFiles.replaceContents(of: file, with: text)
+      let surplus = file.replacing("nr_hugepages", with: "surplus_hugepages")
+      try HostFiles.replaceContents(of: surplus, with: "0")
+    }
+    let reservation = try pool.reserve(PageCount(4))
+    #expect(try number(tree) == "14")
+    #expect(reservation.count == PageCount(4))
+    try reservation.giveBack()
+    #expect(try number(tree) == "7")
+  }
+
+  @Test func fewerThanAskedAreGivenBackAndSaid() throws {
+    let tree = try HostTree(HostTree.pool(2048, total: 10, free: 0))
+    try tree.write("", to: "proc/sys/vm/compact_memory")
+    // A kernel that has no more than 13 pages.
+    let pool = pool(tree) { (file, text) throws(Errno) in
+      let limited = file.hasSuffix("nr_hugepages") ? "\(min(13, UInt64(text) ?? 0))" : text
+      try HostFiles.replaceContents(of: file, with: limited)
+    }
+    let error = try #require(throws: HostError.self) { try pool.reserve(PageCount(5)) }
+    #expect(error.what == "asked for 5 pages of 2 MiB, got 3, which were given back")
+    #expect(error.errno == ENOMEM)
+    #expect(error.advice?.contains("hugepagesz=2048K hugepages=15") == true)
+    #expect(try number(tree) == "10")
+    #expect(try tree.read("proc/sys/vm/compact_memory") == "1")
+  }
+
+  @Test func compactionThatHelpsIsEnough() throws {
+    let tree = try HostTree(HostTree.pool(2048, total: 0, free: 0))
+    try tree.write("", to: "proc/sys/vm/compact_memory")
+    let files = HostFiles(root: tree.root)
+    let pool = pool(tree) { (file, text) throws(Errno) in
+      let compacted = files.number("/proc/sys/vm/compact_memory") == 1
+      let short = file.hasSuffix("nr_hugepages") && !compacted
+      try HostFiles.replaceContents(of: file, with: short ? "1" : text)
+    }
+    _ = try pool.reserve(PageCount(5))
+    #expect(try number(tree) == "5")
+  }
+
+  @Test(arguments: [UInt64.max, 1 << 60, 1 << 20])
+  func moreThanTheHostHasIsRefusedUntried(_ count: UInt64) throws {
+    let tree = try HostTree(HostTree.pool(2048, total: 10, free: 0))
+    try tree.write("MemAvailable: 1048576 kB\n", to: "proc/meminfo")
+    let pool = pool(tree) { (_, _) throws(Errno) in Issue.record("written") }
+    let error = #expect(throws: HostError.self) { try pool.reserve(PageCount(count)) }
+    #expect(error?.errno == ENOMEM)
+  }
+
+  @Test func permissionDeniedCarriesTheCommand() throws {
+    let tree = try HostTree(HostTree.pool(2048, total: 20, free: 0))
+    let pool = pool(tree) { (_, _) throws(Errno) in throw .permissionDenied }
+    let error = try #require(throws: HostError.self) { try pool.reserve(PageCount(5100)) }
+    #expect(error.errno == EACCES)
+    #expect(
+      error.advice
+        == "echo 5120 | sudo tee /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+    #expect("\(error)".contains("Permission denied"))
+  }
+
+  @Test func aReadingThatFailsAfterTheWriteUndoesIt() throws {
+    let tree = try HostTree(HostTree.pool(2048, total: 6, free: 0))
+    let pool = pool(tree) { (file, text) throws(Errno) in
+      try HostFiles.replaceContents(of: file, with: text == "6" ? text : "garbage")
+    }
+    #expect(throws: HostError.self) { try pool.reserve(PageCount(2)) }
+    #expect(try number(tree) == "6")
+  }
+
+  @Test func aGiveBackThatFailsCanBeTriedAgain() throws {
+    let tree = try HostTree(HostTree.pool(2048, total: 1, free: 0))
+    try tree.write("0", to: "fails")
+    let files = HostFiles(root: tree.root)
+    let pool = pool(tree) { (file, text) throws(Errno) in
+      if files.number("/fails") == 1 { throw .readOnlyFileSystem }
+      try HostFiles.replaceContents(of: file, with: text)
+    }
+    let reservation = try pool.reserve(PageCount(2))
+    try tree.write("1", to: "fails")
+    #expect(throws: HostError.self) { try reservation.giveBack() }
+    #expect(!reservation.isGivenBack)
+    try tree.write("0", to: "fails")
+    try reservation.giveBack()
+    #expect(try number(tree) == "1")
+  }
+
+  @Test func threadsAtOnceNeitherLoseNorRepeat() throws {
+    let tree = try HostTree(HostTree.pool(2048, total: 7, free: 0))
+    try tree.write("", to: "proc/sys/vm/compact_memory")
+    let pool = pool(tree)
+    DispatchQueue.concurrentPerform(iterations: 8) { _ in
+      for _ in 0..<10 {
+        do {
+          let reservation = try pool.reserve(PageCount(3))
+          DispatchQueue.concurrentPerform(iterations: 2) { _ in
+            try? reservation.giveBack()
+            if !reservation.isGivenBack { Issue.record("returned before it was given back") }
+          }
+        } catch {
+          Issue.record(error)
+        }
+      }
+    }
+    #expect(try number(tree) == "7")
+  }
+
+  // MARK: The real host
+
+  @Test(.enabled(if: geteuid() == 0 || mustRunAll, "raising a pool needs root"))
+  func pagesOfTheRealHostComeAndGo() throws {
+    let pool = HugePagePool(size: .mebibytes(2))
+    // Other tests, and other programs, use the same pool: one undisturbed round proves it.
+    var rounds: [[PageCount?]] = []
+    for _ in 0..<50 {
+      let before = try pool.counts().total
+      let reservation = try pool.reserve(PageCount(4))
+      let during = try pool.counts().total
+      try reservation.giveBack()
+      try reservation.giveBack()
+      let after = try pool.counts().total
+      rounds.append([before, during, after])
+      if during == before.map({ $0 + PageCount(4) }), after == before { return }
+      usleep(20_000)
+    }
+    Issue.record("the pool never went up by four pages and back: \(rounds)")
+  }
+
+  @Test(.enabled(if: geteuid() != 0, "root is not refused"))
+  func anOrdinaryUserIsToldTheCommand() throws {
+    let pool = HugePagePool(size: .mebibytes(2))
+    let error = try #require(throws: HostError.self) { try pool.reserve(PageCount(4)) }
+    #expect(error.errno == EACCES || error.errno == EROFS)
+    #expect(error.advice?.contains("| sudo tee \(pool.path)") == true)
+  }
+}
