@@ -1,1 +1,104 @@
 #include "hf_memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MFD_HUGE_SHIFT
+#define MFD_HUGE_SHIFT 26
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+static int status(int result) { return result < 0 ? -errno : 0; }
+
+static int protection(int access) {
+  return (access & HF_READ ? PROT_READ : 0) | (access & HF_WRITE ? PROT_READ | PROT_WRITE : 0);
+}
+
+int hf_memfd_create(const char *name, unsigned huge_shift) {
+  unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  if (huge_shift)
+    flags |= MFD_HUGETLB | huge_shift << MFD_HUGE_SHIFT;
+  int fd = memfd_create(name, flags);
+  return fd < 0 ? -errno : fd;
+}
+
+int hf_seal_size(int fd) {
+  return status(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW));
+}
+
+int hf_truncate(int fd, uint64_t size) {
+  int result;
+  do {
+    result = ftruncate(fd, (off_t)size);
+  } while (result < 0 && errno == EINTR);
+  return status(result);
+}
+
+int hf_close(int fd) { return status(close(fd)); }
+
+int hf_reserve(size_t length, void **start) {
+  void *place =
+      mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (place == MAP_FAILED)
+    return -errno;
+  *start = place;
+  return 0;
+}
+
+int hf_reserve_again(void *start, size_t length) {
+  void *place = mmap(start, length, PROT_NONE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  return place == MAP_FAILED ? -errno : 0;
+}
+
+int hf_map(void *start, size_t length, int access, int fd, uint64_t offset) {
+  void *place =
+      mmap(start, length, protection(access), MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
+  if (place == MAP_FAILED)
+    return -errno;
+  // Advice that the kernel may not take on hugetlb memory; nothing depends on it.
+  (void)madvise(start, length, MADV_DONTDUMP);
+  return 0;
+}
+
+int hf_map_anonymous(size_t length, void **start) {
+  void *place = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (place == MAP_FAILED)
+    return -errno;
+  *start = place;
+  return 0;
+}
+
+int hf_unmap(void *start, size_t length) { return status(munmap(start, length)); }
+
+int hf_protect(void *start, size_t length, int access) {
+  return status(mprotect(start, length, protection(access)));
+}
+
+int hf_populate(void *start, size_t length, int access) {
+  int advice = access & HF_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+  int result;
+  do {
+    result = madvise(start, length, advice);
+  } while (result < 0 && (errno == EINTR || errno == EAGAIN));
+  return status(result);
+}
+
+int hf_advise_huge(void *start, size_t length) {
+  return status(madvise(start, length, MADV_HUGEPAGE));
+}
+
+int hf_lock(void *start, size_t length) { return status(mlock(start, length)); }
+
+int hf_mincore(void *start, size_t length, unsigned char *residence) {
+  int result;
+  do {
+    result = mincore(start, length, residence);
+  } while (result < 0 && errno == EAGAIN);
+  return status(result);
+}

@@ -1,3 +1,56 @@
+/// Mapping and populating memory: calls that Glibc's Swift overlay lacks or imports without their
+/// constants. All return 0 or a negative errno unless said otherwise.
 #ifndef HF_MEMORY_H
 #define HF_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+/// memfd_create(2), close-on-exec and sealable; `huge_shift` is the base two logarithm of the
+/// hugetlb page size, or 0 for shmem. Returns a descriptor or a negative errno.
+int hf_memfd_create(const char *name, unsigned huge_shift);
+
+/// fcntl(F_ADD_SEALS) with F_SEAL_SHRINK and F_SEAL_GROW: the size stays as it is.
+int hf_seal_size(int fd);
+
+int hf_truncate(int fd, uint64_t size);
+int hf_close(int fd);
+
+enum {
+  HF_READ = 1,
+  HF_WRITE = 2,
+};
+
+/// Reserves addresses: private, no access, no memory. Stores where they start.
+int hf_reserve(size_t length, void *_Nullable *_Nonnull start);
+
+/// Turns a range back into reserved addresses, which takes away what was mapped there.
+int hf_reserve_again(void *start, size_t length);
+
+/// mmap(2) of a file, MAP_SHARED and MAP_FIXED, left out of core dumps.
+int hf_map(void *start, size_t length, int access, int fd, uint64_t offset);
+
+/// mmap(2) of fresh anonymous memory, MAP_PRIVATE. Stores where it starts.
+int hf_map_anonymous(size_t length, void *_Nullable *_Nonnull start);
+
+int hf_unmap(void *start, size_t length);
+int hf_protect(void *start, size_t length, int access);
+
+/// madvise(2): MADV_POPULATE_WRITE or, for `access` without HF_WRITE, MADV_POPULATE_READ. Never
+/// raises SIGBUS: where memory cannot be had it returns the error.
+int hf_populate(void *start, size_t length, int access);
+
+/// madvise(2): MADV_HUGEPAGE.
+int hf_advise_huge(void *start, size_t length);
+
+/// mlock(2).
+int hf_lock(void *start, size_t length);
+
+/// mincore(2): one byte for each page of 4 KiB.
+int hf_mincore(void *start, size_t length, unsigned char *residence);
+
+#pragma clang assume_nonnull end
+
 #endif

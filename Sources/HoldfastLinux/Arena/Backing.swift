@@ -1,0 +1,36 @@
+public import HoldfastCore
+
+/// What an arena's memory is made of.
+public enum Backing: String, Hashable, Sendable, CaseIterable, Codable {
+  /// Huge pages of 1 GiB from the host's pool.
+  case hugetlb1G = "hugetlb-1G"
+  /// Huge pages of 2 MiB from the host's pool.
+  case hugetlb2M = "hugetlb-2M"
+  /// Shared memory with transparent huge pages of 2 MiB.
+  case thp
+  /// Shared memory of 4 KiB pages.
+  case base
+
+  /// Base page and superpages of an arena of this backing.
+  public var geometry: Geometry {
+    switch self {
+    case .hugetlb1G: .giant
+    case .hugetlb2M: .large
+    case .thp, .base: .small
+    }
+  }
+
+  /// The page size of the hugetlb pool that the memory comes from, or nil for shared memory.
+  public var hugePageSize: ByteCount? {
+    switch self {
+    case .hugetlb1G: .gibibytes(1)
+    case .hugetlb2M: .mebibytes(2)
+    case .thp, .base: nil
+    }
+  }
+
+  /// The size of the pages that the kernel is expected to map.
+  public var mappedPageSize: ByteCount {
+    self == .thp ? .mebibytes(2) : geometry.pageSize
+  }
+}

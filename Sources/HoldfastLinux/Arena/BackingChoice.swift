@@ -1,0 +1,126 @@
+internal import HoldfastCore
+internal import SystemPackage
+
+/// Which backing an arena gets, and the words for it when that cannot be had.
+struct BackingChoice {
+  let backing: Backing
+  /// The size, rounded up to the backing's page.
+  let size: ByteCount
+  /// Why better backings were passed over.
+  let fallbacks: [String]
+
+  /// What is kept back for the rest of the host when an arena takes ordinary memory.
+  private static let margin = ByteCount.mebibytes(64)
+
+  /// Takes the wanted backing or the best that `host` has room for.
+  ///
+  /// - Throws: `HostError` where the wanted one, or any, has not enough memory free.
+  init(size: ByteCount, wanted: Backing?, host: Host) throws(HostError) {
+    guard size > .zero else {
+      throw HostError(
+        operation: "prepare an arena", what: "its size is 0", advice: "ask for at least 4 KiB")
+    }
+    if let wanted {
+      self = try BackingChoice(size, wanted, host, fallbacks: [])
+      return
+    }
+    var fallbacks: [String] = []
+    for backing in Backing.allCases.dropLast() {
+      // A guest whose size is no multiple of the huge page would waste the rest of the last one.
+      if let page = backing.hugePageSize, !size.isMultiple(of: page) {
+        fallbacks.append("\(backing.rawValue): \(size) is not a multiple of \(page)")
+        continue
+      }
+      do throws(HostError) {
+        self = try BackingChoice(size, backing, host, fallbacks: fallbacks)
+        return
+      } catch {
+        fallbacks.append("\(backing.rawValue): \(error.what)")
+      }
+    }
+    self = try BackingChoice(size, .base, host, fallbacks: fallbacks)
+  }
+
+  private init(
+    _ size: ByteCount, _ backing: Backing, _ host: Host, fallbacks: [String]
+  ) throws(HostError) {
+    let operation = "prepare an arena of \(size) (\(backing.rawValue))"
+    guard let rounded = size.roundedUp(to: backing.geometry.pageSize),
+      rounded.rawValue <= UInt64(Int64.max)
+    else {
+      throw HostError(operation: operation, what: "the size is beyond all address spaces")
+    }
+    self.backing = backing
+    self.size = rounded
+    self.fallbacks = fallbacks
+    if backing.hugePageSize != nil {
+      try checkHugePages(operation, host)
+    } else {
+      try checkOrdinary(operation, host)
+    }
+  }
+
+  private func checkHugePages(_ operation: String, _ host: Host) throws(HostError) {
+    guard let page = backing.hugePageSize else { return }
+    let needed = size.rawValue / page.rawValue
+    guard let pool = host.hugePages.first(where: { $0.size == page }) else {
+      throw HostError(
+        operation: operation, what: "this host has no hugetlb pages of \(page)",
+        advice: "--backing thp or --backing base")
+    }
+    let free = pool.available.rawValue
+    guard free < needed else { return }
+    throw HostError(
+      operation: operation,
+      what: "\(needed) hugetlb pages of \(page) are needed, \(free) are free",
+      advice: reserveCommand(missing: needed - free, pool))
+  }
+
+  private func reserveCommand(missing: UInt64, _ pool: Host.HugePages) -> String {
+    let total = (pool.total?.rawValue ?? 0) + missing
+    let folder = "hugepages-\(pool.size.rawValue >> 10)kB"
+    return "echo \(total) | sudo tee /sys/kernel/mm/hugepages/\(folder)/nr_hugepages"
+  }
+
+  private func checkOrdinary(_ operation: String, _ host: Host) throws(HostError) {
+    if backing == .thp {
+      let mode = host.transparentHugePages.sharedMemory
+      guard mode?.givesHugePages == true else {
+        throw HostError(
+          operation: operation,
+          what: "transparent huge pages are off for shared memory (shmem_enabled is "
+            + "\(mode?.rawValue ?? "missing"))",
+          advice: "echo advise | sudo tee /sys/kernel/mm/transparent_hugepage/shmem_enabled")
+      }
+    }
+    let available = host.availableForGuests
+    let needed = size.rawValue.addingReportingOverflow(Self.margin.rawValue)
+    guard needed.overflow || needed.partialValue > available.rawValue else { return }
+    let pages = size.rawValue / backing.mappedPageSize.rawValue
+    throw HostError(
+      operation: operation,
+      what: "\(pages) pages of \(backing.mappedPageSize) are needed, "
+        + "\(available.rawValue / backing.mappedPageSize.rawValue) are available "
+        + "(\(available.rawValue >> 20) MiB less \(Self.margin) kept for the host)",
+      advice: "ask for less than \(available.rawValue >> 20) MiB, or free memory on this host")
+  }
+
+  /// The error for a system call that failed although there seemed to be enough.
+  func shortage(_ operation: String, _ error: Errno, _ host: Host) -> HostError {
+    guard let page = backing.hugePageSize else {
+      return HostError(
+        operation: operation,
+        what: "\(size.rawValue >> 20) MiB of ordinary memory could not be had",
+        errno: error.rawValue, advice: "ask for less, or free memory on this host")
+    }
+    let pool = HugePagePool(size: page)
+    let needed = size.rawValue / page.rawValue
+    let counts = try? pool.counts()
+    let free = counts?.available.rawValue ?? 0
+    return HostError(
+      operation: operation,
+      what: "\(needed) hugetlb pages of \(page) are needed, \(free) are free",
+      errno: error.rawValue,
+      advice: counts.map { reserveCommand(missing: needed - min(free, needed), $0) })
+  }
+}

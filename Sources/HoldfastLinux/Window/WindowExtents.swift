@@ -1,0 +1,91 @@
+/// Which parts of a window are mapped to which parts of the arena's file, sorted and joined where
+/// alike. One extent is one mapping of the kernel's, or a few.
+struct WindowExtents {
+  struct Extent: Equatable {
+    var range: Range<UInt64>
+    /// File offset less window offset, modulo 2^64.
+    var delta: UInt64
+    /// Registered for minor faults: a page can be reached only once it was continued.
+    var isTrapped: Bool
+  }
+
+  private(set) var all: [Extent] = []
+
+  /// The position of the first extent that ends after `offset`.
+  private func position(after offset: UInt64) -> Int {
+    var low = 0
+    var high = all.count
+    while low < high {
+      let middle = (low + high) / 2
+      if all[middle].range.upperBound > offset { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+
+  /// The extent that covers all of a range, if one does.
+  func covering(_ range: Range<UInt64>) -> Extent? {
+    let position = position(after: range.lowerBound)
+    guard position < all.count, all[position].range.lowerBound <= range.lowerBound,
+      all[position].range.upperBound >= range.upperBound
+    else { return nil }
+    return all[position]
+  }
+
+  /// The mapped parts of a range.
+  func parts(of range: Range<UInt64>) -> [Range<UInt64>] {
+    var parts: [Range<UInt64>] = []
+    var position = position(after: range.lowerBound)
+    while position < all.count, all[position].range.lowerBound < range.upperBound {
+      parts.append(all[position].range.clamped(to: range))
+      position += 1
+    }
+    return parts
+  }
+
+  /// Forgets what was mapped in a range.
+  mutating func remove(_ range: Range<UInt64>) {
+    let first = position(after: range.lowerBound)
+    var last = first
+    var rest: [Extent] = []
+    while last < all.count, all[last].range.lowerBound < range.upperBound {
+      let extent = all[last]
+      if extent.range.lowerBound < range.lowerBound {
+        var head = extent
+        head.range = extent.range.lowerBound..<range.lowerBound
+        rest.append(head)
+      }
+      if extent.range.upperBound > range.upperBound {
+        var tail = extent
+        tail.range = range.upperBound..<extent.range.upperBound
+        rest.append(tail)
+      }
+      last += 1
+    }
+    all.replaceSubrange(first..<last, with: rest)
+  }
+
+  /// Notes a mapping, in place of what was there.
+  mutating func insert(_ extent: Extent) {
+    remove(extent.range)
+    var joined = extent
+    var first = position(after: extent.range.lowerBound)
+    var last = first
+    if first > 0, isAlike(all[first - 1], extent),
+      all[first - 1].range.upperBound == extent.range.lowerBound
+    {
+      first -= 1
+      joined.range = all[first].range.lowerBound..<joined.range.upperBound
+    }
+    if last < all.count, isAlike(all[last], extent),
+      all[last].range.lowerBound == extent.range.upperBound
+    {
+      joined.range = joined.range.lowerBound..<all[last].range.upperBound
+      last += 1
+    }
+    all.replaceSubrange(first..<last, with: [joined])
+  }
+
+  private func isAlike(_ one: Extent, _ other: Extent) -> Bool {
+    one.delta == other.delta && one.isTrapped == other.isTrapped
+  }
+}
