@@ -28,6 +28,7 @@ let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "s
 let package = Package(
   name: "holdfast",
   products: [
+    .library(name: "Holdfast", targets: ["Holdfast"]),
     .library(name: "HoldfastCore", targets: ["HoldfastCore"]),
     .library(name: "HoldfastLinux", targets: ["HoldfastLinux"]),
     .library(name: "HoldfastStatistics", targets: ["HoldfastStatistics"]),
@@ -44,6 +45,8 @@ let package = Package(
       name: "HoldfastLinux",
       dependencies: ["HoldfastCore", "CHoldfastLinux", systemPackage],
       swiftSettings: settings),
+    .target(
+      name: "Holdfast", dependencies: ["HoldfastCore", "HoldfastLinux"], swiftSettings: settings),
     .target(name: "HoldfastStatistics", swiftSettings: settings),
     .target(
       name: "HoldfastTestKit",
@@ -58,12 +61,16 @@ let package = Package(
       dependencies: ["HoldfastLinux", "HoldfastTestKit"],
       swiftSettings: testSettings),
     .testTarget(
+      name: "HoldfastTests",
+      dependencies: ["Holdfast", "HoldfastTestKit"],
+      swiftSettings: testSettings),
+    .testTarget(
       name: "HoldfastStatisticsTests",
       dependencies: ["HoldfastStatistics"],
       swiftSettings: testSettings),
     .executableTarget(
       name: "HoldfastCLI",
-      dependencies: ["HoldfastLinux", "HoldfastStatistics", argumentParser],
+      dependencies: ["Holdfast", "HoldfastStatistics", argumentParser],
       swiftSettings: settings),
   ]
 )

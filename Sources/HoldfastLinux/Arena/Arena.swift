@@ -114,7 +114,8 @@ public final class Arena: FrameStore {
 
   /// Brings every page in, in pieces over the processors; the kernel zeroes them.
   private static func populate(
-    _ range: HostRange, _ size: ByteCount, threads: Int, _ progress: (@Sendable (ByteCount) -> Void)?
+    _ range: HostRange, _ size: ByteCount, threads: Int,
+    _ progress: (@Sendable (ByteCount) -> Void)?
   ) throws(Errno) {
     let piece = threads == 1 && progress == nil ? size.rawValue : UInt64(1) << 30 / 4
     let pieces = Int((size.rawValue + piece - 1) / piece)

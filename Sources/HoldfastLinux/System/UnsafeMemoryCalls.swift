@@ -26,7 +26,7 @@ extension HostRange {
   /// corresponding C function is `mmap`.
   static func reserve(_ length: ByteCount, alignment: ByteCount) throws(Errno) -> HostRange {
     guard let total = length.roundedUp(to: .kibibytes(4)).map({ $0.rawValue }),
-      case let (sum, overflow) = total.addingReportingOverflow(alignment.rawValue), !overflow,
+      case (let sum, let overflow) = total.addingReportingOverflow(alignment.rawValue), !overflow,
       sum <= UInt64(Int.max)
     else { throw .noMemory }
     var found: UnsafeMutableRawPointer?

@@ -1,0 +1,278 @@
+public import HoldfastCore
+public import HoldfastLinux
+internal import Synchronization
+
+/// A guest's memory: its physical addresses, the segments of RAM mapped there, and the window of this
+/// process in which the monitor and the guest reach them (bhyve: `vm_mem`).
+///
+///     let arena = try Arena(size: .gibibytes(10))
+///     let memory = try GuestMemory(arena: arena, limit: .gibibytes(10))
+///     let ram = try memory.allocateSegment("ram", size: .gibibytes(10))
+///     let receipt = try memory.map(ram, at: .zero, options: .wired)
+///
+/// Safe to use from any thread.
+public final class GuestMemory: Sendable {
+  public let arena: Arena
+  /// One past the guest's last physical address.
+  public let limit: ByteCount
+  /// The VM layer's view, for those who work on it.
+  public let space: AddressSpace
+  let window: WindowPmap
+
+  private let lock = Lock()
+  /// Protected by `lock`.
+  private nonisolated(unsafe) var segments: [String: MemorySegment] = [:]
+
+  /// Memory without segments.
+  ///
+  /// - Parameters:
+  ///   - limit: how far guest addresses go, a multiple of the arena's base page.
+  ///   - wiredLimit: how much may be wired, over all guests that share the limit.
+  /// - Throws: code `invalidArgument` for a limit that is zero or no multiple, code `host` where the
+  ///   addresses cannot be reserved.
+  public init(
+    arena: Arena, limit: ByteCount, wiredLimit: WiredLimit = .none,
+    host: HoldfastLinux.Host = HostProbe().host()
+  ) throws(HoldfastError) {
+    guard limit > .zero, limit.isMultiple(of: arena.geometry.pageSize), limit < .tebibytes(64)
+    else {
+      throw HoldfastError(
+        .invalidArgument, operation: "make a guest's memory",
+        reason: "the limit \(limit) is not a positive multiple of \(arena.geometry.pageSize) "
+          + "below 64 TiB")
+    }
+    self.arena = arena
+    self.limit = limit
+    do {
+      window = try WindowPmap(arena: arena, length: limit, host: host)
+    } catch {
+      throw HoldfastError(error)
+    }
+    space = AddressSpace(
+      bounds: AddressRange(.zero, .zero + limit), memory: arena.memory, pmap: window,
+      wiredLimit: wiredLimit)
+  }
+
+  /// Where guest address 0 lies in this process. A monitor gives this and `limit` to KVM as a slot,
+  /// and to device models; what is not mapped or not wired is not accessible there.
+  public var hostAddress: UInt64 { window.hostRange.address }
+
+  // MARK: Segments
+
+  /// Makes a segment of absent pages (bhyve: `vm_alloc_memseg`).
+  ///
+  /// - Parameter name: not empty.
+  /// - Throws: code `alreadyExists` where there is one of this name and size, `invalidArgument` where
+  ///   there is one of another size, or the size is zero or no multiple of the base page.
+  public func allocateSegment(
+    _ name: String, size: ByteCount
+  ) throws(HoldfastError) -> MemorySegment {
+    let operation = "allocate the segment \(name)"
+    guard !name.isEmpty, size > .zero, size.isMultiple(of: arena.geometry.pageSize) else {
+      throw HoldfastError(
+        .invalidArgument, operation: operation,
+        reason: "a segment has a name and a size that is a positive multiple of "
+          + "\(arena.geometry.pageSize), not \(size)")
+    }
+    return try lock.withLock { () throws(HoldfastError) in
+      if let old = unsafe segments[name] {
+        guard old.size == size else {
+          throw HoldfastError(
+            .invalidArgument, operation: operation, reason: "it exists with \(old.size)")
+        }
+        throw HoldfastError(.alreadyExists, operation: operation, reason: "it exists")
+      }
+      let segment = MemorySegment(name: name, size: size, memory: arena.memory)
+      unsafe segments[name] = segment
+      return segment
+    }
+  }
+
+  /// Forgets a segment; its pages go with its last mapping (bhyve: `vm_free_memseg`).
+  ///
+  /// - Throws: code `invalidArgument` where it is not one of this guest's.
+  public func freeSegment(_ segment: MemorySegment) throws(HoldfastError) {
+    try lock.withLock { () throws(HoldfastError) in
+      guard unsafe segments[segment.name] === segment else {
+        throw HoldfastError(
+          .invalidArgument, operation: "free the segment \(segment.name)",
+          reason: "it is not one of this guest's")
+      }
+      unsafe segments[segment.name] = nil
+    }
+  }
+
+  // MARK: Mapping
+
+  /// How a segment is mapped (bhyve: `VM_MEMMAP_F_WIRED`).
+  public struct MapOptions: OptionSet, Hashable, Sendable {
+    public let rawValue: UInt8
+
+    public init(rawValue: UInt8) {
+      self.rawValue = rawValue
+    }
+
+    /// Wire every page before the call returns.
+    public static let wired = MapOptions(rawValue: 1)
+  }
+
+  /// Which way pages are wired; tests and benchmarks may choose.
+  package enum WirePath: String, Sendable, CaseIterable {
+    case automatic = "auto"
+    case prefault
+    case fault
+  }
+
+  /// Maps a part of a segment at a guest address and, if asked to, wires it (bhyve: `vm_mmap_memseg`).
+  /// If the wiring fails the mapping is taken away again.
+  ///
+  /// - Parameters:
+  ///   - offset: where in the segment the part begins.
+  ///   - length: nil for the rest of the segment.
+  /// - Returns: what was obtained.
+  /// - Throws: codes `invalidArgument` for no protection, or a part that is not aligned or not in
+  ///   bounds; `noSpace` where something is mapped; `resourceShortage` without frames, translations
+  ///   or over the wired limit.
+  @discardableResult
+  public func map(
+    _ segment: MemorySegment, at address: Address, offset: ByteCount = .zero,
+    length: ByteCount? = nil, protection: Protection = .readWrite, options: MapOptions = []
+  ) throws(HoldfastError) -> WireReceipt {
+    try map(
+      segment, at: address, offset: offset, length: length, protection: protection,
+      options: options, path: .automatic)
+  }
+
+  package func map(
+    _ segment: MemorySegment, at address: Address, offset: ByteCount = .zero,
+    length: ByteCount? = nil, protection: Protection = .readWrite, options: MapOptions,
+    path: WirePath
+  ) throws(HoldfastError) -> WireReceipt {
+    let operation = "map the segment \(segment.name) at \(address)"
+    guard segment.object.memory.allocator === arena.allocator else {
+      throw HoldfastError(
+        .invalidArgument, operation: operation, reason: "it is of another arena")
+    }
+    guard offset <= segment.size,
+      let range = AddressRange(start: address, length: length ?? segment.size - offset),
+      offset.isMultiple(of: arena.geometry.pageSize)
+    else {
+      throw HoldfastError(
+        .invalidArgument, operation: operation,
+        reason: "offset \(offset) and length are not a page-aligned part of \(segment.size)")
+    }
+    guard !protection.isEmpty else {
+      throw HoldfastError(
+        .invalidArgument, operation: operation, range: range, reason: "no protection is given")
+    }
+    do {
+      try space.map(
+        segment.object, offset: PageIndex(arena.geometry.pages(in: offset).rawValue), at: range,
+        protection: protection)
+    } catch {
+      throw HoldfastError(error, operation: operation, range: range)
+    }
+    guard options.contains(.wired) else {
+      return WireReceipt(self, range, WireSummary(), path: nil, duration: .zero)
+    }
+    do {
+      return try wire(range, path: path)
+    } catch {
+      do {
+        try space.remove(range)
+      } catch let failure {
+        // The range was accepted by map, so it is one that remove accepts.
+        preconditionFailure("a mapping cannot be taken back: \(failure)")
+      }
+      throw error
+    }
+  }
+
+  /// Takes mappings of a range away, wired or not (bhyve: `vm_munmap_memseg`).
+  public func unmap(_ range: AddressRange) throws(HoldfastError) {
+    do {
+      try space.remove(range)
+    } catch {
+      throw HoldfastError(error, operation: "unmap \(range)", range: range)
+    }
+  }
+
+  // MARK: Wiring
+
+  /// Wires what is mapped in a range, all of which must be mapped and readable.
+  ///
+  /// - Throws: as `AddressSpace.wire`; nothing has changed then.
+  @discardableResult
+  public func wire(_ range: AddressRange) throws(HoldfastError) -> WireReceipt {
+    try wire(range, path: .automatic)
+  }
+
+  package func wire(_ range: AddressRange, path: WirePath) throws(HoldfastError) -> WireReceipt {
+    let clock = ContinuousClock()
+    let start = clock.now
+    let options: WireOptions = path == .fault ? [.user, .noHoles, .faultPath] : [.user, .noHoles]
+    do {
+      let summary = try space.wire(range, options)
+      return WireReceipt(
+        self, range, summary, path: path == .fault ? .fault : .prefault,
+        duration: clock.now - start)
+    } catch {
+      let occupancy = arena.allocator.occupancy
+      let free = arena.geometry.bytes(occupancy.free)
+      throw HoldfastError(
+        error, operation: "wire \(range.length) at \(range.start)", range: range,
+        advice: error.code == .resourceShortage && error.errno == nil
+          ? "a larger arena: \(free.rawValue >> 20) MiB of \(arena.size.rawValue >> 20) MiB are free"
+          : nil)
+    }
+  }
+
+  /// Gives the wiring of a range back; the pages stay resident and mapped.
+  public func unwire(_ range: AddressRange) throws(HoldfastError) {
+    do {
+      try space.unwire(range)
+    } catch {
+      throw HoldfastError(error, operation: "unwire \(range)", range: range)
+    }
+  }
+
+  // MARK: Bytes
+
+  /// Copies guest bytes out. Where the guest writes at the same time, either value of a byte comes.
+  ///
+  /// - Throws: codes `invalidAddress` and `protectionFailure`.
+  public func read(_ address: Address, into bytes: inout MutableRawSpan) throws(HoldfastError) {
+    do {
+      try space.read(address, into: &bytes)
+    } catch {
+      throw HoldfastError(error, operation: "read guest memory", range: nil)
+    }
+  }
+
+  /// Copies bytes in.
+  ///
+  /// - Throws: codes `invalidAddress`, `protectionFailure`, and `resourceShortage` where a page was
+  ///   absent and no frame is left.
+  public func write(_ bytes: RawSpan, to address: Address) throws(HoldfastError) {
+    do {
+      try space.write(bytes, to: address)
+    } catch {
+      throw HoldfastError(error, operation: "write guest memory", range: nil)
+    }
+  }
+
+  /// The `count` bytes from an address on.
+  public func read(_ address: Address, count: Int) throws(HoldfastError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    // SAFETY: the span covers `bytes` and does not outlive the call.
+    var span = bytes.mutableSpan
+    var raw = unsafe span.mutableBytes
+    try read(address, into: &raw)
+    return bytes
+  }
+
+  /// Copies bytes in; see `write(_:to:)` for a span.
+  public func write(_ bytes: [UInt8], to address: Address) throws(HoldfastError) {
+    try unsafe write(bytes.span.bytes, to: address)
+  }
+}

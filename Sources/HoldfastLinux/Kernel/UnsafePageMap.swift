@@ -1,0 +1,61 @@
+internal import CHoldfastLinux
+internal import HoldfastCore
+internal import SystemPackage
+
+/// `/proc/self/pagemap`: for each page of 4 KiB whether it is mapped and, for those who may know,
+/// to which frame of the host.
+struct PageMap {
+  /// An entry of the map.
+  struct Entry {
+    let rawValue: UInt64
+
+    var isPresent: Bool { rawValue & (1 << 63) != 0 }
+    /// The host's frame, or nil where the kernel does not tell (CAP_SYS_ADMIN is missing).
+    var hostFrame: UInt64? {
+      let frame = rawValue & ((1 << 55) - 1)
+      return isPresent && frame != 0 ? frame : nil
+    }
+  }
+
+  private let file: FileDescriptor
+
+  init() throws(HostError) {
+    do {
+      file = try unsafe FileDescriptor.open(
+        "/proc/self/pagemap", .readOnly, options: .closeOnExec)
+    } catch {
+      throw PageMap.problem(error)
+    }
+  }
+
+  func close() {
+    try? file.close()
+  }
+
+  /// Reads the entries of `count` pages from an address on.
+  func entries(at address: UInt64, count: Int) throws(HostError) -> [Entry] {
+    var raw = [UInt64](repeating: 0, count: count)
+    do {
+      // SAFETY: the buffer is the whole of `raw`, which lives through the calls.
+      try unsafe raw.withUnsafeMutableBytes { buffer in
+        var done = 0
+        while done < buffer.count {
+          let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+          let read = try unsafe file.read(
+            fromAbsoluteOffset: Int64(address >> 12) * 8 + Int64(done), into: part)
+          if read == 0 { break }
+          done += read
+        }
+      }
+    } catch {
+      throw PageMap.problem(error)
+    }
+    return raw.map(Entry.init)
+  }
+
+  private static func problem(_ error: any Error) -> HostError {
+    HostError(
+      operation: "check what the kernel mapped", what: "/proc/self/pagemap cannot be read",
+      errno: (error as? Errno)?.rawValue)
+  }
+}

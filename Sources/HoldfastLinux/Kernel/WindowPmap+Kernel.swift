@@ -1,0 +1,103 @@
+package import HoldfastCore
+internal import SystemPackage
+
+/// What the kernel itself says of a range of a window.
+package struct KernelView: Hashable, Sendable {
+  /// Bytes whose pages are in this window's page tables: a touch does not fault.
+  package var present: UInt64 = 0
+  /// Bytes in memory, as mincore(2) says.
+  package var resident: UInt64 = 0
+  /// Present bytes by the size of the page-table entry that maps them.
+  package var bytesByPageSize: [ByteCount: UInt64] = [:]
+  /// A mapping of the kernel's goes on beyond the range, so that `bytesByPageSize` counts too much.
+  package var isCut = false
+  /// Bytes of the arena that the kernel will not reclaim: locked, or hugetlb.
+  package var locked: UInt64 = 0
+  /// Pages whose frame could be compared with the arena's, and those where it was another.
+  package var comparedPages: UInt64 = 0
+  package var misplacedPages: UInt64 = 0
+
+  package init() {}
+}
+
+extension WindowPmap {
+  /// Asks the kernel what of a range is mapped, resident and locked, from smaps, pagemap and
+  /// mincore.
+  ///
+  /// - Parameter placed: calls its argument with each run of frames that should be mapped and the
+  ///   address where.
+  package func kernelView(
+    of range: AddressRange, placed: ((Address, FrameRun) -> Void) -> Void
+  ) throws(HostError) -> KernelView {
+    var view = KernelView()
+    let base = hostRange.address
+    let host = base + range.start.rawValue..<base + range.end.rawValue
+    try addMappings(host, to: &view)
+    do throws(Errno) {
+      view.resident =
+        try hostRange.residentPages(range.start.rawValue..<range.end.rawValue) << 12
+    } catch {
+      throw HostError(
+        operation: "check what the kernel mapped", what: "mincore(2) failed",
+        errno: error.rawValue)
+    }
+    var runs: [(Address, FrameRun)] = []
+    placed { runs.append(($0, $1)) }
+    let map = try PageMap()
+    defer { map.close() }
+    for (address, frames) in runs { try compare(address, frames, map, &view) }
+    return view
+  }
+
+  /// The bytes of the arena that the kernel will not reclaim, from smaps.
+  private func addMappings(_ host: Range<UInt64>, to view: inout KernelView) throws(HostError) {
+    let direct = arena.directMap.range
+    for mapping in try KernelMapping.all(overlapping: 0..<UInt64.max) {
+      if mapping.range.overlaps(direct.address..<direct.address + direct.length.rawValue) {
+        let size = mapping.range.upperBound - mapping.range.lowerBound
+        if mapping.flags.contains("ht") {
+          view.locked += mapping["Shared_Hugetlb"] + mapping["Private_Hugetlb"]
+        } else if mapping.flags.contains("lo") {
+          view.locked += min(size, mapping["Rss"])
+        }
+      }
+      guard mapping.range.overlaps(host) else { continue }
+      if !host.contains(mapping.range) { view.isCut = true }
+      if mapping.flags.contains("ht") {
+        let size = ByteCount(mapping["KernelPageSize"])
+        let bytes = mapping["Shared_Hugetlb"] + mapping["Private_Hugetlb"]
+        if bytes > 0 { view.bytesByPageSize[size, default: 0] += bytes }
+      } else {
+        let huge = mapping["ShmemPmdMapped"]
+        if huge > 0 { view.bytesByPageSize[.mebibytes(2), default: 0] += huge }
+        if mapping["Rss"] > huge {
+          view.bytesByPageSize[.kibibytes(4), default: 0] += mapping["Rss"] - huge
+        }
+      }
+    }
+  }
+
+  /// Counts the present pages of a run and sees whether they are the arena's frames.
+  private func compare(
+    _ address: Address, _ frames: FrameRun, _ map: borrowing PageMap, _ view: inout KernelView
+  ) throws(HostError) {
+    let chunk: UInt64 = 1 << 15
+    let pages = arena.geometry.bytes(frames.count).rawValue >> 12
+    let window = hostRange.address + address.rawValue
+    let direct =
+      arena.directMap.range.address + arena.geometry.bytes(frames.start - Frame(0)).rawValue
+    var done: UInt64 = 0
+    while done < pages {
+      let count = Int(min(chunk, pages - done))
+      let here = try map.entries(at: window + done << 12, count: count)
+      let there = try map.entries(at: direct + done << 12, count: count)
+      for (one, other) in zip(here, there) {
+        if one.isPresent { view.present += 4096 }
+        guard let frame = one.hostFrame, let expected = other.hostFrame else { continue }
+        view.comparedPages += 1
+        if frame != expected { view.misplacedPages += 1 }
+      }
+      done += UInt64(count)
+    }
+  }
+}
