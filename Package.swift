@@ -48,6 +48,14 @@ let package = Package(
     .target(
       name: "Holdfast", dependencies: ["HoldfastCore", "HoldfastLinux"], swiftSettings: settings),
     .target(name: "HoldfastStatistics", swiftSettings: settings),
+    .target(name: "CHoldfastBench", cSettings: [.define("_GNU_SOURCE")]),
+    .target(
+      name: "HoldfastBench",
+      dependencies: [
+        "CHoldfastBench", "Holdfast", "HoldfastCore", "HoldfastLinux", "HoldfastStatistics",
+        systemPackage,
+      ],
+      swiftSettings: settings),
     .target(
       name: "HoldfastTestKit",
       dependencies: ["HoldfastCore"],
@@ -70,7 +78,7 @@ let package = Package(
       swiftSettings: testSettings),
     .executableTarget(
       name: "HoldfastCLI",
-      dependencies: ["Holdfast", "HoldfastStatistics", argumentParser],
+      dependencies: ["Holdfast", "HoldfastBench", "HoldfastStatistics", argumentParser],
       swiftSettings: settings),
   ]
 )

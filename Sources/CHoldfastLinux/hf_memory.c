@@ -61,7 +61,8 @@ int hf_map(void *start, size_t length, int access, int fd, uint64_t offset) {
       mmap(start, length, protection(access), MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
   if (place == MAP_FAILED)
     return -errno;
-  // Advice that the kernel may not take on hugetlb memory; nothing depends on it.
+  // A core dump need not have the guest in it. All mappings of a file get the same flags, without
+  // which the kernel could not share the page tables of hugetlb memory between them.
   (void)madvise(start, length, MADV_DONTDUMP);
   return 0;
 }

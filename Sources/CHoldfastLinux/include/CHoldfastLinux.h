@@ -5,5 +5,6 @@
 #include "hf_memory.h"
 #include "hf_probe.h"
 #include "hf_userfault.h"
+#include "hf_zero.h"
 
 #endif

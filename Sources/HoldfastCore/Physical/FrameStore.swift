@@ -33,3 +33,18 @@ public struct PhysicalMemory: Sendable {
 
   public var geometry: Geometry { allocator.geometry }
 }
+
+extension PhysicalMemory {
+  /// Zeroes every free frame, or declares all of them dirty whatever they hold: for measurements
+  /// that have to start from the one or the other. Frames that are free now cannot be allocated
+  /// meanwhile.
+  package func prepareFreeFrames(zeroed: Bool) {
+    var runs: [FrameRun] = []
+    var dirty: [FrameRun] = []
+    while let block = allocator.allocateLargest(order: geometry.maximumOrder, dirty: &dirty) {
+      runs.append(block.run)
+    }
+    if zeroed, !dirty.isEmpty { store.zero(dirty) }
+    for run in runs { allocator.free(run, zeroed: zeroed) }
+  }
+}

@@ -44,6 +44,9 @@ public final class Arena: FrameStore {
 
   public var geometry: Geometry { allocator.geometry }
 
+  /// The file's descriptor, for comparisons with what the kernel does with it alone.
+  package var descriptor: Int32 { file.descriptor }
+
   /// Brings memory in from the host: zeroed, resident, and locked if the host allows.
   ///
   /// - Parameters:

@@ -1,3 +1,4 @@
+internal import CHoldfastLinux
 internal import Glibc
 internal import HoldfastCore
 
@@ -41,7 +42,7 @@ struct DirectMap: Sendable {
     }
     let work = pieces
     Workers.perform(work.count, threads: total <= Self.alone ? 1 : threads) { number in
-      unsafe memset(range.pointer(at: work[number].offset), 0, Int(work[number].count))
+      unsafe hf_zero(range.pointer(at: work[number].offset), Int(work[number].count))
       return true
     }
   }

@@ -1,0 +1,202 @@
+#include "CHoldfastBench.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MFD_HUGE_SHIFT
+#define MFD_HUGE_SHIFT 26
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef USERFAULTFD_IOC_NEW
+#define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
+#endif
+
+static const size_t alignment = (size_t)1 << 30;
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+/// Addresses at a multiple of 1 GiB, as windows have them. `whole` and `total` are what to unmap.
+static void *reserve(size_t length, void **whole, size_t *total) {
+  *total = length + alignment;
+  *whole = mmap(NULL, *total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (*whole == MAP_FAILED)
+    return MAP_FAILED;
+  return (void *)(((uintptr_t)*whole + alignment - 1) & ~(alignment - 1));
+}
+
+double hf_bench_remap(int fd, size_t length) {
+  void *whole;
+  size_t total;
+  void *start = reserve(length, &whole, &total);
+  if (start == MAP_FAILED)
+    return -errno;
+  double began = now();
+  double result;
+  // With the same flags as the arena's own mapping: only then does the kernel let hugetlb mappings
+  // share their page tables, which halves the time and so belongs to the floor.
+  if (mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
+      madvise(start, length, MADV_DONTDUMP) < 0 || madvise(start, length, MADV_POPULATE_WRITE) < 0)
+    result = -errno;
+  else
+    result = now() - began;
+  munmap(whole, total);
+  return result;
+}
+
+static int open_userfault(uint64_t features) {
+  int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) {
+    int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+    if (device < 0)
+      return -1;
+    fd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+    close(device);
+    if (fd < 0)
+      return -1;
+  }
+  struct uffdio_api api = {.api = UFFD_API, .features = features};
+  if (ioctl(fd, UFFDIO_API, &api) < 0) {
+    close(fd);
+    return -1;
+  }
+  return fd;
+}
+
+double hf_bench_continue(int fd, size_t length, size_t page, int hugetlb) {
+  int fault = open_userfault(hugetlb ? UFFD_FEATURE_MINOR_HUGETLBFS : UFFD_FEATURE_MINOR_SHMEM);
+  if (fault < 0)
+    return -errno;
+  void *whole;
+  size_t total;
+  void *start = reserve(length, &whole, &total);
+  if (start == MAP_FAILED) {
+    close(fault);
+    return -ENOMEM;
+  }
+  double began = now();
+  double result = 0;
+  struct uffdio_register region = {
+      .range = {.start = (uintptr_t)start, .len = length},
+      .mode = UFFDIO_REGISTER_MODE_MINOR,
+  };
+  if (mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
+      ioctl(fault, UFFDIO_REGISTER, &region) < 0)
+    result = -errno;
+  for (size_t done = 0; result == 0 && done < length; done += page) {
+    struct uffdio_continue request = {.range = {.start = (uintptr_t)start + done, .len = page}};
+    while (ioctl(fault, UFFDIO_CONTINUE, &request) < 0) {
+      if (errno == EAGAIN || errno == EINTR)
+        continue;
+      result = -errno;
+      break;
+    }
+  }
+  if (result == 0)
+    result = now() - began;
+  munmap(whole, total);
+  close(fault);
+  return result;
+}
+
+struct share {
+  char *start;
+  size_t length;
+  int problem;
+};
+
+static void *populate_share(void *argument) {
+  struct share *share = argument;
+  if (share->length && madvise(share->start, share->length, MADV_POPULATE_WRITE) < 0)
+    share->problem = errno;
+  return NULL;
+}
+
+double hf_bench_populate(size_t length, unsigned huge_shift, int advise, int threads) {
+  unsigned flags = MFD_CLOEXEC;
+  if (huge_shift)
+    flags |= MFD_HUGETLB | huge_shift << MFD_HUGE_SHIFT;
+  int fd = memfd_create("holdfast-bench", flags);
+  if (fd < 0)
+    return -errno;
+  void *whole;
+  size_t total;
+  void *start = reserve(length, &whole, &total);
+  pthread_t *workers = calloc((size_t)threads, sizeof *workers);
+  struct share *shares = calloc((size_t)threads, sizeof *shares);
+  double result;
+  if (start == MAP_FAILED || !workers || !shares) {
+    result = -ENOMEM;
+    goto out;
+  }
+  if (ftruncate(fd, (off_t)length) < 0) {
+    result = -errno;
+    goto out;
+  }
+  double began = now();
+  if (mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+    result = -errno;
+    goto out;
+  }
+  if (advise)
+    madvise(start, length, MADV_HUGEPAGE);
+  size_t unit = huge_shift ? (size_t)1 << huge_shift : (size_t)2 << 20;
+  size_t piece = (length / (size_t)threads + unit - 1) / unit * unit;
+  int started = 0;
+  int problem = 0;
+  for (int index = 0; index < threads; index++) {
+    size_t from = (size_t)index * piece < length ? (size_t)index * piece : length;
+    size_t end = from + piece < length ? from + piece : length;
+    shares[index] = (struct share){(char *)start + from, end - from, 0};
+    if (index + 1 < threads) {
+      if (pthread_create(&workers[index], NULL, populate_share, &shares[index]) != 0)
+        break;
+      started++;
+    }
+  }
+  // This thread does the last share, and those for which no thread could be made.
+  for (int index = started; index < threads; index++)
+    populate_share(&shares[index]);
+  for (int index = 0; index < started; index++)
+    pthread_join(workers[index], NULL);
+  result = now() - began;
+  for (int index = 0; index < threads; index++)
+    if (shares[index].problem)
+      problem = shares[index].problem;
+  if (problem)
+    result = -problem;
+out:
+  free(workers);
+  free(shares);
+  if (start != MAP_FAILED)
+    munmap(whole, total);
+  close(fd);
+  return result;
+}
+
+double hf_bench_mlock(size_t length) {
+  void *start = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (start == MAP_FAILED)
+    return -errno;
+  // As malloc(3) would have it on a host that leaves huge pages to those who ask for them.
+  madvise(start, length, MADV_NOHUGEPAGE);
+  double began = now();
+  double result = mlock(start, length) < 0 ? -errno : 0;
+  if (result == 0)
+    result = now() - began;
+  munmap(start, length);
+  return result;
+}

@@ -1,0 +1,24 @@
+/// What the kernel can do without Holdfast, in C: the floors and rivals that benchmarks compare
+/// with. Each does one run and returns its seconds, or a negative errno. Setting up addresses and
+/// taking them down again is not timed.
+#ifndef CHOLDFASTBENCH_H
+#define CHOLDFASTBENCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// mmap(2) of a file that is in memory already and MADV_POPULATE_WRITE.
+double hf_bench_remap(int fd, size_t length);
+
+/// mmap(2) of the same, registered for minor faults, and one UFFDIO_CONTINUE for each page of
+/// `page` bytes. `hugetlb` tells what the file is of.
+double hf_bench_continue(int fd, size_t length, size_t page, int hugetlb);
+
+/// Fresh memory, brought in by MADV_POPULATE_WRITE on `threads` threads: a memfd of hugetlb pages of
+/// 2^huge_shift bytes, or of shared memory where that is 0, with MADV_HUGEPAGE if `advise` is set.
+double hf_bench_populate(size_t length, unsigned huge_shift, int advise, int threads);
+
+/// Fresh anonymous memory of base pages, brought in by mlock(2).
+double hf_bench_mlock(size_t length);
+
+#endif

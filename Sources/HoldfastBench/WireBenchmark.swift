@@ -1,0 +1,178 @@
+internal import CHoldfastBench
+public import Holdfast
+public import HoldfastCore
+public import HoldfastLinux
+internal import HoldfastStatistics
+internal import SystemPackage
+
+/// Measures ways to wire a guest's memory against each other.
+///
+/// Each run prepares an arena, measures every strategy that works on it, drops it, and measures the
+/// others; so strategies are interleaved run by run, and no more than one guest's memory is taken
+/// at a time. A first run is not counted: memory that the machine has never touched is far slower.
+public struct WireBenchmark: Sendable {
+  public var memory: ByteCount
+  /// Counted runs.
+  public var runs: Int
+  public var strategies: [WireStrategy]
+  /// Nil for the best that the host offers.
+  public var backing: Backing?
+  /// Threads that bring memory in and zero it.
+  public var threads: Int
+  public var host: HoldfastLinux.Host
+
+  public init(
+    memory: ByteCount, runs: Int, strategies: [WireStrategy], backing: Backing?, threads: Int,
+    host: HoldfastLinux.Host
+  ) {
+    self.memory = memory
+    self.runs = runs
+    self.strategies = strategies
+    self.backing = backing
+    self.threads = threads
+    self.host = host
+  }
+
+  /// The seconds of one strategy, a value a run, or why there are none.
+  public struct Measurement: Sendable {
+    public let strategy: WireStrategy
+    public internal(set) var seconds: [Double] = []
+    public internal(set) var problem: String?
+
+    /// The middle value, or the average of the two in the middle; nil without values.
+    public var median: Double? { HoldfastBench.median(seconds) }
+  }
+
+  public struct Result: Sendable {
+    public let memory: ByteCount
+    public let runs: Int
+    public let threads: Int
+    public let backing: Backing
+    /// How long the arena took to prepare, a value a run.
+    public let arenaSeconds: [Double]
+    public let measurements: [Measurement]
+    public let fallbacks: [String]
+
+    public subscript(_ strategy: WireStrategy) -> Measurement? {
+      measurements.first { $0.strategy == strategy && !$0.seconds.isEmpty }
+    }
+  }
+
+  /// Runs all of it.
+  ///
+  /// - Parameter progress: called before each run with its number from 0, which is the warm-up.
+  /// - Throws: where the arena cannot be had or a strategy of Holdfast's fails. A strategy of the
+  ///   kernel's that fails has its problem in the result instead.
+  public func run(progress: (Int) -> Void = { _ in }) throws(HoldfastError) -> Result {
+    var measurements = strategies.map { Measurement(strategy: $0) }
+    var arenaSeconds: [Double] = []
+    var backing = backing
+    var fallbacks: [String] = []
+    for run in 0...runs {
+      progress(run)
+      do {
+        let arena = try makeArena(backing)
+        backing = arena.backing
+        if run == 0 { fallbacks = arena.preparation.fallbacks }
+        if run > 0 { arenaSeconds.append(arena.preparation.duration.seconds) }
+        try measure(&measurements, run: run) { (strategy) throws(HoldfastError) in
+          strategy.needsArena ? try seconds(of: strategy, on: arena) : nil
+        }
+      }
+      guard let backing else { continue }
+      try measure(&measurements, run: run) { (strategy) throws(HoldfastError) in
+        strategy.needsArena ? nil : seconds(of: strategy, like: backing)
+      }
+    }
+    guard let backing else { preconditionFailure("a benchmark without an arena") }
+    return Result(
+      memory: memory, runs: runs, threads: threads, backing: backing, arenaSeconds: arenaSeconds,
+      measurements: measurements, fallbacks: fallbacks)
+  }
+
+  /// Measures what `body` has a value for, from another strategy on in each run.
+  private func measure(
+    _ measurements: inout [Measurement], run: Int,
+    _ body: (WireStrategy) throws(HoldfastError) -> Double?
+  ) throws(HoldfastError) {
+    let count = measurements.count
+    for step in 0..<count {
+      let index = (step + run) % count
+      guard measurements[index].problem == nil,
+        let value = try body(measurements[index].strategy)
+      else { continue }
+      if value < 0 {
+        measurements[index].problem = "\(Errno(rawValue: Int32(-value)))"
+        measurements[index].seconds = []
+      } else if run > 0 {
+        measurements[index].seconds.append(value)
+      }
+    }
+  }
+
+  private func makeArena(_ backing: Backing?) throws(HoldfastError) -> Arena {
+    do {
+      return try Arena(size: memory, backing: backing, host: host, threads: threads)
+    } catch {
+      throw HoldfastError(error)
+    }
+  }
+
+  private func seconds(
+    of strategy: WireStrategy, on arena: Arena
+  ) throws(HoldfastError) -> Double {
+    let length = Int(arena.size.rawValue)
+    switch strategy {
+    case .fault: return try wireSeconds(arena, .fault, zeroed: true)
+    case .prefault: return try wireSeconds(arena, .prefault, zeroed: true)
+    case .prefaultDirty: return try wireSeconds(arena, .prefault, zeroed: false)
+    case .remap: return hf_bench_remap(arena.descriptor, length)
+    case .uffdContinue:
+      return hf_bench_continue(
+        arena.descriptor, length, Int(arena.geometry.pageSize.rawValue),
+        arena.backing.hugePageSize == nil ? 0 : 1)
+    case .mlock, .populate: preconditionFailure("\(strategy) does not work on an arena")
+    }
+  }
+
+  /// The time in mapping and wiring one segment of the whole memory.
+  private func wireSeconds(
+    _ arena: Arena, _ path: GuestMemory.WirePath, zeroed: Bool
+  ) throws(HoldfastError) -> Double {
+    arena.memory.prepareFreeFrames(zeroed: zeroed)
+    let guest = try GuestMemory(arena: arena, limit: arena.size, host: host)
+    let segment = try guest.allocateSegment("ram", size: arena.size)
+    let clock = ContinuousClock()
+    let start = clock.now
+    let receipt = try guest.map(segment, at: .zero, options: .wired, path: path)
+    let end = clock.now
+    guard receipt.wiredBytes == arena.size else {
+      throw HoldfastError(
+        .resourceShortage, operation: "measure \(path.rawValue)",
+        reason: "only \(receipt.wiredBytes) of \(arena.size) were wired")
+    }
+    return (end - start).seconds
+  }
+
+  private func seconds(of strategy: WireStrategy, like backing: Backing) -> Double? {
+    let length = Int(memory.roundedUp(to: backing.geometry.pageSize)?.rawValue ?? 0)
+    if strategy == .mlock { return hf_bench_mlock(length) }
+    let shift = backing.hugePageSize.map { UInt32($0.rawValue.trailingZeroBitCount) } ?? 0
+    return hf_bench_populate(length, shift, backing == .thp ? 1 : 0, Int32(clamping: threads))
+  }
+}
+
+/// The middle of some values, or the average of the two in the middle; nil without values.
+func median(_ values: [Double]) -> Double? {
+  if values.isEmpty { return nil }
+  let sorted = values.sorted()
+  let middle = sorted.count / 2
+  return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+extension Duration {
+  /// The duration as a number of seconds.
+  public var seconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+  }
+}
