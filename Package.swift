@@ -58,7 +58,7 @@ let package = Package(
       swiftSettings: settings),
     .target(
       name: "HoldfastTestKit",
-      dependencies: ["HoldfastCore"],
+      dependencies: ["HoldfastCore", "HoldfastLinux"],
       swiftSettings: settings),
     .testTarget(
       name: "HoldfastCoreTests",

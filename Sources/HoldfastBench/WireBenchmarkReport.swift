@@ -45,7 +45,8 @@ public struct WireBenchmarkReport: Sendable {
   private var heading: String {
     let threads = result.threads == 1 ? "1 thread" : "\(result.threads) threads"
     let runs = result.runs == 1 ? "1 run" : "\(result.runs) runs"
-    return "Wiring \(result.memory) (\(result.backing.rawValue)), \(runs) after a warm-up, \(threads)"
+    return
+      "Wiring \(result.memory) (\(result.backing.rawValue)), \(runs) after a warm-up, \(threads)"
   }
 
   private var ministat: String? {
@@ -78,7 +79,8 @@ public struct WireBenchmarkReport: Sendable {
     }
     if let arena = median(result.arenaSeconds) {
       rows.append([
-        "(arena)", Self.time(arena), Self.time(arena / (Double(result.memory.rawValue) / 2_097_152)),
+        "(arena)", Self.time(arena),
+        Self.time(arena / (Double(result.memory.rawValue) / 2_097_152)),
         Self.number(Double(result.memory.rawValue) / Double(1 << 30) / arena),
         floor.map { Self.number(arena / $0) } ?? "-",
       ])

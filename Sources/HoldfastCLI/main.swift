@@ -1,7 +1,8 @@
-internal import HoldfastBench
-internal import HoldfastLinux
-internal import HoldfastCore
 internal import Holdfast
+internal import HoldfastBench
+internal import HoldfastCore
+internal import HoldfastLinux
+
 let host = HostProbe().host()
 let a = CommandLine.arguments
 if a[1] == "stage" {
@@ -17,6 +18,11 @@ if a[1] == "stage" {
     print(e - s, r.duration, r.stages)
   }
 } else {
-let b = WireBenchmark(memory: .mebibytes(UInt64(a[1])!), runs: Int(a[3])!, strategies: a.count > 4 ? a[4].split(separator: ",").map { WireStrategy(rawValue: String($0))! } : WireStrategy.allCases, backing: Backing(rawValue: a[2]), threads: host.parallelism, host: host)
-print(WireBenchmarkReport(try b.run()).text)
+  let b = WireBenchmark(
+    memory: .mebibytes(UInt64(a[1])!), runs: Int(a[3])!,
+    strategies: a.count > 4
+      ? a[4].split(separator: ",").map { WireStrategy(rawValue: String($0))! }
+      : WireStrategy.allCases, backing: Backing(rawValue: a[2]), threads: host.parallelism,
+    host: host)
+  print(WireBenchmarkReport(try b.run()).text)
 }

@@ -1,0 +1,149 @@
+import HoldfastCore
+import HoldfastTestKit
+import Testing
+
+@testable import HoldfastLinux
+
+@Suite(.serialized) struct ArenaTests {
+  private func host(_ change: (inout Host) -> Void = { _ in }) -> Host {
+    var host = HostProbe().host()
+    change(&host)
+    return host
+  }
+
+  private func bytes(_ arena: Arena, _ frame: UInt64, _ count: Int) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0xEE, count: count)
+    var span = bytes.mutableSpan
+    var raw = span.mutableBytes
+    arena.read(Frame(frame), offset: .zero, into: &raw, 0..<count)
+    return bytes
+  }
+
+  private func backings() -> [Backing] {
+    [.base] + (HostNeeds.sharedHugePages ? [.thp] : [])
+      + (HostNeeds.hugePages(.mebibytes(64)) ? [.hugetlb2M] : [])
+  }
+
+  @Test func `an arena is zeroed and resident`() throws {
+    for backing in backings() {
+      let arena = try Arena(size: .mebibytes(20), backing: backing, threads: 2)
+      #expect(arena.size == .mebibytes(20) && arena.backing == backing)
+      let pages = arena.geometry.pages(in: arena.size)
+      #expect(arena.allocator.occupancy.zeroed == pages)
+      #expect(arena.preparation.duration > .zero)
+      #expect(bytes(arena, pages.rawValue - 1, 4096).allSatisfy { $0 == 0 })
+    }
+  }
+
+  @Test func `an arena goes without a trace, also one that could not be had`() async {
+    // In a process of its own: other tests open and map files too.
+    await #expect(processExitsWith: .success) {
+      let files = HostFiles(root: "/")
+      // Threads that share work keep descriptors of their own; these come with the first arena.
+      _ = try Arena(size: .mebibytes(600), backing: .base, threads: 2)
+      let before = files.names(in: "/proc/self/fd").count
+      do {
+        let arena = try Arena(size: .mebibytes(20), backing: .base, threads: 2)
+        let window = try WindowPmap(arena: arena, length: .gibibytes(1), host: HostProbe().host())
+        try window.enter(
+          FrameRun(Frame(0), .one), at: .zero, protection: .readWrite, wired: true, reach: nil)
+        precondition(files.names(in: "/proc/self/fd").count > before)
+      }
+      var host = HostProbe().host()
+      host.memory.available = .tebibytes(1 << 20)
+      host.cgroup.memory = nil
+      // The kernel has no file of this size.
+      precondition((try? Arena(size: .tebibytes(1 << 19), backing: .base, host: host)) == nil)
+      precondition(files.names(in: "/proc/self/fd").count == before)
+      let mappings = try KernelMapping.all(overlapping: 0..<UInt64.max)
+      precondition(mappings.allSatisfy { !$0.path.contains("holdfast-arena") })
+    }
+  }
+
+  @Test func `sizes are rounded up to pages`() throws {
+    #expect(try Arena(size: ByteCount(1), backing: .base).size == .kibibytes(4))
+    if HostNeeds.hugePages(.mebibytes(64)) {
+      #expect(try Arena(size: .mebibytes(3), backing: .hugetlb2M).size == .mebibytes(4))
+    }
+  }
+
+  @Test(arguments: [1, 2]) func `zeroing reaches every byte and no other`(threads: Int) throws {
+    let arena = try Arena(size: .mebibytes(40), backing: .base, threads: threads)
+    let dirt = [UInt8](repeating: 0xA5, count: Int(arena.size.rawValue))
+    arena.write(dirt.span.bytes, to: Frame(0), offset: .zero)
+    // Below and above what is left to the caller alone and to ordinary stores.
+    let runs = [(1, 1), (3, 15), (20, 17), (100, 400), (1000, 8000)]
+      .map { FrameRun(Frame($0.0), PageCount($0.1)) }
+    arena.zero(runs)
+    for page in 0..<UInt64(10240) {
+      let expected: UInt8 = runs.contains { $0.contains(Frame(page)) } ? 0 : 0xA5
+      guard bytes(arena, page, 4096) != [UInt8](repeating: expected, count: 4096) else { continue }
+      Issue.record("page \(page) is not all \(expected)")
+    }
+  }
+
+  @Test func `frames are copied`() throws {
+    let arena = try Arena(size: .mebibytes(1), backing: .base)
+    let text = Array("held fast".utf8)
+    arena.write(text.span.bytes, to: Frame(3), offset: ByteCount(4092))
+    arena.copy(from: FrameRun(Frame(3), PageCount(2)), to: Frame(9))
+    #expect(Array(bytes(arena, 9, 8192)[4092..<4101]) == text)
+  }
+
+  @Test func `shortage of huge pages names size, need, free pages and the remedy`() {
+    let pool = Host.HugePages(
+      size: .mebibytes(2), total: PageCount(7), free: PageCount(5), reserved: PageCount(2),
+      surplus: .zero, overcommit: .zero)
+    let host = host { $0.hugePages = [pool] }
+    let error = #expect(throws: HostError.self) {
+      try Arena(size: .gibibytes(1), backing: .hugetlb2M, host: host)
+    }
+    #expect(error?.what == "512 hugetlb pages of 2 MiB are needed, 3 are free")
+    #expect(error?.advice?.contains("echo 516 ") == true)
+    #expect(error?.advice?.contains("hugepages-2048kB/nr_hugepages") == true)
+  }
+
+  @Test func `a host that has not enough says so before it is touched`() {
+    let host = host { $0.memory.available = .mebibytes(100) }
+    let error = #expect(throws: HostError.self) {
+      try Arena(size: .mebibytes(100), backing: .base, host: host)
+    }
+    #expect(error?.what.contains("25600 pages of 4 KiB are needed, 25600 are available") == true)
+    #expect(throws: HostError.self) { try Arena(size: .zero) }
+    #expect(throws: HostError.self) { try Arena(size: ByteCount(.max), backing: .base) }
+    #expect(throws: HostError.self) { try Arena(size: ByteCount(.max)) }
+  }
+
+  @Test func `the kernel's own refusal is an error too`() {
+    // The probe is made to promise pages that the pool does not have.
+    let pool = Host.HugePages(
+      size: .mebibytes(2), total: PageCount(1 << 20), free: PageCount(1 << 20), reserved: .zero,
+      surplus: .zero, overcommit: .zero)
+    let host = host { $0.hugePages = [pool] }
+    let error = #expect(throws: HostError.self) {
+      try Arena(size: .gibibytes(100), backing: .hugetlb2M, host: host)
+    }
+    #expect(error?.errno == 12)
+    #expect(error?.what.hasPrefix("51200 hugetlb pages of 2 MiB are needed, ") == true)
+  }
+
+  @Test func `automatic takes the best there is and says what it passed over`() throws {
+    let bare = host {
+      $0.hugePages = []
+      $0.transparentHugePages.sharedMemory = .never
+    }
+    let arena = try Arena(size: .mebibytes(8), host: bare)
+    #expect(arena.backing == .base)
+    #expect(arena.preparation.fallbacks.count == 3)
+    #expect(arena.preparation.fallbacks.last?.contains("shmem_enabled is never") == true)
+    if HostNeeds.sharedHugePages {
+      let withHuge = host { $0.hugePages = [] }
+      #expect(try Arena(size: .mebibytes(8), host: withHuge).backing == .thp)
+    }
+    if HostNeeds.hugePages(.mebibytes(64)) {
+      #expect(try Arena(size: .mebibytes(8)).backing == .hugetlb2M)
+      // No multiple of 2 MiB: not worth the rest of a huge page.
+      #expect(try Arena(size: .mebibytes(7), host: bare).backing == .base)
+    }
+  }
+}
