@@ -75,13 +75,13 @@ public struct WireBenchmark: Sendable {
         backing = arena.backing
         if run == 0 { fallbacks = arena.preparation.fallbacks }
         if run > 0 { arenaSeconds.append(arena.preparation.duration.seconds) }
-        try measure(&measurements, run: run) { (strategy) throws(HoldfastError) in
-          strategy.needsArena ? try seconds(of: strategy, on: arena) : nil
+        try measure(&measurements, run: run, onArena: true) { (strategy) throws(HoldfastError) in
+          try seconds(of: strategy, on: arena)
         }
       }
       guard let backing else { continue }
-      try measure(&measurements, run: run) { (strategy) throws(HoldfastError) in
-        strategy.needsArena ? nil : seconds(of: strategy, like: backing)
+      try measure(&measurements, run: run, onArena: false) { (strategy) throws(HoldfastError) in
+        shortage(of: strategy, like: backing) ?? seconds(of: strategy, like: backing)
       }
     }
     guard let backing else { preconditionFailure("a benchmark without an arena") }
@@ -90,24 +90,45 @@ public struct WireBenchmark: Sendable {
       measurements: measurements, fallbacks: fallbacks)
   }
 
-  /// Measures what `body` has a value for, from another strategy on in each run.
+  /// The seconds of one run, or why it could not be measured.
+  private enum Outcome {
+    case seconds(Double)
+    case problem(String)
+
+    /// What a function in C returned.
+    init(_ value: Double) {
+      self = value < 0 ? .problem("\(Errno(rawValue: Int32(-value)))") : .seconds(value)
+    }
+  }
+
+  /// Measures the strategies that work on an arena, or the others, from another one on in each run.
   private func measure(
-    _ measurements: inout [Measurement], run: Int,
-    _ body: (WireStrategy) throws(HoldfastError) -> Double?
+    _ measurements: inout [Measurement], run: Int, onArena: Bool,
+    _ body: (WireStrategy) throws(HoldfastError) -> Outcome
   ) throws(HoldfastError) {
-    let count = measurements.count
-    for step in 0..<count {
-      let index = (step + run) % count
-      guard measurements[index].problem == nil,
-        let value = try body(measurements[index].strategy)
-      else { continue }
-      if value < 0 {
-        measurements[index].problem = "\(Errno(rawValue: Int32(-value)))"
+    for step in measurements.indices {
+      let index = (step + run) % measurements.count
+      let strategy = measurements[index].strategy
+      guard strategy.needsArena == onArena, measurements[index].problem == nil else { continue }
+      switch try body(strategy) {
+      case .seconds(let seconds): if run > 0 { measurements[index].seconds.append(seconds) }
+      case .problem(let problem):
+        measurements[index].problem = problem
         measurements[index].seconds = []
-      } else if run > 0 {
-        measurements[index].seconds.append(value)
       }
     }
+  }
+
+  /// Why a strategy that takes ordinary memory of its own cannot be measured without the kernel
+  /// having to kill someone for it.
+  private func shortage(of strategy: WireStrategy, like backing: Backing) -> Outcome? {
+    guard strategy == .mlock || backing.hugePageSize == nil else { return nil }
+    let available = HostProbe().host().availableForGuests
+    let needed = memory + .mebibytes(256)
+    guard available < needed else { return nil }
+    return .problem(
+      "it needs \(needed.rawValue >> 20) MiB of ordinary memory, "
+        + "\(available.rawValue >> 20) MiB are available")
   }
 
   private func makeArena(_ backing: Backing?) throws(HoldfastError) -> Arena {
@@ -120,17 +141,18 @@ public struct WireBenchmark: Sendable {
 
   private func seconds(
     of strategy: WireStrategy, on arena: Arena
-  ) throws(HoldfastError) -> Double {
+  ) throws(HoldfastError) -> Outcome {
     let length = Int(arena.size.rawValue)
     switch strategy {
-    case .fault: return try wireSeconds(arena, .fault, zeroed: true)
-    case .prefault: return try wireSeconds(arena, .prefault, zeroed: true)
-    case .prefaultDirty: return try wireSeconds(arena, .prefault, zeroed: false)
-    case .remap: return hf_bench_remap(arena.descriptor, length)
+    case .fault: return .seconds(try wireSeconds(arena, .fault, zeroed: true))
+    case .prefault: return .seconds(try wireSeconds(arena, .prefault, zeroed: true))
+    case .prefaultDirty: return .seconds(try wireSeconds(arena, .prefault, zeroed: false))
+    case .remap: return Outcome(hf_bench_remap(arena.descriptor, length))
     case .uffdContinue:
-      return hf_bench_continue(
-        arena.descriptor, length, Int(arena.geometry.pageSize.rawValue),
-        arena.backing.hugePageSize == nil ? 0 : 1)
+      return Outcome(
+        hf_bench_continue(
+          arena.descriptor, length, Int(arena.geometry.pageSize.rawValue),
+          arena.backing.hugePageSize == nil ? 0 : 1))
     case .mlock, .populate: preconditionFailure("\(strategy) does not work on an arena")
     }
   }
@@ -154,11 +176,12 @@ public struct WireBenchmark: Sendable {
     return (end - start).seconds
   }
 
-  private func seconds(of strategy: WireStrategy, like backing: Backing) -> Double? {
+  private func seconds(of strategy: WireStrategy, like backing: Backing) -> Outcome {
     let length = Int(memory.roundedUp(to: backing.geometry.pageSize)?.rawValue ?? 0)
-    if strategy == .mlock { return hf_bench_mlock(length) }
+    if strategy == .mlock { return Outcome(hf_bench_mlock(length)) }
     let shift = backing.hugePageSize.map { UInt32($0.rawValue.trailingZeroBitCount) } ?? 0
-    return hf_bench_populate(length, shift, backing == .thp ? 1 : 0, Int32(clamping: threads))
+    return Outcome(
+      hf_bench_populate(length, shift, backing == .thp ? 1 : 0, Int32(clamping: threads)))
   }
 }
 
@@ -172,7 +195,7 @@ func median(_ values: [Double]) -> Double? {
 
 extension Duration {
   /// The duration as a number of seconds.
-  public var seconds: Double {
+  var seconds: Double {
     Double(components.seconds) + Double(components.attoseconds) * 1e-18
   }
 }

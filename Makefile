@@ -1,0 +1,35 @@
+# The front door for developers. `make check` is what to run before a commit.
+
+SWIFT ?= swift
+TSAN_SCRATCH ?= .build/tsan
+
+.PHONY: check format lint build release test tsan bench clean
+
+check: lint build test tsan
+
+format:
+	$(SWIFT) format --in-place --recursive Sources Tests Benchmarks/Core Benchmarks/Package.swift Package.swift
+
+lint:
+	$(SWIFT) format lint --recursive --strict Sources Tests Benchmarks/Core Benchmarks/Package.swift Package.swift
+
+build:
+	$(SWIFT) build --build-tests
+
+release:
+	$(SWIFT) build -c release --product holdfast
+
+test:
+	$(SWIFT) test
+
+# The tests with threads of their own, under ThreadSanitizer.
+tsan:
+	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) --filter ConcurrencyTests
+
+# The VM layer alone, on the null pmap. `holdfast bench wire` measures it on real memory.
+bench:
+	$(SWIFT) package --package-path Benchmarks benchmark
+
+clean:
+	$(SWIFT) package clean
+	rm -rf $(TSAN_SCRATCH) Benchmarks/.build
