@@ -78,7 +78,14 @@ let package = Package(
       swiftSettings: testSettings),
     .executableTarget(
       name: "HoldfastCLI",
-      dependencies: ["Holdfast", "HoldfastBench", "HoldfastStatistics", argumentParser],
+      dependencies: [
+        "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastLinux", "HoldfastStatistics",
+        argumentParser, systemPackage,
+      ],
       swiftSettings: settings),
+    .testTarget(
+      name: "HoldfastCLITests",
+      dependencies: ["HoldfastCLI", "HoldfastCore", "HoldfastLinux", "HoldfastTestKit"],
+      swiftSettings: testSettings),
   ]
 )

@@ -1,0 +1,59 @@
+internal import ArgumentParser
+internal import Holdfast
+internal import HoldfastLinux
+
+/// Why the program failed, in one line for people: what, why, and what to do. The status is 1.
+struct CLIError: Error {
+  static let failure: Int32 = 1
+
+  /// The line, without the program's name and without its end.
+  let line: String
+
+  init(_ line: String) {
+    self.line = line
+  }
+
+  init(_ error: any Error) {
+    self.init("\(error)")
+  }
+}
+
+/// What is wrong with the arguments, in the form of the other errors. The status is 64.
+struct UsageError {
+  let line: String
+
+  /// Puts a parser's error into words: its message, and where to read on.
+  init(_ error: any Error) {
+    line =
+      UsageError.sentence(HoldfastCommand.message(for: error)) + "; try: "
+      + UsageError.help(for: error)
+  }
+
+  /// The parser's message, often two sentences, as the part of one: `X. Did you mean Y?`.
+  private static func sentence(_ message: String) -> String {
+    var text = message.lowercasedFirst
+    if let last = text.last, ".?".contains(last) { text.removeLast() }
+    for (second, joined) in [(". Please provide ", ": give "), (". Did you mean ", ": is it ")] {
+      guard let range = text.ranges(of: second).last else { continue }
+      text.replaceSubrange(range, with: joined)
+    }
+    return text
+  }
+
+  /// The command that tells the options of the subcommand in question. The parser knows that one,
+  /// but says so only at the end of its own text: `See 'holdfast wire --help' for ...`.
+  private static func help(for error: any Error) -> String {
+    let last = HoldfastCommand.fullMessage(for: error).split(separator: "\n").last ?? ""
+    let parts = last.split(separator: "'", omittingEmptySubsequences: false)
+    guard parts.count == 3, parts[0].hasSuffix("See ") else { return "holdfast --help" }
+    return String(parts[1])
+  }
+}
+
+extension String {
+  /// The text as a part of a sentence; names in capitals stay as they are.
+  fileprivate var lowercasedFirst: String {
+    guard let first, dropFirst().first?.isUppercase == false else { return self }
+    return first.lowercased() + dropFirst()
+  }
+}

@@ -1,0 +1,52 @@
+internal import Glibc
+internal import Synchronization
+
+/// Standard input, output and error, made safe before anything else is opened.
+enum StandardStreams {
+  private static let isOutputClosed = Atomic<Bool>(false)
+
+  /// Puts /dev/null in place of a standard stream that is closed: the next file opened would get
+  /// its number, and a guest's memory be written to by whoever prints. Ignores SIGPIPE, so that a
+  /// reader who goes away is an error of a write, after which there is cleaning up to do.
+  static func prepare() throws(CLIError) {
+    for number in Int32(0)...2 where fcntl(number, F_GETFD) < 0 && errno == EBADF {
+      if number == STDOUT_FILENO { isOutputClosed.store(true, ordering: .relaxed) }
+      // open(2) takes the lowest free number, and those below are in use by now.
+      guard unsafe open("/dev/null", number == STDIN_FILENO ? O_RDONLY : O_WRONLY) == number else {
+        throw CLIError(
+          "a standard stream is closed and /dev/null cannot be opened in its place; "
+            + "try: start the program with open standard streams")
+      }
+    }
+    signal(SIGPIPE, SIG_IGN)
+  }
+
+  /// Fails where nothing can be written to standard output, before work is done for nothing.
+  static func checkOutput() throws(CLIError) {
+    let mode = fcntl(STDOUT_FILENO, F_GETFL)
+    let isWritable = mode >= 0 && mode & O_ACCMODE != O_RDONLY
+    guard isWritable, !isOutputClosed.load(ordering: .relaxed) else {
+      throw CLIError(
+        "cannot write the output: standard output is "
+          + (isWritable ? "closed" : "not open for writing")
+          + "; try: redirect it to a file or to /dev/null")
+    }
+  }
+
+  /// Whether a person looks at standard error, at a terminal that can move its cursor.
+  static var isErrorTerminal: Bool {
+    guard isatty(STDERR_FILENO) == 1 else { return false }
+    // SAFETY: the text that getenv(3) points at is read at once, and nobody sets variables here.
+    guard let terminal = unsafe getenv("TERM") else { return false }
+    let name = unsafe String(cString: terminal)
+    return !name.isEmpty && name != "dumb"
+  }
+
+  /// The width of the terminal at standard error, or 80 where it does not tell.
+  static var errorColumns: Int {
+    var size = winsize()
+    // SAFETY: `size` is a whole winsize and lives through the call.
+    let status = unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size)
+    return status == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+  }
+}

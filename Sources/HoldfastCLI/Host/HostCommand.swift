@@ -1,0 +1,60 @@
+internal import ArgumentParser
+internal import FoundationEssentials
+internal import HoldfastCore
+internal import HoldfastLinux
+
+/// `holdfast host`.
+struct HostCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "host",
+    abstract: "Show what this host offers guest memory, and what to change.",
+    usage: "holdfast host [--memory <size>] [--format <format>]",
+    discussion: """
+      Lists processors, memory, huge pages, transparent huge pages of shared memory, userfaultfd, \
+      KVM and the limits on locked memory, as far as this user and container can see them. Below \
+      are the findings for a guest of the given size: what is good, what could be better and what \
+      is missing, each with the command that mends it. Nothing is changed.
+      """)
+
+  @Option(
+    name: [.customShort("m"), .long], parsing: .unconditional,
+    help: ArgumentHelp(
+      "The guest memory to judge the host for, in bytes or with K, M, G or T. (default: 10G or "
+        + "half of what is available, whichever is less)",
+      valueName: "size"),
+    transform: { try Size($0) })
+  var memory: Size?
+
+  @OptionGroup var output: FormatOptions
+
+  func run() throws {
+    let host = HostProbe().host()
+    let memory = memory?.bytes ?? DefaultMemory(host).bytes(for: .auto)
+    let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+    let advice = HostAdvice(host, memory: memory, program: program)
+    switch output.format {
+    case .text: try Output.write(HostReport.text(host, advice: advice))
+    case .json: try Output.write(json(Report(host, advice)))
+    }
+  }
+
+  /// The result as JSON.
+  private struct Report: Encodable {
+    let host: HoldfastLinux.Host
+    /// What guests could have besides huge pages of hugetlb.
+    let availableForGuestsBytes: ByteCount
+    /// The memory that the findings are about.
+    let memoryBytes: ByteCount
+    /// The worst level among the findings.
+    let level: HostAdvice.Level
+    let findings: [HostAdvice.Finding]
+
+    init(_ host: HoldfastLinux.Host, _ advice: HostAdvice) {
+      self.host = host
+      availableForGuestsBytes = host.availableForGuests
+      memoryBytes = advice.memory
+      level = advice.level
+      findings = advice.findings
+    }
+  }
+}

@@ -1,0 +1,71 @@
+internal import HoldfastCore
+internal import HoldfastLinux
+
+/// How much memory to take when nobody says: 10 GiB, or half of what is available where that is
+/// less, so that the host stays usable.
+struct DefaultMemory {
+  private let host: HoldfastLinux.Host
+
+  private static let most = ByteCount.gibibytes(10)
+  private static let least = ByteCount.mebibytes(2)
+  /// What an arena of ordinary memory leaves to the rest of the host, which counts where half of
+  /// what is available is hardly more.
+  private static let margin = ByteCount.mebibytes(64)
+
+  init(_ host: HoldfastLinux.Host) {
+    self.host = host
+  }
+
+  /// The size for a backing.
+  ///
+  /// For `auto` it is the most that leaves half of whatever it is taken from: the arena takes the
+  /// first backing with room, so a size that is half of the ordinary memory may come out of a pool
+  /// of huge pages of which it would be nearly all. Then the next smaller size is tried.
+  func bytes(for option: BackingOption, reserving: Bool = false) -> ByteCount {
+    if let backing = option.backing {
+      return half(of: backing, reserving: reserving)
+        // Nothing is there: ask for what would be usual, and let the error tell what is missing.
+        ?? half(of: .base, reserving: false) ?? Self.least
+    }
+    if reserving { return half(of: .hugetlb2M, reserving: true) ?? Self.least }
+    let sizes = Backing.allCases.compactMap { half(of: $0, reserving: false) }.sorted(by: >)
+    return sizes.first { size in
+      guard let taken = taken(for: size) else { return false }
+      return half(of: taken, reserving: false).map { size <= $0 } ?? false
+    } ?? sizes.last ?? Self.least
+  }
+
+  /// The backing that an arena of a size would have now.
+  private func taken(for size: ByteCount) -> Backing? {
+    Backing.allCases.first { backing in
+      guard backing != .thp || host.transparentHugePages.sharedMemory?.givesHugePages == true else {
+        return false
+      }
+      return size.isMultiple(of: backing.geometry.pageSize)
+        && size <= available(backing, reserving: false)
+    }
+  }
+
+  /// Half of what a backing can be made of, in its pages, or nil where that is not even one.
+  private func half(of backing: Backing, reserving: Bool) -> ByteCount? {
+    let available = available(backing, reserving: reserving)
+    let half = min(Self.most, ByteCount(available.rawValue / 2))
+    // Whole gigabytes fit pages of any size, and are what people ask for.
+    let unit: ByteCount =
+      half >= .gibibytes(2) || backing == .hugetlb1G ? .gibibytes(1) : Self.least
+    let size = half.roundedDown(to: unit)
+    return size == .zero ? nil : size
+  }
+
+  private func available(_ backing: Backing, reserving: Bool) -> ByteCount {
+    guard let page = backing.hugePageSize else {
+      let bytes = host.availableForGuests
+      return bytes - min(bytes, Self.margin)
+    }
+    guard let pool = host.hugePages.first(where: { $0.size == page }) else { return .zero }
+    guard reserving else { return pool.availableBytes }
+    // New huge pages come out of ordinary memory; a cgroup's limit on that does not count them.
+    let sum = pool.availableBytes + (host.memory.available ?? .zero)
+    return min(sum, pool.cgroupRemaining ?? sum)
+  }
+}
