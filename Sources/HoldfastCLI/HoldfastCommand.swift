@@ -20,5 +20,6 @@ struct HoldfastCommand: ParsableCommand {
     version: "holdfast \(version)",
     subcommands: [
       HostCommand.self,
+      WireCommand.self,
     ])
 }

@@ -1,0 +1,47 @@
+internal import Glibc
+internal import HoldfastCore
+internal import HoldfastLinux
+
+/// Huge pages that this run of the program has reserved, to be given back on every way out.
+///
+/// Safe to use from any thread: what reserves and what gives back, perhaps the signals' thread, wait
+/// for each other, so that no pages can come after the last look.
+final class HugePageLoan: Sendable {
+  private let lock = Lock()
+  // Protected by `lock`.
+  private nonisolated(unsafe) var reservation: HugePageReservation?
+  private nonisolated(unsafe) var isClosed = false
+
+  /// Reserves pages. Called once. Does not return once the loan is closed, when the process is
+  /// about to end.
+  func take(_ count: PageCount, from pool: HugePagePool) throws(HostError) {
+    lock.lock()
+    while unsafe isClosed {
+      lock.unlock()
+      pause()
+      lock.lock()
+    }
+    defer { lock.unlock() }
+    unsafe reservation = try pool.reserve(count)
+  }
+
+  /// Gives back what was taken, if anything. Pages that are still in use go when they are freed.
+  func giveBack() throws(HostError) {
+    try lock.withLock { () throws(HostError) in
+      try unsafe reservation?.giveBack()
+    }
+  }
+
+  /// Gives back on a signal: nothing can be taken any more, and nobody can be told of a failure but
+  /// by a line.
+  func close() {
+    lock.withLock {
+      unsafe isClosed = true
+      do throws(HostError) {
+        try unsafe reservation?.giveBack()
+      } catch {
+        Output.report(error.description)
+      }
+    }
+  }
+}

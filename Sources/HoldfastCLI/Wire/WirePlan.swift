@@ -1,0 +1,56 @@
+internal import HoldfastCore
+internal import HoldfastLinux
+
+/// What `holdfast wire` is going to take from this host.
+struct WirePlan {
+  /// The guest's memory.
+  let memory: ByteCount
+  /// Nil for the best that there is when the arena is made.
+  let backing: Backing?
+  /// Huge pages to reserve first, of a size.
+  let missing: (pages: PageCount, pageSize: ByteCount)?
+
+  /// Decides on a size where none is given and, where huge pages are to be reserved, on their size
+  /// and number.
+  init(
+    _ host: HoldfastLinux.Host, memory: ByteCount?, backing option: BackingOption, reserve: Bool
+  ) throws(HostError) {
+    let memory = memory ?? DefaultMemory(host).bytes(for: option, reserving: reserve)
+    self.memory = memory
+    guard reserve else {
+      backing = option.backing
+      missing = nil
+      return
+    }
+    let backing = option.backing ?? WirePlan.poolWithRoom(host, memory) ?? .hugetlb2M
+    self.backing = backing
+    guard let page = backing.hugePageSize else {
+      missing = nil
+      return
+    }
+    missing = (try WirePlan.missing(host, memory, page: page), page)
+  }
+
+  /// A pool that has it all already, the larger pages first as in an arena.
+  private static func poolWithRoom(_ host: HoldfastLinux.Host, _ memory: ByteCount) -> Backing? {
+    [Backing.hugetlb1G, .hugetlb2M].first { backing in
+      guard let page = backing.hugePageSize, memory.isMultiple(of: page) else { return false }
+      return host.hugePages.contains { $0.size == page && $0.availableBytes >= memory }
+    }
+  }
+
+  private static func missing(
+    _ host: HoldfastLinux.Host, _ memory: ByteCount, page: ByteCount
+  ) throws(HostError) -> PageCount {
+    // A pool that the kernel does not have is the reservation's error.
+    guard let pool = host.hugePages.first(where: { $0.size == page }) else { return .one }
+    if let remaining = pool.cgroupRemaining, remaining < memory {
+      throw HostError(
+        operation: "reserve huge pages",
+        what: "the hugetlb cgroup leaves \(HostReport.rounded(remaining)) of \(page) pages, "
+          + "\(memory) are needed", advice: "raise the cgroup's limit, or --backing thp")
+    }
+    let needed = PageCount(memory.rawValue / page.rawValue)
+    return needed - min(needed, pool.available)
+  }
+}

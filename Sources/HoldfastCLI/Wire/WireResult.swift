@@ -1,0 +1,83 @@
+internal import Holdfast
+internal import HoldfastCore
+internal import HoldfastLinux
+
+/// What `holdfast wire` prints, as JSON: keys stay as they are. Byte counts are numbers.
+struct WireResult: Encodable {
+  let requestedBytes: ByteCount
+  let residentBytes: ByteCount
+  let wiredBytes: ByteCount
+  let lockedBytes: ByteCount
+  /// Pages by size in bytes, as the kernel has them.
+  let pages: [String: UInt64]
+  let zeroedAheadBytes: ByteCount
+  let zeroedNowBytes: ByteCount
+  let backing: Backing
+  /// Why it is this backing.
+  let backingReason: String
+  let path: String
+  let wireSeconds: Double
+  let stages: Stages
+  /// How long the arena took, before the wiring.
+  let arenaSeconds: Double
+  let threads: Int
+  let verified: Bool
+  /// Whether the host's frame numbers could be compared.
+  let verifiedFrames: Bool
+  /// What contradicts the receipt.
+  let problems: [String]
+  let fallbacks: [String]
+  /// Why not all is locked; missing where it is.
+  let lockProblem: String?
+  /// Huge pages that were reserved for this run and given back; missing where none were.
+  let reserved: Reserved?
+
+  /// Where the time of wiring went, in seconds.
+  struct Stages: Encodable {
+    let allocating: Double
+    let zeroing: Double
+    let entering: Double
+    let finishing: Double
+  }
+
+  struct Reserved: Encodable {
+    let pages: PageCount
+    let pageBytes: ByteCount
+  }
+
+  init(
+    _ receipt: WireReceipt, _ verification: WireReceipt.Verification, arena: Arena.Preparation,
+    reserved: (pages: PageCount, pageSize: ByteCount)?, isAutomatic: Bool
+  ) {
+    requestedBytes = receipt.requestedBytes
+    residentBytes = receipt.residentBytes
+    wiredBytes = receipt.wiredBytes
+    lockedBytes = receipt.lockedBytes
+    pages = Dictionary(
+      uniqueKeysWithValues: verification.pages.map { ("\($0.key.rawValue)", $0.value) })
+    zeroedAheadBytes = receipt.zeroedAheadBytes
+    zeroedNowBytes = receipt.zeroedNowBytes
+    backing = receipt.backing
+    path = receipt.path?.rawValue ?? "none"
+    wireSeconds = receipt.duration.seconds
+    stages = Stages(
+      allocating: receipt.stages.allocating.seconds, zeroing: receipt.stages.zeroing.seconds,
+      entering: receipt.stages.entering.seconds, finishing: receipt.stages.finishing.seconds)
+    arenaSeconds = receipt.arenaDuration.seconds
+    threads = arena.threads
+    verified = verification.isVerified
+    verifiedFrames = verification.comparedFrames
+    problems = verification.problems
+    fallbacks = receipt.fallbacks
+    lockProblem = receipt.lockProblem
+    let reserved = reserved.flatMap { $0.pages > .zero ? $0 : nil }
+    self.reserved = reserved.map { Reserved(pages: $0.pages, pageBytes: $0.pageSize) }
+    if !isAutomatic {
+      backingReason = "as asked"
+    } else if reserved != nil {
+      backingReason = "from the reserved huge pages"
+    } else {
+      backingReason = arena.fallbacks.isEmpty ? "the best there is" : "the best that fits"
+    }
+  }
+}

@@ -1,0 +1,63 @@
+internal import Holdfast
+internal import HoldfastCore
+internal import HoldfastLinux
+
+/// One run of `holdfast wire`: what is taken is given back before it returns, fails or is ended by a
+/// signal.
+struct WireRun {
+  let plan: WirePlan
+  let path: GuestMemory.WirePath
+  /// The backing was left to the program.
+  let isAutomatic: Bool
+  let requireLocked: Bool
+  let threads: Int?
+
+  func perform() throws -> WireResult {
+    let progress = ProgressBar("preparing memory", total: plan.memory)
+    let loan = HugePageLoan()
+    Signals.watch {
+      progress.finish()
+      loan.close()
+    }
+    let result: WireResult
+    do {
+      defer { progress.finish() }
+      if let missing = plan.missing, missing.pages > .zero {
+        try loan.take(missing.pages, from: HugePagePool(size: missing.pageSize))
+      }
+      result = try wire(progress)
+    } catch {
+      do throws(HostError) {
+        try loan.giveBack()
+      } catch let second {
+        throw CLIError("\(error); moreover \(second)")
+      }
+      throw error
+    }
+    // The arena is gone, so that its pages go back to the host and not only to the pool.
+    try loan.giveBack()
+    return result
+  }
+
+  /// Makes the arena, wires and verifies; nothing of the arena outlives the call.
+  private func wire(_ progress: ProgressBar) throws -> WireResult {
+    // A new look: there may be more huge pages than at the start.
+    let host = HostProbe().host()
+    let arena = try Arena(size: plan.memory, backing: plan.backing, host: host, threads: threads) {
+      progress.update($0)
+    }
+    progress.finish()
+    if requireLocked, let problem = arena.preparation.lockProblem {
+      throw CLIError(
+        "cannot lock \(plan.memory) of memory: \(problem); try: --backing hugetlb-2M, which needs "
+          + "no lock, or see `holdfast host` for the command that raises the limit")
+    }
+    let memory = try GuestMemory(arena: arena, limit: plan.memory, host: host)
+    let segment = try memory.allocateSegment("ram", size: plan.memory)
+    let receipt = try memory.map(segment, at: .zero, options: .wired, path: path)
+    let verification = try receipt.verify()
+    return WireResult(
+      receipt, verification, arena: arena.preparation, reserved: plan.missing,
+      isAutomatic: isAutomatic)
+  }
+}
