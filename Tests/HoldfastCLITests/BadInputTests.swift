@@ -1,0 +1,81 @@
+import Foundation
+import Testing
+
+/// What goes wrong has one clear line, the right status, and leaves nothing behind.
+@Suite struct BadInputTests {
+  @Test(
+    arguments: [
+      (["wire", "--memory", "0"], 64, "a size cannot be zero"),
+      (["wire", "--memory", "-1"], 64, "the value '-1' is invalid for '--memory <size>'"),
+      (["wire", "--memory=-1"], 64, "a size cannot be negative"),
+      (["wire", "-m", "10Q"], 64, "'10Q'"),
+      (["wire", "--memory", "99999999999999999999"], 64, "more than any host"),
+      (["wire", "--memory", "4097"], 64, "multiple of the page size 4 KiB"),
+      (["wire", "--memory", "3M", "--backing", "hugetlb-2M"], 64, "2 MiB"),
+      (["wire", "--memory", "512M", "--backing", "hugetlb-1G"], 64, "such as 1 GiB"),
+      (["wire", "--memory", "3M", "--reserve-hugepages"], 64, "multiple of the page size 2 MiB"),
+      (["wire", "--memory"], 64, "missing value for '--memory <size>'"),
+      (["wire", "--memory", "1\n2"], 64, "1 2"),
+      (["wire", "--backing", "paper"], 64, "'hugetlb-2M'"),
+      (["wire", "--path", "slow"], 64, "'prefault'"),
+      (["wire", "--format", "xml"], 64, "'json'"),
+      (["wire", "--threads", "0"], 64, "from 1 to 1024"),
+      (["wire", "--threads", "-1"], 64, "from 1 to 1024"),
+      (["wire", "--reserve-hugepages", "--backing", "thp"], 64, "takes none"),
+      (["wire", "--bogus"], 64, "unknown option '--bogus'"),
+      (["wire", "--memroy", "1G"], 64, "is it '--memory'"),
+      (["wire", "more"], 64, "unexpected argument 'more'"),
+      (["host", "--memory", "none"], 64, "holdfast host --help"),
+      (["wier"], 64, "'wier'"),
+      (["--bogus"], 64, "holdfast --help"),
+      (["wire", "--memory", "999T"], 1, "are available"),
+      (["wire", "--memory", "16777215T"], 1, "beyond all address spaces"),
+      (["wire", "--memory", "999T", "--backing", "hugetlb-1G"], 1, "hugetlb-1G"),
+      (["wire", "--memory", "999T", "--backing", "hugetlb-2M"], 1, "hugetlb-2M"),
+      (["wire", "--memory", "999T", "--backing", "thp"], 1, "thp"),
+      (["wire", "--memory", "999T", "--reserve-hugepages"], 1, "reserve huge pages"),
+    ] as [([String], Int32, String)])
+  func badInput(_ arguments: [String], _ status: Int32, _ words: String) throws {
+    try HoldfastProgram(arguments).wait().expectFailure(status, words)
+  }
+
+  @Test(
+    arguments: [
+      ["--version"], ["--help"], ["host"], ["host", "--format", "json"],
+      ["wire", "--memory", "4M", "--backing", "base"],
+    ])
+  func outputThatCannotBeWritten(_ arguments: [String]) throws {
+    func run(_ sink: HoldfastProgram.Sink) throws -> HoldfastProgram.Outcome {
+      try HoldfastProgram(arguments, output: sink).wait()
+    }
+    try run(.file("/dev/full", O_WRONLY)).expectFailure(1, "No space left on device")
+    try run(.closed).expectFailure(1, "standard output is closed")
+    try run(.file("/dev/null", O_RDONLY)).expectFailure(1, "not open for writing")
+  }
+
+  @Test func usageErrorsAreToldWithoutOutputToo() throws {
+    try HoldfastProgram.run("wire", "--bogus", output: .closed).expectFailure(64, "--bogus")
+  }
+
+  @Test func allStreamsClosed() throws {
+    let script = #"exec "$0" wire --memory 4M --backing base <&- >&- 2>&-"#
+    let outcome = try HoldfastProgram(
+      [], command: ["/bin/sh", "-c", script, HoldfastProgram.path]
+    ).wait()
+    #expect(outcome.status == 1 && outcome.output.isEmpty && outcome.error.isEmpty)
+  }
+
+  @Test func aReaderWhoLeaves() throws {
+    // The left side's status, after a right side that never reads.
+    let script = #"{ "$0" wire --memory 4M --backing base; echo $? >&2; } | sleep 0"#
+    let outcome = try HoldfastProgram(
+      [], command: ["/bin/sh", "-c", "sleep 0.2; " + script, HoldfastProgram.path]
+    ).wait()
+    let lines = outcome.error.split(separator: "\n")
+    // The reader may be gone only after the output was written to the pipe.
+    #expect(lines == ["0"] || (lines.count == 2 && lines[1] == "1"), "\(outcome)")
+    if lines.count == 2 {
+      #expect(lines[0].hasPrefix("holdfast: error: cannot write the output: Broken pipe"))
+    }
+  }
+}

@@ -1,0 +1,33 @@
+import Testing
+
+@Suite struct HelpTests {
+  @Test(
+    arguments: [
+      ([], ["host", "wire", "10G", "64"]),
+      (["--help"], ["host", "wire", "--version"]),
+      (
+        ["help", "wire"],
+        ["10G or half of what is available", "hugetlb-1G", "one for each processor"]
+      ),
+      (
+        ["wire", "--help"],
+        [
+          "--memory <size>", "--path <path>", "--backing <backing>", "--reserve-hugepages",
+          "--require-locked", "--threads <count>", "--format <format>", "default: text",
+          "default: auto", "prefault, fault",
+        ]
+      ),
+      (["host", "--help"], ["--memory <size>", "--format <format>"]),
+      (["--version"], ["holdfast 0."]),
+      (["wire", "--version"], ["holdfast 0."]),
+    ] as [([String], [String])])
+  func help(_ arguments: [String], _ words: [String]) throws {
+    let outcome = try HoldfastProgram(arguments).wait()
+    #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
+    // Lines break where they happen to.
+    let text = outcome.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    for word in words { #expect(text.contains(word), "\(text)") }
+    #expect(outcome.output.hasSuffix("\n") && !outcome.output.hasSuffix("\n\n"))
+    for line in outcome.output.split(separator: "\n") { #expect(line.count <= 80, "\(line)") }
+  }
+}

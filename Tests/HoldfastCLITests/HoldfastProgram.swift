@@ -1,0 +1,110 @@
+import Foundation
+import Testing
+
+/// The built program, run as a user would run it.
+struct HoldfastProgram {
+  /// Where standard output goes; what comes out is caught where it can be.
+  enum Sink {
+    case caught
+    case closed
+    case file(String, Int32)
+  }
+
+  struct Outcome {
+    /// The exit status, or nil where a signal ended the program.
+    var status: Int32?
+    var signal: Int32?
+    var output = ""
+    var error = ""
+  }
+
+  /// The program beside the test bundle.
+  static let path: String = {
+    let tests = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+    return URL(filePath: tests ?? "").deletingLastPathComponent().appending(path: "holdfast").path
+  }()
+
+  private let process: pid_t
+  private let folder: URL
+
+  /// Starts the program, or `command` with it as the last word. Signals have their default effect,
+  /// whatever the tests were started with.
+  init(_ arguments: [String], output: Sink = .caught, command: [String]? = nil) throws {
+    folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    let flags = O_WRONLY | O_CREAT | O_TRUNC
+    switch output {
+    case .caught:
+      let path = folder.appending(path: "output").path
+      posix_spawn_file_actions_addopen(&actions, 1, path, flags, 0o600)
+    case .closed: posix_spawn_file_actions_addclose(&actions, 1)
+    case .file(let path, let flags):
+      posix_spawn_file_actions_addopen(&actions, 1, path, flags, 0)
+    }
+    posix_spawn_file_actions_addopen(
+      &actions, 2, folder.appending(path: "error").path, flags, 0o600)
+
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    posix_spawnattr_setsigmask(&attributes, &signals)
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE] { sigaddset(&signals, signal) }
+    posix_spawnattr_setsigdefault(&attributes, &signals)
+    posix_spawnattr_setflags(
+      &attributes, Int16(POSIX_SPAWN_SETSIGDEF) | Int16(POSIX_SPAWN_SETSIGMASK))
+
+    let words = (command ?? [Self.path]) + arguments
+    var pointers = words.map { strdup($0) } + [nil]
+    defer { for pointer in pointers { free(pointer) } }
+    var process: pid_t = 0
+    let status = posix_spawnp(&process, words[0], &actions, &attributes, &pointers, environ)
+    try #require(status == 0, "\(words[0]) cannot be started: \(status)")
+    self.process = process
+  }
+
+  func send(_ signal: Int32) {
+    kill(process, signal)
+  }
+
+  /// Waits for the end.
+  func wait() throws -> Outcome {
+    var status: Int32 = 0
+    while waitpid(process, &status, 0) < 0 && errno == EINTR {}
+    defer { try? FileManager.default.removeItem(at: folder) }
+    func text(_ name: String) -> String {
+      (try? String(contentsOf: folder.appending(path: name), encoding: .utf8)) ?? ""
+    }
+    let signal = status & 0x7F
+    return Outcome(
+      status: signal == 0 ? status >> 8 & 0xFF : nil, signal: signal == 0 ? nil : signal,
+      output: text("output"), error: text("error"))
+  }
+
+  /// Runs the program to its end.
+  static func run(
+    _ arguments: String..., output: Sink = .caught
+  ) throws -> Outcome {
+    try HoldfastProgram(arguments, output: output).wait()
+  }
+}
+
+extension HoldfastProgram.Outcome {
+  /// Whether it failed as it should: this status, one line of the known form that has the words,
+  /// nothing on standard output.
+  func expectFailure(
+    _ status: Int32, _ words: String, sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    #expect(self.status == status, "\(self)", sourceLocation: sourceLocation)
+    #expect(output.isEmpty, "\(self)", sourceLocation: sourceLocation)
+    #expect(error.hasPrefix("holdfast: error: "), "\(self)", sourceLocation: sourceLocation)
+    #expect(
+      error.hasSuffix("\n") && error.count { $0.isNewline } == 1, "\(self)",
+      sourceLocation: sourceLocation)
+    #expect(error.contains(words), "\(self)", sourceLocation: sourceLocation)
+  }
+}

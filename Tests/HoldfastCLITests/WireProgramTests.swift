@@ -1,0 +1,103 @@
+import Foundation
+import Testing
+
+@Suite struct WireProgramTests {
+  private func json(_ arguments: String...) throws -> [String: Any] {
+    let outcome = try HoldfastProgram(arguments + ["--format", "json"]).wait()
+    #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
+    let value = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+    return try #require(value as? [String: Any])
+  }
+
+  @Test(arguments: ["auto", "prefault", "fault"])
+  func theReceiptAsJSON(path: String) throws {
+    let receipt = try json("wire", "--memory", "64M", "--backing", "base", "--path", path)
+    let bytes = 64 << 20
+    for key in ["requestedBytes", "residentBytes", "wiredBytes", "zeroedAheadBytes"] {
+      #expect(receipt[key] as? Int == bytes, "\(key)")
+    }
+    #expect(receipt["zeroedNowBytes"] as? Int == 0)
+    #expect(receipt["pages"] as? [String: Int] == ["4096": bytes / 4096])
+    #expect(receipt["backing"] as? String == "base")
+    #expect(receipt["path"] as? String == (path == "fault" ? "fault" : "prefault"))
+    #expect(receipt["verified"] as? Bool == true)
+    #expect(receipt["problems"] as? [String] == [])
+    let fallbacks = try #require(receipt["fallbacks"] as? [String])
+
+    let locked = try #require(receipt["lockedBytes"] as? Int)
+    #expect(locked == bytes || locked == 0)
+    #expect((locked == 0) == (receipt["lockProblem"] is String))
+    #expect(fallbacks.contains { $0.hasPrefix("not locked: ") } == (locked == 0))
+
+    let wire = try #require(receipt["wireSeconds"] as? Double)
+    let arena = try #require(receipt["arenaSeconds"] as? Double)
+    let stages = try #require(receipt["stages"] as? [String: Double])
+    #expect(wire > 0 && arena > 0 && stages.count == 4)
+    #expect(stages.values.reduce(0, +) <= wire)
+  }
+
+  @Test func theReceiptAsText() throws {
+    let outcome = try HoldfastProgram.run("wire", "-m", "6MiB", "--backing", "BASE")
+    #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
+    let lines = outcome.output.split(separator: "\n")
+    #expect(lines[0].hasPrefix("6 MiB of guest memory wired in "))
+    for line in [
+      "requested  6 MiB", "resident   6 MiB", "wired      6 MiB", "pages      1,536 of 4 KiB",
+      "zeroed     6 MiB ahead, 0 now", "backing    base, as asked", "path       prefault",
+    ] {
+      #expect(lines.contains(Substring(line)), "\(outcome.output)")
+    }
+    #expect(outcome.output.contains("\nverified   yes, against smaps, pagemap and mincore"))
+  }
+
+  @Test func automaticBackingSaysWhyNotABetterOne() throws {
+    let receipt = try json("wire", "--memory", "68K", "--threads", "1")
+    let fallbacks = try #require(receipt["fallbacks"] as? [String])
+    #expect(fallbacks.contains("hugetlb-1G: 68 KiB is not a multiple of 1 GiB"))
+    #expect(receipt["backingReason"] as? String == "the best that fits")
+    #expect(receipt["threads"] as? Int == 1)
+  }
+
+  @Test(.enabled(if: Needs.canChangeUser, "needs root, runuser and a user nobody"))
+  func anyUserCanWire() throws {
+    // Others may not look into the folder of the tests.
+    let folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())")
+    try FileManager.default.createDirectory(
+      at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let program = folder.appending(path: "holdfast").path
+    try FileManager.default.copyItem(atPath: HoldfastProgram.path, toPath: program)
+
+    let limited = ["prlimit", "--memlock=65536", "runuser", "-u", "nobody", "--", program]
+    let arguments = ["wire", "--memory", "64M", "--backing", "base"]
+    let outcome = try HoldfastProgram(arguments, command: limited).wait()
+    #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
+    #expect(outcome.output.contains("\nlocked     none\n"))
+    #expect(outcome.output.contains("\nNot locked: the host may swap this memory out. mlock(2)"))
+    #expect(outcome.output.contains("verified   yes"))
+
+    let strict = try HoldfastProgram(arguments + ["--require-locked"], command: limited).wait()
+    strict.expectFailure(1, "cannot lock 64 MiB of memory: mlock(2) failed")
+    let reserving = try HoldfastProgram(
+      ["wire", "--memory", "1G", "--reserve-hugepages"], command: limited
+    ).wait()
+    // Another's free pages may suffice.
+    if reserving.status != 0 { reserving.expectFailure(1, "nr_hugepages cannot be written") }
+  }
+
+  @Test func theHostAsText() throws {
+    let outcome = try HoldfastProgram.run("host", "--memory", "3G")
+    #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
+    #expect(outcome.output.hasPrefix("processors   "))
+    #expect(outcome.output.contains("\nFor 3 GiB of guest memory:\n"))
+  }
+
+  @Test func theHostAsJSON() throws {
+    let report = try json("host", "--memory", "3G")
+    #expect(report["memoryBytes"] as? Int == 3 << 30)
+    #expect(report["level"] is String && report["availableForGuestsBytes"] is Int)
+    #expect((report["host"] as? [String: Any])?["memory"] is [String: Any])
+    let findings = try #require(report["findings"] as? [[String: Any]])
+    #expect(findings.count >= 5 && findings.allSatisfy { $0["statement"] is String })
+  }
+}
