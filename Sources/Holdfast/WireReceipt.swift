@@ -14,7 +14,8 @@ public struct WireReceipt: Sendable {
   public let lockedBytes: ByteCount
   /// Why not all of it is locked, or nil.
   public let lockProblem: String?
-  /// How many pages of each size map the range; `verify` compares them with the kernel's.
+  /// How many pages of each size map the range, if the kernel had all the huge pages that it was
+  /// asked for; `verify` tells what it has.
   public let pages: [ByteCount: UInt64]
   /// New bytes whose frames were zero already, and those that the call had to zero.
   public let zeroedAheadBytes: ByteCount
@@ -134,6 +135,8 @@ public struct WireReceipt: Sendable {
     public let comparedFrames: Bool
     /// What contradicts the receipt, one sentence each.
     public let problems: [String]
+    /// What falls short of the receipt's expectation without contradicting a promise.
+    public let notes: [String]
   }
 
   /// Checks the receipt against the kernel's own view: smaps for page sizes and locks, pagemap for
@@ -158,6 +161,7 @@ public struct WireReceipt: Sendable {
       throw HoldfastError(error)
     }
     var problems: [String] = []
+    var notes: [String] = []
     func expect(_ what: String, _ found: UInt64, _ claimed: UInt64) {
       if found != claimed { problems.append("\(what): the kernel has \(found), not \(claimed)") }
     }
@@ -166,9 +170,18 @@ public struct WireReceipt: Sendable {
     if path != nil {
       expect("bytes in page tables", view.present, wiredBytes.rawValue)
       expect("bytes in memory", view.resident, residentBytes.rawValue)
-      // A mapping that goes on beyond the range tells only its own sums.
-      for size in view.isCut ? [] : Set(pages.keys).union(self.pages.keys).sorted() {
-        expect("pages of \(size)", pages[size] ?? 0, self.pages[size] ?? 0)
+      let huge = ByteCount.mebibytes(2)
+      if view.isCut {
+        // A mapping that goes on beyond the range tells only its own sums.
+      } else if backing == .thp, pages[huge, default: 0] < self.pages[huge, default: 0] {
+        // The kernel gives huge pages to shared memory when it has them, and promises nothing.
+        notes.append(
+          "the kernel had only \(pages[huge, default: 0]) huge pages of \(huge) for "
+            + "\(self.pages[huge, default: 0]): its free memory lies in fragments")
+      } else {
+        for size in Set(pages.keys).union(self.pages.keys).sorted() {
+          expect("pages of \(size)", pages[size] ?? 0, self.pages[size] ?? 0)
+        }
       }
     }
     if lockedBytes > .zero { expect("bytes locked", view.locked, memory.arena.size.rawValue) }
@@ -176,6 +189,6 @@ public struct WireReceipt: Sendable {
     return Verification(
       presentBytes: ByteCount(view.present), residentBytes: ByteCount(view.resident),
       lockedBytes: ByteCount(min(view.locked, residentBytes.rawValue)), pages: pages,
-      comparedFrames: view.comparedPages > 0, problems: problems)
+      comparedFrames: view.comparedPages > 0, problems: problems, notes: notes)
   }
 }

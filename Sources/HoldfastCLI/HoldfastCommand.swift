@@ -11,7 +11,8 @@ struct HoldfastCommand: ParsableCommand {
     discussion: """
       Begin with `holdfast host`: what this machine offers for guest memory, and the commands \
       that improve it. Then `holdfast wire`: takes memory, wires it as a guest's, asks the kernel \
-      what was really obtained, and prints that.
+      what was really obtained, and prints that. `holdfast bench wire` measures it against what \
+      the kernel does alone.
 
       Sizes are bytes, or have a unit that is a power of two: 4096, 512M, 2MiB, 10G, 1T. \
       Errors are one line on standard error; the status is then 64 for a wrong command line and \
@@ -21,5 +22,6 @@ struct HoldfastCommand: ParsableCommand {
     subcommands: [
       HostCommand.self,
       WireCommand.self,
+      BenchCommand.self,
     ])
 }

@@ -10,7 +10,7 @@ import Testing
 /// looked at again in another run; pages that the program loses are lost in every run.
 @Suite(
   .serialized,
-  .enabled(if: Needs.canReserve, "needs root and a writable nr_hugepages for 2 MiB pages"))
+  .enabled(if: HostNeeds.canReserve, "needs root and a writable nr_hugepages for 2 MiB pages"))
 struct ReserveHugePagesTests {
   private let pool = HugePagePool(size: .mebibytes(2))
 

@@ -1,4 +1,5 @@
 import Foundation
+import HoldfastTestKit
 import Testing
 
 @Suite struct WireProgramTests {
@@ -58,7 +59,7 @@ import Testing
     #expect(receipt["threads"] as? Int == 1)
   }
 
-  @Test(.enabled(if: Needs.canChangeUser, "needs root, runuser and a user nobody"))
+  @Test(.enabled(if: HostNeeds.canChangeUser, "needs root, runuser and a user nobody"))
   func anyUserCanWire() throws {
     // Others may not look into the folder of the tests.
     let folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())")

@@ -25,6 +25,10 @@ import Testing
   }
 
   @Test func `an arena is zeroed and resident`() throws {
+    try HugePageTurn.take { try checkBackings() }
+  }
+
+  private func checkBackings() throws {
     for backing in backings() {
       let arena = try Arena(size: .mebibytes(20), backing: backing, threads: 2)
       #expect(arena.size == .mebibytes(20) && arena.backing == backing)
@@ -62,7 +66,8 @@ import Testing
 
   @Test func `sizes are rounded up to pages`() throws {
     #expect(try Arena(size: ByteCount(1), backing: .base).size == .kibibytes(4))
-    if HostNeeds.hugePages(.mebibytes(64)) {
+    try HugePageTurn.take { () throws in
+      guard HostNeeds.hugePages(.mebibytes(64)) else { return }
       #expect(try Arena(size: .mebibytes(3), backing: .hugetlb2M).size == .mebibytes(4))
     }
   }
@@ -140,7 +145,8 @@ import Testing
       let withHuge = host { $0.hugePages = [] }
       #expect(try Arena(size: .mebibytes(8), host: withHuge).backing == .thp)
     }
-    if HostNeeds.hugePages(.mebibytes(64)) {
+    try HugePageTurn.take { () throws in
+      guard HostNeeds.hugePages(.mebibytes(64)) else { return }
       #expect(try Arena(size: .mebibytes(8)).backing == .hugetlb2M)
       // No multiple of 2 MiB: not worth the rest of a huge page.
       #expect(try Arena(size: .mebibytes(7), host: bare).backing == .base)

@@ -3,6 +3,15 @@ internal import HoldfastCore
 // Numbers for people. FoundationEssentials has no formats for them, and the rest of Foundation is
 // large to link statically.
 
+/// Reads a whole number within bounds, or throws why it is none.
+func wholeNumber(_ text: String, in range: ClosedRange<Int>) throws -> Int {
+  guard let number = Int(text), range.contains(number) else {
+    throw Size.Problem(
+      description: "a number from \(range.lowerBound) to \(range.upperBound) is needed")
+  }
+  return number
+}
+
 /// A count with its thousands apart: `5,120`.
 func grouped(_ count: UInt64) -> String {
   let digits = Array("\(count)")

@@ -61,32 +61,13 @@ struct WireCommand: ParsableCommand {
       "Threads that bring in and zero memory, 1 to 1024. (default: one for each processor that "
         + "may be used)",
       valueName: "count"),
-    transform: WireCommand.threadCount)
+    transform: { try wholeNumber($0, in: 1...1024) })
   var threads: Int?
 
   @OptionGroup var output: FormatOptions
 
-  private static func threadCount(_ text: String) throws -> Int {
-    guard let count = Int(text), (1...1024).contains(count) else {
-      throw Size.Problem(description: "a number from 1 to 1024 is needed")
-    }
-    return count
-  }
-
   func validate() throws {
-    if reserveHugepages, let backing = backing.backing, backing.hugePageSize == nil {
-      throw ValidationError(
-        "'--reserve-hugepages' is for huge pages from a pool, and '--backing \(backing.rawValue)' "
-          + "takes none")
-    }
-    guard let memory = memory?.bytes else { return }
-    let pool = backing.backing?.hugePageSize ?? (reserveHugepages ? .mebibytes(2) : nil)
-    let page = pool ?? .kibibytes(4)
-    guard !memory.isMultiple(of: page) else { return }
-    let nearest = memory.roundedUp(to: page).map { ", such as \($0)" } ?? ""
-    throw ValidationError(
-      "'--memory' must be a multiple of the page size \(page)"
-        + (pool == nil ? "" : " of these huge pages") + nearest + ", not \(memory)")
+    try WirePlan.validate(memory: memory?.bytes, backing: backing, reserve: reserveHugepages)
   }
 
   func run() throws {

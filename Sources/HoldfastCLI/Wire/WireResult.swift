@@ -68,7 +68,7 @@ struct WireResult: Encodable {
     verified = verification.isVerified
     verifiedFrames = verification.comparedFrames
     problems = verification.problems
-    fallbacks = receipt.fallbacks
+    fallbacks = receipt.fallbacks + verification.notes
     lockProblem = receipt.lockProblem
     let reserved = reserved.flatMap { $0.pages > .zero ? $0 : nil }
     self.reserved = reserved.map { Reserved(pages: $0.pages, pageBytes: $0.pageSize) }

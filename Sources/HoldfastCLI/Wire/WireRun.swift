@@ -14,35 +14,14 @@ struct WireRun {
 
   func perform() throws -> WireResult {
     let progress = ProgressBar("preparing memory", total: plan.memory)
-    let loan = HugePageLoan()
-    Signals.watch {
-      progress.finish()
-      loan.close()
-    }
-    let result: WireResult
-    do {
+    return try plan.perform(onSignal: { progress.finish() }) { host in
       defer { progress.finish() }
-      if let missing = plan.missing, missing.pages > .zero {
-        try loan.take(missing.pages, from: HugePagePool(size: missing.pageSize))
-      }
-      result = try wire(progress)
-    } catch {
-      do throws(HostError) {
-        try loan.giveBack()
-      } catch let second {
-        throw CLIError("\(error); moreover \(second)")
-      }
-      throw error
+      return try wire(progress, host)
     }
-    // The arena is gone, so that its pages go back to the host and not only to the pool.
-    try loan.giveBack()
-    return result
   }
 
   /// Makes the arena, wires and verifies; nothing of the arena outlives the call.
-  private func wire(_ progress: ProgressBar) throws -> WireResult {
-    // A new look: there may be more huge pages than at the start.
-    let host = HostProbe().host()
+  private func wire(_ progress: ProgressBar, _ host: HoldfastLinux.Host) throws -> WireResult {
     let arena = try Arena(size: plan.memory, backing: plan.backing, host: host, threads: threads) {
       progress.update($0)
     }

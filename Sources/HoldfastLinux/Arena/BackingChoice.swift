@@ -48,7 +48,9 @@ struct BackingChoice {
     guard let rounded = size.roundedUp(to: backing.geometry.pageSize),
       rounded.rawValue <= UInt64(Int64.max)
     else {
-      throw HostError(operation: operation, what: "the size is beyond all address spaces")
+      throw HostError(
+        operation: operation, what: "the size is beyond all address spaces",
+        advice: "ask for less than \(host.availableForGuests.rawValue >> 20) MiB")
     }
     self.backing = backing
     self.size = rounded
@@ -72,14 +74,19 @@ struct BackingChoice {
     guard free < needed else { return }
     throw HostError(
       operation: operation,
-      what: "\(needed) hugetlb pages of \(page) are needed, \(free) are free",
-      advice: reserveCommand(missing: needed - free, pool))
+      what: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free",
+      advice: BackingChoice.reserveCommand(missing: needed - free, pool, host))
   }
 
-  private func reserveCommand(missing: UInt64, _ pool: Host.HugePages) -> String {
-    let total = (pool.total?.rawValue ?? 0) + missing
-    let folder = "hugepages-\(pool.size.rawValue >> 10)kB"
-    return "echo \(total) | sudo tee /sys/kernel/mm/hugepages/\(folder)/nr_hugepages"
+  private static func reserveCommand(
+    missing: UInt64, _ pool: Host.HugePages, _ host: Host
+  ) -> String {
+    Commands(user: host.privileges.effectiveUser).write(
+      (pool.total?.rawValue ?? 0) + missing, to: HugePagePool(size: pool.size).path)
+  }
+
+  private static func pages(_ count: UInt64, of size: ByteCount, _ kind: String = "") -> String {
+    "\(count) \(kind)" + (count == 1 ? "page of \(size) is" : "pages of \(size) are")
   }
 
   private func checkOrdinary(_ operation: String, _ host: Host) throws(HostError) {
@@ -90,7 +97,8 @@ struct BackingChoice {
           operation: operation,
           what: "transparent huge pages are off for shared memory (shmem_enabled is "
             + "\(mode?.rawValue ?? "missing"))",
-          advice: "echo advise | sudo tee /sys/kernel/mm/transparent_hugepage/shmem_enabled")
+          advice: Commands(user: host.privileges.effectiveUser).write(
+            "advise", to: "/sys/kernel/mm/transparent_hugepage/shmem_enabled"))
       }
     }
     let available = host.availableForGuests
@@ -99,7 +107,7 @@ struct BackingChoice {
     let pages = size.rawValue / backing.mappedPageSize.rawValue
     throw HostError(
       operation: operation,
-      what: "\(pages) pages of \(backing.mappedPageSize) are needed, "
+      what: "\(BackingChoice.pages(pages, of: backing.mappedPageSize)) needed, "
         + "\(available.rawValue / backing.mappedPageSize.rawValue) are available "
         + "(\(available.rawValue >> 20) MiB less \(Self.margin) kept for the host)",
       advice: "ask for less than \(available.rawValue >> 20) MiB, or free memory on this host")
@@ -119,8 +127,10 @@ struct BackingChoice {
     let free = counts?.available.rawValue ?? 0
     return HostError(
       operation: operation,
-      what: "\(needed) hugetlb pages of \(page) are needed, \(free) are free",
+      what: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free",
       errno: error.rawValue,
-      advice: counts.map { reserveCommand(missing: needed - min(free, needed), $0) })
+      advice: counts.map {
+        BackingChoice.reserveCommand(missing: needed - min(free, needed), $0, host)
+      })
   }
 }
