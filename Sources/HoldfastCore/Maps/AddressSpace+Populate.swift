@@ -127,6 +127,7 @@ extension AddressSpace {
             reach: target.addresses(of: ahead.range), target)
         case .resident(let frame):
           target.add(PageRange(start: index, count: .one), isFresh: false)
+          ahead.pass(index)
           summary.residentBefore += .one
           try enter(FrameRun(frame, .one), at: index, reach: nil, target)
         }

@@ -6,7 +6,8 @@ struct FramesAhead {
   private let frames: FrameRun
   /// The first page that has not been come to.
   private var next: PageIndex
-  /// Pages that were passed over, because someone else had made them resident meanwhile.
+  /// Pages that were passed over, because they were resident. Their translations are not to be
+  /// taken away with those of `left`.
   private(set) var passedOver: [PageRange] = []
   /// Whether a pmap has been told of the whole range, and the guest may have written to it.
   private(set) var isReached = false
@@ -31,8 +32,15 @@ struct FramesAhead {
 
   /// A page has taken its frame.
   mutating func use(_ index: PageIndex) {
-    if index > next { passedOver.append(PageRange(next, index)) }
     next = index + .one
     isReached = true
+  }
+
+  /// A page of the range, if it is one, was found resident and keeps the frame that it has.
+  mutating func pass(_ index: PageIndex) {
+    guard range.contains(index) else { return }
+    let start = passedOver.last?.end == index ? passedOver.removeLast().start : index
+    next = index + .one
+    passedOver.append(PageRange(start, next))
   }
 }
