@@ -42,7 +42,15 @@ extension AddressSpace {
         joined = FrameRun(joined.start, joined.count + runs[next].frames.count)
         next += 1
       }
-      try enter(joined, at: runs[first].index, reach: nil, target)
+      do throws(VMError) {
+        try enter(joined, at: runs[first].index, reach: nil, target)
+      } catch {
+        // The undoing takes the wired mark off all that was wired, and these have none yet.
+        if next < runs.count, let last = runs.last {
+          pmap.remove(target.addresses(of: PageRange(runs[next].index, last.range.end)))
+        }
+        throw error
+      }
       first = next
     }
   }
