@@ -86,11 +86,13 @@ public final class AddressSpace: @unchecked Sendable {
   }
 
   /// Cuts the entry at `position` at both ends of `range`, so that it lies within (FreeBSD:
-  /// `vm_map_clip_start`, `vm_map_clip_end`).
+  /// `vm_map_clip_start`, `vm_map_clip_end`). Anonymous memory gets its object first, for with one
+  /// each the parts could not be merged again.
   ///
   /// - Returns: the position of the part within the range.
   func clipLocked(_ position: Int, to range: AddressRange) -> Int {
     var position = position
+    if !range.contains(entries[position].range) { _ = objectLocked(entries[position]) }
     if entries[position].range.start < range.start {
       let tail = entries[position].split(at: range.start, geometry)
       position += 1
