@@ -1,11 +1,13 @@
 /// Making the pages of an entry resident, wired and entered. The entry is in transition, so that it
 /// cannot change meanwhile, and the address space's lock is not held.
+///
+/// `finishOthers` lets others have the busy pages of entries that the operation populated before.
 extension AddressSpace {
   /// The prefault path: batches of the largest blocks that alignment and free memory allow.
   ///
   /// - Complexity: O(superpages and runs).
   func populateByPrefault(
-    _ target: inout WireTarget, _ summary: inout WireSummary
+    _ target: inout WireTarget, _ summary: inout WireSummary, finishOthers: () -> Void
   ) throws(VMError) {
     let clock = ContinuousClock()
     var index = target.pages.start
@@ -26,7 +28,7 @@ extension AddressSpace {
       summary.entering += clock.now - zeroed
       count(batch, &summary)
       index = batch.next
-      if case .busy(let ticket) = batch.end { wait(for: ticket, &target) }
+      if case .busy(let ticket) = batch.end { wait(for: ticket, &target, finishOthers) }
     }
   }
 
@@ -69,14 +71,16 @@ extension AddressSpace {
     }
   }
 
-  /// Waits for a page that is busy in other hands. Nobody waits with busy pages of his own, or two
-  /// operations could wait for each other: so these are finished first.
-  private func wait(for ticket: Event.Ticket, _ target: inout WireTarget) {
-    if target.fresh.isEmpty {
-      target.object.pagesChanged.wait(since: ticket)
-    } else {
-      target.finish()
-    }
+  /// Waits for a busy page. Nobody waits with busy pages of his own, or two operations could wait
+  /// for each other, or one for itself where it maps a page twice: so these are finished first, and
+  /// the page is looked at again.
+  private func wait(
+    for ticket: Event.Ticket, _ target: inout WireTarget, _ finishOthers: () -> Void
+  ) {
+    target.finish()
+    finishOthers()
+    // Returns at once where this object was among what was finished since the ticket was taken.
+    target.object.pagesChanged.wait(since: ticket)
   }
 
   /// Takes a batch out that was never entered.
@@ -106,7 +110,7 @@ extension AddressSpace {
   ///
   /// - Complexity: O(pages).
   func populateByFault(
-    _ target: inout WireTarget, _ summary: inout WireSummary
+    _ target: inout WireTarget, _ summary: inout WireSummary, finishOthers: () -> Void
   ) throws(VMError) {
     let clock = ContinuousClock()
     let start = clock.now
@@ -122,7 +126,7 @@ extension AddressSpace {
         switch target.object.beginWire(index, offering: offered) {
         case .missing: continue
         case .busy(let ticket):
-          wait(for: ticket, &target)
+          wait(for: ticket, &target, finishOthers)
           continue
         case .failed(let error):
           throw VMError(error.code, at: target.address(of: index), error.reason)

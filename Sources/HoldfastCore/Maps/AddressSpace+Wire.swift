@@ -13,8 +13,8 @@ extension AddressSpace {
   /// Wires a range (FreeBSD: `vm_map_wire`): every page becomes resident, valid, zero where never
   /// written, wired once more, and present in the pmap, and stays so until it is unwired. If that
   /// cannot be had the address space, the objects, the frames and the counters are left as they
-  /// were; only pages of an object that someone else waited for at the same time stay resident,
-  /// unwired.
+  /// were; only pages that were made before the operation had to wait for another one, or that it
+  /// maps twice, stay resident, unwired.
   ///
   /// Missing pages are preallocated in the largest blocks that there are, inserted busy, zeroed in
   /// parallel where dirty, and entered by the run.
@@ -48,7 +48,7 @@ extension AddressSpace {
     lock.unlock()
     let clock = ContinuousClock()
     let start = clock.now
-    for index in steps.indices { steps[index].target?.finish() }
+    finish(&steps)
     summary.finishing = clock.now - start
     lock.lockExclusive()
     endTransitionLocked(steps.map(\.entry), range)
@@ -65,7 +65,8 @@ extension AddressSpace {
   ) throws(VMError) {
     var address = range.start
     while address < range.end {
-      guard let entry = try claimLocked(address, range, options, transition) else {
+      let entry = try claimLocked(address, range, options, transition) { finish(&steps) }
+      guard let entry else {
         address = addressAfterHoleLocked(address, range)
         continue
       }
@@ -101,9 +102,9 @@ extension AddressSpace {
       let failure: VMError?
       do throws(VMError) {
         if options.contains(.faultPath) {
-          try populateByFault(&target, &summary)
+          try populateByFault(&target, &summary) { finish(&steps) }
         } else {
-          try populateByPrefault(&target, &summary)
+          try populateByPrefault(&target, &summary) { finish(&steps) }
         }
         failure = nil
       } catch {
@@ -116,10 +117,17 @@ extension AddressSpace {
     }
   }
 
+  /// Lets others have all pages that the operation has made so far.
+  private func finish(_ steps: inout [Step]) {
+    for index in steps.indices { steps[index].target?.finish() }
+  }
+
   /// The entry at `address`, cut to the range and put in transition; nil where there is a hole or an
-  /// inaccessible entry that may be passed over. Waits while others have the entry in transition.
+  /// inaccessible entry that may be passed over. Waits while others have the entry in transition,
+  /// and calls `willWait` before: they may wait for our busy pages.
   func claimLocked(
-    _ address: Address, _ range: AddressRange, _ options: WireOptions, _ transition: Transition
+    _ address: Address, _ range: AddressRange, _ options: WireOptions, _ transition: Transition,
+    willWait: () -> Void
   ) throws(VMError) -> MapEntry? {
     while true {
       let position = positionLocked(after: address)
@@ -129,6 +137,7 @@ extension AddressSpace {
       }
       let entry = entries[position]
       if entry.transition != nil {
+        willWait()
         waitForTransitionLocked(exclusive: true)
         continue
       }
