@@ -23,10 +23,17 @@ extension AddressSpace {
       do {
         defer { lock.unlock() }
         step = try object.fault(index, in: bounds) { (run) throws(VMError) in
-          try pmap.enter(
-            run.frames,
-            at: entry.range.start + geometry.bytes(run.index - bounds.start),
-            protection: entry.protection, wired: entry.isWired, reach: nil)
+          // What is wired is entered, and may not go even for a moment.
+          if entry.isWired { return }
+          let start = entry.range.start + geometry.bytes(run.index - bounds.start)
+          do throws(VMError) {
+            try pmap.enter(
+              run.frames, at: start, protection: entry.protection, wired: false, reach: nil)
+          } catch {
+            // How far it got is not known, and the page may be freed.
+            pmap.remove(AddressRange(start, start + geometry.bytes(run.frames.count)))
+            throw VMError(error.code, at: address, error.reason, errno: error.errno)
+          }
         }
       }
       switch step {

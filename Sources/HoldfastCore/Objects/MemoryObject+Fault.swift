@@ -35,7 +35,8 @@ extension MemoryObject {
     do {
       try enter(WiredRun(index: index, frames: FrameRun(frame, .one), isFresh: false))
     } catch {
-      removeLocked(PageRange(start: index, count: .one), zeroed: true)
+      // Not known to be zero any more: the guest may have reached it for a moment.
+      removeLocked(PageRange(start: index, count: .one), zeroed: false)
       throw error
     }
     return .done
