@@ -119,7 +119,7 @@ extension AddressSpace {
     var index = target.pages.start
     while index < target.pages.end {
       if !ahead.range.contains(index), target.object.state(of: index) == nil {
-        try take(&ahead, at: index, target, &summary)
+        try take(&ahead, at: index, target)
       }
       let offered = ahead.range.contains(index) ? ahead.frame(for: index) : nil
       do throws(VMError) {
@@ -132,6 +132,11 @@ extension AddressSpace {
           throw VMError(error.code, at: target.address(of: index), error.reason)
         case .fresh:
           target.add(PageRange(start: index, count: .one), isFresh: true)
+          if ahead.wasDirty(index) {
+            summary.zeroedNow += .one
+          } else {
+            summary.zeroedAhead += .one
+          }
           ahead.use(index)
           summary.faulted += .one
           try enter(
@@ -155,8 +160,7 @@ extension AddressSpace {
   /// Takes frames for the pages from `index` on, up to a superpage of the first level, and zeroes
   /// them.
   private func take(
-    _ ahead: inout FramesAhead, at index: PageIndex, _ target: WireTarget,
-    _ summary: inout WireSummary
+    _ ahead: inout FramesAhead, at index: PageIndex, _ target: WireTarget
   ) throws(VMError) {
     giveBack(&ahead, target)
     let order = min(
@@ -166,10 +170,7 @@ extension AddressSpace {
       throw VMError(.resourceShortage, at: target.address(of: index), "no free frame is left")
     }
     if !dirty.isEmpty { memory.store.zero(dirty) }
-    let now = dirty.reduce(PageCount.zero) { $0 + $1.count }
-    summary.zeroedNow += now
-    summary.zeroedAhead += block.run.count - now
-    ahead = FramesAhead(PageRange(start: index, count: block.run.count), block.run)
+    ahead = FramesAhead(PageRange(start: index, count: block.run.count), block.run, dirty)
   }
 
   /// Gives back the frames that were taken ahead and not used. Where a page was passed over, the

@@ -4,6 +4,8 @@ struct FramesAhead {
   /// The pages that the frames are meant for, empty if there are none.
   let range: PageRange
   private let frames: FrameRun
+  /// Those of the frames that were not zero when they were allocated.
+  private let dirty: [FrameRun]
   /// The first page that has not been come to.
   private var next: PageIndex
   /// Pages that were passed over, because they were resident. Their translations are not to be
@@ -13,17 +15,24 @@ struct FramesAhead {
   private(set) var isReached = false
 
   init() {
-    self.init(PageRange(.zero, .zero), FrameRun(Frame(0), .zero))
+    self.init(PageRange(.zero, .zero), FrameRun(Frame(0), .zero), [])
   }
 
-  init(_ range: PageRange, _ frames: FrameRun) {
+  init(_ range: PageRange, _ frames: FrameRun, _ dirty: [FrameRun]) {
     self.range = range
     self.frames = frames
+    self.dirty = dirty
     next = range.start
   }
 
   /// The frame meant for a page of the range.
   func frame(for index: PageIndex) -> Frame { frames.start + (index - range.start) }
+
+  /// Whether the frame meant for a page had to be zeroed.
+  func wasDirty(_ index: PageIndex) -> Bool {
+    let frame = frame(for: index)
+    return dirty.contains { $0.contains(frame) }
+  }
 
   func run(for pages: PageRange) -> FrameRun { FrameRun(frame(for: pages.start), pages.count) }
 
