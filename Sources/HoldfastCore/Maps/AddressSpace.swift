@@ -120,13 +120,18 @@ public final class AddressSpace: @unchecked Sendable {
     }
   }
 
-  /// Gives an entry of anonymous memory its object. Needs the lock exclusive.
+  /// Gives an entry of anonymous memory its object, in which pages lie as their addresses do in
+  /// superpages: at offset 0 a start that is not aligned would rule superpages out (FreeBSD: the
+  /// object's `pg_color`). Needs the lock exclusive.
   func objectLocked(_ entry: MapEntry) -> MemoryObject {
     if let object = entry.object { return object }
+    let superpage = geometry.size(ofLevel: geometry.superpageLevels)
+    let start = entry.range.start
+    let offset = geometry.pages(in: start - start.roundedDown(to: superpage))
     let object = MemoryObject(
-      memory: memory, size: geometry.pages(in: entry.range.length), isPrivate: true)
+      memory: memory, size: offset + geometry.pages(in: entry.range.length), isPrivate: true)
     entry.object = object
-    entry.offset = .zero
+    entry.offset = .zero + offset
     return object
   }
 
