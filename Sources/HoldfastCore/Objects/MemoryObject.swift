@@ -64,13 +64,16 @@ public final class MemoryObject: @unchecked Sendable {
 
   /// The state of a page, or nil if it is absent. Takes the object's lock.
   public func state(of index: PageIndex) -> PageState? {
-    lock.withLock { pages[index] }
+    if index.rawValue >= size.rawValue { return nil }
+    return lock.withLock { pages[index] }
   }
 
   /// Calls `body` with each run of resident pages of the range, in order, under the object's lock.
   public func forEachResident(in range: PageRange, _ body: (PageRange, PageState) -> Void) {
+    let end = PageIndex(min(range.end.rawValue, size.rawValue))
+    if range.start >= end { return }
     lock.withLock {
-      pages.forEach(in: range) { part, state in
+      pages.forEach(in: PageRange(range.start, end)) { part, state in
         if let state { body(part, state) }
         return true
       }
