@@ -32,18 +32,27 @@ public final class CheckingPmap: Pmap, @unchecked Sendable {
   /// How many translations were asked for so far, whatever their size.
   public var calls: Int { lock.withLock { entered } }
 
-  /// Lets the `number`th call of `enter` from now on, counted from 0, fail half done; nil lets all
-  /// succeed.
+  /// Lets the `number`th call of `enter` from now on, counted from 0, fail; nil lets all succeed.
+  /// The first half of the run, a single page too, is entered all the same, as the terms allow.
   public func fail(at number: Int?) {
     lock.withLock { failAt = number.map { entered + $0 } }
   }
 
   /// The translation of an address.
   public func mapping(at address: Address) -> Mapping? {
+    var found: Mapping?
+    _ = touch(address) { found = $0 }
+    return found
+  }
+
+  /// What a guest does that touches an address: calls `body` with the translation, which cannot be
+  /// taken away meanwhile. Returns false where there is none.
+  public func touch(_ address: Address, _ body: (Mapping) -> Void) -> Bool {
     lock.withLock {
       let position = position(after: address)
-      guard position < sorted.count, sorted[position].address <= address else { return nil }
-      return sorted[position]
+      guard position < sorted.count, sorted[position].address <= address else { return false }
+      body(sorted[position])
+      return true
     }
   }
 
@@ -64,11 +73,10 @@ public final class CheckingPmap: Pmap, @unchecked Sendable {
         broken.append("a wired page at \(old.address) was replaced by another")
       }
     }
+    let half = max(.one, PageCount(run.count.rawValue / 2))
     var done = PageCount.zero
     while done < run.count {
-      if fails, done.rawValue >= run.count.rawValue / 2 {
-        throw VMError(.resourceShortage, at: address, "the pmap was told to fail", errno: 12)
-      }
+      if fails, done >= half { break }
       let place = address + geometry.bytes(done)
       let frame = run.start + done
       let page = geometry.pages(in: ByteCount(place.rawValue))
@@ -78,6 +86,9 @@ public final class CheckingPmap: Pmap, @unchecked Sendable {
         Mapping(
           address: place, frames: FrameRun(frame, count), protection: protection, isWired: wired))
       done += count
+    }
+    if fails {
+      throw VMError(.resourceShortage, at: address, "the pmap was told to fail", errno: 12)
     }
   }
 

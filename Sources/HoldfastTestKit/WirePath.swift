@@ -1,0 +1,13 @@
+public import HoldfastCore
+
+/// The two ways to make the pages of a range resident. What can be observed afterwards must be the
+/// same.
+public enum WirePath: String, CaseIterable, Hashable, Sendable {
+  /// Superpages, preallocated and entered by the run.
+  case prefault
+  /// Page by page.
+  case fault
+
+  /// The option that forces the path.
+  public var options: WireOptions { self == .prefault ? .prefault : .faultPath }
+}

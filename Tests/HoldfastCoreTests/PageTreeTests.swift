@@ -1,0 +1,260 @@
+import HoldfastCore
+import HoldfastTestKit
+import Testing
+
+/// A page tree against an array with an element a page.
+@Suite struct PageTreeTests {
+  /// The tree and what it has to be.
+  private struct Pair {
+    var tree: PageTree
+    var model: [PageState?]
+
+    init(pages: Int, levels: Int) {
+      tree = PageTree(size: PageCount(UInt64(pages)), superpageLevels: levels)
+      model = Array(repeating: nil, count: pages)
+    }
+
+    static func range(_ pages: Range<Int>) -> PageRange {
+      PageRange(PageIndex(UInt64(pages.lowerBound)), PageIndex(UInt64(pages.upperBound)))
+    }
+
+    mutating func insert(_ pages: Range<Int>, frame: UInt64, isBusy: Bool) {
+      let state = PageState(frame: Frame(frame), isValid: !isBusy, isBusy: isBusy)
+      tree.insert(PageCount(UInt64(pages.count)), at: PageIndex(UInt64(pages.lowerBound)), state)
+      for page in pages {
+        model[page] = state
+        model[page]?.frame = Frame(frame + UInt64(page - pages.lowerBound))
+      }
+    }
+
+    mutating func update(_ pages: Range<Int>, _ body: (inout PageState) -> Void) {
+      tree.update(in: Pair.range(pages), body)
+      for page in pages where model[page] != nil { body(&model[page]!) }
+    }
+
+    /// Returns whether the tree told of just what the model has.
+    mutating func remove(_ pages: Range<Int>) -> Bool {
+      var told: [Int: PageState] = [:]
+      tree.remove(in: Pair.range(pages)) { part, state in
+        for page in 0..<part.count.rawValue {
+          var state = state
+          state.frame = state.frame + PageCount(page)
+          told[Int(part.start.rawValue + page)] = state
+        }
+      }
+      var expected: [Int: PageState] = [:]
+      for page in pages where model[page] != nil {
+        expected[page] = model[page]
+        model[page] = nil
+      }
+      return told == expected
+    }
+
+    /// The first difference.
+    func difference(in pages: Range<Int>) -> String? {
+      var next = pages.lowerBound
+      var problem: String?
+      tree.forEach(in: Pair.range(pages)) { part, state in
+        if Int(part.start.rawValue) != next || part.isEmpty {
+          problem = "\(part) is told after \(next)"
+        }
+        for page in Int(part.start.rawValue)..<Int(part.end.rawValue) {
+          var expected = state
+          if let state {
+            expected?.frame = state.frame + PageCount(UInt64(page) - part.start.rawValue)
+          }
+          if model[page] != expected, problem == nil {
+            problem = "\(page) is \(String(describing: expected)), not what the model has"
+          }
+        }
+        next = Int(part.end.rawValue)
+        return problem == nil
+      }
+      if problem == nil, next != pages.upperBound { problem = "the telling ends at \(next)" }
+      return problem
+    }
+
+    /// Whether the superpage's pages are contiguous, in place and alike.
+    func isAlike(_ superpage: Int) -> Bool {
+      guard let first = model[superpage], first.frame.rawValue % 512 == 0 else { return false }
+      var state = first
+      for page in superpage..<superpage + 512 {
+        if model[page] != state { return false }
+        state.frame = state.frame + .one
+      }
+      return true
+    }
+
+    /// What breaks the tree's invariants.
+    func broken() -> String? {
+      if tree.residentCount.rawValue != model.reduce(0, { $0 + ($1 == nil ? 0 : 1) }) {
+        return "the count of resident pages is \(tree.residentCount.rawValue)"
+      }
+      for superpage in stride(from: 0, to: model.count - 511, by: 512) {
+        var runs = 0
+        tree.forEach(in: Pair.range(superpage..<superpage + 512)) { _, state in
+          runs += state == nil ? 0 : 1
+          return true
+        }
+        let resident = model[superpage..<superpage + 512].reduce(0) { $0 + ($1 == nil ? 0 : 1) }
+        let expected = isAlike(superpage) ? 1 : resident
+        if runs != expected { return "\(runs) runs at \(superpage), not \(expected)" }
+      }
+      return nil
+    }
+  }
+
+  @Test(arguments: 1...6 as ClosedRange<UInt64>)
+  func `random changes agree with a page-by-page model`(seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed)
+    let pages = 512 * 4 + 100
+    var pair = Pair(pages: pages, levels: seed % 2 == 0 ? 1 : 2)
+    /// Frames are their index plus a shift, in place for superpages or not.
+    let shifts: [UInt64] = [0, 512 * 9, 1, 512 * 20 + 7]
+    for step in 0..<250 {
+      var low = Int.random(in: 0..<pages, using: &random)
+      var high = Int.random(in: low...pages, using: &random)
+      switch Int.random(in: 0..<4, using: &random) {
+      case 0: (low, high) = (low / 512 * 512, min(pages, (high + 511) / 512 * 512))
+      case 1: high = min(high, low + 3)
+      default: break
+      }
+      switch Int.random(in: 0..<10, using: &random) {
+      case 0..<4:
+        let shift = shifts.randomElement(using: &random)!
+        let isBusy = Int.random(in: 0..<4, using: &random) == 0
+        var page = low
+        while page < high {
+          var end = page
+          while end < high, pair.model[end] == nil { end += 1 }
+          if end > page { pair.insert(page..<end, frame: UInt64(page) + shift, isBusy: isBusy) }
+          page = end + 1
+        }
+      case 4..<6: pair.update(low..<high) { $0.wireCount += 1 }
+      case 6: pair.update(low..<high) { $0.wireCount = 0 }
+      case 7:
+        pair.update(low..<high) { state in
+          state.isBusy = false
+          state.isValid = true
+        }
+      default:
+        let isRight = pair.remove(low..<high)
+        try #require(isRight, "seed \(seed), step \(step)")
+      }
+      let problem = pair.difference(in: 0..<pages) ?? pair.difference(in: low..<high)
+      try #require((problem ?? pair.broken()) == nil, "seed \(seed), step \(step)")
+      for _ in 0..<5 {
+        let page = Int.random(in: 0..<pages, using: &random)
+        let state = pair.tree[PageIndex(UInt64(page))]
+        try #require(state == pair.model[page], "seed \(seed), step \(step), page \(page)")
+        let bounds = Pair.range(max(low, 0)..<max(high, low + 1))
+        let inside = PageIndex(bounds.start.rawValue + UInt64(page) % bounds.count.rawValue)
+        guard let run = pair.tree.run(at: inside, in: bounds) else {
+          try #require(pair.model[Int(inside.rawValue)] == nil)
+          continue
+        }
+        try #require(run.range.contains(inside) && bounds.start <= run.range.start)
+        try #require(run.range.end <= bounds.end)
+        try #require(run.state == pair.model[Int(run.range.start.rawValue)])
+        try #require(
+          run.state.frame + (inside - run.range.start) == pair.model[Int(inside.rawValue)]?.frame)
+      }
+    }
+    let isRight = pair.remove(0..<pages)
+    #expect(isRight)
+    #expect(pair.tree.residentCount == .zero)
+    // Nodes are used again, so that a tree grows no further by what it has had before.
+    let metadata = pair.tree.metadata
+    for _ in 0..<3 {
+      pair.insert(0..<pages, frame: 3, isBusy: true)
+      _ = pair.remove(0..<pages)
+    }
+    #expect(pair.tree.metadata <= metadata)
+  }
+
+  @Test func `512 alike pages are one run again in whatever order they come`() {
+    for order in [Array(0..<512), Array((0..<512).reversed()), (0..<512).map { $0 * 77 % 512 }] {
+      var pair = Pair(pages: 1024, levels: 2)
+      for page in order {
+        #expect(pair.broken() == nil)
+        pair.insert(512 + page..<513 + page, frame: UInt64(1024 + page), isBusy: false)
+      }
+      #expect(pair.isAlike(512) && pair.broken() == nil)
+      for page in order {
+        pair.update(512 + page..<513 + page) { $0.wireCount = 1 }
+        #expect(pair.broken() == nil)
+      }
+      #expect(pair.isAlike(512))
+    }
+  }
+
+  @Test func `a gibibyte is one slot, splits where it must and is one slot again`() {
+    let size = UInt64(1) << 18
+    var tree = PageTree(size: PageCount(size * 3), superpageLevels: 2)
+    let small = tree.metadata
+    let state = PageState(frame: Frame(size * 5), isValid: false, isBusy: true)
+    tree.insert(PageCount(size * 2), at: PageIndex(size), state)
+    #expect(tree.metadata == small)
+    func runs() -> [UInt64] {
+      var runs: [UInt64] = []
+      tree.forEach(in: PageRange(.zero, PageIndex(size * 3))) { part, state in
+        if state != nil { runs.append(part.count.rawValue) }
+        return true
+      }
+      return runs
+    }
+    #expect(runs() == [size, size])
+    let page = PageIndex(size + 512 * 3 + 9)
+    tree.update(in: PageRange(start: page, count: .one)) { $0.wireCount = 1 }
+    #expect(runs().count == 511 + 512 + 1)
+    #expect(tree[page]?.wireCount == 1 && tree[page + .one]?.wireCount == 0)
+    #expect(tree[page]?.frame == Frame(size * 5 + 512 * 3 + 9))
+    let bounds = PageRange(.zero, PageIndex(size + 512 * 4 + 100))
+    #expect(
+      tree.run(at: PageIndex(size + 512 * 4 + 7), in: bounds)?.range
+        == PageRange(PageIndex(size + 512 * 4), bounds.end))
+    tree.update(in: PageRange(PageIndex(size), PageIndex(size * 2))) { $0.wireCount = 1 }
+    #expect(runs() == [size, size])
+    var removed = PageCount.zero
+    tree.remove(in: PageRange(page, page + .one)) { part, _ in removed += part.count }
+    #expect(removed == .one && tree[page] == nil && runs().count == 511 + 511 + 1)
+    tree.insert(
+      .one, at: page,
+      PageState(
+        frame: Frame(size * 5 + 512 * 3 + 9), isValid: false, isBusy: true, wireCount: 1))
+    #expect(runs() == [size, size])
+    tree.remove(in: PageRange(.zero, PageIndex(size * 3))) { _, _ in }
+    #expect(runs() == [] && tree.residentCount == .zero)
+  }
+
+  @Test func `contiguous frames that do not lie in place stay base pages`() {
+    var tree = PageTree(size: PageCount(2048), superpageLevels: 2)
+    tree.insert(
+      PageCount(1024), at: PageIndex(512),
+      PageState(frame: Frame(513), isValid: true, isBusy: false))
+    var runs = 0
+    tree.forEach(in: PageRange(.zero, PageIndex(2048))) { _, state in
+      runs += state == nil ? 0 : 1
+      return true
+    }
+    #expect(runs == 1024)
+  }
+
+  @Test func `an index beyond the object has no page, and names no other`() {
+    let machine = Machine(frames: 64)
+    let object = MemoryObject(memory: machine.memory, size: PageCount(10))
+    let (space, _) = machine.makeSpace()
+    let range = machine.range(0..<10)
+    #expect(failure { try space.map(object, at: range) } == nil)
+    #expect(failure { try space.wire(range) } == nil)
+    #expect(object.state(of: PageIndex(3)) != nil)
+    for index in [10, 512 + 3, 1 << 40 + 3, .max] as [UInt64] {
+      #expect(object.state(of: PageIndex(index)) == nil)
+    }
+    var count = PageCount.zero
+    object.forEachResident(in: PageRange(.zero, PageIndex(5000))) { part, _ in count += part.count }
+    #expect(count == PageCount(10))
+    #expect(failure { try space.remove(range) } == nil)
+    object.release()
+  }
+}
