@@ -1,11 +1,66 @@
+import Foundation
 import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// What a frame allocator must have, kept frame by frame.
-private struct Model {
-  var free: [Bool]
-  var zeroed: [Bool]
+/// What a frame allocator must have, kept frame by frame in a byte each. Whole ranges are compared
+/// and set at once: a block may have 262,144 frames.
+private final class Model {
+  static let allocated: UInt8 = 0
+  static let dirty: UInt8 = 1
+  static let zeroed: UInt8 = 2
+
+  private let first: Frame
+  private let states: UnsafeMutableRawBufferPointer
+  private let scratch: UnsafeMutableRawBufferPointer
+  private(set) var free: UInt64
+  private(set) var zeroedFrames: UInt64
+
+  init(_ frames: FrameRun, zeroed: Bool) {
+    first = frames.start
+    states = .allocate(byteCount: Int(frames.count.rawValue), alignment: 16)
+    scratch = .allocate(byteCount: states.count, alignment: 16)
+    free = frames.count.rawValue
+    zeroedFrames = zeroed ? free : 0
+    set(frames, in: states, to: zeroed ? Model.zeroed : Model.dirty)
+  }
+
+  deinit {
+    states.deallocate()
+    scratch.deallocate()
+  }
+
+  private func set(_ run: FrameRun, in bytes: UnsafeMutableRawBufferPointer, to state: UInt8) {
+    let start = Int((run.start - first).rawValue)
+    memset(bytes.baseAddress! + start, Int32(state), Int(run.count.rawValue))
+  }
+
+  /// Whether all of the run is free and `dirty` is just what is not zero of it. It is allocated
+  /// then.
+  func allocate(_ run: FrameRun, dirty: [FrameRun]) -> Bool {
+    set(run, in: scratch, to: Model.zeroed)
+    var zeroed = run.count.rawValue
+    for part in dirty {
+      guard part.start >= run.start, part.end <= run.end else { return false }
+      set(part, in: scratch, to: Model.dirty)
+      zeroed -= part.count.rawValue
+    }
+    let start = Int((run.start - first).rawValue)
+    let count = Int(run.count.rawValue)
+    guard memcmp(states.baseAddress! + start, scratch.baseAddress! + start, count) == 0 else {
+      return false
+    }
+    set(run, in: states, to: Model.allocated)
+    free -= run.count.rawValue
+    zeroedFrames -= zeroed
+    return true
+  }
+
+  func free(_ run: FrameRun, zeroed: Bool) {
+    set(run, in: states, to: zeroed ? Model.zeroed : Model.dirty)
+    free += run.count.rawValue
+    if zeroed { zeroedFrames += run.count.rawValue }
+  }
 }
 
 @Suite struct FrameAllocatorTests {
@@ -17,9 +72,7 @@ private struct Model {
     let allocator = FrameAllocator(
       geometry: geometry,
       frames: FrameRun(Frame(1 << 18), PageCount(UInt64(count))), zeroed: seed % 3 == 0)
-    var model = Model(
-      free: Array(repeating: true, count: count),
-      zeroed: Array(repeating: seed % 3 == 0, count: count))
+    let model = Model(allocator.frames, zeroed: seed % 3 == 0)
     var held: [FrameRun] = []
     for step in 0..<3000 {
       if held.isEmpty || Int.random(in: 0..<100, using: &random) < 55 {
@@ -36,21 +89,7 @@ private struct Model {
         #expect(largest || pages == 1 << UInt64(order))
         #expect(block.run.start.rawValue % pages == 0)
         #expect(block.isZeroed == dirty.isEmpty)
-        var dirtyFrames = Set<Frame>()
-        for run in dirty {
-          for index in 0..<run.count.rawValue {
-            dirtyFrames.insert(run.start + PageCount(index))
-          }
-        }
-        var sound = true
-        for index in 0..<pages {
-          let frame = block.run.start + PageCount(index)
-          let position = Int(frame.rawValue) - 1 << 18
-          sound = sound && model.free[position]
-          sound = sound && model.zeroed[position] != dirtyFrames.contains(frame)
-          model.free[position] = false
-        }
-        #expect(sound, "step \(step)")
+        #expect(model.allocate(block.run, dirty: dirty), "step \(step)")
         held.append(block.run)
       } else {
         // Free a part of a block, so that blocks are split at any place.
@@ -71,18 +110,11 @@ private struct Model {
         let part = FrameRun(run.start + PageCount(start), PageCount(length))
         let zeroed = Bool.random(using: &random)
         allocator.free(part, zeroed: zeroed)
-        for index in 0..<length {
-          let position = Int(part.start.rawValue + index) - 1 << 18
-          model.free[position] = true
-          model.zeroed[position] = zeroed
-        }
+        model.free(part, zeroed: zeroed)
       }
-      if step % 100 == 0 {
-        let occupancy = allocator.occupancy
-        #expect(occupancy.free.rawValue == model.free.reduce(0) { $0 + ($1 ? 1 : 0) })
-        let zeroed = zip(model.free, model.zeroed).reduce(0) { $0 + ($1.0 && $1.1 ? 1 : 0) }
-        #expect(occupancy.zeroed.rawValue == zeroed)
-      }
+      let occupancy = allocator.occupancy
+      #expect(occupancy.free.rawValue == model.free, "step \(step)")
+      #expect(occupancy.zeroed.rawValue == model.zeroedFrames, "step \(step)")
     }
     // Once all is free again it is whole again.
     for run in held { allocator.free(run, zeroed: false) }

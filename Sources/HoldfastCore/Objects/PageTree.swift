@@ -61,7 +61,9 @@ public struct PageTree {
   /// The run of the slot that holds a page, cut to `bounds`, with the state of its first page.
   ///
   /// - Complexity: O(height).
-  package func run(at index: PageIndex, in bounds: PageRange) -> (range: PageRange, state: PageState)? {
+  package func run(
+    at index: PageIndex, in bounds: PageRange
+  ) -> (range: PageRange, state: PageState)? {
     var node = PageTree.root
     var level = rootLevel
     while true {
