@@ -29,6 +29,11 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
     }
   }
 
+  /// One byte of a frame.
+  public func byte(_ frame: Frame, _ offset: ByteCount) -> UInt8 {
+    lock.withLock { written[frame.rawValue]?[offset.rawValue] ?? fill[Int(frame.rawValue)] }
+  }
+
   /// Whether every byte of the run is zero.
   public func isZero(_ run: FrameRun) -> Bool {
     lock.withLock {
