@@ -14,15 +14,16 @@ struct BenchWireCommand: ParsableCommand {
         fault           Holdfast, page by page, frames zeroed ahead
         prefault        Holdfast, by superpages, frames zeroed ahead
         prefault-dirty  Holdfast, by superpages, all frames to be zeroed first
-        mlock           anonymous memory of 4K pages, mlock(2)
-        populate        fresh memory of the backing's kind, MADV_POPULATE_WRITE, all threads
-        remap           floor of prefault: mmap(2) and MADV_POPULATE_WRITE of memory that is there
-        uffd-continue   floor of fault: one UFFDIO_CONTINUE a page of memory that is there
+        mlock           fresh anonymous memory of 4K pages, mlock(2)
+        populate        fresh memory of the backing's kind, MADV_POPULATE_WRITE
+        remap           mmap(2) and MADV_POPULATE_WRITE of memory already there:
+                        the floor of prefault
+        uffd-continue   one UFFDIO_CONTINUE a page of memory already there:
+                        the floor of fault
 
       Each run prepares the memory, measures every strategy once, in an order that moves on from run \
       to run, and gives it back; a first run is not counted. The preparation's own time is shown \
-      beside. prefault and fault are compared as ministat does, in milliseconds; the line of times \
-      that says so is the review's that this program started from.
+      beside. prefault and fault are compared as ministat(1) does, in milliseconds.
       """)
 
   @Option(
@@ -38,7 +39,7 @@ struct BenchWireCommand: ParsableCommand {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Runs that count, 1 to 1000; ministat's statistics need 3.", valueName: "count"),
+      "Runs that count, 1 to 1000; ministat's statistics need 3. (default: 10)", valueName: "count"),
     transform: { try wholeNumber($0, in: 1...1000) })
   var runs = 10
 
