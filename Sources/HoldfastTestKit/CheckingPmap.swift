@@ -19,6 +19,7 @@ public final class CheckingPmap: Pmap, @unchecked Sendable {
   private var entered = 0
   private var failAt: Int?
   private var demoted = 0
+  private var hook: (@Sendable (FrameRun, Address) -> Void)?
 
   public init(geometry: Geometry) {
     self.geometry = geometry
@@ -33,9 +34,16 @@ public final class CheckingPmap: Pmap, @unchecked Sendable {
   public var calls: Int { lock.withLock { entered } }
 
   /// Lets the `number`th call of `enter` from now on, counted from 0, fail; nil lets all succeed.
-  /// The first half of the run, a single page too, is entered all the same, as the terms allow.
+  /// The first half of the run, a single page too, is entered all the same, and what was there
+  /// before is left in the second, as the terms allow.
   public func fail(at number: Int?) {
     lock.withLock { failAt = number.map { entered + $0 } }
+  }
+
+  /// Calls `body` whenever a run is about to be entered, without the lock: it may look at the
+  /// frames, or wait for another thread.
+  public func beforeEntering(_ body: (@Sendable (FrameRun, Address) -> Void)?) {
+    lock.withLock { hook = body }
   }
 
   /// The translation of an address.
@@ -60,27 +68,26 @@ public final class CheckingPmap: Pmap, @unchecked Sendable {
     _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
     reach: AddressRange?
   ) throws(VMError) {
+    lock.withLock { hook }?(run, address)
     lock.lock()
     defer { lock.unlock() }
     if let reach, !reach.contains(address) { broken.append("\(address) is out of its reach") }
     if !address.isAligned(to: geometry.pageSize) { broken.append("\(address) is not aligned") }
     let fails = entered == failAt
     entered += 1
-    let whole = AddressRange(address, address + geometry.bytes(run.count))
-    for old in take(whole) {
+    let limit = fails ? max(.one, PageCount(run.count.rawValue / 2)) : run.count
+    for old in take(AddressRange(address, address + geometry.bytes(limit))) {
       let frame = run.start + geometry.pages(in: old.address - address)
       if old.isWired, old.frames.start != frame {
         broken.append("a wired page at \(old.address) was replaced by another")
       }
     }
-    let half = max(.one, PageCount(run.count.rawValue / 2))
     var done = PageCount.zero
-    while done < run.count {
-      if fails, done >= half { break }
+    while done < limit {
       let place = address + geometry.bytes(done)
       let frame = run.start + done
       let page = geometry.pages(in: ByteCount(place.rawValue))
-      let level = largestLevel(page: page, frame: frame, limit: run.count - done)
+      let level = largestLevel(page: page, frame: frame, limit: limit - done)
       let count = PageCount.order(geometry.order(ofLevel: level))
       insert(
         Mapping(

@@ -10,8 +10,7 @@ import Testing
     let machine: Machine
     let object: MemoryObject
     let spaces: [(space: AddressSpace, pmap: CheckingPmap)]
-    private let lock = Lock()
-    private var found: [String] = []
+    private let findings = Findings()
     private let end = ContinuousClock.now + .seconds(1)
 
     init(pages: UInt64, frames: UInt64, spaces count: Int) {
@@ -21,11 +20,9 @@ import Testing
     }
 
     var isOver: Bool { ContinuousClock.now >= end }
-    var problems: [String] { lock.withLock { found } }
+    var problems: [String] { findings.all }
 
-    func report(_ problem: String) {
-      lock.withLock { if found.count < 20 { found.append(problem) } }
-    }
+    func report(_ problem: String) { findings.report(problem) }
 
     /// What an operation of a thread may come to. Others take the memory away meanwhile.
     func attempt(_ body: () throws -> Void) {

@@ -37,6 +37,26 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
+  func `no frame is entered before it is zero`(path: WirePath) throws {
+    for pages in [512 + 300, 3] as [UInt64] {
+      let stage = Stage(pages: 2048, frames: 2048)
+      let found = Findings()
+      let store = stage.machine.store
+      stage.pmap.beforeEntering { run, address in
+        if !store.isZero(run) { found.report("\(run) is entered at \(address) with garbage") }
+      }
+      try stage.map(0..<1024)
+      #expect(stage.wire(0..<pages, .user, path) == nil)
+      try stage.space.fault(stage.machine.address(pages), .read)
+      try stage.space.write([0], at: stage.machine.address(pages + 100))
+      try stage.space.fault(stage.machine.address(pages + 100), .write)
+      #expect(found.all == [])
+      #expect(stage.pmap.calls >= 2)
+      try stage.expectNothingLeft()
+    }
+  }
+
+  @Test(arguments: WirePath.allCases)
   func `frames that a failed wiring gave back are zeroed again`(path: WirePath) throws {
     let stage = Stage(pages: 40, frames: 64, dirty: false)
     try stage.map(0..<20)

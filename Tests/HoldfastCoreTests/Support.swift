@@ -57,7 +57,8 @@ struct Stage {
 
   /// Wires and tells the error.
   func wire(_ pages: Range<UInt64>, _ options: WireOptions, _ path: WirePath) -> VMError? {
-    failure { try space.wire(machine.range(pages), [options, path.options]) }
+    trapIfBusy()
+    return failure { try space.wire(machine.range(pages), [options, path.options]) }
   }
 
   func unwire(_ pages: Range<UInt64>, _ options: WireOptions = .user) -> VMError? {
@@ -69,8 +70,16 @@ struct Stage {
     pmap.mappings.reduce(0) { $0 + ($1.isWired ? $1.frames.count.rawValue : 0) }
   }
 
+  /// Where only one thread works, whoever met a busy page would wait for ever: better end at once.
+  func trapIfBusy() {
+    object.forEachResident(in: PageRange(start: .zero, count: object.size)) { range, state in
+      precondition(!state.isBusy, "pages \(range) were left busy")
+    }
+  }
+
   /// Ends all and expects that nothing is left.
   func expectNothingLeft(sourceLocation: SourceLocation = #_sourceLocation) throws {
+    trapIfBusy()
     try space.remove(space.bounds)
     object.release()
     #expect(pmap.mappings.isEmpty, sourceLocation: sourceLocation)

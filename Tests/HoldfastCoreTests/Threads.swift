@@ -18,3 +18,31 @@ func runThreads(
   }
   return group.wait(timeout: .now() + .seconds(seconds)) == .success
 }
+
+/// What threads have found wrong.
+final class Findings: @unchecked Sendable {
+  private let lock = NSLock()
+  private var found: [String] = []
+
+  var all: [String] { lock.withLock { found } }
+
+  func report(_ problem: String) {
+    lock.withLock { if found.count < 20 { found.append(problem) } }
+  }
+}
+
+/// Lets threads go on once so many of them have come.
+final class Barrier: @unchecked Sendable {
+  private let condition = NSCondition()
+  private var missing: Int
+
+  init(_ count: Int) { missing = count }
+
+  func arrive() {
+    condition.lock()
+    missing -= 1
+    condition.broadcast()
+    while missing > 0 { condition.wait() }
+    condition.unlock()
+  }
+}
