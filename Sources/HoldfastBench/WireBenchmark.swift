@@ -142,6 +142,10 @@ public struct WireBenchmark: Sendable {
   private func seconds(
     of strategy: WireStrategy, on arena: Arena
   ) throws(HoldfastError) -> Outcome {
+    // All start alike: right after all of the memory was zeroed, with the caches full of that. Else
+    // a floor that is measured after something small would be too low.
+    arena.memory.prepareFreeFrames(zeroed: false)
+    arena.memory.prepareFreeFrames(zeroed: true)
     let length = Int(arena.size.rawValue)
     switch strategy {
     case .fault: return .seconds(try wireSeconds(arena, .fault, zeroed: true))
@@ -161,7 +165,7 @@ public struct WireBenchmark: Sendable {
   private func wireSeconds(
     _ arena: Arena, _ path: GuestMemory.WirePath, zeroed: Bool
   ) throws(HoldfastError) -> Double {
-    arena.memory.prepareFreeFrames(zeroed: zeroed)
+    if !zeroed { arena.memory.prepareFreeFrames(zeroed: false) }
     let guest = try GuestMemory(arena: arena, limit: arena.size, host: host)
     let segment = try guest.allocateSegment("ram", size: arena.size)
     let clock = ContinuousClock()
