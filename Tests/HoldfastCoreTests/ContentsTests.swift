@@ -139,7 +139,7 @@ import Testing
     try stage.map(0..<600)
     try stage.map(1000..<1600, offset: 0, .read)
     try stage.map(1600..<1610, offset: 590)
-    let done = runThreads(1, seconds: 30) { _ in
+    let done = runThreads(1, seconds: 10) { _ in
       #expect(stage.wire(0..<1610, .holesOK, path) == nil)
     }
     try #require(done, "the operation waits for itself")

@@ -20,7 +20,7 @@ import Testing
         if address == machine.address(0) { barrier.arrive() }
       }
     }
-    let done = runThreads(2, seconds: 30) { index in
+    let done = runThreads(2, seconds: 10) { index in
       let path = index == 0 ? first : second
       #expect(failure { try spaces[index].space.wire(machine.range(0..<16), path.options) } == nil)
     }
@@ -50,7 +50,7 @@ import Testing
     pmap.beforeEntering { [machine] _, address in
       if address == machine.address(0) || address == machine.address(8) { barrier.arrive() }
     }
-    let done = runThreads(2, seconds: 30) { index in
+    let done = runThreads(2, seconds: 10) { index in
       let pages: Range<UInt64> = index == 0 ? 0..<16 : 8..<24
       let error = failure {
         try space.wire(machine.range(pages), [.system, path.options])
@@ -97,7 +97,7 @@ import Testing
       pmap.beforeEntering { _, address in if address == place { barrier.arrive() } }
       if fails { pmap.fail(at: 0) }
       let errors = Findings()
-      let done = runThreads(2, seconds: 30) { index in
+      let done = runThreads(2, seconds: 10) { index in
         if index > 0 {
           barrier.arrive()
           pmap.beforeEntering(nil)
@@ -142,7 +142,7 @@ import Testing
         if address == .zero { barrier.arrive() }
       }
       if fails { spaces[0].pmap.fail(at: 0) }
-      let done = runThreads(3, seconds: 30) { index in
+      let done = runThreads(3, seconds: 10) { index in
         if index > 0 { barrier.arrive() }
         let error = failure {
           switch index {
