@@ -24,7 +24,7 @@ test:
 
 # The tests with threads of their own, under ThreadSanitizer.
 tsan:
-	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) --filter ConcurrencyTests
+	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) --filter "ConcurrencyTests|WaitingTests"
 
 # The VM layer alone, on the null pmap. `holdfast bench wire` measures it on real memory.
 bench:

@@ -96,8 +96,7 @@ struct BenchWireCommand: ParsableCommand {
       HostProbe().host(), memory: memory?.bytes, backing: backing, reserve: reserveHugepages)
     let progress = ProgressBar(
       "measuring", total: ByteCount(plan.memory.rawValue * UInt64(runs + 1)))
-    let result = try plan.perform(onSignal: { progress.finish() }) { host in
-      defer { progress.finish() }
+    let result = try plan.perform(cleaning: progress) { host in
       let benchmark = WireBenchmark(
         memory: plan.memory, runs: runs, strategies: strategies, backing: plan.backing,
         threads: threads ?? host.parallelism, host: host)

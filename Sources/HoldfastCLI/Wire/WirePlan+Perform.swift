@@ -7,15 +7,16 @@ extension WirePlan {
   /// when the work fails and when a signal ends the program. Nothing of the work's memory may
   /// outlive `body`, so that the pages go back to the host and not only to the pool.
   ///
-  /// - Parameter onSignal: called first when a signal comes.
+  /// - Parameter progress: wiped before anything else is written.
   func perform<Result>(
-    onSignal: @escaping @Sendable () -> Void, _ body: (HoldfastLinux.Host) throws -> Result
+    cleaning progress: ProgressBar, _ body: (HoldfastLinux.Host) throws -> Result
   ) throws -> Result {
     let loan = HugePageLoan()
     Signals.watch {
-      onSignal()
+      progress.finish()
       loan.close()
     }
+    defer { progress.finish() }
     let result: Result
     do {
       if let missing, missing.pages > .zero {

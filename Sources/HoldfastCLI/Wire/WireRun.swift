@@ -14,10 +14,7 @@ struct WireRun {
 
   func perform() throws -> WireResult {
     let progress = ProgressBar("preparing memory", total: plan.memory)
-    return try plan.perform(onSignal: { progress.finish() }) { host in
-      defer { progress.finish() }
-      return try wire(progress, host)
-    }
+    return try plan.perform(cleaning: progress) { host in try wire(progress, host) }
   }
 
   /// Makes the arena, wires and verifies; nothing of the arena outlives the call.

@@ -5,11 +5,12 @@ internal import SystemPackage
 /// that a monitor gives to its guest as RAM. Guest address `a` is at `hostRange.address + a`.
 ///
 /// A run is one mmap(2) of the arena's file at the run's offset, and one MADV_POPULATE_WRITE, which
-/// for memory that is there already only fills page tables, by 2 MiB or 1 GiB where it can. Base
-/// pages that come one by one have the region around them mapped once, registered for minor faults,
-/// and each page installed by UFFDIO_CONTINUE; where userfaultfd may not be used, the region is
-/// mapped plainly (its frames are zero and the caller's alone) and pages are populated. A base page
-/// gets a mapping of its own only where its frame does not lie beside its neighbours'.
+/// for memory that is there already only fills page tables, by 2 MiB or 1 GiB where it can; where the
+/// file is of base pages it is registered for minor faults and installed by one UFFDIO_CONTINUE, which
+/// is faster. Pages that come one by one have the region around them mapped once and registered, and
+/// each is installed by UFFDIO_CONTINUE. Where userfaultfd may not be used, the region is mapped
+/// plainly (its frames are zero and the caller's alone) and pages are populated. A base page gets a
+/// mapping of its own only where its frame does not lie beside its neighbours'.
 ///
 /// What is not entered cannot be reached: it is reserved without access, or trapped.
 ///
@@ -96,7 +97,9 @@ public final class WindowPmap: Pmap {
     }
     guard unsafe extents.all.count < extentLimit else { throw .noMemory }
     let region = reach.map { $0.start.rawValue..<$0.end.rawValue } ?? part
-    let isTrapped = reach != nil && userFault != nil
+    // Where the file is of base pages, continuing a whole range costs a third of populating it; where
+    // it is of huge pages, populating maps them whole.
+    let isTrapped = userFault != nil && (reach != nil || arena.backing == .base)
     try hostRange.map(
       region, protection, file: arena.file.descriptor, offset: region.lowerBound &+ delta)
     unsafe extents.insert(
