@@ -56,7 +56,7 @@ int hf_reserve_again(void *start, size_t length) {
   return place == MAP_FAILED ? -errno : 0;
 }
 
-int hf_map(void *start, size_t length, int access, int fd, uint64_t offset) {
+int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int base_pages) {
   void *place =
       mmap(start, length, protection(access), MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
   if (place == MAP_FAILED)
@@ -64,6 +64,8 @@ int hf_map(void *start, size_t length, int access, int fd, uint64_t offset) {
   // A core dump need not have the guest in it. All mappings of a file get the same flags, without
   // which the kernel could not share the page tables of hugetlb memory between them.
   (void)madvise(start, length, MADV_DONTDUMP);
+  if (base_pages)
+    (void)madvise(start, length, MADV_NOHUGEPAGE);
   return 0;
 }
 
@@ -90,8 +92,8 @@ int hf_populate(void *start, size_t length, int access) {
   return status(result);
 }
 
-int hf_advise_huge(void *start, size_t length) {
-  return status(madvise(start, length, MADV_HUGEPAGE));
+int hf_advise_huge(void *start, size_t length, int wanted) {
+  return status(madvise(start, length, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
 }
 
 int hf_lock(void *start, size_t length) { return status(mlock(start, length)); }

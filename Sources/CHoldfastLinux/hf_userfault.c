@@ -68,3 +68,13 @@ int hf_userfault_continue(int fd, void *start, size_t length, size_t page) {
   }
   return 0;
 }
+
+int hf_userfault_unregister(int fd, void *start, size_t length) {
+  struct uffdio_range range = {.start = (uintptr_t)start, .len = length};
+  return ioctl(fd, UFFDIO_UNREGISTER, &range) < 0 ? -errno : 0;
+}
+
+int hf_userfault_wake(int fd, void *start, size_t length) {
+  struct uffdio_range range = {.start = (uintptr_t)start, .len = length};
+  return ioctl(fd, UFFDIO_WAKE, &range) < 0 ? -errno : 0;
+}

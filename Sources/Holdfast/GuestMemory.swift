@@ -188,7 +188,12 @@ public final class GuestMemory: Sendable {
     }
   }
 
-  /// Takes mappings of a range away, wired or not (bhyve: `vm_munmap_memseg`).
+  /// Takes mappings of a range away, wired or not (bhyve: `vm_munmap_memseg`). What is not mapped is
+  /// passed over.
+  ///
+  /// - Throws: code `invalidArgument` for a range that does not start and end on a page,
+  ///   `resourceShortage` where the host has no room to split its mappings; nothing has changed then.
+  /// - Complexity: O(mappings + superpages).
   public func unmap(_ range: AddressRange) throws(HoldfastError) {
     do {
       try space.remove(range)
@@ -227,7 +232,12 @@ public final class GuestMemory: Sendable {
     }
   }
 
-  /// Gives the wiring of a range back; the pages stay resident and mapped.
+  /// Gives the wiring of a range back; the pages stay resident and mapped. What was not wired stays
+  /// as it is.
+  ///
+  /// - Throws: codes `invalidAddress` for a hole, `invalidArgument` for a range that does not start
+  ///   and end on a page; nothing has changed then.
+  /// - Complexity: O(mappings + superpages).
   public func unwire(_ range: AddressRange) throws(HoldfastError) {
     do {
       try space.unwire(range)
@@ -261,8 +271,18 @@ public final class GuestMemory: Sendable {
     }
   }
 
-  /// The `count` bytes from an address on.
+  /// The `count` bytes from an address on; see `read(_:into:)` for a span.
+  ///
+  /// - Throws: code `invalidArgument` for a count that is negative or goes beyond the guest's limit,
+  ///   so that a device model may pass what its guest asks for; else as `read(_:into:)`.
   public func read(_ address: Address, count: Int) throws(HoldfastError) -> [UInt8] {
+    guard let length = UInt64(exactly: count), address <= .zero + limit,
+      length <= (.zero + limit - address).rawValue
+    else {
+      throw HoldfastError(
+        .invalidArgument, operation: "read guest memory",
+        reason: "\(count) bytes at \(address) go beyond \(limit)")
+    }
     var bytes = [UInt8](repeating: 0, count: count)
     // SAFETY: the span covers `bytes` and does not outlive the call.
     var span = bytes.mutableSpan
@@ -271,7 +291,7 @@ public final class GuestMemory: Sendable {
     return bytes
   }
 
-  /// Copies bytes in; see `write(_:to:)` for a span.
+  /// Copies bytes in; see `write(_:to:)` for a span and the errors.
   public func write(_ bytes: [UInt8], to address: Address) throws(HoldfastError) {
     try unsafe write(bytes.span.bytes, to: address)
   }

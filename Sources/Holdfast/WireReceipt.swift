@@ -160,35 +160,63 @@ public struct WireReceipt: Sendable {
     } catch {
       throw HoldfastError(error)
     }
-    var problems: [String] = []
-    var notes: [String] = []
-    func expect(_ what: String, _ found: UInt64, _ claimed: UInt64) {
-      if found != claimed { problems.append("\(what): the kernel has \(found), not \(claimed)") }
-    }
+    var checks = Checks(isLocked: lockProblem == nil)
     var pages: [ByteCount: UInt64] = [:]
     for (size, bytes) in view.bytesByPageSize { pages[size] = bytes / size.rawValue }
+    let present = view.present ?? view.bytesByPageSize.values.reduce(0, +)
+    if view.present == nil {
+      checks.notes.append("pagemap may not be read: page tables are judged by smaps alone")
+    }
     if path != nil {
-      expect("bytes in page tables", view.present, wiredBytes.rawValue)
-      expect("bytes in memory", view.resident, residentBytes.rawValue)
-      let huge = ByteCount.mebibytes(2)
-      if view.isCut {
-        // A mapping that goes on beyond the range tells only its own sums.
-      } else if backing == .thp, pages[huge, default: 0] < self.pages[huge, default: 0] {
-        // The kernel gives huge pages to shared memory when it has them, and promises nothing.
-        notes.append(
-          "the kernel had only \(pages[huge, default: 0]) huge pages of \(huge) for "
-            + "\(self.pages[huge, default: 0]): its free memory lies in fragments")
-      } else {
-        for size in Set(pages.keys).union(self.pages.keys).sorted() {
-          expect("pages of \(size)", pages[size] ?? 0, self.pages[size] ?? 0)
-        }
+      // A mapping that goes on beyond the range tells only its own sums.
+      let hasSums = !view.isCut
+      if view.present != nil || hasSums {
+        checks.compareMemory("bytes in page tables", present, wiredBytes.rawValue)
+      }
+      checks.compareMemory("bytes in memory", view.resident, residentBytes.rawValue)
+      if hasSums { comparePages(pages, &checks) }
+    }
+    if lockedBytes > .zero {
+      checks.compare("bytes locked", view.locked, memory.arena.size.rawValue)
+    }
+    checks.compare("pages that are not the arena's", view.misplacedPages, 0)
+    return Verification(
+      presentBytes: ByteCount(present), residentBytes: ByteCount(view.resident),
+      lockedBytes: ByteCount(min(view.locked, residentBytes.rawValue)), pages: pages,
+      comparedFrames: view.comparedPages > 0, problems: checks.problems, notes: checks.notes)
+  }
+
+  private func comparePages(_ found: [ByteCount: UInt64], _ checks: inout Checks) {
+    let huge = ByteCount.mebibytes(2)
+    if backing == .thp, found[huge, default: 0] < pages[huge, default: 0] {
+      // The kernel gives huge pages to shared memory when it has them, and promises nothing.
+      checks.notes.append(
+        "the kernel had only \(found[huge, default: 0]) huge pages of \(huge) for "
+          + "\(pages[huge, default: 0]): its free memory lies in fragments")
+      return
+    }
+    for size in Set(found.keys).union(pages.keys).sorted() {
+      checks.compare("pages of \(size)", found[size] ?? 0, pages[size] ?? 0)
+    }
+  }
+
+  /// What comes out of comparing.
+  private struct Checks {
+    /// Memory that is not locked may have been reclaimed since, which contradicts nothing.
+    let isLocked: Bool
+    var problems: [String] = []
+    var notes: [String] = []
+
+    mutating func compare(_ what: String, _ found: UInt64, _ claimed: UInt64) {
+      if found != claimed { problems.append("\(what): the kernel has \(found), not \(claimed)") }
+    }
+
+    mutating func compareMemory(_ what: String, _ found: UInt64, _ claimed: UInt64) {
+      if isLocked || found > claimed {
+        compare(what, found, claimed)
+      } else if found < claimed {
+        notes.append("\(what): the kernel has taken \(claimed - found) back, as none is locked")
       }
     }
-    if lockedBytes > .zero { expect("bytes locked", view.locked, memory.arena.size.rawValue) }
-    expect("pages that are not the arena's", view.misplacedPages, 0)
-    return Verification(
-      presentBytes: ByteCount(view.present), residentBytes: ByteCount(view.resident),
-      lockedBytes: ByteCount(min(view.locked, residentBytes.rawValue)), pages: pages,
-      comparedFrames: view.comparedPages > 0, problems: problems, notes: notes)
   }
 }

@@ -71,7 +71,18 @@ public final class CheckingPmap: Pmap, @unchecked Sendable {
     lock.withLock { hook }?(run, address)
     lock.lock()
     defer { lock.unlock() }
-    if let reach, !reach.contains(address) { broken.append("\(address) is out of its reach") }
+    if let reach {
+      if reach.start > address || !reach.contains(address) {
+        broken.append("\(address) is not the start of its reach or within it")
+      }
+      // A pmap may map all of the reach to the frames beside these, over what is there.
+      for old in sorted.dropFirst(position(after: address)) where old.address < reach.end {
+        let beside = run.start + geometry.pages(in: max(old.address, address) - address)
+        if old.frames.start != beside, old.address >= address {
+          broken.append("a page at \(old.address) lies in the reach of another")
+        }
+      }
+    }
     if !address.isAligned(to: geometry.pageSize) { broken.append("\(address) is not aligned") }
     let fails = entered == failAt
     entered += 1

@@ -132,6 +132,23 @@ import Testing
     #expect(error?.what.hasPrefix("51200 hugetlb pages of 2 MiB are needed, ") == true)
   }
 
+  @Test func `automatic goes on where the kernel refuses what the host promised`() throws {
+    let giant = Host.HugePages(
+      size: .gibibytes(1), total: PageCount(1), free: PageCount(1), reserved: .zero,
+      surplus: .zero, overcommit: .zero)
+    let host = host { $0.hugePages = [giant] }
+    guard
+      !HostProbe().host().hugePages.contains(where: {
+        $0.size == giant.size && $0.available > .zero
+      })
+    else { return }
+    let arena = try Arena(size: .gibibytes(1), host: host)
+    #expect(arena.backing == .thp || arena.backing == .base)
+    #expect(
+      arena.preparation.fallbacks.first
+        == "hugetlb-1G: 1 hugetlb page of 1 GiB is needed, 0 are free")
+  }
+
   @Test func `automatic takes the best there is and says what it passed over`() throws {
     let bare = host {
       $0.hugePages = []

@@ -46,7 +46,7 @@ import Testing
       let probe = UInt64.random(in: 0..<70, using: &random)
       let extent = extents.covering(probe..<probe + 1)
       #expect((extent == nil) == (model[probe] == nil))
-      let parts = extents.parts(of: 10..<50).reduce(0) { $0 + $1.count }
+      let parts = extents.parts(of: 10..<50).reduce(0) { $0 + $1.range.count }
       #expect(parts == model.keys.filter { (10..<50).contains($0) }.count)
     }
   }

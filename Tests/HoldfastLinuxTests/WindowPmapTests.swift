@@ -95,6 +95,7 @@ import Testing
     try window.enter(
       run(2048, 402), at: address(0), protection: .readWrite, wired: true, reach: nil)
     for page in 0..<UInt64(402) { #expect(number(page) == 2048 + page) }
+    window.endReach(range(0..<512))
     #expect(window.extentCount == 1)
   }
 

@@ -87,6 +87,8 @@ import Testing
     #expect(place[0] == 21 && place[1] == 22)
     #expect(throws: HoldfastError.self) { try memory.read(.zero, count: 1) }
     #expect(throws: HoldfastError.self) { try memory.read(Address(UInt64.max), count: 2) }
+    #expect(throws: HoldfastError.self) { try memory.read(Address(1 << 20), count: -1) }
+    #expect(throws: HoldfastError.self) { try memory.read(Address(1 << 20), count: Int.max) }
   }
 
   @Test func `contents stay while a segment is mapped elsewhere, and go with it`() throws {

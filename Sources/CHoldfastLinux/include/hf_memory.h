@@ -29,8 +29,9 @@ int hf_reserve(size_t length, void *_Nullable *_Nonnull start);
 /// Turns a range back into reserved addresses, which takes away what was mapped there.
 int hf_reserve_again(void *start, size_t length);
 
-/// mmap(2) of a file, MAP_SHARED and MAP_FIXED, left out of core dumps.
-int hf_map(void *start, size_t length, int access, int fd, uint64_t offset);
+/// mmap(2) of a file, MAP_SHARED and MAP_FIXED, left out of core dumps. With `base_pages` the kernel is
+/// told to keep to these (MADV_NOHUGEPAGE), also later.
+int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int base_pages);
 
 /// mmap(2) of fresh anonymous memory, MAP_PRIVATE. Stores where it starts.
 int hf_map_anonymous(size_t length, void *_Nullable *_Nonnull start);
@@ -42,8 +43,9 @@ int hf_protect(void *start, size_t length, int access);
 /// raises SIGBUS: where memory cannot be had it returns the error.
 int hf_populate(void *start, size_t length, int access);
 
-/// madvise(2): MADV_HUGEPAGE.
-int hf_advise_huge(void *start, size_t length);
+/// madvise(2): MADV_HUGEPAGE, or without `wanted` MADV_NOHUGEPAGE: what is huge stays so, and the
+/// kernel's khugepaged leaves the rest alone.
+int hf_advise_huge(void *start, size_t length, int wanted);
 
 /// mlock(2).
 int hf_lock(void *start, size_t length);

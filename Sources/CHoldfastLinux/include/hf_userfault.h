@@ -20,6 +20,12 @@ int hf_userfault_register_minor(int fd, void *start, size_t length);
 /// are passed over. Returns 0 or a negative errno.
 int hf_userfault_continue(int fd, void *start, size_t length, size_t page);
 
+/// UFFDIO_UNREGISTER: from now on the kernel serves faults by itself; who waits there is woken.
+int hf_userfault_unregister(int fd, void *start, size_t length);
+
+/// UFFDIO_WAKE: who waits there touches again.
+int hf_userfault_wake(int fd, void *start, size_t length);
+
 #pragma clang assume_nonnull end
 
 #endif

@@ -66,7 +66,7 @@ extension AddressSpace {
         lock.unlock()
       case .absent:
         lock.unlock()
-        try fault(here, .write)
+        try fault(here, .write, enters: false)
       case .busy(let object, let ticket):
         lock.unlock()
         object.pagesChanged.wait(since: ticket)

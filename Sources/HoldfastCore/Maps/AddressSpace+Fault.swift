@@ -8,6 +8,12 @@ extension AddressSpace {
   ///   allowed, resourceShortage without frames or translations.
   /// - Complexity: O(log entries). Takes the lock shared, then the object's; neither while zeroing.
   public func fault(_ address: Address, _ access: Protection) throws(VMError) {
+    try fault(address, access, enters: true)
+  }
+
+  /// The same, and without `enters` no translation is made: for those who reach the memory by
+  /// themselves.
+  func fault(_ address: Address, _ access: Protection, enters: Bool) throws(VMError) {
     while true {
       lock.lockShared()
       guard let entry = try settledEntryLocked(at: address, access) else { continue }
@@ -24,7 +30,7 @@ extension AddressSpace {
         defer { lock.unlock() }
         step = try object.fault(index, in: bounds) { (run) throws(VMError) in
           // What is wired is entered, and may not go even for a moment.
-          if entry.isWired { return }
+          if entry.isWired || !enters { return }
           let start = entry.range.start + geometry.bytes(run.index - bounds.start)
           do throws(VMError) {
             try pmap.enter(

@@ -111,7 +111,8 @@ extension AddressSpace {
   /// Unmaps a range; what is wired is unwired first, what is not mapped is passed over (FreeBSD:
   /// `vm_map_delete`). Waits for entries in transition.
   ///
-  /// - Throws: invalidArgument for an unaligned range.
+  /// - Throws: invalidArgument for an unaligned range; resourceShortage where the pmap cannot split
+  ///   what it has at the ends of the range. Nothing has changed then.
   /// - Complexity: O(entries + runs of their pages). Takes the lock exclusive.
   public func remove(_ range: AddressRange) throws(VMError) {
     guard geometry.isPageAligned(range) else {
@@ -120,6 +121,7 @@ extension AddressSpace {
     if range.isEmpty { return }
     lock.lockExclusive()
     defer { lock.unlock() }
+    try pmap.prepareToSplit(range)
     while true {
       let position = positionLocked(after: range.start)
       guard position < entries.count, entries[position].range.start < range.end else { return }
@@ -135,7 +137,8 @@ extension AddressSpace {
   /// entries have their translations changed at once. Waits for entries in transition.
   ///
   /// - Throws: invalidAddress for a hole, protectionFailure over an entry's maximum,
-  ///   invalidArgument for an unaligned range. Nothing has changed then.
+  ///   invalidArgument for an unaligned range, resourceShortage where the pmap cannot split what it
+  ///   has at the ends of the range. Nothing has changed then.
   /// - Complexity: O(entries). Takes the lock exclusive.
   public func protect(_ range: AddressRange, _ protection: Protection) throws(VMError) {
     guard geometry.isPageAligned(range) else {
@@ -166,6 +169,7 @@ extension AddressSpace {
       }
       break
     }
+    try pmap.prepareToSplit(range)
     var position = positionLocked(after: range.start)
     while position < entries.count, entries[position].range.start < range.end {
       position = clipLocked(position, to: range)

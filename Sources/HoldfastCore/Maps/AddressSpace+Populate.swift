@@ -141,7 +141,7 @@ extension AddressSpace {
           summary.faulted += .one
           try enter(
             FrameRun(ahead.frame(for: index), .one), at: index,
-            reach: target.addresses(of: ahead.range), target)
+            reach: target.addresses(of: PageRange(index, ahead.range.end)), target)
         case .resident(let frame):
           target.add(PageRange(start: index, count: .one), isFresh: false)
           ahead.pass(index)
@@ -163,8 +163,10 @@ extension AddressSpace {
     _ ahead: inout FramesAhead, at index: PageIndex, _ target: WireTarget
   ) throws(VMError) {
     giveBack(&ahead, target)
-    let order = min(
-      Geometry.levelShift, geometry.largestOrder(at: index, limit: target.pages.end - index))
+    // No further than pages are missing: those that are there have translations to keep.
+    let missing = target.object.missingPages(from: index, to: target.pages.end)
+    guard missing > .zero else { return }
+    let order = min(Geometry.levelShift, geometry.largestOrder(at: index, limit: missing))
     var dirty: [FrameRun] = []
     guard let block = memory.allocator.allocateLargest(order: order, dirty: &dirty) else {
       throw VMError(.resourceShortage, at: target.address(of: index), "no free frame is left")
@@ -177,6 +179,7 @@ extension AddressSpace {
   /// translation that the reach of others may have made was replaced; the rest has to go.
   private func giveBack(_ ahead: inout FramesAhead, _ target: WireTarget) {
     if ahead.isReached, !ahead.left.isEmpty { pmap.remove(target.addresses(of: ahead.left)) }
+    if ahead.isReached { pmap.endReach(target.addresses(of: ahead.range)) }
     for pages in ahead.passedOver + [ahead.left] where !pages.isEmpty {
       memory.allocator.free(ahead.run(for: pages), zeroed: !ahead.isReached)
     }

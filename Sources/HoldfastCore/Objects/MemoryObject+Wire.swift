@@ -100,6 +100,19 @@ extension MemoryObject {
     return index == gap.end
   }
 
+  /// How many pages are missing from `index` on, before the first that is there or `end`. Takes the
+  /// object's lock.
+  func missingPages(from index: PageIndex, to end: PageIndex) -> PageCount {
+    var last = end
+    lock.withLock {
+      pages.forEach(in: PageRange(index, end)) { part, state in
+        if state != nil { last = part.start }
+        return state == nil
+      }
+    }
+    return last - index
+  }
+
   /// What taking hold of a single page came to.
   enum WireStep {
     /// The page was there and is wired in place.

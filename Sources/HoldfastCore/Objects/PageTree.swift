@@ -27,6 +27,7 @@ public struct PageTree {
 
   /// An empty tree for indexes below `size`.
   public init(size: PageCount, superpageLevels: Int) {
+    precondition(size.rawValue <= 1 << 62, "an object has at most 2^62 pages")
     self.superpageLevels = superpageLevels
     var level = 0
     while level < 6, size.rawValue > 1 << UInt64((level + 1) * Geometry.levelShift) { level += 1 }

@@ -63,90 +63,39 @@ public final class Arena: FrameStore {
   ) throws(HostError) {
     let clock = ContinuousClock()
     let start = clock.now
-    let choice = try BackingChoice(size: size, wanted: backing, host: host)
-    let geometry = choice.backing.geometry
     let threads = threads ?? host.parallelism
-    self.backing = choice.backing
-    self.size = choice.size
-
-    let operation = "prepare an arena of \(choice.size) (\(choice.backing.rawValue))"
-    let file: MemoryFile
-    let range: HostRange
-    do {
-      file = try MemoryFile("holdfast-arena", hugePageSize: choice.backing.hugePageSize)
-      try file.setSize(choice.size)
-      range = try HostRange.reserve(choice.size, alignment: .gibibytes(1))
-    } catch {
-      throw choice.shortage(operation, error, host)
-    }
-    var preparation = Preparation()
-    do throws(Errno) {
-      let whole = 0..<choice.size.rawValue
-      // A hugetlb file sets its pages aside here, all or none, before any is touched.
-      try range.map(whole, .readWrite, file: file.descriptor, offset: 0)
-      if choice.backing == .thp { try range.adviseHuge() }
-      try Arena.populate(range, choice.size, threads: threads, progress)
-      if choice.backing.hugePageSize != nil {
-        preparation.lockedBytes = choice.size
-      } else {
-        do throws(Errno) {
-          try range.lock()
-          preparation.lockedBytes = choice.size
-        } catch {
-          preparation.lockProblem = Arena.lockProblem(error, host)
-        }
+    var refused: [BackingChoice.Refusal] = []
+    while true {
+      let choice = try BackingChoice(size: size, wanted: backing, host: host, refused: refused)
+      let made: Prepared
+      do throws(HostError) {
+        made = try Arena.prepare(choice, host, threads: threads, progress)
+      } catch {
+        // The host promised more than the kernel gives: a limit that cannot be seen from here, or
+        // someone who was faster. Another backing may still do.
+        guard backing == nil, choice.backing != .base else { throw error }
+        refused.append((choice.backing, error.what))
+        continue
       }
-    } catch {
-      range.release()
-      throw choice.shortage(operation, error, host)
+      self.backing = choice.backing
+      self.size = choice.size
+      file = made.file
+      let geometry = choice.backing.geometry
+      directMap = DirectMap(range: made.range, geometry: geometry, threads: threads)
+      allocator = FrameAllocator(
+        geometry: geometry, frames: FrameRun(Frame(0), geometry.pages(in: choice.size)),
+        zeroed: true)
+      var preparation = made.preparation
+      preparation.threads = threads
+      preparation.fallbacks = choice.fallbacks
+      preparation.duration = clock.now - start
+      self.preparation = preparation
+      return
     }
-    self.file = file
-    directMap = DirectMap(range: range, geometry: geometry, threads: threads)
-    allocator = FrameAllocator(
-      geometry: geometry, frames: FrameRun(Frame(0), geometry.pages(in: choice.size)),
-      zeroed: true)
-    preparation.threads = threads
-    preparation.fallbacks = choice.fallbacks
-    preparation.duration = clock.now - start
-    self.preparation = preparation
   }
 
   deinit {
     directMap.range.release()
-  }
-
-  /// Brings every page in, in pieces over the processors; the kernel zeroes them.
-  private static func populate(
-    _ range: HostRange, _ size: ByteCount, threads: Int,
-    _ progress: (@Sendable (ByteCount) -> Void)?
-  ) throws(Errno) {
-    let piece = threads == 1 && progress == nil ? size.rawValue : UInt64(1) << 30 / 4
-    let pieces = Int((size.rawValue + piece - 1) / piece)
-    let failure = Atomic<Int32>(0)
-    let done = Atomic<UInt64>(0)
-    Workers.perform(pieces, threads: threads) { number in
-      let start = UInt64(number) * piece
-      let end = min(start + piece, size.rawValue)
-      do throws(Errno) {
-        try range.populate(start..<end, .readWrite)
-      } catch {
-        failure.store(error.rawValue, ordering: .relaxed)
-        return false
-      }
-      let total = done.wrappingAdd(end - start, ordering: .relaxed).newValue
-      progress?(ByteCount(total))
-      return true
-    }
-    let problem = failure.load(ordering: .relaxed)
-    if problem != 0 { throw Errno(rawValue: problem) }
-  }
-
-  private static func lockProblem(_ error: Errno, _ host: Host) -> String {
-    let limit = host.privileges.memoryLockLimit.map { "RLIMIT_MEMLOCK is \($0)" }
-    let reason = limit ?? "RLIMIT_MEMLOCK is too low"
-    return host.privileges.ignoresMemoryLockLimit
-      ? "mlock(2) failed: \(error)"
-      : "mlock(2) failed (\(error)): \(reason) and CAP_IPC_LOCK is missing"
   }
 
   // MARK: FrameStore

@@ -12,10 +12,15 @@ struct BackingChoice {
   /// What is kept back for the rest of the host when an arena takes ordinary memory.
   private static let margin = ByteCount.mebibytes(64)
 
-  /// Takes the wanted backing or the best that `host` has room for.
+  /// A backing that the kernel refused although there seemed to be room, and how.
+  typealias Refusal = (backing: Backing, problem: String)
+
+  /// Takes the wanted backing or the best that `host` has room for and the kernel has not refused.
   ///
   /// - Throws: `HostError` where the wanted one, or any, has not enough memory free.
-  init(size: ByteCount, wanted: Backing?, host: Host) throws(HostError) {
+  init(
+    size: ByteCount, wanted: Backing?, host: Host, refused: [Refusal] = []
+  ) throws(HostError) {
     guard size > .zero else {
       throw HostError(
         operation: "prepare an arena", what: "its size is 0", advice: "ask for at least 4 KiB")
@@ -29,6 +34,10 @@ struct BackingChoice {
       // A guest whose size is no multiple of the huge page would waste the rest of the last one.
       if let page = backing.hugePageSize, !size.isMultiple(of: page) {
         fallbacks.append("\(backing.rawValue): \(size) is not a multiple of \(page)")
+        continue
+      }
+      if let refusal = refused.first(where: { $0.backing == backing }) {
+        fallbacks.append("\(backing.rawValue): \(refusal.problem)")
         continue
       }
       do throws(HostError) {
@@ -115,10 +124,18 @@ struct BackingChoice {
 
   /// The error for a system call that failed although there seemed to be enough.
   func shortage(_ operation: String, _ error: Errno, _ host: Host) -> HostError {
+    if error == .invalidArgument {
+      return HostError(
+        operation: operation, what: "the kernel does not know MADV_POPULATE_WRITE",
+        errno: error.rawValue, advice: "Linux 5.14 or newer")
+    }
     guard let page = backing.hugePageSize else {
+      let needed = size.rawValue / backing.mappedPageSize.rawValue
+      let available = HostProbe().host().availableForGuests
       return HostError(
         operation: operation,
-        what: "\(size.rawValue >> 20) MiB of ordinary memory could not be had",
+        what: "\(BackingChoice.pages(needed, of: backing.mappedPageSize)) needed, "
+          + "\(available.rawValue / backing.mappedPageSize.rawValue) are available",
         errno: error.rawValue, advice: "ask for less, or free memory on this host")
     }
     let pool = HugePagePool(size: page)
@@ -129,8 +146,10 @@ struct BackingChoice {
       operation: operation,
       what: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free",
       errno: error.rawValue,
-      advice: counts.map {
-        BackingChoice.reserveCommand(missing: needed - min(free, needed), $0, host)
+      advice: counts.map { counts in
+        free < needed
+          ? BackingChoice.reserveCommand(missing: needed - free, counts, host)
+          : "look for a limit: hugetlb cgroup, cpuset, RLIMIT_AS; or another --backing"
       })
   }
 }

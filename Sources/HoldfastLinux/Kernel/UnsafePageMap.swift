@@ -19,13 +19,13 @@ struct PageMap {
 
   private let file: FileDescriptor
 
-  init() throws(HostError) {
-    do {
-      file = try unsafe FileDescriptor.open(
+  /// Nil where it may not be read.
+  init?() {
+    guard
+      let file = try? unsafe FileDescriptor.open(
         "/proc/self/pagemap", .readOnly, options: .closeOnExec)
-    } catch {
-      throw PageMap.problem(error)
-    }
+    else { return nil }
+    self.file = file
   }
 
   func close() {

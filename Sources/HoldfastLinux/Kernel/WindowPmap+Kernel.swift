@@ -3,8 +3,9 @@ internal import SystemPackage
 
 /// What the kernel itself says of a range of a window.
 package struct KernelView: Hashable, Sendable {
-  /// Bytes whose pages are in this window's page tables: a touch does not fault.
-  package var present: UInt64 = 0
+  /// Bytes whose pages are in this window's page tables: a touch does not fault. Nil where pagemap
+  /// may not be read, as in a program with file capabilities.
+  package var present: UInt64?
   /// Bytes in memory, as mincore(2) says.
   package var resident: UInt64 = 0
   /// Present bytes by the size of the page-table entry that maps them.
@@ -43,8 +44,9 @@ extension WindowPmap {
     }
     var runs: [(Address, FrameRun)] = []
     placed { runs.append(($0, $1)) }
-    let map = try PageMap()
+    guard let map = PageMap() else { return view }
     defer { map.close() }
+    view.present = 0
     for (address, frames) in runs { try compare(address, frames, map, &view) }
     return view
   }
@@ -92,7 +94,7 @@ extension WindowPmap {
       let here = try map.entries(at: window + done << 12, count: count)
       let there = try map.entries(at: direct + done << 12, count: count)
       for (one, other) in zip(here, there) {
-        if one.isPresent { view.present += 4096 }
+        if one.isPresent { view.present = (view.present ?? 0) + 4096 }
         guard let frame = one.hostFrame, let expected = other.hostFrame else { continue }
         view.comparedPages += 1
         if frame != expected { view.misplacedPages += 1 }

@@ -48,12 +48,15 @@ extension HostRange {
   }
 
   /// Maps a part of a file. The corresponding C function is `mmap`, with MAP_SHARED and MAP_FIXED.
+  ///
+  /// - Parameter basePages: the kernel keeps to base pages (MADV_NOHUGEPAGE).
   func map(
-    _ part: Range<UInt64>, _ protection: Protection, file: Int32, offset: UInt64
+    _ part: Range<UInt64>, _ protection: Protection, file: Int32, offset: UInt64, basePages: Bool
   ) throws(Errno) {
     try unsafe check(
       hf_map(
-        start + Int(part.lowerBound), part.count, access(protection), file, offset))
+        start + Int(part.lowerBound), part.count, access(protection), file, offset,
+        basePages ? 1 : 0))
   }
 
   /// Takes what is mapped in a part away. The corresponding C function is `mmap`.
@@ -72,9 +75,9 @@ extension HostRange {
     try unsafe check(hf_populate(start + Int(part.lowerBound), part.count, access(protection)))
   }
 
-  /// The corresponding C function is `madvise`, with MADV_HUGEPAGE.
-  func adviseHuge() throws(Errno) {
-    try unsafe check(hf_advise_huge(start, Int(length.rawValue)))
+  /// The corresponding C function is `madvise`, with MADV_HUGEPAGE or MADV_NOHUGEPAGE.
+  func adviseHuge(_ wanted: Bool) throws(Errno) {
+    try unsafe check(hf_advise_huge(start, Int(length.rawValue), wanted ? 1 : 0))
   }
 
   /// The corresponding C function is `mlock`.
@@ -168,5 +171,17 @@ final class UserFault: Sendable {
     try unsafe check(
       hf_userfault_continue(
         descriptor, range.start + Int(part.lowerBound), part.count, pageSize))
+  }
+
+  /// The corresponding request is `UFFDIO_UNREGISTER`.
+  func unregister(_ range: HostRange, _ part: Range<UInt64>) throws(Errno) {
+    try unsafe check(
+      hf_userfault_unregister(descriptor, range.start + Int(part.lowerBound), part.count))
+  }
+
+  /// The corresponding request is `UFFDIO_WAKE`.
+  func wake(_ range: HostRange, _ part: Range<UInt64>) {
+    // It fails only for a range that is none.
+    _ = unsafe hf_userfault_wake(descriptor, range.start + Int(part.lowerBound), part.count)
   }
 }

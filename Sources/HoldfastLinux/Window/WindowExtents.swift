@@ -1,5 +1,7 @@
+internal import HoldfastCore
+
 /// Which parts of a window are mapped to which parts of the arena's file, sorted and joined where
-/// alike. One extent is one mapping of the kernel's, or a few.
+/// alike. An extent is a mapping of the kernel's, and so is a gap between two.
 struct WindowExtents {
   struct Extent: Equatable {
     var range: Range<UInt64>
@@ -7,6 +9,7 @@ struct WindowExtents {
     var delta: UInt64
     /// Registered for minor faults: a page can be reached only once it was continued.
     var isTrapped: Bool
+    var protection = Protection.readWrite
   }
 
   private(set) var all: [Extent] = []
@@ -31,12 +34,14 @@ struct WindowExtents {
     return all[position]
   }
 
-  /// The mapped parts of a range.
-  func parts(of range: Range<UInt64>) -> [Range<UInt64>] {
-    var parts: [Range<UInt64>] = []
+  /// The extents of a range, cut to it.
+  func parts(of range: Range<UInt64>) -> [Extent] {
+    var parts: [Extent] = []
     var position = position(after: range.lowerBound)
     while position < all.count, all[position].range.lowerBound < range.upperBound {
-      parts.append(all[position].range.clamped(to: range))
+      var part = all[position]
+      part.range = part.range.clamped(to: range)
+      parts.append(part)
       position += 1
     }
     return parts
@@ -87,5 +92,6 @@ struct WindowExtents {
 
   private func isAlike(_ one: Extent, _ other: Extent) -> Bool {
     one.delta == other.delta && one.isTrapped == other.isTrapped
+      && one.protection == other.protection
   }
 }

@@ -1,4 +1,5 @@
 public import HoldfastCore
+internal import Synchronization
 internal import SystemPackage
 
 /// The translations of one address space as a window: a reserved range of this process's addresses
@@ -6,16 +7,21 @@ internal import SystemPackage
 ///
 /// A run is one mmap(2) of the arena's file at the run's offset, and one MADV_POPULATE_WRITE, which
 /// for memory that is there already only fills page tables, by 2 MiB or 1 GiB where it can; where the
-/// file is of base pages it is registered for minor faults and installed by one UFFDIO_CONTINUE, which
-/// is faster. Pages that come one by one have the region around them mapped once and registered, and
-/// each is installed by UFFDIO_CONTINUE. Where userfaultfd may not be used, the region is mapped
-/// plainly (its frames are zero and the caller's alone) and pages are populated. A base page gets a
-/// mapping of its own only where its frame does not lie beside its neighbours'.
+/// file is of base pages it is registered for minor faults, installed by one UFFDIO_CONTINUE, which is
+/// faster, and unregistered. Pages that come one by one (`reach`) have the region around them mapped
+/// once and registered, each is installed by UFFDIO_CONTINUE, and at the end of the reach the region
+/// is unregistered. Where userfaultfd may not be used, the region is mapped plainly (its frames are
+/// zero and the caller's alone) and pages are populated. A base page gets a mapping of its own only
+/// where its frame does not lie beside its neighbours'.
 ///
-/// What is not entered cannot be reached: it is reserved without access, or trapped.
+/// What is not entered cannot be reached: it is reserved without access, or trapped, and then who
+/// touches it waits until it is entered or goes. Nothing stays trapped once an operation is over: the
+/// kernel may take a page out of the page tables for its own reasons (compaction, say), and puts it
+/// back by itself at the next touch, from the arena, which stays in memory.
 ///
-/// Removing and protecting may need the kernel to split mappings. Room for that is set aside: no
-/// more extents are entered than half of what `vm.max_map_count` allows this process.
+/// Removing and protecting may need the kernel to split mappings, of which a process may have
+/// `vm.max_map_count`. All windows together make no more than half of that in extents, as a gap may
+/// lie beside each, less what is set aside for the rest of the process and for undoing.
 public final class WindowPmap: Pmap {
   public let arena: Arena
   /// Where the window lies in this process. Aligned to 1 GiB, so that superpages of guest addresses
@@ -30,10 +36,22 @@ public final class WindowPmap: Pmap {
   /// Protected by `lock`.
   private nonisolated(unsafe) var extents = WindowExtents()
 
+  /// The extents of all windows of this process.
+  private static let extentCount = Atomic<Int>(0)
+  /// Mappings that are left to the rest of the process and to undoing.
+  private static let setAside: UInt64 = 8192
+
   /// An empty window for guest addresses from 0 to `length`.
   ///
+  /// - Parameter usesUserFault: false to do without userfaultfd, as where it may not be used.
   /// - Throws: `HostError` where the addresses cannot be reserved.
-  public init(arena: Arena, length: ByteCount, host: Host) throws(HostError) {
+  public convenience init(arena: Arena, length: ByteCount, host: Host) throws(HostError) {
+    try self.init(arena: arena, length: length, host: host, usesUserFault: true)
+  }
+
+  package init(
+    arena: Arena, length: ByteCount, host: Host, usesUserFault: Bool
+  ) throws(HostError) {
     self.arena = arena
     do {
       hostRange = try HostRange.reserve(length, alignment: .gibibytes(1))
@@ -43,22 +61,34 @@ public final class WindowPmap: Pmap {
         errno: error.rawValue,
         advice: "a smaller guest, or raise RLIMIT_AS (ulimit -v unlimited)")
     }
-    do {
+    do throws(Errno) {
+      guard usesUserFault else { throw .notSupported }
       userFault = try UserFault(geometry: arena.geometry)
       userFaultProblem = nil
     } catch {
       userFault = nil
       userFaultProblem = "userfaultfd may not be used (\(error)): base pages are populated instead"
     }
-    extentLimit = Int(clamping: (host.maximumMapCount ?? 65_530) / 2)
+    let mappings = host.maximumMapCount ?? 65_530
+    extentLimit = Int(clamping: (mappings - min(mappings, Self.setAside)) / 2)
   }
 
   deinit {
     hostRange.release()
+    Self.extentCount.wrappingSubtract(unsafe extents.all.count, ordering: .relaxed)
   }
 
   /// How many mappings of the kernel's the window has, joined where alike.
   public var extentCount: Int { lock.withLock { unsafe extents.all.count } }
+
+  /// Changes the extents, and the count over all windows with them.
+  private func changeExtents(_ body: (inout WindowExtents) -> Void) {
+    let before = unsafe extents.all.count
+    unsafe body(&extents)
+    Self.extentCount.wrappingAdd(unsafe extents.all.count - before, ordering: .relaxed)
+  }
+
+  private var hasRoom: Bool { Self.extentCount.load(ordering: .relaxed) < extentLimit }
 
   // MARK: Pmap
 
@@ -82,6 +112,7 @@ public final class WindowPmap: Pmap {
         .resourceShortage, at: address, "the kernel refused a translation (\(error))",
         errno: error.rawValue)
     }
+    if reach == nil { release(part) }
   }
 
   /// Sees to it that a range is mapped to the right part of the file.
@@ -92,44 +123,117 @@ public final class WindowPmap: Pmap {
   ) throws(Errno) -> Bool {
     lock.lock()
     defer { lock.unlock() }
-    if let extent = unsafe extents.covering(part), extent.delta == delta {
+    if let extent = unsafe extents.covering(part), extent.delta == delta,
+      extent.protection == protection
+    {
       return extent.isTrapped
     }
-    guard unsafe extents.all.count < extentLimit else { throw .noMemory }
+    guard hasRoom else { throw .noMemory }
     let region = reach.map { $0.start.rawValue..<$0.end.rawValue } ?? part
+    let replaced = unsafe extents.parts(of: region)
+    do throws(Errno) {
+      try hostRange.map(
+        region, protection, file: arena.file.descriptor, offset: region.lowerBound &+ delta,
+        basePages: arena.backing == .base)
+    } catch {
+      // What was there may be gone already, and nothing else of this process may come to lie there.
+      reserveAgain(region)
+      changeExtents { $0.remove(region) }
+      wake(replaced)
+      throw error
+    }
+    var isTrapped = false
     // Where the file is of base pages, continuing a whole range costs a third of populating it; where
     // it is of huge pages, populating maps them whole.
-    let isTrapped = userFault != nil && (reach != nil || arena.backing == .base)
-    try hostRange.map(
-      region, protection, file: arena.file.descriptor, offset: region.lowerBound &+ delta)
-    unsafe extents.insert(
-      WindowExtents.Extent(range: region, delta: delta, isTrapped: isTrapped))
-    if isTrapped, let userFault { try userFault.registerMinor(hostRange, region) }
+    if let userFault, reach != nil || arena.backing == .base {
+      // Where it cannot be had populating does as well.
+      isTrapped = (try? userFault.registerMinor(hostRange, region)) != nil
+    }
+    changeExtents {
+      $0.insert(
+        WindowExtents.Extent(
+          range: region, delta: delta, isTrapped: isTrapped, protection: protection))
+    }
+    wake(replaced)
     return isTrapped
   }
 
-  public func remove(_ range: AddressRange) {
+  public func endReach(_ range: AddressRange) {
+    release(range.start.rawValue..<range.end.rawValue)
+  }
+
+  /// Lets the kernel serve faults in a range again: all of its pages are entered.
+  private func release(_ range: Range<UInt64>) {
+    guard let userFault else { return }
     lock.withLock {
-      for part in parts(of: range) {
-        do {
-          try hostRange.unmap(part)
+      for var part in unsafe extents.parts(of: range) where part.isTrapped {
+        do throws(Errno) {
+          try userFault.unregister(hostRange, part.range)
         } catch {
-          // Going on would let a guest reach frames that are about to be another's.
-          preconditionFailure("cannot take a translation away: \(error)")
+          preconditionFailure("a region stays trapped: \(error)")
         }
-        unsafe extents.remove(part)
+        part.isTrapped = false
+        changeExtents { $0.insert(part) }
       }
     }
   }
 
+  public func prepareToSplit(_ range: AddressRange) throws(VMError) {
+    let bounds = range.start.rawValue..<range.end.rawValue
+    let isCut = lock.withLock {
+      guard let first = unsafe extents.parts(of: bounds).first else { return false }
+      // Whole extents go or change without a split.
+      return unsafe extents.covering(first.range)?.range != first.range
+        || extents.parts(of: bounds).last.map {
+          unsafe extents.covering($0.range)?.range != $0.range
+        }
+          ?? false
+    }
+    guard isCut, !hasRoom else { return }
+    throw VMError(
+      .resourceShortage, at: range.start,
+      "this process has too many mappings; raise vm.max_map_count", errno: Errno.noMemory.rawValue)
+  }
+
+  public func remove(_ range: AddressRange) {
+    lock.withLock { clear(range.start.rawValue..<range.end.rawValue) }
+  }
+
+  /// Takes what is mapped in a range away. Needs the lock.
+  private func clear(_ range: Range<UInt64>) {
+    let parts = unsafe extents.parts(of: range)
+    for part in parts {
+      reserveAgain(part.range)
+      changeExtents { $0.remove(part.range) }
+    }
+    wake(parts)
+  }
+
+  private func reserveAgain(_ range: Range<UInt64>) {
+    do throws(Errno) {
+      try hostRange.unmap(range)
+    } catch {
+      // Going on would let a guest reach frames that are about to be another's.
+      preconditionFailure("cannot take a translation away: \(error)")
+    }
+  }
+
+  /// Who waits at a trap that is gone has to touch again.
+  private func wake(_ parts: [WindowExtents.Extent]) {
+    guard let userFault else { return }
+    for part in parts where part.isTrapped { userFault.wake(hostRange, part.range) }
+  }
+
   public func protect(_ range: AddressRange, _ protection: Protection) {
     lock.withLock {
-      for part in parts(of: range) {
-        do {
-          try hostRange.protect(part, protection)
+      for var part in unsafe extents.parts(of: range.start.rawValue..<range.end.rawValue) {
+        do throws(Errno) {
+          try hostRange.protect(part.range, protection)
         } catch {
           preconditionFailure("cannot change a translation's protection: \(error)")
         }
+        part.protection = protection
+        changeExtents { $0.insert(part) }
       }
     }
   }
@@ -137,8 +241,4 @@ public final class WindowPmap: Pmap {
   /// Does nothing: frames never leave the arena, and what keeps them resident is the lock on the
   /// arena's direct map, so a translation is the same wired or not.
   public func unwire(_ range: AddressRange) {}
-
-  private func parts(of range: AddressRange) -> [Range<UInt64>] {
-    unsafe extents.parts(of: range.start.rawValue..<range.end.rawValue)
-  }
 }
