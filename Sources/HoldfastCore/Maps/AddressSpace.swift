@@ -11,8 +11,11 @@
 public final class AddressSpace: @unchecked Sendable {
   /// The addresses that can be mapped.
   public let bounds: AddressRange
+  /// Where the frames of anonymous memory come from.
   public let memory: PhysicalMemory
+  /// What the guest reaches. Only this address space calls it.
   public let pmap: any Pmap
+  /// What user wirings are charged to, perhaps together with those of other address spaces.
   public let wiredLimit: WiredLimit
 
   let lock = SharedLock()

@@ -22,6 +22,7 @@ public struct VMError: Error, Hashable, Sendable {
   /// The system call's error number where the host refused, else nil.
   public let errno: Int32?
 
+  /// An error with its parts as described on the properties.
   public init(_ code: Code, at address: Address? = nil, _ reason: String, errno: Int32? = nil) {
     self.code = code
     self.address = address

@@ -1,11 +1,13 @@
 /// How many bytes may be user-wired at once, over all address spaces that share the limit
 /// (FreeBSD: `vm.max_user_wired`).
 public final class WiredLimit: @unchecked Sendable {
+  /// How much may be charged.
   public let maximum: ByteCount
   private let lock = Lock()
   /// Protected by `lock`.
   private var charged = ByteCount.zero
 
+  /// A limit with nothing charged.
   public init(_ maximum: ByteCount) {
     self.maximum = maximum
   }

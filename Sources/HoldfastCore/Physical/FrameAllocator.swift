@@ -19,14 +19,14 @@ public final class FrameAllocator: @unchecked Sendable {
   /// Protected by `lock`.
   private var buddy: Buddy
 
-  /// How many frames are free, and how many of them are known to be zero.
+  /// How many frames there are, are free, and are free and known to be zero, at one moment.
   public struct Occupancy: Hashable, Sendable {
     public let total: PageCount
     public let free: PageCount
     public let zeroed: PageCount
   }
 
-  /// Blocks that were allocated, in ascending order of their use.
+  /// A block that was allocated.
   public struct Allocation: Sendable {
     /// The block.
     public let run: FrameRun
@@ -93,6 +93,7 @@ public final class FrameAllocator: @unchecked Sendable {
   /// Allocates the very frame asked for, so that it lies in place beside others.
   ///
   /// - Returns: nil when it is not free or not one of this allocator's.
+  /// - Complexity: O(levels). Takes the allocator's lock.
   public func allocate(_ wanted: Frame) -> Allocation? {
     guard frames.contains(wanted) else { return nil }
     var ranges: [Range<Int>] = []
@@ -113,6 +114,7 @@ public final class FrameAllocator: @unchecked Sendable {
     lock.withLock { buddy.free(start..<start + Int(run.count.rawValue), zeroed: zeroed) }
   }
 
+  /// How much is free and zeroed now. O(1); takes the allocator's lock.
   public var occupancy: Occupancy {
     lock.withLock {
       Occupancy(

@@ -23,14 +23,18 @@ public protocol FrameStore: AnyObject, Sendable {
 /// Physical memory: its geometry, its allocator and its bytes, shared by all the objects and
 /// address spaces of an arena.
 public struct PhysicalMemory: Sendable {
+  /// Who gives frames out.
   public let allocator: FrameAllocator
+  /// What is in them.
   public let store: any FrameStore
 
+  /// Memory whose frames are the store's.
   public init(allocator: FrameAllocator, store: any FrameStore) {
     self.allocator = allocator
     self.store = store
   }
 
+  /// The sizes of pages.
   public var geometry: Geometry { allocator.geometry }
 }
 

@@ -8,6 +8,7 @@ internal import Glibc
   // SAFETY: allocated once, initialised before use, destroyed only when no reference remains.
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
 
+  /// A lock that nobody holds.
   public init() {
     unsafe mutex = .allocate(capacity: 1)
     unsafe mutex.initialize(to: pthread_mutex_t())
@@ -20,16 +21,19 @@ internal import Glibc
     unsafe mutex.deallocate()
   }
 
+  /// Waits until nobody holds the lock, and takes it (`pthread_mutex_lock`).
   public func lock() {
     let status = unsafe pthread_mutex_lock(mutex)
     precondition(status == 0, "a mutex is broken")
   }
 
+  /// Gives the lock back, by the thread that took it (`pthread_mutex_unlock`).
   public func unlock() {
     let status = unsafe pthread_mutex_unlock(mutex)
     precondition(status == 0, "a mutex is unlocked by a thread that does not hold it")
   }
 
+  /// Calls `body` with the lock held.
   @inline(__always)
   public func withLock<Result: ~Copyable, Failure: Error>(
     _ body: () throws(Failure) -> Result
@@ -63,21 +67,25 @@ internal import Glibc
     unsafe lock.deallocate()
   }
 
+  /// Waits until nobody has the lock alone or waits to, and shares it (`pthread_rwlock_rdlock`).
   public func lockShared() {
     let status = unsafe pthread_rwlock_rdlock(lock)
     precondition(status == 0, "a shared lock is broken")
   }
 
+  /// Waits until nobody has the lock, and takes it alone (`pthread_rwlock_wrlock`).
   public func lockExclusive() {
     let status = unsafe pthread_rwlock_wrlock(lock)
     precondition(status == 0, "a shared lock is broken")
   }
 
+  /// Gives the lock back, however it was taken (`pthread_rwlock_unlock`).
   public func unlock() {
     let status = unsafe pthread_rwlock_unlock(lock)
     precondition(status == 0, "a shared lock is unlocked by a thread that does not hold it")
   }
 
+  /// Calls `body` with the lock shared.
   @inline(__always)
   public func withSharedLock<Result: ~Copyable, Failure: Error>(
     _ body: () throws(Failure) -> Result
@@ -87,6 +95,7 @@ internal import Glibc
     return try body()
   }
 
+  /// Calls `body` with the lock held alone.
   @inline(__always)
   public func withExclusiveLock<Result: ~Copyable, Failure: Error>(
     _ body: () throws(Failure) -> Result
@@ -135,7 +144,8 @@ internal import Glibc
     return Ticket(count: count)
   }
 
-  /// Returns once the event was announced after the ticket was taken. Called with no lock held.
+  /// Returns once the event was announced after the ticket was taken. Called with no lock held that
+  /// whoever announces it may want.
   public func wait(since ticket: Ticket) {
     unsafe pthread_mutex_lock(mutex)
     while count == ticket.count {
