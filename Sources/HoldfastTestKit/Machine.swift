@@ -26,7 +26,7 @@ public struct Machine: Sendable {
 
   public var allocator: FrameAllocator { memory.allocator }
 
-  /// An address space of a tebibyte from 0 on, with a checking pmap.
+  /// An address space of 64 TiB from 0 on, with a checking pmap.
   public func makeSpace() -> (space: AddressSpace, pmap: CheckingPmap) {
     let pmap = CheckingPmap(geometry: geometry)
     let space = AddressSpace(
