@@ -2,26 +2,29 @@ internal import Glibc
 public import HoldfastCore
 internal import HoldfastLinux
 
-/// What tests need of the host, for `.enabled(if:)`. With CI=true in the environment, root and
-/// enough memory, a test runs whatever the host lacks, so that it fails rather than skips there.
+/// What tests need of the host, for `.enabled(if:)`.
+///
+/// With CI=true in the environment a test must not skip for want of what this machine could have had:
+/// where root may set the kernel's file and there is memory enough, the test runs, and fails if
+/// nobody has set it. A container with a read-only /sys cannot, and skips there too.
 public enum HostNeeds {
-  /// Whether the environment says that nothing may be skipped.
+  /// Whether the environment says that nothing may be skipped that this machine could have.
   public static let isStrict =
     unsafe getenv("CI").map { unsafe String(cString: $0) == "true" } ?? false
 
   public static var isRoot: Bool { geteuid() == 0 }
 
-  /// Huge pages of 2 MiB for `size` are free.
+  /// Huge pages of 2 MiB for `size` are free, or ought to be.
   public static func hugePages(_ size: ByteCount) -> Bool {
-    let pool = HostProbe().host().hugePages.first { $0.size == .mebibytes(2) }
-    return (pool?.availableBytes ?? .zero) >= size || (isStrict && isRoot)
+    let host = HostProbe().host()
+    let pool = host.hugePages.first { $0.size == .mebibytes(2) }
+    if (pool?.availableBytes ?? .zero) >= size { return true }
+    return isStrict && isRoot && isWritable(poolPath) && hasMemory(size, on: host)
   }
 
-  /// Root may raise the pool of 2 MiB pages: not in a container whose /sys is read-only.
+  /// Root may raise the pool of 2 MiB pages, and there is memory for a few hundred of them.
   public static var canReserve: Bool {
-    let path = HugePagePool(size: .mebibytes(2)).path
-    // SAFETY: the path's bytes live through the call.
-    return unsafe isRoot && (isStrict || access(path, W_OK) == 0)
+    isRoot && isWritable(poolPath) && hasMemory(.mebibytes(512), on: HostProbe().host())
   }
 
   /// Root may run a program as nobody.
@@ -31,15 +34,47 @@ public enum HostNeeds {
       && (access("/sbin/runuser", X_OK) == 0 || access("/usr/sbin/runuser", X_OK) == 0)
   }
 
-  /// Shared memory may have transparent huge pages.
+  /// Shared memory may have transparent huge pages, or ought to.
   public static var sharedHugePages: Bool {
-    let mode = HostProbe().host().transparentHugePages.sharedMemory
-    return mode?.givesHugePages == true || (isStrict && isRoot)
+    let host = HostProbe().host()
+    if host.transparentHugePages.sharedMemory?.givesHugePages == true { return true }
+    return isStrict && isRoot && isWritable(sharedModePath)
+      && hasMemory(.mebibytes(512), on: host)
+  }
+
+  /// Whether the kernel tells this process the numbers of its frames. It takes CAP_SYS_ADMIN, which
+  /// root in a container seldom has; others read zeros.
+  public static let seesFrames: Bool = {
+    // SAFETY: the path's bytes live through the call.
+    let file = unsafe open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return false }
+    defer { close(file) }
+    let page = UInt(sysconf(Int32(_SC_PAGESIZE)))
+    var entry: UInt64 = .max
+    // SAFETY: `entry` lives through the call and has room for what is read. Its own page is the one
+    // asked about: it has been written to, so it is there.
+    let count = unsafe withUnsafeMutablePointer(to: &entry) { place in
+      unsafe pread(file, place, 8, off_t(UInt(bitPattern: place) / page * 8))
+    }
+    // Bit 63: the page is present. Bits 0 to 54: its frame.
+    return count == 8 && entry >> 63 == 1 && entry << 9 != 0
+  }()
+
+  private static let poolPath = HugePagePool(size: .mebibytes(2)).path
+  private static let sharedModePath = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+
+  /// Whether a file may be written to, which on a read-only file system not even root may.
+  private static func isWritable(_ path: String) -> Bool {
+    // SAFETY: the path's bytes live through the call.
+    unsafe access(path, W_OK) == 0
+  }
+
+  /// Whether `size` can be taken without the host running short.
+  private static func hasMemory(_ size: ByteCount, on host: HoldfastLinux.Host) -> Bool {
+    (host.memory.available ?? .zero) >= size + .mebibytes(256)
   }
 
   /// Why a test without huge pages was skipped, for its comment.
-  public static let hugePagesComment =
-    "needs free huge pages: echo 200 > /proc/sys/vm/nr_hugepages"
-  public static let sharedHugePagesComment =
-    "needs: echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled"
+  public static let hugePagesComment = "needs free huge pages: echo 200 > \(poolPath)"
+  public static let sharedHugePagesComment = "needs: echo advise > \(sharedModePath)"
 }

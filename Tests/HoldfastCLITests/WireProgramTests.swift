@@ -70,6 +70,9 @@ import Testing
     try FileManager.default.copyItem(atPath: HoldfastProgram.path, toPath: program)
 
     let limited = ["prlimit", "--memlock=65536", "runuser", "-u", "nobody", "--", program]
+    // Swift's libraries may be in a folder of root's own.
+    let trial = try HoldfastProgram(["--version"], command: limited).wait()
+    guard trial.status == 0 else { try Test.cancel("nobody cannot run it: \(trial.error)") }
     let arguments = ["wire", "--memory", "64M", "--backing", "base"]
     let outcome = try HoldfastProgram(arguments, command: limited).wait()
     #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")

@@ -2,6 +2,7 @@ import Dispatch
 import Foundation
 import Glibc
 import HoldfastCore
+import HoldfastTestKit
 import SystemPackage
 import Testing
 
@@ -178,7 +179,7 @@ import Testing
 
   // MARK: The real host
 
-  @Test(.enabled(if: geteuid() == 0 || mustRunAll, "raising a pool needs root"))
+  @Test(.enabled(if: HostNeeds.canReserve, "needs root and a writable nr_hugepages"))
   func pagesOfTheRealHostComeAndGo() throws {
     let pool = HugePagePool(size: .mebibytes(2))
     // Other tests, and other programs, use the same pool: one undisturbed round proves it.
