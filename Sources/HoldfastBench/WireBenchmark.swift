@@ -43,6 +43,17 @@ public struct WireBenchmark: Sendable {
     public var median: Double? { HoldfastBench.median(seconds) }
   }
 
+  /// What is about to be measured.
+  public struct Step: Hashable, Sendable {
+    /// From 1; 0 is the warm-up.
+    public let run: Int
+    /// Nil while the arena is prepared.
+    public let strategy: WireStrategy?
+    /// How many steps come before it, of how many in all runs.
+    public let number: Int
+    public let count: Int
+  }
+
   public struct Result: Sendable {
     public let memory: ByteCount
     public let runs: Int
@@ -60,28 +71,39 @@ public struct WireBenchmark: Sendable {
 
   /// Runs all of it.
   ///
-  /// - Parameter progress: called before each run with its number from 0, which is the warm-up.
+  /// - Parameter progress: called before each step.
   /// - Throws: where the arena cannot be had or a strategy of Holdfast's fails. A strategy of the
   ///   kernel's that fails has its problem in the result instead.
-  public func run(progress: (Int) -> Void = { _ in }) throws(HoldfastError) -> Result {
+  public func run(progress: (Step) -> Void = { _ in }) throws(HoldfastError) -> Result {
     var measurements = strategies.map { Measurement(strategy: $0) }
     var arenaSeconds: [Double] = []
     var backing = backing
     var fallbacks: [String] = []
+    let stepsPerRun = 1 + strategies.count
+    var number = 0
+    func step(_ run: Int, _ strategy: WireStrategy?) -> Step {
+      defer { number += 1 }
+      return Step(
+        run: run, strategy: strategy, number: number, count: (runs + 1) * stepsPerRun)
+    }
     for run in 0...runs {
-      progress(run)
+      // Strategies that have failed are left out.
+      number = run * stepsPerRun
+      progress(step(run, nil))
       do {
         let arena = try makeArena(backing)
         backing = arena.backing
         if run == 0 { fallbacks = arena.preparation.fallbacks }
         if run > 0 { arenaSeconds.append(arena.preparation.duration.seconds) }
         try measure(&measurements, run: run, onArena: true) { (strategy) throws(HoldfastError) in
-          try seconds(of: strategy, on: arena)
+          progress(step(run, strategy))
+          return try seconds(of: strategy, on: arena)
         }
       }
       guard let backing else { continue }
       try measure(&measurements, run: run, onArena: false) { (strategy) throws(HoldfastError) in
-        shortage(of: strategy, like: backing) ?? seconds(of: strategy, like: backing)
+        progress(step(run, strategy))
+        return shortage(of: strategy, like: backing) ?? seconds(of: strategy, like: backing)
       }
     }
     guard let backing else { preconditionFailure("a benchmark without an arena") }

@@ -111,7 +111,8 @@ public struct WireBenchmarkReport: Sendable {
 
   /// A time in the unit that leaves one to three digits before the point.
   static func time(_ seconds: Double) -> String {
-    for (scale, unit) in [(1.0, "s"), (1e-3, "ms"), (1e-6, "us")] where seconds >= scale {
+    for (scale, unit) in [(1.0, "s"), (1e-3, "ms"), (1e-6, "us")]
+    where seconds >= scale * 0.9995 {
       return number(seconds / scale) + " " + unit
     }
     return number(seconds * 1e9) + " ns"

@@ -33,7 +33,7 @@ import Testing
   @Test func progressLines() {
     func line(_ done: UInt64, columns: Int) -> String {
       ProgressBar.line(
-        "work", done: .mebibytes(done), total: .gibibytes(4), elapsed: .seconds(2),
+        "work", .bytes(done: .mebibytes(done), total: .gibibytes(4)), elapsed: .seconds(2),
         columns: columns)
     }
     #expect(
@@ -43,6 +43,14 @@ import Testing
     #expect(line(4096, columns: 200).hasSuffix("2.0 GiB/s, 0 s left"))
     #expect(line(0, columns: 80).hasSuffix("0 MiB of 4.0 GiB, 0 MiB/s"))
     for columns in 0...200 { #expect(line(512, columns: columns).count < max(columns, 1)) }
+    #expect(
+      ProgressBar.line("work", .unknown, elapsed: .milliseconds(1260), columns: 80)
+        == "work  1.3 s")
+    #expect(ProgressBar.line("work", .unknown, elapsed: .zero, columns: 3) == "wo")
+    #expect(
+      ProgressBar.line(
+        "work", .steps(done: 3, total: 4, name: "run 2 of 2, fault"), elapsed: .seconds(9),
+        columns: 50) == "work  [#########---]  3 s left, run 2 of 2, fault")
   }
 
   @Test func errorsStayOnOneLine() {

@@ -94,14 +94,14 @@ struct BenchWireCommand: ParsableCommand {
   func run() throws {
     let plan = try WirePlan(
       HostProbe().host(), memory: memory?.bytes, backing: backing, reserve: reserveHugepages)
-    let progress = ProgressBar(
-      "measuring", total: ByteCount(plan.memory.rawValue * UInt64(runs + 1)))
+    let progress = ProgressBar()
     let result = try plan.perform(cleaning: progress) { host in
       let benchmark = WireBenchmark(
         memory: plan.memory, runs: runs, strategies: strategies, backing: plan.backing,
         threads: threads ?? host.parallelism, host: host)
-      return try benchmark.run { run in
-        progress.update(ByteCount(plan.memory.rawValue * UInt64(run)))
+      progress.begin("measuring")
+      return try benchmark.run { step in
+        progress.update(.steps(done: step.number, total: step.count, name: name(of: step)))
       }
     }
     let report = WireBenchmarkReport(result)
@@ -109,5 +109,14 @@ struct BenchWireCommand: ParsableCommand {
     case .text: try Output.write(report.text)
     case .json: try Output.write(json(report))
     }
+  }
+
+  /// `warm-up, mlock`: the same width in every step, so that the bar beside it does not jump.
+  private func name(of step: WireBenchmark.Step) -> String {
+    let run = step.run == 0 ? "warm-up" : "run \(step.run) of \(runs)"
+    let text = run + ", " + (step.strategy?.rawValue ?? "arena")
+    let longest = strategies.map(\.rawValue.count).max() ?? 0
+    let width = "run \(runs) of \(runs), ".count + max(longest, "arena".count)
+    return text + String(repeating: " ", count: max(0, width - text.count))
   }
 }

@@ -23,8 +23,11 @@ enum Output {
     try? write("holdfast: error: \(singleLine(line))\n", to: .standardError)
   }
 
-  /// Draws on the terminal at standard error; what cannot be drawn is not missed.
+  /// Draws on the terminal at standard error; what cannot be drawn is not missed. Nothing is drawn
+  /// while the terminal is stopped (^S) or slow, so that nobody waits for it.
   static func draw(_ text: String) {
+    var request = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
+    guard unsafe poll(&request, 1, 0) == 1, request.revents == Int16(POLLOUT) else { return }
     try? write(text, to: .standardError)
   }
 

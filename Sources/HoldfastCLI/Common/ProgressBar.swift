@@ -1,49 +1,94 @@
+internal import Dispatch
 internal import HoldfastCore
 
-/// How far a piece of work is, drawn on the terminal while it lasts. Nothing is drawn in the first
-/// half second, nor where standard error is not a terminal. Safe to use from any thread.
+/// How far the work is, drawn on the terminal while it lasts. Nothing is drawn in the first half
+/// second, nor where standard error is not a terminal. A thread draws, so that work which cannot say
+/// how far it is shows at least how long it has taken. Safe to use from any thread.
 final class ProgressBar: Sendable {
-  private let title: String
-  private let total: ByteCount
-  private let start = ContinuousClock.now
+  /// How far a piece of work is.
+  enum State: Equatable {
+    case unknown
+    case bytes(done: ByteCount, total: ByteCount)
+    /// Steps before this one, which has a name.
+    case steps(done: Int, total: Int, name: String)
+  }
+
   private let columns: Int?
 
   private let lock = Lock()
   // Protected by `lock`.
-  private nonisolated(unsafe) var done = ByteCount.zero
-  private nonisolated(unsafe) var lastDrawn: ContinuousClock.Instant?
+  private nonisolated(unsafe) var title = ""
+  private nonisolated(unsafe) var state = State.unknown
+  private nonisolated(unsafe) var beginning = ContinuousClock.now
+  private nonisolated(unsafe) var isDrawn = false
   private nonisolated(unsafe) var isOver = false
 
-  private static let delay = Duration.milliseconds(500)
-  private static let interval = Duration.milliseconds(100)
+  /// Signalled at the end of the work.
+  private let end = DispatchSemaphore(value: 0)
 
-  init(_ title: String, total: ByteCount) {
-    self.title = title
-    self.total = total
+  private static let delay = DispatchTimeInterval.milliseconds(500)
+  private static let interval = DispatchTimeInterval.milliseconds(200)
+
+  init() {
     columns = StandardStreams.isErrorTerminal ? StandardStreams.errorColumns : nil
   }
 
-  /// Tells how much is done. Threads may come here in another order than they have finished in.
-  func update(_ done: ByteCount) {
-    guard let columns else { return }
+  /// The work begins. Called once.
+  func start() {
+    guard columns != nil else { return }
+    // A thread of its own, which gets its stack and its part of the heap before the work begins:
+    // no mmap(2) comes through while the work has the kernel populate memory of this process.
+    let isReady = DispatchSemaphore(value: 0)
+    DispatchQueue(label: "holdfast.progress").async { [self] in
+      _ = Self.line("", .unknown, elapsed: .zero, columns: 80)
+      isReady.signal()
+      var pause = Self.delay
+      while end.wait(timeout: .now() + pause) == .timedOut {
+        draw()
+        pause = Self.interval
+      }
+    }
+    isReady.wait()
+  }
+
+  /// The next piece of the work begins.
+  func begin(_ title: String, _ state: State = .unknown) {
     lock.withLock {
-      unsafe self.done = max(self.done, done)
-      let now = ContinuousClock.now
-      let isDue = unsafe lastDrawn.map { now - $0 >= Self.interval } ?? true
-      guard unsafe !isOver, isDue, now - start >= Self.delay else { return }
-      unsafe lastDrawn = now
-      let line = unsafe ProgressBar.line(
-        title, done: self.done, total: total, elapsed: now - start, columns: columns)
-      Output.draw("\r" + line + ProgressBar.clearRest)
+      unsafe self.title = title
+      unsafe self.state = state
+      unsafe beginning = .now
     }
   }
 
-  /// Wipes the bar. No more is drawn.
+  /// Tells how far it is. Threads may come here in another order than they have finished in.
+  func update(_ state: State) {
+    lock.withLock {
+      if case .bytes(let done, _) = state, case .bytes(let before, _) = unsafe self.state,
+        done < before
+      {
+        return
+      }
+      unsafe self.state = state
+    }
+  }
+
+  /// The work is over: wipes the bar. No more is drawn.
   func finish() {
     lock.withLock {
-      guard unsafe !isOver else { return }
       unsafe isOver = true
-      if unsafe lastDrawn != nil { Output.draw("\r" + ProgressBar.clearRest) }
+      if unsafe isDrawn { Output.draw("\r" + ProgressBar.clearRest) }
+      unsafe isDrawn = false
+    }
+    end.signal()
+  }
+
+  private func draw() {
+    lock.withLock {
+      guard let columns, unsafe !isOver, unsafe !title.isEmpty else { return }
+      unsafe isDrawn = true
+      let line = unsafe ProgressBar.line(
+        title, state, elapsed: ContinuousClock.now - beginning, columns: columns)
+      Output.draw("\r" + line + ProgressBar.clearRest)
     }
   }
 
@@ -51,14 +96,21 @@ final class ProgressBar: Sendable {
   private static let clearRest = "\u{1B}[K"
 
   /// `title  [####----]  4.5 GiB of 10 GiB, 5.1 GiB/s, 2 s left`, no wider than the terminal.
-  static func line(
-    _ title: String, done: ByteCount, total: ByteCount, elapsed: Duration, columns: Int
-  ) -> String {
-    let part = total == .zero ? 1 : min(1, Double(done.rawValue) / Double(total.rawValue))
-    var figures = "\(rounded(done)) of \(rounded(total)), \(rate(done, in: elapsed))"
-    if part > 0 {
-      let left = elapsed.seconds * (1 - part) / part
-      figures += ", \(decimal(left.rounded(.up), places: 0)) s left"
+  static func line(_ title: String, _ state: State, elapsed: Duration, columns: Int) -> String {
+    let part: Double
+    let figures: String
+    switch state {
+    case .unknown:
+      let text = "\(title)  \(decimal(elapsed.seconds, places: 1)) s"
+      return String(text.prefix(max(0, columns - 1)))
+    case .bytes(let done, let total):
+      part = total == .zero ? 1 : min(1, Double(done.rawValue) / Double(total.rawValue))
+      let speed = "\(rounded(done)) of \(rounded(total)), \(rate(done, in: elapsed))"
+      figures = speed + (timeLeft(part, elapsed).map { ", " + $0 } ?? "")
+    case .steps(let done, let total, let name):
+      part = total == 0 ? 1 : min(1, Double(done) / Double(total))
+      // The name last: spaces behind it keep the bar's width from one step to the next.
+      figures = (timeLeft(part, elapsed).map { $0 + ", " } ?? "") + name
     }
     // The last column stays free: some terminals go to the next line when it is filled.
     let room = columns - 1 - title.count - figures.count - 6
@@ -67,6 +119,11 @@ final class ProgressBar: Sendable {
     let filled = Int(part * Double(width))
     let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: width - filled)
     return "\(title)  [\(bar)]  \(figures)"
+  }
+
+  private static func timeLeft(_ part: Double, _ elapsed: Duration) -> String? {
+    guard part > 0 else { return nil }
+    return decimal((elapsed.seconds * (1 - part) / part).rounded(.up), places: 0) + " s left"
   }
 
   private static func rounded(_ bytes: ByteCount) -> String {

@@ -32,16 +32,11 @@ final class HugePageLoan: Sendable {
     }
   }
 
-  /// Gives back on a signal: nothing can be taken any more, and nobody can be told of a failure but
-  /// by a line.
-  func close() {
-    lock.withLock {
+  /// Gives back on a signal: nothing can be taken any more.
+  func close() throws(HostError) {
+    try lock.withLock { () throws(HostError) in
       unsafe isClosed = true
-      do throws(HostError) {
-        try unsafe reservation?.giveBack()
-      } catch {
-        Output.report(error.description)
-      }
+      try unsafe reservation?.giveBack()
     }
   }
 }

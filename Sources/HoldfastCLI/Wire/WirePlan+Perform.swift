@@ -7,19 +7,28 @@ extension WirePlan {
   /// when the work fails and when a signal ends the program. Nothing of the work's memory may
   /// outlive `body`, so that the pages go back to the host and not only to the pool.
   ///
-  /// - Parameter progress: wiped before anything else is written.
+  /// - Parameter progress: drawn from now on, and wiped before anything else is written.
   func perform<Result>(
     cleaning progress: ProgressBar, _ body: (HoldfastLinux.Host) throws -> Result
   ) throws -> Result {
     let loan = HugePageLoan()
     Signals.watch {
-      progress.finish()
-      loan.close()
+      // The pages first: a terminal that is stopped keeps whoever writes to it waiting.
+      do throws(HostError) {
+        try loan.close()
+        progress.finish()
+      } catch {
+        progress.finish()
+        Output.report(error.description)
+      }
     }
+    // It makes a thread, which must have the signals blocked.
+    progress.start()
     defer { progress.finish() }
     let result: Result
     do {
       if let missing, missing.pages > .zero {
+        progress.begin("reserving huge pages")
         try loan.take(missing.pages, from: HugePagePool(size: missing.pageSize))
       }
       // A new look: there may be more huge pages than at the start.
@@ -32,6 +41,7 @@ extension WirePlan {
       }
       throw error
     }
+    if let missing, missing.pages > .zero { progress.begin("giving huge pages back") }
     try loan.giveBack()
     return result
   }

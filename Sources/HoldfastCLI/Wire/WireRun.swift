@@ -13,16 +13,16 @@ struct WireRun {
   let threads: Int?
 
   func perform() throws -> WireResult {
-    let progress = ProgressBar("preparing memory", total: plan.memory)
+    let progress = ProgressBar()
     return try plan.perform(cleaning: progress) { host in try wire(progress, host) }
   }
 
   /// Makes the arena, wires and verifies; nothing of the arena outlives the call.
   private func wire(_ progress: ProgressBar, _ host: HoldfastLinux.Host) throws -> WireResult {
+    progress.begin("preparing memory", .bytes(done: .zero, total: plan.memory))
     let arena = try Arena(size: plan.memory, backing: plan.backing, host: host, threads: threads) {
-      progress.update($0)
+      progress.update(.bytes(done: $0, total: plan.memory))
     }
-    progress.finish()
     if requireLocked, let problem = arena.preparation.lockProblem {
       throw CLIError(
         "cannot lock \(plan.memory) of memory: \(problem); try: --backing hugetlb-2M, which needs "
@@ -30,7 +30,9 @@ struct WireRun {
     }
     let memory = try GuestMemory(arena: arena, limit: plan.memory, host: host)
     let segment = try memory.allocateSegment("ram", size: plan.memory)
+    progress.begin("wiring \(plan.memory)")
     let receipt = try memory.map(segment, at: .zero, options: .wired, path: path)
+    progress.begin("checking what was obtained")
     let verification = try receipt.verify()
     return WireResult(
       receipt, verification, arena: arena.preparation, reserved: plan.missing,
