@@ -14,7 +14,7 @@ struct HoldfastCommand: ParsableCommand {
       what was really obtained, and prints that. `holdfast bench wire` measures it against what \
       the kernel does alone.
 
-      Sizes are bytes, or have a unit that is a power of two: 4096, 512M, 2MiB, 10G, 1T. \
+      Sizes have a unit that is a power of two, or are in bytes: 512M, 2MiB, 10G, 1T, 4096. \
       Errors are one line on standard error; the status is then 64 for a wrong command line and \
       1 for a failure.
       """,

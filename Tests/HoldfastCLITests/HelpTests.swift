@@ -7,7 +7,10 @@ import Testing
       (["--help"], ["host", "wire", "--version"]),
       (
         ["help", "wire"],
-        ["10G or half of what is available", "hugetlb-1G", "one for each processor"]
+        [
+          "A number alone is in bytes, not in MiB as QEMU has it",
+          "10G or half of what is available", "hugetlb-1G", "one for each processor",
+        ]
       ),
       (
         ["wire", "--help"],

@@ -17,6 +17,12 @@ import Testing
     #expect(try Size(text).bytes == ByteCount(bytes))
   }
 
+  @Test func aSmallNumberAloneIsRemarkedOn() throws {
+    #expect(try Size("4096").note == "4096 is in bytes; for MiB write 4096M")
+    #expect(try Size("1048575").note != nil)
+    for text in ["1048576", "4096B", "4K", "0.5M", "10G"] { #expect(try Size(text).note == nil) }
+  }
+
   @Test(
     arguments: [
       ("0", "cannot be zero"), ("0G", "cannot be zero"), ("0.0M", "cannot be zero"),

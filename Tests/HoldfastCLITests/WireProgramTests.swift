@@ -51,6 +51,12 @@ import Testing
     #expect(outcome.output.contains("\nverified   yes, against smaps, pagemap and mincore"))
   }
 
+  @Test func aNumberAloneIsInBytesAndSaysSo() throws {
+    let outcome = try HoldfastProgram.run("wire", "--memory", "8192", "--backing", "base")
+    #expect(outcome.status == 0 && outcome.output.hasPrefix("8 KiB of guest memory wired in "))
+    #expect(outcome.error == "holdfast: note: 8192 is in bytes; for MiB write 8192M\n")
+  }
+
   @Test func automaticBackingSaysWhyNotABetterOne() throws {
     let receipt = try json("wire", "--memory", "68K", "--threads", "1")
     let fallbacks = try #require(receipt["fallbacks"] as? [String])

@@ -29,9 +29,9 @@ struct BenchWireCommand: ParsableCommand {
   @Option(
     name: [.customShort("m"), .long], parsing: .unconditional,
     help: ArgumentHelp(
-      "Memory to wire in each run, in bytes or with K, M, G or T (powers of two). mlock takes as "
-        + "much again of ordinary memory. (default: 10G or half of what is available, whichever "
-        + "is less)",
+      "Memory to wire in each run, with K, M, G or T (powers of two). A number alone is in bytes, "
+        + "not in MiB as QEMU has it. mlock takes as much again of ordinary memory. (default: 10G "
+        + "or half of what is available, whichever is less)",
       valueName: "size"),
     transform: { try Size($0) })
   var memory: Size?
@@ -92,6 +92,7 @@ struct BenchWireCommand: ParsableCommand {
   }
 
   func run() throws {
+    if let note = memory?.note { Output.note(note) }
     let plan = try WirePlan(
       HostProbe().host(), memory: memory?.bytes, backing: backing, reserve: reserveHugepages)
     let progress = ProgressBar()

@@ -23,6 +23,11 @@ enum Output {
     try? write("holdfast: error: \(singleLine(line))\n", to: .standardError)
   }
 
+  /// Writes what is no error but may surprise, in the form of the errors.
+  static func note(_ line: String) {
+    try? write("holdfast: note: \(singleLine(line))\n", to: .standardError)
+  }
+
   /// Draws on the terminal at standard error; what cannot be drawn is not missed. Nothing is drawn
   /// while the terminal is stopped (^S) or slow, so that nobody waits for it.
   static func draw(_ text: String) {

@@ -2,17 +2,15 @@ internal import ArgumentParser
 internal import HoldfastCore
 
 /// An amount of memory as people type it: `4096`, `512M`, `2MiB`, `1.5G`, `10 GiB`. Units are powers
-/// of two, as QEMU and hugeadm have them.
+/// of two, as QEMU and hugeadm have them; a number alone is in bytes, which QEMU's `-m` is not.
 struct Size: Hashable, Sendable {
   let bytes: ByteCount
+  /// Written as a number alone, which is in bytes.
+  let isBare: Bool
 
   /// Why a text is not a size.
   struct Problem: Error, CustomStringConvertible {
     let description: String
-  }
-
-  init(_ bytes: ByteCount) {
-    self.bytes = bytes
   }
 
   /// Reads a size of at least one byte.
@@ -46,6 +44,14 @@ struct Size: Hashable, Sendable {
     }
     guard value > 0 else { throw Problem(description: "a size cannot be zero") }
     bytes = ByteCount(value)
+    isBare = parts.unit.isEmpty
+  }
+
+  /// What is said of a number alone that is too small to be meant in bytes: QEMU's `-m 4096` is in
+  /// MiB.
+  var note: String? {
+    guard isBare, bytes < .mebibytes(1) else { return nil }
+    return "\(bytes.rawValue) is in bytes; for MiB write \(bytes.rawValue)M"
   }
 
   private static let tooLarge = Problem(description: "that is more than any host has")

@@ -19,8 +19,8 @@ struct HostCommand: ParsableCommand {
   @Option(
     name: [.customShort("m"), .long], parsing: .unconditional,
     help: ArgumentHelp(
-      "The guest memory to judge the host for, in bytes or with K, M, G or T. (default: 10G or "
-        + "half of what is available, whichever is less)",
+      "The guest memory to judge the host for, with K, M, G or T; a number alone is in bytes. "
+        + "(default: 10G or half of what is available, whichever is less)",
       valueName: "size"),
     transform: { try Size($0) })
   var memory: Size?
@@ -28,6 +28,7 @@ struct HostCommand: ParsableCommand {
   @OptionGroup var output: FormatOptions
 
   func run() throws {
+    if let note = memory?.note { Output.note(note) }
     let host = HostProbe().host()
     let memory = memory?.bytes ?? DefaultMemory(host).bytes(for: .auto)
     let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")

@@ -22,9 +22,9 @@ struct WireCommand: ParsableCommand {
   @Option(
     name: [.customShort("m"), .long], parsing: .unconditional,
     help: ArgumentHelp(
-      "The guest's memory, in bytes or with K, M, G or T (powers of two): 512M, 10G. A multiple "
-        + "of the page size of the backing. (default: 10G or half of what is available, whichever "
-        + "is less)",
+      "The guest's memory with K, M, G or T (powers of two): 512M, 10G. A number alone is in bytes, "
+        + "not in MiB as QEMU has it. A multiple of the page size of the backing. (default: 10G or "
+        + "half of what is available, whichever is less)",
       valueName: "size"),
     transform: { try Size($0) })
   var memory: Size?
@@ -71,6 +71,7 @@ struct WireCommand: ParsableCommand {
   }
 
   func run() throws {
+    if let note = memory?.note { Output.note(note) }
     let plan = try WirePlan(
       HostProbe().host(), memory: memory?.bytes, backing: backing, reserve: reserveHugepages)
     let run = WireRun(
