@@ -76,6 +76,12 @@ let package = Package(
       name: "HoldfastStatisticsTests",
       dependencies: ["HoldfastStatistics"],
       swiftSettings: testSettings),
+    .testTarget(
+      name: "HoldfastBenchTests",
+      dependencies: [
+        "HoldfastBench", "HoldfastCore", "HoldfastLinux", "HoldfastStatistics", "HoldfastTestKit",
+      ],
+      swiftSettings: testSettings),
     .executableTarget(
       name: "HoldfastCLI",
       dependencies: [

@@ -1,0 +1,114 @@
+import HoldfastStatistics
+import Testing
+
+@testable import HoldfastBench
+
+@Suite struct WireBenchmarkReportTests {
+  private let result = madeUpResult(
+    [
+      (.fault, [0.41, 0.40, 0.42]), (.prefault, [0.0040, 0.0041, 0.0042]),
+      (.remap, [0.002, 0.002, 0.002]),
+    ],
+    problems: [.mlock: "Cannot allocate memory"], fallbacks: ["thp: shmem_enabled is never"])
+
+  @Test func `the text has ministat's box, the table, the ratios and what was left out`() throws {
+    let text = WireBenchmarkReport(result).text
+    let parts = text.split(separator: "\n\n").map(String.init)
+    try #require(parts.count == 5, "\(text)")
+    #expect(parts[0] == "Wiring 4 MiB (base), 3 runs after a warm-up, 2 threads")
+    let ministat = parts[1].split(separator: "\n").map(String.init)
+    #expect(ministat[0] == "x prefault (milliseconds)" && ministat[1] == "+ fault (milliseconds)")
+    let edge = "+" + String(repeating: "-", count: ministat[2].count - 2) + "+"
+    #expect(ministat.filter { $0 == edge }.count == 2 && edge.count > 60)
+    #expect(ministat.contains { $0.hasPrefix("x   3             4           4.2           4.1") })
+    #expect(ministat.contains("Difference at 95.0% confidence"))
+    #expect(parts[1].contains("\t405.9 +/- "))
+    let table = parts[2].split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+    #expect(table[0] == ["strategy", "median", "per", "2", "MiB", "GiB/s", "x", "remap"])
+    // 4 MiB are two pages of 2 MiB and 1/256 GiB.
+    #expect(table[1] == ["fault", "410", "ms", "205", "ms", "0.01", "205"])
+    #expect(table[2] == ["prefault", "4.10", "ms", "2.05", "ms", "0.95", "2.05"])
+    #expect(table[3] == ["remap", "2.00", "ms", "1.00", "ms", "1.95", "1.00"])
+    #expect(table[4] == ["(arena)", "375", "ms", "188", "ms", "0.01", "188"])
+    #expect(table.count == 6)
+    #expect(
+      parts[3]
+        == "fault takes 100 times as long as prefault\nprefault takes 2.05 times as long as remap")
+    #expect(
+      parts[4]
+        == "not measured: mlock: Cannot allocate memory\npassed over: thp: shmem_enabled is never\n"
+    )
+  }
+
+  @Test func `what is faster than its baseline is said so`() {
+    let result = madeUpResult([(.prefaultDirty, [1]), (.populate, [3])])
+    #expect(
+      WireBenchmarkReport(result).text.contains(
+        "\nprefault-dirty takes 3.00 times less time than populate\n"))
+  }
+
+  @Test func `JSON has the keys that are promised`() throws {
+    let report = try object(WireBenchmarkReport(result))
+    let promised: Set = [
+      "memoryBytes", "runs", "backing", "arenaSeconds", "results", "comparisons",
+    ]
+    #expect(Set(report.keys) == promised.union(["threads", "fallbacks"]))
+    #expect(report["memoryBytes"] as? Int == 4 << 20 && report["runs"] as? Int == 3)
+    #expect(report["backing"] as? String == "base" && report["threads"] as? Int == 2)
+    #expect(report["arenaSeconds"] as? Double == 0.375)
+    #expect(report["fallbacks"] as? [String] == ["thp: shmem_enabled is never"])
+
+    let results = try #require(report["results"] as? [[String: Any]])
+    #expect(
+      results.map { $0["strategy"] as? String } == ["fault", "prefault", "remap", "mlock"])
+    for measured in results.prefix(3) {
+      #expect(Set(measured.keys) == ["strategy", "seconds", "median"])
+    }
+    #expect(results[1]["seconds"] as? [Double] == [0.0040, 0.0041, 0.0042])
+    #expect(results[1]["median"] as? Double == 0.0041)
+    #expect(results[3]["seconds"] as? [Double] == [] && results[3]["median"] is Double == false)
+    #expect(results[3]["problem"] as? String == "Cannot allocate memory")
+
+    let comparisons = try #require(report["comparisons"] as? [[String: Any]])
+    try #require(comparisons.count == 2)
+    for comparison in comparisons {
+      #expect(
+        Set(comparison.keys) == [
+          "baseline", "candidate", "difference", "differenceError", "relativePercent",
+          "relativeError", "pooledDeviation",
+        ])
+    }
+    // In seconds; the numbers are those of the statistics.
+    let own = try Comparison(
+      baseline: SampleSummary([0.0040, 0.0041, 0.0042]),
+      candidate: SampleSummary([0.41, 0.40, 0.42]),
+      relativeError: .propagated)
+    let first = comparisons[0]
+    #expect(first["baseline"] as? String == "prefault" && first["candidate"] as? String == "fault")
+    #expect(first["difference"] as? Double == own.difference)
+    #expect(first["differenceError"] as? Double == own.errorBound)
+    #expect(first["relativePercent"] as? Double == own.relativePercent)
+    #expect(first["relativeError"] as? Double == own.relativeErrorPercent)
+    #expect(first["pooledDeviation"] as? Double == own.pooledStandardDeviation)
+    #expect(comparisons[1]["baseline"] as? String == "remap")
+  }
+
+  @Test(arguments: [(1, 0), (2, 0), (3, 1), (4, 1)])
+  func `comparisons take three runs`(runs: Int, count: Int) throws {
+    let seconds = (0..<runs).map { 1 + Double($0) / 16 }
+    let report = WireBenchmarkReport(
+      madeUpResult([(.prefault, seconds), (.fault, seconds.map { $0 * 8 })]))
+    #expect(report.comparisons.count == count)
+    #expect((try object(report)["comparisons"] as? [Any])?.count == count)
+    #expect(report.text.contains("ministat wants at least 3 runs.") == (count == 0))
+    #expect(report.text.contains("x prefault (milliseconds)") == (count == 1))
+    // Medians and ratios need one.
+    #expect(report.text.contains("\nfault takes 8.00 times as long as prefault"))
+  }
+
+  @Test func `a report without measurements is one still`() throws {
+    let report = WireBenchmarkReport(madeUpResult([], problems: [.mlock: "no", .populate: "no"]))
+    #expect(report.text.contains("\nnot measured: populate: no\n"))
+    #expect(try object(report)["arenaSeconds"] is Double == false)
+  }
+}

@@ -1,0 +1,85 @@
+import Glibc
+import HoldfastCore
+import HoldfastLinux
+import Testing
+
+@testable import HoldfastBench
+
+/// Benchmarks of real memory. No time is judged.
+@Suite(.serialized) struct WireBenchmarkTests {
+  private func benchmark(_ strategies: [WireStrategy] = WireStrategy.allCases) -> WireBenchmark {
+    WireBenchmark(
+      memory: .mebibytes(16), runs: 3, strategies: strategies, backing: .base, threads: 2,
+      host: HostProbe().host())
+  }
+
+  @Test func `all strategies, three runs`() throws {
+    var steps: [WireBenchmark.Step] = []
+    let result = try benchmark().run { steps.append($0) }
+    #expect(result.memory == .mebibytes(16) && result.runs == 3 && result.backing == .base)
+    #expect(result.arenaSeconds.count == 3 && result.arenaSeconds.allSatisfy { $0 > 0 })
+    #expect(result.measurements.map(\.strategy) == WireStrategy.allCases)
+    for measurement in result.measurements {
+      // Of the kernel's own ways the host may refuse one: mlock(2) or userfaultfd(2).
+      let mayFail = [.mlock, .uffdContinue].contains(measurement.strategy)
+      #expect(measurement.problem == nil || mayFail, "\(measurement)")
+      #expect(measurement.seconds.count == (measurement.problem == nil ? 3 : 0))
+      #expect(measurement.seconds.allSatisfy { $0 > 0 })
+    }
+    #expect(result.fallbacks == [])
+
+    let text = WireBenchmarkReport(result).text
+    #expect(text.hasPrefix("Wiring 16 MiB (base), 3 runs after a warm-up, 2 threads\n\nx prefault"))
+    #expect(text.contains("\n+----") && text.contains("\nstrategy ") && text.contains("\n(arena) "))
+    #expect(text.contains(" as long as prefault\n"))
+    let report = try object(WireBenchmarkReport(result))
+    #expect((report["comparisons"] as? [Any])?.isEmpty == false)
+    #expect((report["results"] as? [Any])?.count == WireStrategy.allCases.count)
+
+    // Each run begins with the arena; a run's steps are those that have not failed.
+    #expect(steps.filter { $0.strategy == nil }.map(\.run) == [0, 1, 2, 3])
+    #expect(steps.filter { $0.strategy == .fault }.count == 4)
+    let perRun = 1 + WireStrategy.allCases.count
+    #expect(steps.allSatisfy { $0.count == 4 * perRun && $0.number / perRun == $0.run })
+    #expect(zip(steps, steps.dropFirst()).allSatisfy { $0.number < $1.number })
+  }
+
+  @Test func `only what is asked for is measured, from another one on in each run`() throws {
+    var order: [[WireStrategy]] = [[], [], [], []]
+    let result = try benchmark([.remap, .prefault]).run { step in
+      if let strategy = step.strategy { order[step.run].append(strategy) }
+    }
+    #expect(result.measurements.map(\.strategy) == [.remap, .prefault])
+    #expect(
+      order == [
+        [.remap, .prefault], [.prefault, .remap], [.remap, .prefault], [.prefault, .remap],
+      ])
+    #expect(WireBenchmarkReport(result).comparisons.map(\.candidate) == [.prefault])
+  }
+
+  @Test func `a strategy that the kernel refuses stops no other`() async {
+    // A process of its own, which may lock next to nothing and is nobody if it was root.
+    await #expect(processExitsWith: .success) {
+      var limit = rlimit(rlim_cur: 65536, rlim_max: 65536)
+      precondition(setrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit) == 0)
+      // In a user namespace there may be nobody else to be; who may lock regardless shows nothing.
+      if geteuid() == 0, setuid(65534) != 0 { return }
+      let result = try WireBenchmark(
+        memory: .mebibytes(16), runs: 3, strategies: [.mlock, .prefault, .populate],
+        backing: .base, threads: 2, host: HostProbe().host()
+      ).run()
+      precondition(result.measurements[0].problem == "Cannot allocate memory")
+      precondition(result.measurements[0].seconds.isEmpty && result[.mlock] == nil)
+      precondition(result[.prefault]?.seconds.count == 3 && result[.populate]?.seconds.count == 3)
+      let text = WireBenchmarkReport(result).text
+      precondition(text.contains("\nnot measured: mlock: Cannot allocate memory\n"))
+    }
+  }
+
+  @Test func `an arena that cannot be had is an error`() {
+    var benchmark = benchmark()
+    benchmark.memory = .tebibytes(1 << 10)
+    let error = #expect(throws: (any Error).self) { try benchmark.run() }
+    #expect("\(error as Any)".contains("are available"))
+  }
+}
