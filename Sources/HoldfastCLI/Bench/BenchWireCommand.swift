@@ -26,15 +26,7 @@ struct BenchWireCommand: ParsableCommand {
       beside. prefault and fault are compared as ministat(1) does, in milliseconds.
       """)
 
-  @Option(
-    name: [.customShort("m"), .long], parsing: .unconditional,
-    help: ArgumentHelp(
-      "Memory to wire in each run, with K, M, G or T (powers of two). A number alone is in bytes, "
-        + "not in MiB as QEMU has it. mlock takes as much again of ordinary memory. (default: 10G "
-        + "or half of what is available, whichever is less)",
-      valueName: "size"),
-    transform: { try Size($0) })
-  var memory: Size?
+  @OptionGroup var options: MemoryOptions
 
   @Option(
     parsing: .unconditional,
@@ -48,28 +40,6 @@ struct BenchWireCommand: ParsableCommand {
       "The strategies to measure, with commas between. (default: all)", valueName: "list"),
     transform: BenchWireCommand.strategies)
   var strategies = WireStrategy.allCases
-
-  @Option(
-    help: ArgumentHelp(
-      "What the memory is made of: hugetlb-1G, hugetlb-2M, thp, base, or auto for the first of "
-        + "these that has room.",
-      valueName: "backing"))
-  var backing = BackingOption.auto
-
-  @Flag(
-    help: ArgumentHelp(
-      "Raise the pool of huge pages by as many as are missing, and lower it again by exactly that "
-        + "at the end, also after a failure or a signal. Needs root."))
-  var reserveHugepages = false
-
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "Threads that bring in and zero memory, 1 to 1024. (default: one for each processor that "
-        + "may be used)",
-      valueName: "count"),
-    transform: { try wholeNumber($0, in: 1...1024) })
-  var threads: Int?
 
   @OptionGroup var output: FormatOptions
 
@@ -87,19 +57,13 @@ struct BenchWireCommand: ParsableCommand {
     return strategies
   }
 
-  func validate() throws {
-    try WirePlan.validate(memory: memory?.bytes, backing: backing, reserve: reserveHugepages)
-  }
-
   func run() throws {
-    if let note = memory?.note { Output.note(note) }
-    let plan = try WirePlan(
-      HostProbe().host(), memory: memory?.bytes, backing: backing, reserve: reserveHugepages)
+    let plan = try options.plan()
     let progress = ProgressBar()
     let result = try plan.perform(cleaning: progress) { host in
       let benchmark = WireBenchmark(
         memory: plan.memory, runs: runs, strategies: strategies, backing: plan.backing,
-        threads: threads ?? host.parallelism, host: host)
+        threads: options.threads ?? host.parallelism, host: host)
       progress.begin("measuring")
       return try benchmark.run { step in
         progress.update(.steps(done: step.number, total: step.count, name: name(of: step)))

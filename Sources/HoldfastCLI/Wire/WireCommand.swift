@@ -19,15 +19,7 @@ struct WireCommand: ParsableCommand {
       what there is and says so.
       """)
 
-  @Option(
-    name: [.customShort("m"), .long], parsing: .unconditional,
-    help: ArgumentHelp(
-      "The guest's memory with K, M, G or T (powers of two): 512M, 10G. A number alone is in bytes, "
-        + "not in MiB as QEMU has it. A multiple of the page size of the backing. (default: 10G or "
-        + "half of what is available, whichever is less)",
-      valueName: "size"),
-    transform: { try Size($0) })
-  var memory: Size?
+  @OptionGroup var options: MemoryOptions
 
   @Option(
     help: ArgumentHelp(
@@ -36,47 +28,16 @@ struct WireCommand: ParsableCommand {
       valueName: "path"))
   var path = GuestMemory.WirePath.automatic
 
-  @Option(
-    help: ArgumentHelp(
-      "What the memory is made of: hugetlb-1G and hugetlb-2M are huge pages from the host's pools "
-        + "(nr_hugepages, as set by hugeadm or at boot), thp is shared memory with transparent "
-        + "huge pages of 2M, base is shared memory of 4K pages; auto takes the first of these "
-        + "that has room and says why not a better one.",
-      valueName: "backing"))
-  var backing = BackingOption.auto
-
-  @Flag(
-    help: ArgumentHelp(
-      "Raise the pool of huge pages by as many as are missing, and lower it again by exactly that "
-        + "at the end, also after a failure or a signal. Needs root. The pool is that of --backing, "
-        + "of 2M pages for auto. (Not after kill -9 or a crash: nr_hugepages then stays raised.)"))
-  var reserveHugepages = false
-
   @Flag(help: "Fail, with status 1, where the kernel does not let all of the memory be locked.")
   var requireLocked = false
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "Threads that bring in and zero memory, 1 to 1024. (default: one for each processor that "
-        + "may be used)",
-      valueName: "count"),
-    transform: { try wholeNumber($0, in: 1...1024) })
-  var threads: Int?
-
   @OptionGroup var output: FormatOptions
 
-  func validate() throws {
-    try WirePlan.validate(memory: memory?.bytes, backing: backing, reserve: reserveHugepages)
-  }
-
   func run() throws {
-    if let note = memory?.note { Output.note(note) }
-    let plan = try WirePlan(
-      HostProbe().host(), memory: memory?.bytes, backing: backing, reserve: reserveHugepages)
+    let plan = try options.plan()
     let run = WireRun(
-      plan: plan, path: path, isAutomatic: backing == .auto, requireLocked: requireLocked,
-      threads: threads)
+      plan: plan, path: path, isAutomatic: options.backing == .auto, requireLocked: requireLocked,
+      threads: options.threads)
     let result = try run.perform()
     switch output.format {
     case .text: try Output.write(result.text)
