@@ -15,6 +15,8 @@ public struct HoldfastError: Error, Hashable, Sendable {
     case noSpace
     /// Frames, the wired limit or the host's translations are exhausted.
     case resourceShortage
+    /// A page could not be brought in from where it is kept.
+    case pagerFailure
     /// Something of that name exists already.
     case alreadyExists
     /// The host refused or lacks what was asked for.
@@ -54,6 +56,7 @@ public struct HoldfastError: Error, Hashable, Sendable {
       case .protectionFailure: .protectionFailure
       case .noSpace: .noSpace
       case .resourceShortage: .resourceShortage
+      case .pagerFailure: .pagerFailure
       }
     self.init(
       code, operation: operation, range: range, reason: error.description, errno: error.errno,

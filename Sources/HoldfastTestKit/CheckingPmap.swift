@@ -2,7 +2,7 @@ public import HoldfastCore
 
 /// A pmap that keeps what hardware would have, at the largest page sizes that alignment allows, and
 /// checks every call against it. What breaks the protocol's terms is kept in `violations`.
-public final class CheckingPmap: Pmap, @unchecked Sendable {
+public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   /// One translation: a page of a level.
   public struct Mapping: Hashable, Sendable {
     public var address: Address
@@ -44,6 +44,12 @@ public final class CheckingPmap: Pmap, @unchecked Sendable {
   /// frames, or wait for another thread.
   public func beforeEntering(_ body: (@Sendable (FrameRun, Address) -> Void)?) {
     lock.withLock { hook = body }
+  }
+
+  public func forEachTranslation(_ body: (Address, FrameRun, Protection, Bool) -> Void) {
+    for mapping in mappings {
+      body(mapping.address, mapping.frames, mapping.protection, mapping.isWired)
+    }
   }
 
   /// The translation of an address.
@@ -89,8 +95,9 @@ public final class CheckingPmap: Pmap, @unchecked Sendable {
     let limit = fails ? max(.one, PageCount(run.count.rawValue / 2)) : run.count
     for old in take(AddressRange(address, address + geometry.bytes(limit))) {
       let frame = run.start + geometry.pages(in: old.address - address)
-      if old.isWired, old.frames.start != frame {
-        broken.append("a wired page at \(old.address) was replaced by another")
+      // A copy may take a wired page's place, but never by way of a moment in which it could fault.
+      if old.isWired, old.frames.start != frame, !wired {
+        broken.append("a wired page at \(old.address) was replaced by one that is not")
       }
     }
     var done = PageCount.zero

@@ -73,7 +73,11 @@ import Testing
       at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
     defer { try? FileManager.default.removeItem(at: folder) }
     let program = folder.appending(path: "holdfast").path
-    try FileManager.default.copyItem(atPath: HoldfastProgram.path, toPath: program)
+    // By another process: while one of this has the copy open for writing, programs that other tests
+    // start meanwhile have it open too, and it cannot be executed.
+    let copy = try Process.run(
+      URL(filePath: "/bin/cp"), arguments: [HoldfastProgram.path, program])
+    copy.waitUntilExit()
 
     let limited = ["prlimit", "--memlock=65536", "runuser", "-u", "nobody", "--", program]
     // Swift's libraries may be in a folder of root's own.

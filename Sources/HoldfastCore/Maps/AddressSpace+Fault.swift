@@ -5,8 +5,10 @@ extension AddressSpace {
   ///
   /// - Parameter access: what the guest tried.
   /// - Throws: invalidAddress where nothing is mapped, protectionFailure where the access is not
-  ///   allowed, resourceShortage without frames or translations.
-  /// - Complexity: O(log entries). Takes the lock shared, then the object's; neither while zeroing.
+  ///   allowed, resourceShortage without frames or translations, pagerFailure where the page could
+  ///   not be brought in.
+  /// - Complexity: O(log entries + objects of the chain). Takes the lock shared, then the objects';
+  ///   none while zeroing, copying or paging.
   public func fault(_ address: Address, _ access: Protection) throws(VMError) {
     try fault(address, access, enters: true)
   }
@@ -17,38 +19,54 @@ extension AddressSpace {
     while true {
       lock.lockShared()
       guard let entry = try settledEntryLocked(at: address, access) else { continue }
+      // What is wired is entered, and may not go even for a moment.
+      if entry.isWired {
+        lock.unlock()
+        return
+      }
       guard let object = entry.object else {
         lock.unlock()
         makeObject(at: address)
         continue
       }
+      let writes = access.contains(.write)
+      if writes, entry.needsCopy {
+        lock.unlock()
+        prepareWrite(at: address)
+        continue
+      }
       let page = address.roundedDown(to: geometry.pageSize)
       let index = entry.pages(of: AddressRange(page, page + geometry.pageSize), geometry).start
-      let bounds = entry.pages(of: entry.range, geometry)
-      let step: MemoryObject.FaultStep
-      do {
-        defer { lock.unlock() }
-        step = try object.fault(index, in: bounds) { (run) throws(VMError) in
-          // What is wired is entered, and may not go even for a moment.
-          if entry.isWired || !enters { return }
-          let start = entry.range.start + geometry.bytes(run.index - bounds.start)
-          do throws(VMError) {
-            try pmap.enter(
-              run.frames, at: start, protection: entry.protection, wired: false, reach: nil)
-          } catch {
-            // How far it got is not known, and the page may be freed.
-            pmap.remove(AddressRange(start, start + geometry.bytes(run.frames.count)))
-            throw VMError(error.code, at: address, error.reason, errno: error.errno)
-          }
-        }
+      do throws(VMError) {
+        let step = try faultLocked(entry, object, index, writes: writes, enters: enters)
+        if try object.advance(step, index) { return }
+        if case .copy = step, object.hidesBacking { object.collapse(waits: false) }
+      } catch {
+        throw VMError(error.code, at: address, error.reason, errno: error.errno)
       }
-      switch step {
-      case .done: return
-      case .busy(let ticket): object.pagesChanged.wait(since: ticket)
-      case .zero(let frame):
-        memory.store.zero([FrameRun(frame, .one)])
-        object.finishFault(index)
-      case .failed(let error): throw VMError(error.code, at: address, error.reason)
+    }
+  }
+
+  /// Looks the page up and enters it if it is there. Needs the lock shared and lets it go.
+  private func faultLocked(
+    _ entry: MapEntry, _ object: MemoryObject, _ index: PageIndex, writes: Bool,
+    enters: Bool
+  ) throws(VMError) -> MemoryObject.FaultStep {
+    defer { lock.unlock() }
+    let bounds = entry.pages(of: entry.range, geometry)
+    return try object.fault(index, in: bounds, writes: writes) { (run, isTop) throws(VMError) in
+      guard enters else { return }
+      let start = entry.range.start + geometry.bytes(run.index - bounds.start)
+      let mayWrite = isTop && !entry.needsCopy
+      do throws(VMError) {
+        try pmap.enter(
+          run.frames, at: start,
+          protection: mayWrite ? entry.protection : entry.protection.subtracting(.write),
+          wired: false, reach: nil)
+      } catch {
+        // How far it got is not known, and the page may be freed.
+        pmap.remove(AddressRange(start, start + geometry.bytes(run.frames.count)))
+        throw error
       }
     }
   }

@@ -1,9 +1,14 @@
 extension AddressSpace {
+  /// The object that an address is mapped to, for tests of what the public API does not show.
+  package func object(at address: Address) -> MemoryObject? {
+    lock.withSharedLock { entryLocked(at: address)?.object }
+  }
+
   /// Calls `body` with each run of resident pages that is mapped in a range, in ascending order, cut
   /// to the range and to superpage slots. Takes the lock shared and the objects' in turn; `body` may
   /// not call back.
   ///
-  /// - Complexity: O(entries + superpage slots of the range).
+  /// - Complexity: O(entries + superpage slots of the range · objects of the chains).
   public func forEachResident(
     in range: AddressRange, _ body: (Address, FrameRun, PageState) -> Void
   ) {
@@ -15,7 +20,7 @@ extension AddressSpace {
         guard let object = entry.object else { continue }
         let part = entry.range.clamped(to: range)
         let pages = entry.pages(of: part, geometry)
-        object.forEachResident(in: pages) { run, state in
+        object.forEachTopmost(in: pages) { run, _, _, state in
           body(
             part.start + geometry.bytes(run.start - pages.start),
             FrameRun(state.frame, run.count), state)

@@ -7,13 +7,16 @@ extension AddressSpace {
   ///   - offset: the object's page that the range starts with.
   ///   - protection: what may be done now; none makes a guard entry.
   ///   - maximum: what `protect` may allow later.
+  ///   - inheritance: what a child gets at a fork.
+  ///   - copyOnWrite: writes go to copies of this mapping's own (FreeBSD: `MAP_COPY_ON_WRITE`). What
+  ///     others write to the object may be seen until then.
   /// - Throws: invalidArgument for an empty or unaligned range, one beyond the object's end or out
   ///   of bounds, or a protection over the maximum; noSpace if a part of the range is mapped.
   /// - Complexity: O(entries), in moved references. Takes the lock exclusive.
   public func map(
     _ object: MemoryObject? = nil, offset: PageIndex = .zero, at range: AddressRange,
     protection: Protection = .readWrite, maximum: Protection = .all,
-    inheritance: Inheritance = .copy
+    inheritance: Inheritance = .copy, copyOnWrite: Bool = false
   ) throws(VMError) {
     try check(object, offset: offset, range, protection, maximum)
     try lock.withExclusiveLock { () throws(VMError) in
@@ -22,7 +25,8 @@ extension AddressSpace {
         throw VMError(
           .noSpace, at: max(range.start, entries[position].range.start), "the range is taken")
       }
-      insertLocked(object, offset, range, protection, maximum, inheritance, at: position)
+      insertLocked(
+        object, offset, range, protection, maximum, inheritance, copyOnWrite, at: position)
     }
   }
 
@@ -35,7 +39,7 @@ extension AddressSpace {
   public func map(
     _ object: MemoryObject? = nil, offset: PageIndex = .zero, anywhere length: ByteCount,
     alignment: ByteCount? = nil, protection: Protection = .readWrite, maximum: Protection = .all,
-    inheritance: Inheritance = .copy
+    inheritance: Inheritance = .copy, copyOnWrite: Bool = false
   ) throws(VMError) -> AddressRange {
     let alignment = alignment ?? geometry.pageSize
     guard alignment.rawValue.nonzeroBitCount == 1, alignment >= geometry.pageSize else {
@@ -49,7 +53,8 @@ extension AddressSpace {
       guard let (range, position) = findSpaceLocked(length, alignment) else {
         throw VMError(.noSpace, "no free range is long enough")
       }
-      insertLocked(object, offset, range, protection, maximum, inheritance, at: position)
+      insertLocked(
+        object, offset, range, protection, maximum, inheritance, copyOnWrite, at: position)
       return range
     }
   }
@@ -98,13 +103,15 @@ extension AddressSpace {
 
   private func insertLocked(
     _ object: MemoryObject?, _ offset: PageIndex, _ range: AddressRange, _ protection: Protection,
-    _ maximum: Protection, _ inheritance: Inheritance, at position: Int
+    _ maximum: Protection, _ inheritance: Inheritance, _ copyOnWrite: Bool, at position: Int
   ) {
     object?.retain()
     let entry = MapEntry(
       range: range, object: object, offset: object == nil ? .zero : offset,
       protection: protection, maximumProtection: maximum, inheritance: inheritance)
+    entry.needsCopy = object != nil && copyOnWrite
     entries.insert(entry, at: position)
+    entry.publish(pmap, geometry)
     mergeLocked(around: range)
   }
 
@@ -131,52 +138,5 @@ extension AddressSpace {
       }
       discardLocked(entries.remove(at: clipLocked(position, to: range)))
     }
-  }
-
-  /// Sets what may be done with a range, all of which is mapped (FreeBSD: `vm_map_protect`). Wired
-  /// entries have their translations changed at once. Waits for entries in transition.
-  ///
-  /// - Throws: invalidAddress for a hole, protectionFailure over an entry's maximum,
-  ///   invalidArgument for an unaligned range, resourceShortage where the pmap cannot split what it
-  ///   has at the ends of the range. Nothing has changed then.
-  /// - Complexity: O(entries). Takes the lock exclusive.
-  public func protect(_ range: AddressRange, _ protection: Protection) throws(VMError) {
-    guard geometry.isPageAligned(range) else {
-      throw VMError(.invalidArgument, at: range.start, "a range starts and ends on a page")
-    }
-    if range.isEmpty { return }
-    lock.lockExclusive()
-    defer { lock.unlock() }
-    scan: while true {
-      var address = range.start
-      var position = positionLocked(after: address)
-      while address < range.end {
-        guard position < entries.count, entries[position].range.start <= address else {
-          throw VMError(.invalidAddress, at: address, "nothing is mapped")
-        }
-        let entry = entries[position]
-        if entry.transition != nil {
-          waitForTransitionLocked(exclusive: true)
-          continue scan
-        }
-        guard protection.isSubset(of: entry.maximumProtection) else {
-          throw VMError(
-            .protectionFailure, at: address,
-            "the protection \(protection) passes \(entry.maximumProtection)")
-        }
-        address = entry.range.end
-        position += 1
-      }
-      break
-    }
-    try pmap.prepareToSplit(range)
-    var position = positionLocked(after: range.start)
-    while position < entries.count, entries[position].range.start < range.end {
-      position = clipLocked(position, to: range)
-      entries[position].protection = protection
-      position += 1
-    }
-    pmap.protect(range, protection)
-    mergeLocked(around: range)
   }
 }

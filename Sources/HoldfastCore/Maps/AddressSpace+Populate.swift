@@ -28,7 +28,9 @@ extension AddressSpace {
       summary.entering += clock.now - zeroed
       count(batch, &summary)
       index = batch.next
-      if case .busy(let ticket) = batch.end { wait(for: ticket, &target, finishOthers) }
+      if case .busy(let ticket) = batch.end {
+        wait(for: target.object, ticket, &target, finishOthers)
+      }
     }
   }
 
@@ -75,12 +77,13 @@ extension AddressSpace {
   /// for each other, or one for itself where it maps a page twice: so these are finished first, and
   /// the page is looked at again.
   private func wait(
-    for ticket: Event.Ticket, _ target: inout WireTarget, _ finishOthers: () -> Void
+    for object: MemoryObject, _ ticket: Event.Ticket, _ target: inout WireTarget,
+    _ finishOthers: () -> Void
   ) {
     target.finish()
     finishOthers()
     // Returns at once where this object was among what was finished since the ticket was taken.
-    target.object.pagesChanged.wait(since: ticket)
+    object.pagesChanged.wait(since: ticket)
   }
 
   /// Takes a batch out that was never entered.
@@ -117,19 +120,34 @@ extension AddressSpace {
     var ahead = FramesAhead()
     defer { summary.entering += clock.now - start }
     var index = target.pages.start
+    // Where others' translations of pages below may be there, a pmap may not prepare what is ahead.
+    let isPlain = target.object.isPlain
     while index < target.pages.end {
-      if !ahead.range.contains(index), target.object.state(of: index) == nil {
-        try take(&ahead, at: index, target)
-      }
       let offered = ahead.range.contains(index) ? ahead.frame(for: index) : nil
       do throws(VMError) {
-        switch target.object.beginWire(index, offering: offered) {
-        case .missing: continue
-        case .busy(let ticket):
-          wait(for: ticket, &target, finishOthers)
+        switch target.object.beginWire(index, writes: target.copies, offering: offered) {
+        case .missing:
+          try take(&ahead, at: index, target)
           continue
-        case .failed(let error):
-          throw VMError(error.code, at: target.address(of: index), error.reason)
+        case .busy(let object, let ticket):
+          wait(for: object, ticket, &target, finishOthers)
+          continue
+        case .paged(let object, let place, let count):
+          try object.pageIn(place, limit: min(count, target.pages.end - index))
+          continue
+        case .shared:
+          target.finish()
+          finishOthers()
+          try target.object.copyUp(index)
+          continue
+        case .failed(let error): throw error
+        case .copy(let below, let place, let source):
+          memory.store.copy(from: FrameRun(source, .one), to: ahead.frame(for: index))
+          below.endCopy(place)
+          target.add(PageRange(start: index, count: .one), isFresh: true)
+          summary.copied += .one
+          ahead.use(index, isReached: false)
+          try enter(FrameRun(ahead.frame(for: index), .one), at: index, reach: nil, target)
         case .fresh:
           target.add(PageRange(start: index, count: .one), isFresh: true)
           if ahead.wasDirty(index) {
@@ -137,11 +155,12 @@ extension AddressSpace {
           } else {
             summary.zeroedAhead += .one
           }
-          ahead.use(index)
+          ahead.use(index, isReached: isPlain)
           summary.faulted += .one
           try enter(
             FrameRun(ahead.frame(for: index), .one), at: index,
-            reach: target.addresses(of: PageRange(index, ahead.range.end)), target)
+            reach: isPlain
+              ? target.addresses(of: PageRange(index, ahead.range.end)) : nil, target)
         case .resident(let frame):
           target.add(PageRange(start: index, count: .one), isFresh: false)
           ahead.pass(index)
@@ -150,7 +169,9 @@ extension AddressSpace {
         }
       } catch {
         giveBack(&ahead, target)
-        throw error
+        throw VMError(
+          error.code, at: error.address ?? target.address(of: index), error.reason,
+          errno: error.errno)
       }
       index = index + .one
     }

@@ -14,13 +14,14 @@ extension AddressSpace {
   /// written, wired once more, and present in the pmap, and stays so until it is unwired. If that
   /// cannot be had the address space, the objects, the frames and the counters are left as they
   /// were; only pages that were made before the operation had to wait for another one, or that it
-  /// maps twice, stay resident, unwired.
+  /// maps twice, or that came from a pager, stay resident, unwired.
   ///
-  /// Missing pages are preallocated in the largest blocks that there are, inserted busy, zeroed in
+  /// A writable entry that needs a copy gets one of every page; of a read-only one the pages below
+  /// are wired in place. Missing pages are preallocated in the largest blocks that there are, inserted busy, zeroed in
   /// parallel where dirty, and entered by the run.
   ///
   /// - Throws: invalidAddress for a hole or an inaccessible entry without `holesOK`; resourceShortage
-  ///   without frames or translations or over the wired limit; invalidArgument for a range that
+  ///   without frames or translations or over the wired limit; pagerFailure; invalidArgument for a range that
   ///   does not start and end on a page. The error names the address.
   /// - Complexity: O(entries + superpages). Takes the lock exclusive, not while it populates.
   @discardableResult
@@ -49,6 +50,7 @@ extension AddressSpace {
     let clock = ContinuousClock()
     let start = clock.now
     finish(&steps)
+    for step in steps { step.target?.shortenChain() }
     summary.finishing = clock.now - start
     lock.lockExclusive()
     endTransitionLocked(steps.map(\.entry), range)
@@ -97,11 +99,14 @@ extension AddressSpace {
         steps.append(step)
         continue
       }
+      entry.isEntered = false
       var target = WireTarget(entry, objectLocked(entry), geometry)
+      entry.publish(pmap, geometry)
+      let isPlain = target.object.isPlain
       lock.unlock()
       let failure: VMError?
       do throws(VMError) {
-        if options.contains(.faultPath) {
+        if options.contains(.faultPath) || !isPlain {
           try populateByFault(&target, &summary) { finish(&steps) }
         } else {
           try populateByPrefault(&target, &summary) { finish(&steps) }
@@ -151,6 +156,8 @@ extension AddressSpace {
       }
       let claimed = entries[clipLocked(position, to: AddressRange(address, range.end))]
       claimed.transition = transition
+      // User-wired, writable and in need of a copy at once is what no entry ever is.
+      if !claimed.isWired, claimed.protection.contains(.write) { copyOnWriteLocked(claimed) }
       return claimed
     }
   }
@@ -235,6 +242,7 @@ extension AddressSpace {
       wiredLimit.uncharge(entry.range.length)
     }
     guard !entry.isWired, let object = entry.object else { return }
+    entry.publish(pmap, geometry)
     pmap.unwire(entry.range)
     object.unwire(entry.pages(of: entry.range, geometry))
   }

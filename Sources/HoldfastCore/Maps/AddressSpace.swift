@@ -45,13 +45,7 @@ public final class AddressSpace: @unchecked Sendable {
   /// All entries in ascending order. Takes the lock shared.
   public var entryViews: [MapEntryView] {
     lock.withSharedLock {
-      entries.map { entry in
-        MapEntryView(
-          range: entry.range, offset: entry.object == nil ? nil : entry.offset,
-          protection: entry.protection, maximumProtection: entry.maximumProtection,
-          inheritance: entry.inheritance, systemWirings: entry.systemWirings,
-          isUserWired: entry.isUserWired, isInTransition: entry.transition != nil)
-      }
+      entries.map(MapEntryView.init)
     }
   }
 
@@ -60,12 +54,7 @@ public final class AddressSpace: @unchecked Sendable {
   /// - Complexity: O(log entries).
   public func lookup(_ address: Address) -> MapEntryView? {
     lock.withSharedLock {
-      guard let entry = entryLocked(at: address) else { return nil }
-      return MapEntryView(
-        range: entry.range, offset: entry.object == nil ? nil : entry.offset,
-        protection: entry.protection, maximumProtection: entry.maximumProtection,
-        inheritance: entry.inheritance, systemWirings: entry.systemWirings,
-        isUserWired: entry.isUserWired, isInTransition: entry.transition != nil)
+      entryLocked(at: address).map(MapEntryView.init)
     }
   }
 
@@ -97,14 +86,19 @@ public final class AddressSpace: @unchecked Sendable {
     var position = position
     if !range.contains(entries[position].range) { _ = objectLocked(entries[position]) }
     if entries[position].range.start < range.start {
-      let tail = entries[position].split(at: range.start, geometry)
+      splitLocked(position, at: range.start)
       position += 1
-      entries.insert(tail, at: position)
     }
-    if entries[position].range.end > range.end {
-      entries.insert(entries[position].split(at: range.end, geometry), at: position + 1)
-    }
+    if entries[position].range.end > range.end { splitLocked(position, at: range.end) }
     return position
+  }
+
+  private func splitLocked(_ position: Int, at address: Address) {
+    let tail = entries[position].split(at: address, geometry)
+    entries.insert(tail, at: position + 1)
+    // The tail first: at no time may the object know less than all of its translations.
+    tail.publish(pmap, geometry)
+    entries[position].publish(pmap, geometry)
   }
 
   /// Makes single entries of neighbours that are alike, from the entry before `range` to the one
@@ -119,6 +113,8 @@ public final class AddressSpace: @unchecked Sendable {
       }
       entries[position].range = AddressRange(entries[position].range.start, next.range.end)
       entries.remove(at: position + 1)
+      entries[position].publish(pmap, geometry)
+      next.withdraw()
       next.object?.release()
     }
   }
@@ -132,9 +128,11 @@ public final class AddressSpace: @unchecked Sendable {
     let start = entry.range.start
     let offset = geometry.pages(in: start - start.roundedDown(to: superpage))
     let object = MemoryObject(
-      memory: memory, size: offset + geometry.pages(in: entry.range.length), isPrivate: true)
+      memory: memory, size: offset + geometry.pages(in: entry.range.length), head: offset,
+      isPrivate: true)
     entry.object = object
     entry.offset = .zero + offset
+    entry.publish(pmap, geometry)
     return object
   }
 
@@ -150,13 +148,19 @@ public final class AddressSpace: @unchecked Sendable {
   /// Ends an operation's hold on its entries: clears the marks and merges what is alike. Needs the
   /// lock exclusive; the caller announces `transitions` once it has let it go.
   func endTransitionLocked(_ marked: [MapEntry], _ range: AddressRange) {
-    for entry in marked { entry.transition = nil }
+    for entry in marked {
+      entry.transition = nil
+      entry.isEntered = true
+      entry.publish(pmap, geometry)
+    }
     mergeLocked(around: range)
   }
 
   /// Takes away what an entry that is not in the list any more has: its wirings, its translations,
   /// its pages if nobody else can reach them, its reference.
   func discardLocked(_ entry: MapEntry) {
+    // First: later the addresses may be another mapping's.
+    entry.withdraw()
     pmap.remove(entry.range)
     if entry.isUserWired { wiredLimit.uncharge(entry.range.length) }
     guard let object = entry.object else { return }

@@ -39,10 +39,10 @@ struct FramesAhead {
   /// The pages that were not come to.
   var left: PageRange { PageRange(next, range.end) }
 
-  /// A page has taken its frame.
-  mutating func use(_ index: PageIndex) {
+  /// A page has taken its frame, and with `isReached` the pmap is told of the whole range.
+  mutating func use(_ index: PageIndex, isReached: Bool) {
     next = index + .one
-    isReached = true
+    self.isReached = self.isReached || isReached
   }
 
   /// A page of the range, if it is one, was found resident and keeps the frame that it has.

@@ -7,9 +7,11 @@ final class MapEntry {
   var range: AddressRange
   /// Nil until the first fault or wiring of anonymous memory.
   var object: MemoryObject?
-  /// The object's page that `range.start` maps. Shadow chains will put a private object before
-  /// `object` here, at the first write to an entry that needs a copy.
+  /// The object's page that `range.start` maps.
   var offset: PageIndex
+  /// The object is others' too: before the first write it gets a shadow of this entry's own
+  /// (FreeBSD: `MAP_ENTRY_NEEDS_COPY`). No translation allows writing until then.
+  var needsCopy = false
   var protection: Protection
   var maximumProtection: Protection
   var inheritance: Inheritance
@@ -17,6 +19,9 @@ final class MapEntry {
   /// System wirings nest; user wiring is a single state on top of them.
   var systemWirings: UInt32 = 0
   var isUserWired = false
+
+  /// Whether the translations of a wired entry are there: not while it is being wired.
+  var isEntered = true
 
   /// The operation that has the entry in transition.
   var transition: Transition?
@@ -48,6 +53,8 @@ final class MapEntry {
       range: AddressRange(address, range.end), object: object,
       offset: object == nil ? .zero : offset + geometry.pages(in: address - range.start),
       protection: protection, maximumProtection: maximumProtection, inheritance: inheritance)
+    tail.needsCopy = needsCopy
+    tail.isEntered = isEntered
     tail.systemWirings = systemWirings
     tail.isUserWired = isUserWired
     object?.retain()
@@ -60,7 +67,8 @@ final class MapEntry {
     range.end == next.range.start && transition == nil && next.transition == nil
       && object === next.object
       && (object == nil || offset + geometry.pages(in: range.length) == next.offset)
-      && protection == next.protection && maximumProtection == next.maximumProtection
+      && needsCopy == next.needsCopy && protection == next.protection
+      && maximumProtection == next.maximumProtection
       && inheritance == next.inheritance && systemWirings == next.systemWirings
       && isUserWired == next.isUserWired
   }
@@ -68,16 +76,3 @@ final class MapEntry {
 
 /// The identity of an operation that has entries in transition.
 final class Transition {}
-
-/// A map entry as it was at one moment.
-public struct MapEntryView: Hashable, Sendable {
-  public let range: AddressRange
-  /// The object's page that the range starts with; nil where nothing was touched yet.
-  public let offset: PageIndex?
-  public let protection: Protection
-  public let maximumProtection: Protection
-  public let inheritance: Inheritance
-  public let systemWirings: UInt32
-  public let isUserWired: Bool
-  public let isInTransition: Bool
-}

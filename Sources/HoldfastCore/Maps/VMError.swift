@@ -12,6 +12,8 @@ public struct VMError: Error, Hashable, Sendable {
     case noSpace
     /// Frames, the wired limit or the host's translations are exhausted (KERN_RESOURCE_SHORTAGE).
     case resourceShortage
+    /// A pager could not bring a page in (KERN_FAILURE of `vm_pager_get_pages`).
+    case pagerFailure
   }
 
   public let code: Code

@@ -41,6 +41,8 @@ public struct WireSummary: Hashable, Sendable {
   public internal(set) var fragmented = PageCount.zero
   /// New pages that were faulted in one by one.
   public internal(set) var faulted = PageCount.zero
+  /// New pages that are copies of pages which others have too.
+  public internal(set) var copied = PageCount.zero
   /// Time in allocating frames and inserting them in objects.
   public internal(set) var allocating = Duration.zero
   /// Time in zeroing dirty frames.

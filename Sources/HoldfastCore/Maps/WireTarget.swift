@@ -8,6 +8,11 @@ struct WireTarget {
   let pages: PageRange
   let start: Address
   let protection: Protection
+  /// Whether pages below the object are copied; otherwise they are wired in place. That is done only
+  /// where nobody can put a page above them: the object is one that nobody writes to, or no other
+  /// entry can reach the same page of it.
+  let copies: Bool
+  private let entry: ObjectIdentifier
   let geometry: Geometry
 
   /// Pages that are ours, busy and invalid, entered in the pmap or just about to be.
@@ -21,6 +26,8 @@ struct WireTarget {
     pages = entry.pages(of: entry.range, geometry)
     start = entry.range.start
     protection = entry.protection
+    copies = entry.protection.contains(.write) || !(entry.needsCopy || object.isPrivate)
+    self.entry = ObjectIdentifier(entry)
   }
 
   func address(of index: PageIndex) -> Address { start + geometry.bytes(index - pages.start) }
@@ -48,9 +55,14 @@ struct WireTarget {
   /// Lets others have the fresh pages, wired; from now on they stay resident even if the operation
   /// fails, because another mapping of the object may have written to them.
   mutating func finish() {
-    object.finishWire(fresh: fresh)
+    object.finishWire(fresh: fresh, by: entry)
     for range in fresh { WireTarget.append(range, to: &wired) }
     fresh = []
+  }
+
+  /// Lets the objects below go where none of their pages can be seen any more.
+  func shortenChain() {
+    if object.hidesBacking { object.collapse(waits: false) }
   }
 
   /// Undoes all: fresh pages go, others lose the wiring that they got.

@@ -119,36 +119,76 @@ extension MemoryObject {
     case resident(Frame)
     /// The page was missing and is busy and invalid in the frame that was offered.
     case fresh
+    /// The same, and its contents are to be copied from the frame of a page below, which is busy
+    /// until `endCopy`.
+    case copy(MemoryObject, PageIndex, Frame)
     /// The page is missing and no frame was offered.
     case missing
-    case busy(Event.Ticket)
+    /// The page has to be paged in first.
+    case paged(MemoryObject, PageIndex, count: PageCount)
+    /// The page has to be copied by a fault first: another mapping has the one below wired.
+    case shared
+    case busy(MemoryObject, Event.Ticket)
     case failed(VMError)
   }
 
-  /// The fault path's step: takes hold of one page, in `frame` if it is missing. Takes the object's
-  /// lock.
-  func beginWire(_ index: PageIndex, offering frame: Frame?) -> WireStep {
-    lock.lock()
-    defer { lock.unlock() }
-    guard let state = pages[index] else {
-      guard let frame else { return .missing }
-      pages.insert(.one, at: index, PageState(frame: frame, isValid: false, isBusy: true))
-      return .fresh
+  /// The fault path's step: takes hold of one page, in `frame` if it is missing here. Takes the locks
+  /// of the chain.
+  ///
+  /// - Parameter writes: whether the page may be written by way of this object, so that one below has
+  ///   to be copied; otherwise that one is wired in place.
+  func beginWire(_ index: PageIndex, writes: Bool, offering frame: Frame?) -> WireStep {
+    let range = PageRange(start: index, count: .one)
+    do throws(VMError) {
+      return try withChain(index, in: range) { hit in
+        switch hit {
+        case .resident(let object, let place, let state, _):
+          if state.isBusy { return .busy(object, object.pagesChanged.ticket()) }
+          if object === self || !writes {
+            guard state.wireCount < .max else {
+              return .failed(VMError(.resourceShortage, "a page is wired 65,535 times already"))
+            }
+            object.pages.update(in: PageRange(start: place, count: .one)) { $0.wireCount += 1 }
+            return .resident(state.frame)
+          }
+          let isWiredBelow = mappings.values.contains {
+            $0.isWired && $0.isEntered && $0.pages.contains(index)
+          }
+          if isWiredBelow { return .shared }
+          guard let frame else { return .missing }
+          pages.insert(.one, at: index, PageState(frame: frame, isValid: false, isBusy: true))
+          object.pages.update(in: PageRange(start: place, count: .one)) { $0.isBusy = true }
+          return .copy(object, place, state.frame)
+        case .paged(let object, let place, let count):
+          return .paged(object, place, count: count)
+        case .absent:
+          guard let frame else { return .missing }
+          pages.insert(.one, at: index, PageState(frame: frame, isValid: false, isBusy: true))
+          return .fresh
+        }
+      }
+    } catch {
+      return .failed(error)
     }
-    if state.isBusy { return .busy(pagesChanged.ticket()) }
-    guard state.wireCount < .max else {
-      return .failed(VMError(.resourceShortage, "a page is wired 65,535 times already"))
-    }
-    pages.update(in: PageRange(start: index, count: .one)) { $0.wireCount += 1 }
-    return .resident(state.frame)
   }
 
-  /// Makes fresh pages, zeroed and entered by now, valid and wired, and lets others have them.
-  /// Takes the object's lock.
-  func finishWire(fresh ranges: [PageRange]) {
+  /// Lets others have a page that was copied from. Takes this object's lock.
+  func endCopy(_ index: PageIndex) {
+    lock.withLock {
+      pages.update(in: PageRange(start: index, count: .one)) { $0.isBusy = false }
+    }
+    pagesChanged.announce()
+  }
+
+  /// Makes fresh pages, zeroed and entered by now, valid and wired, and lets others have them. What
+  /// other mappings have entered of pages below goes. Takes the object's lock.
+  ///
+  /// - Parameter entry: the map entry in which they were entered.
+  func finishWire(fresh ranges: [PageRange], by entry: ObjectIdentifier) {
     if ranges.isEmpty { return }
     lock.withLock {
       for range in ranges {
+        if backing != nil { removeTranslationsLocked(of: range, except: entry) }
         pages.update(in: range) { state in
           precondition(state.isBusy && !state.isValid, "a fresh page is not its maker's any more")
           state.isValid = true
@@ -170,20 +210,34 @@ extension MemoryObject {
     pagesChanged.announce()
   }
 
-  /// Gives one wiring of each page of the range back; all are resident (FreeBSD:
-  /// `vm_object_unwire`). Takes the object's lock.
+  /// Gives one wiring of each page of the range back: of the topmost one of the chain, which is there
+  /// (FreeBSD: `vm_object_unwire`). Takes the locks of the chain.
+  ///
+  /// - Complexity: O(runs of the chain).
   func unwire(_ range: PageRange) {
-    lock.withLock {
-      var count = PageCount.zero
-      pages.update(in: range) { state in
-        precondition(state.wireCount > 0, "a page is unwired too often")
-        state.wireCount -= 1
+    func lower(_ state: inout PageState) {
+      precondition(state.wireCount > 0, "a page is unwired too often")
+      state.wireCount -= 1
+    }
+    let isPlain = lock.withLock {
+      guard backing == nil else { return false }
+      pages.update(in: range, lower)
+      return true
+    }
+    if isPlain { return }
+    var index = range.start
+    while index < range.end {
+      do throws(VMError) {
+        index = try withChain(index, in: PageRange(index, range.end)) { hit in
+          guard case .resident(let object, let place, _, let run) = hit else {
+            preconditionFailure("a wired page is missing")
+          }
+          object.pages.update(in: PageRange(start: place, count: run.end - index), lower)
+          return run.end
+        }
+      } catch {
+        preconditionFailure("looking a page up does not throw: \(error)")
       }
-      pages.forEach(in: range) { part, state in
-        if state != nil { count += part.count }
-        return true
-      }
-      precondition(count == range.count, "a wired page is missing")
     }
   }
 }

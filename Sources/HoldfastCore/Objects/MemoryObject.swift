@@ -1,20 +1,32 @@
 /// Memory that can be mapped: an array of pages, each absent, in the making, or resident in a frame
 /// (FreeBSD: `vm_object`).
 ///
-/// Absent pages read as zero. The object owns the frames of its resident pages and gives them back
-/// when its last reference goes. A backing object and an offset into it, for shadow chains, will
-/// stand beside `pages`; whatever looks a page up goes through `MemoryObject+Wire` and
-/// `MemoryObject+Fault`, which is where the walk down the chain belongs.
+/// A page that is absent here is looked for in the backing object, and so on down the shadow chain;
+/// one that is absent in all of them comes from the last one's pager, or reads as zero. Only the top
+/// object of a chain gets new pages, copies of those below or zeros, so that a page below is never
+/// written by way of those above. The object owns the frames of its resident pages and gives them
+/// back when its last reference goes.
 ///
-/// Lock order: address space, object, frame allocator, pmap. No lock is held while frames are
-/// zeroed.
+/// What a pmap has for an address is always the topmost resident page of the entry's chain. So when
+/// a copy comes to lie above a page, every translation of it by way of the copy's object goes, or is
+/// replaced where it is wired: for that an object knows its mappings (`MappingRecord`).
+///
+/// Lock order: address space, object (top before backing), frame allocator, pmap. No lock is held
+/// while frames are zeroed, copied or paged in.
 public final class MemoryObject: @unchecked Sendable {
   public let memory: PhysicalMemory
   /// How many pages the object has, resident or not.
   public let size: PageCount
+  /// Pages at the start that no mapping has, before the first one that lies in a superpage as its
+  /// address does.
+  let head: PageCount
   /// Made by an address space for one mapping, so that nobody else can reach a page of it: what is
   /// unmapped may be freed at once (FreeBSD: `OBJ_ONEMAPPING`).
-  let isPrivate: Bool
+  ///
+  /// Protected by `lock`. A fork makes it false, the end of all but one of the copies true again.
+  private var isOnlyMapping: Bool
+  /// Where absent pages come from, if not from a backing object and not zero.
+  let pager: (any Pager)?
 
   /// Protects all that follows. Functions whose name ends in `Locked` need it held.
   let lock = Lock()
@@ -22,18 +34,36 @@ public final class MemoryObject: @unchecked Sendable {
   let pagesChanged = Event()
   /// The resident pages.
   var pages: PageTree
-  /// Map entries and handles that refer to the object; the pages go with the last one.
-  private var references = 1
+  /// Map entries, handles and shadows that refer to the object; the pages go with the last one.
+  var references = 1
+  /// The next object of the shadow chain, and where this one's page 0 lies in it.
+  var backing: (object: MemoryObject, offset: PageCount)?
+  /// The objects that have this one as their backing object.
+  var shadows: [ObjectIdentifier: WeakObject] = [:]
+  /// How many faults are making a copy of a page below for this object.
+  var copiesUnderWay = 0
+  /// The map entries that have this object on top.
+  var mappings: [ObjectIdentifier: MappingRecord] = [:]
 
   /// An object of absent pages, with one reference that the caller gives back by `release`.
   public convenience init(memory: PhysicalMemory, size: PageCount) {
     self.init(memory: memory, size: size, isPrivate: false)
   }
 
-  init(memory: PhysicalMemory, size: PageCount, isPrivate: Bool) {
+  /// An object whose absent pages come from a pager, with one reference.
+  public convenience init(memory: PhysicalMemory, size: PageCount, pager: any Pager) {
+    self.init(memory: memory, size: size, isPrivate: false, pager: pager)
+  }
+
+  init(
+    memory: PhysicalMemory, size: PageCount, head: PageCount = .zero, isPrivate: Bool,
+    pager: (any Pager)? = nil
+  ) {
     self.memory = memory
     self.size = size
-    self.isPrivate = isPrivate
+    self.head = head
+    isOnlyMapping = isPrivate
+    self.pager = pager
     pages = PageTree(size: size, superpageLevels: memory.geometry.superpageLevels)
   }
 
@@ -49,14 +79,69 @@ public final class MemoryObject: @unchecked Sendable {
     }
   }
 
-  /// Gives a reference back; the last one frees every page (FreeBSD: `vm_object_deallocate`).
+  /// Gives a reference back; the last one frees every page and gives the backing object's reference
+  /// back (FreeBSD: `vm_object_deallocate`). Where the last one but one goes and that is a shadow's,
+  /// the shadow takes the pages over.
   public func release() {
-    let isLast = lock.withLock {
-      precondition(references > 0, "an object is released too often")
-      references -= 1
-      return references == 0
+    var object = self
+    while true {
+      object.lock.lock()
+      precondition(object.references > 0, "an object is released too often")
+      object.references -= 1
+      let references = object.references
+      let shadow = object.shadows.count == 1 ? object.shadows.values.first?.object : nil
+      object.lock.unlock()
+      // An address space's lock may be held, which the holder of a busy page may want: no waiting.
+      if references == 1 { shadow?.collapse(waits: false) }
+      if references > 0 { return }
+      object.removePages(in: PageRange(.zero, PageIndex(object.size.rawValue)))
+      guard let next = object.lock.withLock({ object.detachLocked() }) else { return }
+      object = next
     }
-    if isLast { removePages(in: PageRange(.zero, PageIndex(size.rawValue))) }
+  }
+
+  /// Puts a new object above this one, which the new one then refers to (FreeBSD: `vm_object_shadow`).
+  /// The caller's reference passes to the shadow.
+  ///
+  /// - Parameters:
+  ///   - head: the shadow's first pages, that are never mapped.
+  ///   - offset: where the shadow's page 0 lies in this object.
+  func makeShadow(size: PageCount, head: PageCount, offset: PageCount) -> MemoryObject {
+    let shadow = MemoryObject(memory: memory, size: size, head: head, isPrivate: true)
+    shadow.backing = (self, offset)
+    lock.withLock { shadows[ObjectIdentifier(shadow)] = WeakObject(shadow) }
+    return shadow
+  }
+
+  /// Lets go of the backing object; its reference passes to the caller.
+  func detachLocked() -> MemoryObject? {
+    guard let next = backing?.object else { return nil }
+    backing = nil
+    next.lock.withLock { next.shadows[ObjectIdentifier(self)] = nil }
+    return next
+  }
+
+  /// Whether nobody but the one mapping can reach a page.
+  var isPrivate: Bool { lock.withLock { isOnlyMapping } }
+
+  /// From now on others may reach the pages too.
+  func share() {
+    lock.withLock { isOnlyMapping = false }
+  }
+
+  /// Makes the object the sole caller's, if nobody else refers to it; true if so.
+  func claimIfAlone() -> Bool {
+    lock.withLock {
+      guard references == 1, pager == nil else { return false }
+      isOnlyMapping = true
+      return true
+    }
+  }
+
+  /// Whether there is a backing object and every page that can be mapped is here: the backing object
+  /// is of no use any more.
+  var hidesBacking: Bool {
+    lock.withLock { backing != nil && pages.residentCount + head >= size }
   }
 
   /// How many pages are resident. Takes the object's lock.
@@ -82,6 +167,9 @@ public final class MemoryObject: @unchecked Sendable {
 
   /// The bytes of the page tree. Takes the object's lock.
   public var metadata: ByteCount { lock.withLock { pages.metadata } }
+
+  /// Whether the object is the whole of its chain and has no pager: absent pages are zero.
+  var isPlain: Bool { lock.withLock { backing == nil && pager == nil } }
 
   /// Frees the pages of a range, which are not wired, and waits for busy ones (FreeBSD:
   /// `vm_object_page_remove`). No translation may be left. Called without the object's lock.

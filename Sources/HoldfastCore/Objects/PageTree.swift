@@ -85,6 +85,28 @@ public struct PageTree {
     }
   }
 
+  /// Absent pages around an absent one, cut to `bounds`: those of the tree's empty slot.
+  ///
+  /// - Complexity: O(height).
+  func gap(at index: PageIndex, in bounds: PageRange) -> PageRange {
+    var node = PageTree.root
+    var level = rootLevel
+    while true {
+      let shift = UInt64(level * Geometry.levelShift)
+      let slot = slots[node * PageTree.fanOut + Int(index.rawValue >> shift & 511)]
+      guard let child = slot.child else {
+        precondition(slot.isAbsent, "a gap is looked for where a page is")
+        let origin = (index.rawValue >> shift) << shift
+        let (end, overflow) = origin.addingReportingOverflow(1 << shift)
+        return PageRange(
+          PageIndex(max(origin, bounds.start.rawValue)),
+          PageIndex(overflow ? bounds.end.rawValue : min(end, bounds.end.rawValue)))
+      }
+      node = child
+      level -= 1
+    }
+  }
+
   /// Calls `body` for each run and each gap of the range in order, cut to the range, until it
   /// returns false. A gap has no state and may be told in several pieces.
   ///

@@ -1,0 +1,106 @@
+extension Invariants {
+  /// References, mappings and the states of pages.
+  mutating func checkObjects() {
+    for (object, references) in objects.values {
+      let state = object.lock.withLock {
+        (object.references, object.copiesUnderWay, object.mappings.count)
+      }
+      if state.0 != references {
+        problems.append("an object counts \(state.0) references and has \(references)")
+      }
+      if state.1 != 0 { problems.append("\(state.1) copies are left under way") }
+      let mapped = spaces.reduce(0) { sum, space in
+        sum
+          + space.lock.withSharedLock { space.entries.count(where: { $0.object === object }) }
+      }
+      if state.2 != mapped {
+        problems.append("an object knows \(state.2) mappings and has \(mapped)")
+      }
+      let key = ObjectIdentifier(object)
+      object.forEachResident(in: PageRange(start: .zero, count: object.size)) { range, state in
+        if !state.isValid || state.isBusy { problems.append("pages \(range) are left \(state)") }
+        for index in range.start.rawValue..<range.end.rawValue {
+          let expected = wirings[PageKey(object: key, index: index)] ?? 0
+          if expected != Int(state.wireCount) {
+            problems.append("page \(index) is wired \(state.wireCount) times, not \(expected)")
+          }
+        }
+      }
+    }
+  }
+
+  /// Every frame is free or in one slot of one object.
+  mutating func checkFrames() {
+    var seen: Set<UInt64> = []
+    for (object, _) in objects.values {
+      object.forEachResident(in: PageRange(start: .zero, count: object.size)) { range, state in
+        for frame in state.frame.rawValue..<(state.frame + range.count).rawValue
+        where !seen.insert(frame).inserted {
+          problems.append("frame \(frame) is in two slots")
+        }
+      }
+    }
+    let occupancy = memory.allocator.occupancy
+    let accounted = PageCount(UInt64(seen.count)) + occupancy.free + held
+    if accounted != occupancy.total {
+      problems.append(
+        "of \(occupancy.total.rawValue) frames \(occupancy.free.rawValue) are free and "
+          + "\(seen.count) in objects")
+    }
+  }
+
+  /// Translations are of the topmost pages and allow what the entries do.
+  mutating func checkTranslations(_ space: AddressSpace, _ number: Int) {
+    guard let pmap = space.pmap as? any InspectablePmap else { return }
+    let geometry = space.geometry
+    var translations: [Address: (frame: Frame, protection: Protection, isWired: Bool)] = [:]
+    pmap.forEachTranslation { address, frames, protection, isWired in
+      for page in 0..<frames.count.rawValue {
+        translations[address + geometry.bytes(PageCount(page))] = (
+          frames.start + PageCount(page), protection, isWired
+        )
+      }
+    }
+    space.lock.withSharedLock {
+      for entry in space.entries { check(entry, geometry, number, &translations) }
+    }
+    for address in translations.keys.sorted() {
+      problems.append("space \(number): \(address) is mapped and should not be")
+    }
+  }
+
+  private mutating func check(
+    _ entry: MapEntry, _ geometry: Geometry, _ number: Int,
+    _ translations: inout [Address: (frame: Frame, protection: Protection, isWired: Bool)]
+  ) {
+    guard let object = entry.object else { return }
+    let pages = entry.pages(of: entry.range, geometry)
+    var wrong: [String] = []
+    object.forEachTopmost(in: pages) { run, holder, _, state in
+      for page in 0..<run.count.rawValue {
+        let index = run.start + PageCount(page)
+        let address = entry.range.start + geometry.bytes(index - pages.start)
+        guard let found = translations.removeValue(forKey: address) else {
+          if entry.isWired { wrong.append("\(address) is wired and not mapped") }
+          continue
+        }
+        let mayWrite = holder === object && !entry.needsCopy
+        let allowed = mayWrite ? entry.protection : entry.protection.subtracting(.write)
+        if found.frame != state.frame + PageCount(page) {
+          wrong.append("\(address) is mapped to frame \(found.frame), not to its page's")
+        }
+        if !found.protection.isSubset(of: allowed) {
+          wrong.append("\(address) is mapped \(found.protection), where \(allowed) is allowed")
+        }
+        // What is wired may not fault.
+        if entry.isWired, found.protection != entry.protection {
+          wrong.append("\(address) is wired and mapped \(found.protection)")
+        }
+        if found.isWired != entry.isWired {
+          wrong.append("\(address) is \(entry.isWired ? "not " : "")wired in the pmap")
+        }
+      }
+    }
+    problems += wrong.map { "space \(number): " + $0 }
+  }
+}

@@ -1,0 +1,132 @@
+/// A pmap that can tell what it has, for `Invariants`.
+public protocol InspectablePmap: Pmap {
+  /// Calls `body` with each translation: where, which frames, what it allows, and whether it is
+  /// wired.
+  func forEachTranslation(_ body: (Address, FrameRun, Protection, Bool) -> Void)
+}
+
+/// Accounts for every frame, page, wiring, reference, charge and translation, from the entries of
+/// address spaces down: what must hold whenever no operation is under way. For tests, and for a
+/// monitor that suspects its memory.
+public struct Invariants {
+  let memory: PhysicalMemory
+  let spaces: [AddressSpace]
+  let handles: [MemoryObject]
+  let held: PageCount
+  var problems: [String] = []
+  /// Every object that can be reached, and how many references it must have.
+  var objects: [ObjectIdentifier: (object: MemoryObject, references: Int)] = [:]
+  /// How many map entries wire a page: those of which it is the topmost one.
+  var wirings: [PageKey: Int] = [:]
+
+  struct PageKey: Hashable {
+    var object: ObjectIdentifier
+    var index: UInt64
+  }
+
+  /// What is wrong; nothing where all is well.
+  ///
+  /// - Parameters:
+  ///   - spaces: every address space on the memory. None is at work.
+  ///   - handles: objects that the caller has a reference to, once for each.
+  ///   - held: frames that the caller allocated himself.
+  /// - Complexity: O(entries + pages). Takes all locks in turn.
+  public static func problems(
+    in memory: PhysicalMemory, spaces: [AddressSpace], handles: [MemoryObject] = [],
+    held: PageCount = .zero
+  ) -> [String] {
+    var check = Invariants(memory: memory, spaces: spaces, handles: handles, held: held)
+    check.collect()
+    check.checkObjects()
+    check.checkFrames()
+    check.checkCharges()
+    for (number, space) in spaces.enumerated() { check.checkTranslations(space, number) }
+    return check.problems
+  }
+
+  private init(
+    memory: PhysicalMemory, spaces: [AddressSpace], handles: [MemoryObject], held: PageCount
+  ) {
+    self.memory = memory
+    self.spaces = spaces
+    self.handles = handles
+    self.held = held
+  }
+
+  /// Finds the objects and counts what refers to them and wires their pages.
+  private mutating func collect() {
+    for object in handles { refer(to: object) }
+    for space in spaces {
+      space.lock.withSharedLock {
+        for entry in space.entries { collect(entry, space) }
+      }
+    }
+  }
+
+  private mutating func refer(to object: MemoryObject) {
+    let key = ObjectIdentifier(object)
+    if objects[key] != nil {
+      objects[key]?.references += 1
+      return
+    }
+    objects[key] = (object, 1)
+    if let next = object.lock.withLock({ object.backing?.object }) { refer(to: next) }
+  }
+
+  private mutating func collect(_ entry: MapEntry, _ space: AddressSpace) {
+    if entry.transition != nil { problems.append("\(entry.range) is left in transition") }
+    if !entry.isEntered { problems.append("\(entry.range) is left half wired") }
+    if entry.isWired, entry.needsCopy, entry.protection.contains(.write) {
+      problems.append("\(entry.range) is wired and writable and needs a copy")
+    }
+    guard let object = entry.object else {
+      if entry.isWired { problems.append("\(entry.range) is wired without an object") }
+      return
+    }
+    refer(to: object)
+    checkRecord(of: entry, object, space)
+    guard entry.isWired else { return }
+    let pages = entry.pages(of: entry.range, space.geometry)
+    var covered = PageCount.zero
+    var found: [(ObjectIdentifier, PageIndex, PageCount)] = []
+    object.forEachTopmost(in: pages) { run, holder, place, _ in
+      covered += run.count
+      found.append((ObjectIdentifier(holder), place, run.count))
+    }
+    for (holder, place, count) in found {
+      for index in place.rawValue..<(place + count).rawValue {
+        wirings[PageKey(object: holder, index: index), default: 0] += 1
+      }
+    }
+    if covered != pages.count {
+      problems.append("of \(entry.range), which is wired, \(covered.rawValue) pages are resident")
+    }
+  }
+
+  private mutating func checkRecord(
+    of entry: MapEntry, _ object: MemoryObject, _ space: AddressSpace
+  ) {
+    let record = object.lock.withLock { object.mappings[ObjectIdentifier(entry)] }
+    guard let record, record.start == entry.range.start, record.pmap === space.pmap,
+      record.pages == entry.pages(of: entry.range, space.geometry),
+      record.protection == entry.protection, record.isWired == entry.isWired, record.isEntered
+    else {
+      problems.append("the object does not know \(entry.range) as it is")
+      return
+    }
+  }
+
+  private mutating func checkCharges() {
+    var charges: [ObjectIdentifier: (limit: WiredLimit, bytes: ByteCount)] = [:]
+    for space in spaces {
+      let limit = space.wiredLimit
+      let wired = space.lock.withSharedLock {
+        space.entries.reduce(ByteCount.zero) { $0 + ($1.isUserWired ? $1.range.length : .zero) }
+      }
+      charges[ObjectIdentifier(limit), default: (limit, .zero)].bytes += wired
+    }
+    for (limit, bytes) in charges.values where limit.current != bytes {
+      problems.append("\(limit.current) are charged and \(bytes) wired")
+    }
+  }
+}

@@ -1,0 +1,139 @@
+extension AddressSpace {
+  /// Makes a child's address space with the same ranges (FreeBSD: `vmspace_fork`): as each entry's
+  /// inheritance says the same memory, a copy, or nothing. Copies are made when either side writes:
+  /// the parent's translations lose the permission to write here, and the child has none at all.
+  ///
+  /// A wired writable entry must not fault, so its pages are copied at once. Guests that write to
+  /// such pages meanwhile may leave either value in the copy: who wants one moment stops them
+  /// before. Nothing of the child is wired. Waits for entries in transition.
+  ///
+  /// - Parameter pmap: the child's, without translations.
+  /// - Throws: resourceShortage without frames for the copies. There is no child then; the parent's
+  ///   contents, wirings and protections are what they were.
+  /// - Complexity: O(entries), plus the pages of wired writable entries. Takes the lock exclusive.
+  public func fork(pmap childPmap: any Pmap) throws(VMError) -> AddressSpace {
+    lock.lockExclusive()
+    defer { lock.unlock() }
+    while entries.contains(where: { $0.transition != nil }) {
+      waitForTransitionLocked(exclusive: true)
+    }
+    let child = AddressSpace(
+      bounds: bounds, memory: memory, pmap: childPmap, wiredLimit: wiredLimit)
+    for entry in entries where entry.inheritance != .none {
+      // Of nobody else's knowledge yet, so that its lock is not needed. Where a later entry fails
+      // it goes with all that it has.
+      let copy = MapEntry(
+        range: entry.range, object: nil, offset: .zero, protection: entry.protection,
+        maximumProtection: entry.maximumProtection, inheritance: entry.inheritance)
+      child.entries.append(copy)
+      if entry.inheritance == .share {
+        try shareLocked(entry, with: copy)
+      } else if entry.object != nil {
+        try inheritCopyLocked(entry, copy)
+      }
+      copy.publish(childPmap, geometry)
+    }
+    return child
+  }
+
+  private func shareLocked(_ entry: MapEntry, with copy: MapEntry) throws(VMError) {
+    let object = objectLocked(entry)
+    if entry.needsCopy {
+      // Both sides are to have the copies, so they must be one object's. Wired pages have to be in
+      // it before others can put pages above them.
+      copyOnWriteLocked(entry)
+      if entry.isWired { try copyPagesUp(entry) }
+    }
+    let shared = entry.object ?? object
+    shared.retain()
+    shared.share()
+    copy.object = shared
+    copy.offset = entry.offset
+  }
+
+  private func inheritCopyLocked(_ entry: MapEntry, _ copy: MapEntry) throws(VMError) {
+    guard let object = entry.object else { return }
+    if entry.isWired, entry.protection.contains(.write) {
+      try copyEagerlyLocked(entry, copy)
+      return
+    }
+    object.retain()
+    object.share()
+    copy.object = object
+    copy.offset = entry.offset
+    copy.needsCopy = true
+    guard !entry.needsCopy else { return }
+    entry.needsCopy = true
+    if entry.protection.contains(.write) {
+      pmap.protect(entry.range, entry.protection.subtracting(.write))
+    }
+  }
+
+  /// Gives the child an object of its own with copies of a wired entry's pages.
+  private func copyEagerlyLocked(_ entry: MapEntry, _ copy: MapEntry) throws(VMError) {
+    guard let object = entry.object else { return }
+    let target = giveObject(to: copy, like: entry)
+    let source = entry.pages(of: entry.range, geometry)
+    let place = copy.pages(of: copy.range, geometry)
+    var index = source.start
+    while index < source.end {
+      let step = try object.withChain(index, in: PageRange(index, source.end)) {
+        (hit) throws(VMError) -> EagerStep in
+        guard case .resident(let holder, _, let state, let run) = hit else {
+          preconditionFailure("a wired page is missing")
+        }
+        // Busy as the source of another copy, which waits for nothing.
+        if state.isBusy { return .busy(holder, holder.pagesChanged.ticket()) }
+        return .copy(FrameRun(state.frame, run.end - index))
+      }
+      switch step {
+      case .busy(let holder, let ticket): holder.pagesChanged.wait(since: ticket)
+      case .copy(let run):
+        // Wired pages stay where they are, without the object's lock.
+        do throws(VMError) {
+          try target.fill(place.start + (index - source.start), from: run)
+        } catch {
+          throw VMError(
+            error.code, at: entry.range.start + geometry.bytes(index - source.start), error.reason)
+        }
+        index = index + run.count
+      }
+    }
+  }
+
+  private enum EagerStep {
+    case busy(MemoryObject, Event.Ticket)
+    case copy(FrameRun)
+  }
+
+  /// A private object for the child's entry, in which pages lie as in the parent's.
+  private func giveObject(to copy: MapEntry, like entry: MapEntry) -> MemoryObject {
+    let head = PageCount(entry.offset.rawValue % PageCount.order(geometry.maximumOrder).rawValue)
+    let object = MemoryObject(
+      memory: memory, size: head + geometry.pages(in: entry.range.length), head: head,
+      isPrivate: true)
+    copy.object = object
+    copy.offset = .zero + head
+    return object
+  }
+}
+
+extension MemoryObject {
+  /// Makes absent pages resident, as copies of frames, in the largest blocks that there are. Nobody
+  /// else knows the object.
+  fileprivate func fill(_ index: PageIndex, from source: FrameRun) throws(VMError) {
+    var done = PageCount.zero
+    while done < source.count {
+      let order = memory.geometry.largestOrder(at: index + done, limit: source.count - done)
+      var dirty: [FrameRun] = []
+      guard let block = memory.allocator.allocateLargest(order: order, dirty: &dirty) else {
+        throw VMError(.resourceShortage, "no free frame is left")
+      }
+      memory.store.copy(
+        from: FrameRun(source.start + done, block.run.count), to: block.run.start)
+      let state = PageState(frame: block.run.start, isValid: true, isBusy: false)
+      lock.withLock { pages.insert(block.run.count, at: index + done, state) }
+      done += block.run.count
+    }
+  }
+}

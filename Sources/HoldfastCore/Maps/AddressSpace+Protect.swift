@@ -1,0 +1,86 @@
+extension AddressSpace {
+  /// Sets what may be done with a range, all of which is mapped (FreeBSD: `vm_map_protect`). Wired
+  /// entries have their translations changed at once; where one becomes writable whose pages are
+  /// shared with copies, these are copied at once too. Waits for entries in transition.
+  ///
+  /// - Throws: invalidAddress for a hole, protectionFailure over an entry's maximum,
+  ///   invalidArgument for an unaligned range, resourceShortage without frames for the copies. The
+  ///   protection is what it was then.
+  /// - Complexity: O(entries), plus the pages that are copied. Takes the lock exclusive, not while
+  ///   it copies.
+  public func protect(_ range: AddressRange, _ protection: Protection) throws(VMError) {
+    guard geometry.isPageAligned(range) else {
+      throw VMError(.invalidArgument, at: range.start, "a range starts and ends on a page")
+    }
+    if range.isEmpty { return }
+    lock.lockExclusive()
+    var copied: [MapEntry] = []
+    do throws(VMError) {
+      try checkProtectLocked(range, protection)
+      var position = positionLocked(after: range.start)
+      while position < entries.count, entries[position].range.start < range.end {
+        position = clipLocked(position, to: range)
+        position += 1
+      }
+      let affected = entries.filter { range.contains($0.range) }
+      if affected.contains(where: { mustCopyAtOnce($0, for: protection) }) {
+        let transition = Transition()
+        for entry in affected { entry.transition = transition }
+        copied = affected
+        try copyAtOnceLocked(affected.filter { mustCopyAtOnce($0, for: protection) })
+      }
+      for entry in affected {
+        entry.protection = protection
+        let allowed = entry.isWired ? protection : allowedProtection(entry, protection)
+        pmap.protect(entry.range, allowed)
+        entry.publish(pmap, geometry)
+      }
+    } catch {
+      endTransitionLocked(copied, range)
+      lock.unlock()
+      transitions.announce()
+      throw error
+    }
+    endTransitionLocked(copied, range)
+    lock.unlock()
+    if !copied.isEmpty { transitions.announce() }
+  }
+
+  /// Checks that the range is mapped and may have the protection. Waits until none of it is in
+  /// transition, with the lock let go.
+  private func checkProtectLocked(
+    _ range: AddressRange, _ protection: Protection
+  ) throws(VMError) {
+    scan: while true {
+      var address = range.start
+      var position = positionLocked(after: address)
+      while address < range.end {
+        guard position < entries.count, entries[position].range.start <= address else {
+          throw VMError(.invalidAddress, at: address, "nothing is mapped")
+        }
+        let entry = entries[position]
+        if entry.transition != nil {
+          waitForTransitionLocked(exclusive: true)
+          continue scan
+        }
+        guard protection.isSubset(of: entry.maximumProtection) else {
+          throw VMError(
+            .protectionFailure, at: address,
+            "the protection \(protection) passes \(entry.maximumProtection)")
+        }
+        address = entry.range.end
+        position += 1
+      }
+      return
+    }
+  }
+
+  /// Copies the pages of wired entries in transition, with the lock let go. Their translations keep
+  /// the old protection, so that a failure leaves nothing to take back.
+  private func copyAtOnceLocked(_ wired: [MapEntry]) throws(VMError) {
+    for entry in wired { copyOnWriteLocked(entry) }
+    lock.unlock()
+    defer { lock.lockExclusive() }
+    for entry in wired { try copyPagesUp(entry) }
+  }
+}

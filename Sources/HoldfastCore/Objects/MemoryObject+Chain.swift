@@ -1,0 +1,171 @@
+/// The topmost resident page of a shadow chain at an index, or the place where it would come from.
+enum ChainHit {
+  /// Resident in `object`, which may be the top one. `range` has the pages around, in the top
+  /// object's indexes, that lie in the same run and have nothing above them.
+  case resident(MemoryObject, PageIndex, PageState, range: PageRange)
+  /// Nowhere; the pager of `object` has it there.
+  case paged(MemoryObject, PageIndex, count: PageCount)
+  /// Nowhere: zero, and so are the pages after it up to `end`.
+  case absent(end: PageIndex)
+}
+
+extension MemoryObject {
+  /// Locks this object and those below it as far as the topmost resident page at `index`, finds that,
+  /// and calls `body` with all of them locked, so that none of it can change meanwhile.
+  ///
+  /// - Parameter bounds: what `range` of a hit is cut to, in this object's indexes.
+  /// - Complexity: O(objects of the chain).
+  func withChain<Result>(
+    _ index: PageIndex, in bounds: PageRange, _ body: (ChainHit) throws(VMError) -> Result
+  ) throws(VMError) -> Result {
+    try descend(index, depth: .zero, bounds, body)
+  }
+
+  /// Looks for a page from this object of a chain on down.
+  ///
+  /// - Parameters:
+  ///   - index: the page, in this object's indexes.
+  ///   - depth: how far these are ahead of the top object's.
+  ///   - range: pages around that are absent in all the objects above.
+  private func descend<Result>(
+    _ index: PageIndex, depth: PageCount, _ range: PageRange,
+    _ body: (ChainHit) throws(VMError) -> Result
+  ) throws(VMError) -> Result {
+    lock.lock()
+    defer { lock.unlock() }
+    let end = PageIndex(min((range.end + depth).rawValue, size.rawValue))
+    let around = PageRange(range.start + depth, end)
+    func inTop(_ range: PageRange) -> PageRange {
+      PageRange(
+        PageIndex(range.start.rawValue - depth.rawValue),
+        PageIndex(range.end.rawValue - depth.rawValue))
+    }
+    if let (run, state) = pages.run(at: index, in: around) {
+      let own = state.advanced(by: index - run.start)
+      return try body(.resident(self, index, own, range: inTop(run)))
+    }
+    let gap = pages.gap(at: index, in: around)
+    if let pager {
+      let count = pager.pages(at: index, limit: gap.end - index)
+      if count > .zero { return try body(.paged(self, index, count: count)) }
+      return try body(.absent(end: inTop(PageRange(index, index + .one)).end))
+    }
+    guard let backing, (index + backing.offset).rawValue < backing.object.size.rawValue else {
+      return try body(.absent(end: inTop(gap).end))
+    }
+    return try backing.object.descend(
+      index + backing.offset, depth: depth + backing.offset, inTop(gap), body)
+  }
+
+  /// Calls `body` with the topmost resident pages of a range, in ascending order, a run at a time: the
+  /// pages in this object's indexes, where they are, and the state of the first. Takes the locks of
+  /// the chain; `body` may not call back.
+  ///
+  /// - Complexity: O(runs of the chain · objects of the chain).
+  func forEachTopmost(
+    in range: PageRange, _ body: (PageRange, MemoryObject, PageIndex, PageState) -> Void
+  ) {
+    var index = range.start
+    while index < range.end {
+      do throws(VMError) {
+        index = try withChain(index, in: PageRange(index, range.end)) { hit in
+          switch hit {
+          case .resident(let object, let place, let state, let run):
+            body(run, object, place, state)
+            return run.end
+          case .paged(_, _, let count): return index + count
+          case .absent(let end): return end
+          }
+        }
+      } catch {
+        preconditionFailure("looking a page up does not throw: \(error)")
+      }
+    }
+  }
+
+  /// The objects of the chain from this one down, for checks. Takes the locks in turn.
+  package var chain: [MemoryObject] {
+    var chain = [self]
+    while let next = chain[chain.count - 1].lock.withLock({ chain[chain.count - 1].backing?.object }
+    ) {
+      chain.append(next)
+    }
+    return chain
+  }
+
+  /// Takes away what mappings other than `entry` have entered of the pages below a range, where
+  /// pages of this object have come to lie. None of them is wired. Needs the object's lock.
+  func removeTranslationsLocked(of range: PageRange, except entry: ObjectIdentifier?) {
+    for (identity, record) in mappings
+    where identity != entry && record.pages.overlaps(range) {
+      let part = PageRange(
+        max(record.pages.start, range.start), min(record.pages.end, range.end))
+      record.pmap.remove(addresses(of: part, record))
+    }
+  }
+
+  private func addresses(of pages: PageRange, _ record: MappingRecord) -> AddressRange {
+    let geometry = memory.geometry
+    return AddressRange(
+      record.start + geometry.bytes(pages.start - record.pages.start),
+      record.start + geometry.bytes(pages.end - record.pages.start))
+  }
+
+  /// Puts a copy, whose contents are there, in the place of the page below that it was made of: it
+  /// becomes valid, wired translations are replaced and their wirings moved up, others go. Takes the
+  /// locks of this object and then of `below`. The page below stays busy.
+  ///
+  /// - Throws: where a wired translation cannot be replaced; the copy is gone then.
+  func finishCopy(
+    _ index: PageIndex, of below: MemoryObject, _ place: PageIndex, from source: Frame
+  ) throws(VMError) {
+    let page = PageRange(start: index, count: .one)
+    defer { pagesChanged.announce() }
+    lock.lock()
+    defer { lock.unlock() }
+    copiesUnderWay -= 1
+    guard let frame = pages[index]?.frame else { preconditionFailure("a copy is missing") }
+    let wired = mappings.values.filter { $0.isWired && $0.isEntered && $0.pages.contains(index) }
+    var moved: UInt16 = 0
+    do throws(VMError) {
+      for record in wired {
+        try record.pmap.enter(
+          FrameRun(frame, .one), at: addresses(of: page, record).start,
+          protection: record.protection, wired: true, reach: nil)
+        moved += 1
+      }
+    } catch {
+      for record in wired.prefix(Int(moved) + 1) { restore(source, at: index, record) }
+      removeLocked(page, zeroed: false)
+      throw error
+    }
+    for record in mappings.values
+    where !(record.isWired && record.isEntered) && record.pages.contains(index) {
+      record.pmap.remove(addresses(of: page, record))
+    }
+    pages.update(in: page) { state in
+      state.isValid = true
+      state.isBusy = false
+      state.wireCount += moved
+    }
+    guard moved > 0 else { return }
+    below.lock.withLock {
+      below.pages.update(in: PageRange(start: place, count: .one)) { state in
+        precondition(state.wireCount >= moved, "a wiring is missing below a copy")
+        state.wireCount -= moved
+      }
+    }
+  }
+
+  /// Enters the page below again, as it was before a copy was to take its place.
+  private func restore(_ source: Frame, at index: PageIndex, _ record: MappingRecord) {
+    let page = PageRange(start: index, count: .one)
+    do throws(VMError) {
+      try record.pmap.enter(
+        FrameRun(source, .one), at: addresses(of: page, record).start,
+        protection: record.protection.subtracting(.write), wired: true, reach: nil)
+    } catch {
+      preconditionFailure("a wired translation is lost: \(error)")
+    }
+  }
+}

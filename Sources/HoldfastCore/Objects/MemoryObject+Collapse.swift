@@ -1,0 +1,143 @@
+extension MemoryObject {
+  /// Shortens the shadow chain below this object where that can be done (FreeBSD:
+  /// `vm_object_collapse`): a backing object that nobody else refers to gives its pages up and goes;
+  /// one of which every page is shadowed is passed by. Called without objects' locks.
+  ///
+  /// - Parameter waits: whether to wait for busy pages, which needs that no lock is held at all;
+  ///   otherwise the chain stays as it is until the next time.
+  /// - Complexity: O(runs of the backing objects).
+  package func collapse(waits: Bool = true) {
+    while true {
+      lock.lock()
+      guard references > 0, pager == nil, let (object, offset) = backing else {
+        lock.unlock()
+        return
+      }
+      object.lock.lock()
+      let outcome = object.pager == nil ? collapseLocked(object, offset) : .nothing
+      object.lock.unlock()
+      lock.unlock()
+      switch outcome {
+      case .nothing: return
+      case .busy(let holder, let ticket):
+        guard waits else { return }
+        holder.pagesChanged.wait(since: ticket)
+      case .collapsed: pagesChanged.announce()
+      case .bypassed: object.release()
+      }
+    }
+  }
+
+  private enum Outcome {
+    case nothing
+    case busy(MemoryObject, Event.Ticket)
+    case collapsed
+    /// The caller has our reference to the old backing object to give back.
+    case bypassed
+  }
+
+  /// Needs both objects' locks.
+  private func collapseLocked(_ below: MemoryObject, _ offset: PageCount) -> Outcome {
+    let window = PageRange(
+      PageIndex(min(offset.rawValue, below.size.rawValue)),
+      PageIndex(min((offset + size).rawValue, below.size.rawValue)))
+    guard below.references == 1 else { return bypassLocked(below, offset, window) }
+
+    var runs: [(range: PageRange, state: PageState)] = []
+    var isBusy = false
+    let whole = PageRange(.zero, PageIndex(below.size.rawValue))
+    below.pages.forEach(in: whole) { part, state in
+      guard let state else { return true }
+      isBusy = isBusy || state.isBusy
+      runs.append((part, state))
+      return !isBusy
+    }
+    if isBusy { return .busy(below, below.pagesChanged.ticket()) }
+    if !window.isEmpty, hasBusyPageLocked(in: window, offset) {
+      return .busy(self, pagesChanged.ticket())
+    }
+
+    below.pages.remove(in: whole) { _, _ in }
+    for (range, state) in runs {
+      var index = range.start
+      while index < range.end {
+        let part = PageRange(index, range.end)
+        index = moveUpLocked(part, state.advanced(by: index - range.start), offset)
+      }
+    }
+    adoptLocked(below, offset)
+    below.references = 0
+    return .collapsed
+  }
+
+  private func hasBusyPageLocked(in window: PageRange, _ offset: PageCount) -> Bool {
+    var isBusy = false
+    let range = PageRange(
+      PageIndex(window.start.rawValue - offset.rawValue),
+      PageIndex(window.end.rawValue - offset.rawValue))
+    pages.forEach(in: range) { _, state in
+      isBusy = state?.isBusy ?? false
+      return !isBusy
+    }
+    return isBusy
+  }
+
+  /// Moves the first part of a run up that is alike in respect of this object: missing here, shadowed
+  /// here, or out of its range. The latter two are freed.
+  ///
+  /// - Returns: where the next part starts, in the backing object's indexes.
+  private func moveUpLocked(
+    _ range: PageRange, _ state: PageState, _ offset: PageCount
+  ) -> PageIndex {
+    func free(upTo end: PageIndex) -> PageIndex {
+      precondition(state.wireCount == 0, "a wired page is shadowed")
+      memory.allocator.free(FrameRun(state.frame, end - range.start), zeroed: false)
+      return end
+    }
+    if range.start.rawValue < offset.rawValue {
+      return free(upTo: min(range.end, PageIndex(offset.rawValue)))
+    }
+    let first = PageIndex(range.start.rawValue - offset.rawValue)
+    if first.rawValue >= size.rawValue { return free(upTo: range.end) }
+    let end = PageIndex(min(range.end.rawValue - offset.rawValue, size.rawValue))
+    let here = PageRange(first, end)
+    if let (run, _) = pages.run(at: first, in: here) { return free(upTo: run.end + offset) }
+    let gap = pages.gap(at: first, in: here)
+    pages.insert(gap.count, at: first, state)
+    return gap.end + offset
+  }
+
+  /// Passes by an object every page of which is shadowed here.
+  private func bypassLocked(
+    _ below: MemoryObject, _ offset: PageCount, _ window: PageRange
+  ) -> Outcome {
+    var isShadowed = true
+    below.pages.forEach(in: window) { part, state in
+      guard state != nil else { return true }
+      let here = PageRange(
+        PageIndex(part.start.rawValue - offset.rawValue),
+        PageIndex(part.end.rawValue - offset.rawValue))
+      pages.forEach(in: here) { _, mine in
+        isShadowed = mine.map { $0.isValid && !$0.isBusy } ?? false
+        return isShadowed
+      }
+      return isShadowed
+    }
+    guard isShadowed else { return .nothing }
+    if let next = below.backing?.object { next.lock.withLock { next.references += 1 } }
+    adoptLocked(below, offset, isDead: false)
+    return .bypassed
+  }
+
+  /// Takes the backing object's place in the chain. Its own backing is what this one has next.
+  private func adoptLocked(_ below: MemoryObject, _ offset: PageCount, isDead: Bool = true) {
+    below.shadows[ObjectIdentifier(self)] = nil
+    backing = below.backing.map { ($0.object, $0.offset + offset) }
+    guard let next = below.backing?.object else { return }
+    next.lock.withLock {
+      next.shadows[ObjectIdentifier(self)] = WeakObject(self)
+      if isDead { next.shadows[ObjectIdentifier(below)] = nil }
+    }
+    if isDead { below.backing = nil }
+  }
+}
