@@ -75,6 +75,11 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
   }
 
   public func write(_ bytes: RawSpan, to frame: Frame, offset: ByteCount) {
+    // Whole pages of one byte are common, and slow byte by byte.
+    if offset == .zero, bytes.byteCount == Int(pageSize), let byte = single(bytes) {
+      soil(FrameRun(frame, .one), with: byte)
+      return
+    }
     lock.withLock {
       for index in bytes.byteOffsets {
         let place = offset.rawValue + UInt64(index)
@@ -82,5 +87,14 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
         written[frame.rawValue + place / pageSize, default: [:]][place % pageSize] = byte
       }
     }
+  }
+
+  private func single(_ bytes: RawSpan) -> UInt8? {
+    let first = unsafe bytes.unsafeLoad(fromByteOffset: 0, as: UInt8.self)
+    for index in bytes.byteOffsets
+    where unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self) != first {
+      return nil
+    }
+    return first
   }
 }

@@ -40,7 +40,10 @@ extension AddressSpace {
       do throws(VMError) {
         let step = try faultLocked(entry, object, index, writes: writes, enters: enters)
         if try object.advance(step, index) { return }
-        if case .copy = step, object.hidesBacking { object.collapse(waits: false) }
+        switch step {
+        case .copy, .zero: if object.hidesBacking { object.collapse(waits: false) }
+        default: break
+        }
       } catch {
         throw VMError(error.code, at: address, error.reason, errno: error.errno)
       }

@@ -5,7 +5,7 @@ enum ChainHit {
   case resident(MemoryObject, PageIndex, PageState, range: PageRange)
   /// Nowhere; the pager of `object` has it there.
   case paged(MemoryObject, PageIndex, count: PageCount)
-  /// Nowhere: zero, and so are the pages after it up to `end`.
+  /// Nowhere: zero, and so are the pages after it up to `end`, if not further.
   case absent(end: PageIndex)
 }
 
@@ -44,6 +44,9 @@ extension MemoryObject {
       let own = state.advanced(by: index - run.start)
       return try body(.resident(self, index, own, range: inTop(run)))
     }
+    // A fault on a plain object does not pay for a look around.
+    let isPlainTop = depth == .zero && backing == nil && pager == nil
+    if isPlainTop { return try body(.absent(end: index + .one)) }
     let gap = pages.gap(at: index, in: around)
     if let pager {
       let count = pager.pages(at: index, limit: gap.end - index)
@@ -65,6 +68,10 @@ extension MemoryObject {
   func forEachTopmost(
     in range: PageRange, _ body: (PageRange, MemoryObject, PageIndex, PageState) -> Void
   ) {
+    if isPlain {
+      forEachResident(in: range) { run, state in body(run, self, run.start, state) }
+      return
+    }
     var index = range.start
     while index < range.end {
       do throws(VMError) {

@@ -38,8 +38,9 @@ extension MemoryObject {
 
   /// Needs both objects' locks.
   private func collapseLocked(_ below: MemoryObject, _ offset: PageCount) -> Outcome {
+    // The pages below that can be seen from here.
     let window = PageRange(
-      PageIndex(min(offset.rawValue, below.size.rawValue)),
+      PageIndex(min((offset + head).rawValue, below.size.rawValue)),
       PageIndex(min((offset + size).rawValue, below.size.rawValue)))
     guard below.references == 1 else { return bypassLocked(below, offset, window) }
 
@@ -94,9 +95,8 @@ extension MemoryObject {
       memory.allocator.free(FrameRun(state.frame, end - range.start), zeroed: false)
       return end
     }
-    if range.start.rawValue < offset.rawValue {
-      return free(upTo: min(range.end, PageIndex(offset.rawValue)))
-    }
+    let origin = PageIndex((offset + head).rawValue)
+    if range.start < origin { return free(upTo: min(range.end, origin)) }
     let first = PageIndex(range.start.rawValue - offset.rawValue)
     if first.rawValue >= size.rawValue { return free(upTo: range.end) }
     let end = PageIndex(min(range.end.rawValue - offset.rawValue, size.rawValue))

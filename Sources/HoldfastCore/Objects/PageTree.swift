@@ -85,9 +85,10 @@ public struct PageTree {
     }
   }
 
-  /// Absent pages around an absent one, cut to `bounds`: those of the tree's empty slot.
+  /// Absent pages around an absent one, cut to `bounds`: those of the empty slot and of the empty
+  /// ones behind it in the same node.
   ///
-  /// - Complexity: O(height).
+  /// - Complexity: O(height + 512).
   func gap(at index: PageIndex, in bounds: PageRange) -> PageRange {
     var node = PageTree.root
     var level = rootLevel
@@ -97,10 +98,16 @@ public struct PageTree {
       guard let child = slot.child else {
         precondition(slot.isAbsent, "a gap is looked for where a page is")
         let origin = (index.rawValue >> shift) << shift
-        let (end, overflow) = origin.addingReportingOverflow(1 << shift)
-        return PageRange(
-          PageIndex(max(origin, bounds.start.rawValue)),
-          PageIndex(overflow ? bounds.end.rawValue : min(end, bounds.end.rawValue)))
+        var end = origin
+        var place = Int(index.rawValue >> shift & 511)
+        // An end that would pass 2^64 pages is that of the bounds.
+        repeat {
+          let (next, overflow) = end.addingReportingOverflow(1 << shift)
+          end = overflow ? bounds.end.rawValue : min(next, bounds.end.rawValue)
+          place += 1
+        } while end < bounds.end.rawValue && place < PageTree.fanOut
+          && slots[node * PageTree.fanOut + place].isAbsent
+        return PageRange(PageIndex(max(origin, bounds.start.rawValue)), PageIndex(end))
       }
       node = child
       level -= 1

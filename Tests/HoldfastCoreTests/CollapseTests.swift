@@ -1,0 +1,120 @@
+import HoldfastCore
+import HoldfastTestKit
+import Testing
+
+/// Behaviour 21 and what else collapse must and must not do.
+@Suite struct CollapseTests {
+  /// How many objects lie below an address.
+  private func depth(_ family: Family, _ index: Int, _ page: UInt64 = 0) -> Int? {
+    family.spaces[index].object(at: family.machine.address(page))?.chain.count
+  }
+
+  @Test func `an object that only its shadow needs gives its pages up`() throws {
+    let family = try Family(pages: 0..<10, frames: 128)
+    for page in 0..<10 as Range<UInt64> { try family.write(0, page, 1) }
+    let child = try family.fork(0)
+    for page in 0..<4 as Range<UInt64> { try family.write(0, page, 2) }
+    try family.write(child, 8, 3)
+    #expect(depth(family, 0) == 2 && depth(family, child) == 2)
+    let frames = family.pmaps[child].mappings.map(\.frames)
+    try family.end(0)
+    #expect(depth(family, child) == 1)
+    // The very frames: nothing was copied, and those that the parent alone had are free.
+    #expect(family.machine.allocator.occupancy.free == PageCount(128 - 10))
+    #expect(family.pmaps[child].mappings.map(\.frames) == frames)
+    for page in 0..<10 as Range<UInt64> {
+      #expect(try family.byte(child, page) == (page == 8 ? 3 : 1))
+    }
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test func `an object of which every page is shadowed is passed by`() throws {
+    let family = try Family(pages: 0..<10, frames: 128)
+    for page in 0..<6 as Range<UInt64> { try family.write(0, page, 1) }
+    let child = try family.fork(0)
+    for page in 0..<10 as Range<UInt64> { try family.write(0, page, 2) }
+    #expect(depth(family, 0) == 1)
+    #expect(try family.byte(child, 5) == 1)
+    // The child is alone with the old object now and writes in place.
+    let free = family.machine.allocator.occupancy.free
+    try family.write(child, 5, 4)
+    #expect(family.machine.allocator.occupancy.free == free && depth(family, child) == 1)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test func `chains do not grow with the number of forks`() throws {
+    let family = try Family(pages: 0..<10, frames: 256)
+    for round in 1...40 as ClosedRange<UInt8> {
+      try family.write(0, UInt64(round) % 10, round)
+      let child = try family.fork(0)
+      try family.write(0, UInt64(round + 3) % 10, round)
+      try family.end(child)
+      #expect(depth(family, 0)! <= 2)
+      #expect(family.problems == [])
+    }
+    try family.expectNothingLeft()
+  }
+
+  @Test(arguments: WirePath.allCases)
+  func `collapse during a wiring waits for its busy pages and loses none`(path: WirePath) throws {
+    let family = try Family(pages: 0..<10, frames: 128)
+    for page in 0..<5 as Range<UInt64> { try family.write(0, page, 1) }
+    let child = try family.fork(0)
+    try family.write(0, 0, 2)
+    let machine = family.machine
+    let object = try #require(family.spaces[0].object(at: .zero))
+    let barrier = Barrier(2)
+    let (space, other) = (family.spaces[0], family.spaces[child])
+    let found = Findings()
+    family.pmaps[0].beforeEntering { _, address in
+      guard address == machine.address(4) else { return }
+      barrier.arrive()
+      // The pages wired so far are busy and invalid: collapse must not have taken them.
+      object.forEachResident(in: PageRange(start: .zero, count: object.size)) { range, state in
+        if !state.isValid && !state.isBusy { found.report("\(range) is an invalid page: \(state)") }
+      }
+    }
+    let done = runThreads(2, seconds: 20) { thread in
+      if thread == 0 {
+        if let error = failure({ try space.wire(machine.range(0..<10), path.options) }) {
+          found.report("\(error)")
+        }
+      } else {
+        barrier.arrive()
+        // The object below becomes the shadow's alone; this may not wait, the next may.
+        if let error = failure({ try other.remove(machine.range(0..<10)) }) {
+          found.report("\(error)")
+        }
+        object.collapse()
+      }
+    }
+    try #require(done, "a thread waits for ever")
+    family.pmaps[0].beforeEntering(nil)
+    #expect(found.all == [])
+    #expect(depth(family, 0) == 1)
+    #expect(machine.allocator.occupancy.free == PageCount(128 - 10))
+    for page in 0..<10 as Range<UInt64> {
+      #expect(try family.byte(0, page) == (page == 0 ? 2 : page < 5 ? 1 : 0))
+    }
+    #expect(family.problems == [])
+    try family.spaces[0].unwire(machine.range(0..<10))
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test func `a part of an object that was unmapped goes with the collapse`() throws {
+    let family = try Family(pages: 0..<20, frames: 128)
+    for page in 0..<20 as Range<UInt64> { try family.write(0, page, 1) }
+    let child = try family.fork(0)
+    try family.spaces[0].remove(family.machine.range(0..<5))
+    try family.spaces[0].remove(family.machine.range(12..<20))
+    try family.write(0, 7, 2)
+    try family.end(child)
+    #expect(family.machine.allocator.occupancy.free == PageCount(128 - 7))
+    #expect(try family.byte(0, 7) == 2 && family.byte(0, 11) == 1)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+}

@@ -1,0 +1,175 @@
+import HoldfastCore
+import HoldfastTestKit
+import Testing
+
+/// Behaviours 17 to 19: wiring what is shared with copies.
+@Suite struct CopyOnWriteTests {
+  /// A parent and a child of 20 pages, of which the first 10 hold their number and one.
+  private func makeFamily(frames: UInt64 = 256) throws -> (Family, child: Int, AddressRange) {
+    let family = try Family(pages: 0..<20, frames: frames)
+    for page in 0..<10 as Range<UInt64> { try family.write(0, page, UInt8(page + 1)) }
+    return (family, try family.fork(0), family.machine.range(0..<20))
+  }
+
+  @Test(arguments: WirePath.allCases, [0, 1])
+  func `wiring writable memory makes private copies, and later writes do not fault`(
+    path: WirePath, index: Int
+  ) throws {
+    let (family, child, range) = try makeFamily()
+    let summary = try family.spaces[index].wire(range, path.options)
+    #expect(summary.copied == PageCount(10))
+    #expect(summary.zeroedNow + summary.zeroedAhead == PageCount(10))
+    let mappings = family.pmaps[index].mappings
+    #expect(mappings.allSatisfy { $0.isWired && $0.protection == .readWrite })
+    for page in 0..<20 as Range<UInt64> { try family.write(index, page, 200) }
+    #expect(family.pmaps[index].mappings == mappings)
+    for page in 0..<20 as Range<UInt64> {
+      #expect(try family.byte(1 - index, page) == (page < 10 ? UInt8(page + 1) : 0))
+    }
+    #expect(family.problems == [])
+    try family.end(index)
+    #expect(try family.byte(index == 0 ? child : 0, 3) == 4)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test(arguments: WirePath.allCases)
+  func `wiring for reading takes the pages below in place`(path: WirePath) throws {
+    let (family, child, range) = try makeFamily()
+    let part = family.machine.range(0..<10)
+    try family.spaces[child].protect(part, .read)
+    let summary = try family.machine.withFree(0) {
+      try family.spaces[child].wire(part, path.options)
+    }
+    #expect(summary.residentBefore == PageCount(10))
+    #expect(family.problems == [])
+    // The parent writes, which leaves the wired pages alone.
+    for page in 0..<10 as Range<UInt64> { try family.write(0, page, 77) }
+    #expect(try family.byte(child, 9) == 10)
+    #expect(family.problems == [])
+    // The parent ends: the pages move, the wirings with them.
+    try family.end(0)
+    #expect(family.problems == [])
+    try family.spaces[child].unwire(part)
+    #expect(family.problems == [])
+    #expect(try family.byte(child, 9) == 10)
+    try family.spaces[child].remove(range)
+    try family.expectNothingLeft()
+  }
+
+  @Test(arguments: WirePath.allCases, [WireOptions.user, .system])
+  func `a range wired for reading that becomes writable is copied, and its wiring moves`(
+    path: WirePath, options: WireOptions
+  ) throws {
+    let (family, child, range) = try makeFamily()
+    try family.spaces[child].protect(range, .read)
+    try family.spaces[child].wire(range, [options, path.options])
+    let before = family.pmaps[child].mappings
+    // Without frames nothing changes.
+    for free in 0..<20 as Range<UInt64> {
+      let error = family.machine.withFree(free) {
+        failure { try family.spaces[child].protect(range, .readWrite) }
+      }
+      if error == nil { break }
+      #expect(error?.code == .resourceShortage)
+      #expect(family.spaces[child].entryViews.allSatisfy { $0.protection == .read && $0.isWired })
+      #expect(family.problems == [])
+    }
+    try family.spaces[child].protect(range, .readWrite)
+    let after = family.pmaps[child].mappings
+    #expect(after.allSatisfy { $0.isWired && $0.protection == .readWrite })
+    #expect(before[3].frames != after[3].frames)
+    for page in 0..<20 as Range<UInt64> {
+      #expect(try family.byte(child, page) == (page < 10 ? UInt8(page + 1) : 0))
+      try family.write(child, page, 50)
+    }
+    #expect(family.pmaps[child].mappings == after)
+    #expect(try family.byte(0, 5) == 6)
+    #expect(family.problems == [])
+    try family.spaces[child].unwire(range, options)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test func `a pmap that cannot replace a wired translation leaves the old one`() throws {
+    let (family, child, range) = try makeFamily()
+    try family.spaces[child].protect(range, .read)
+    try family.spaces[child].wire(range)
+    // The number of copies depends on what the wiring made the child's own.
+    var call = 0
+    while true {
+      family.pmaps[child].fail(at: call)
+      let error = failure { try family.spaces[child].protect(range, .readWrite) }
+      family.pmaps[child].fail(at: nil)
+      #expect(family.problems == [], "call \(call)")
+      if error == nil { break }
+      #expect(error?.code == .resourceShortage && error?.errno == 12)
+      call += 1
+    }
+    #expect(call > 0)
+    #expect(try family.byte(child, 5) == 6)
+    try family.expectNothingLeft()
+  }
+
+  @Test func `a translation of the page below does not outlive the copy`() throws {
+    let (family, child, _) = try makeFamily()
+    // Both guests read first, so that they have translations of the same frames.
+    for page in 0..<10 as Range<UInt64> {
+      try family.spaces[0].fault(family.machine.address(page), .read)
+      try family.spaces[child].fault(family.machine.address(page), .read)
+    }
+    #expect(family.pmaps[0].mappings.map(\.frames) == family.pmaps[child].mappings.map(\.frames))
+    #expect(family.pmaps[0].mappings.allSatisfy { !$0.protection.contains(.write) })
+    // By copy-in too, which enters nothing.
+    try family.spaces[child].write([9], at: family.machine.address(2))
+    #expect(family.problems == [])
+    try family.write(0, 2, 8)
+    #expect(try family.byte(child, 2) == 3)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test func `an object mapped copy-on-write is never written`() throws {
+    let machine = Machine(frames: 256, dirty: true)
+    let family = Family(machine)
+    let object = MemoryObject(memory: machine.memory, size: PageCount(16))
+    family.handles = [object]
+    let other = family.addSpace()
+    try family.spaces[0].map(object, at: machine.range(0..<16))
+    for page in 0..<16 as Range<UInt64> { try family.write(0, page, 3) }
+    try family.spaces[other].map(
+      object, offset: PageIndex(4), at: machine.range(100..<110), copyOnWrite: true)
+    try family.write(other, 103, 4)
+    try family.spaces[other].wire(machine.range(105..<110))
+    try family.write(other, 106, 5)
+    #expect(try family.byte(0, 7) == 3 && family.byte(0, 10) == 3)
+    #expect(try family.byte(other, 103) == 4 && family.byte(other, 106) == 5)
+    #expect(try family.byte(other, 104) == 3)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test func `what is shared at a fork after being mapped copy-on-write stays one memory`() throws {
+    for wired in [false, true] {
+      let machine = Machine(frames: 256, dirty: true)
+      let family = Family(machine)
+      let object = MemoryObject(memory: machine.memory, size: PageCount(8))
+      family.handles = [object]
+      let range = machine.range(0..<8)
+      try family.spaces[0].map(object, at: range)
+      for page in 0..<8 as Range<UInt64> { try family.write(0, page, 3) }
+      let second = family.addSpace()
+      try family.spaces[second].map(
+        object, at: range, protection: .read, inheritance: .share, copyOnWrite: true)
+      if wired { try family.spaces[second].wire(range) }
+      let child = try family.fork(second)
+      #expect(family.problems == [])
+      try family.spaces[child].protect(range, .readWrite)
+      try family.write(child, 1, 9)
+      try family.spaces[child].wire(range)
+      #expect(try family.byte(second, 1) == 9 && family.byte(0, 1) == 3)
+      #expect(family.problems == [])
+      try family.expectNothingLeft()
+    }
+  }
+}

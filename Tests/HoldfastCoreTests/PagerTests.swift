@@ -1,0 +1,160 @@
+import HoldfastCore
+import HoldfastTestKit
+import Testing
+
+/// Objects whose pages come from somewhere.
+@Suite struct PagerTests {
+  /// A space with 40 pages at 0 of a pager that has 30.
+  private func makeFamily(
+    frames: UInt64 = 256, _ protection: Protection = .readWrite, copyOnWrite: Bool = false
+  ) throws -> (Family, TestPager) {
+    let machine = Machine(frames: frames, dirty: true, wiredLimit: WiredLimit(.tebibytes(1)))
+    let family = Family(machine)
+    let pager = TestPager(pages: 30, geometry: machine.geometry)
+    let object = MemoryObject(memory: machine.memory, size: PageCount(40), pager: pager)
+    family.handles = [object]
+    try family.spaces[0].map(
+      object, at: machine.range(0..<40), protection: protection, copyOnWrite: copyOnWrite)
+    return (family, pager)
+  }
+
+  @Test func `a fault brings several pages in with one request, and each only once`() throws {
+    let (family, pager) = try makeFamily()
+    for page in 0..<40 as Range<UInt64> {
+      try family.spaces[0].fault(family.machine.address(page), .read)
+      #expect(try family.byte(0, page) == (page < 30 ? UInt8(page + 1) : 0))
+    }
+    #expect(pager.requests.count < 8)
+    #expect(pager.requests.reduce(0) { $0 + $1.count.rawValue } == 30)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test func `a read by the monitor brings pages in too`() throws {
+    let (family, _) = try makeFamily()
+    let bytes = try family.spaces[0].read(family.machine.address(3), count: 4 * 4096)
+    #expect(stride(from: 0, to: bytes.count, by: 4096).map { bytes[$0 + 4095] } == [4, 5, 6, 7])
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test(arguments: WirePath.allCases, [false, true])
+  func `wiring brings all in, into copies where the mapping is of copies`(
+    path: WirePath, copyOnWrite: Bool
+  ) throws {
+    let (family, pager) = try makeFamily(copyOnWrite: copyOnWrite)
+    let range = family.machine.range(0..<40)
+    let summary = try family.spaces[0].wire(range, path.options)
+    #expect(summary.copied == PageCount(copyOnWrite ? 30 : 0))
+    #expect(pager.requests.reduce(0) { $0 + $1.count.rawValue } == 30)
+    for page in 0..<40 as Range<UInt64> {
+      #expect(try family.byte(0, page) == (page < 30 ? UInt8(page + 1) : 0))
+    }
+    try family.write(0, 5, 99)
+    #expect(family.problems == [])
+    if copyOnWrite {
+      let other = family.addSpace()
+      try family.spaces[other].map(family.handles[0], at: range)
+      #expect(try family.byte(other, 5) == 6)
+      #expect(pager.requests.reduce(0) { $0 + $1.count.rawValue } == 30)
+    }
+    try family.expectNothingLeft()
+  }
+
+  @Test func `an error of the pager is the fault's, at its address, and leaves nothing`() throws {
+    let (family, pager) = try makeFamily()
+    let free = family.machine.allocator.occupancy.free
+    for access in [Protection.read, .write] {
+      pager.fail(at: 0)
+      let address = family.machine.address(17) + ByteCount(123)
+      let error = failure { try family.spaces[0].fault(address, access) }
+      #expect(error?.code == .pagerFailure && error?.errno == 5 && error?.address == address)
+      #expect(family.machine.allocator.occupancy.free == free)
+      #expect(family.pmaps[0].mappings.isEmpty && family.problems == [])
+    }
+    pager.fail(at: nil)
+    try family.spaces[0].fault(family.machine.address(17), .read)
+    #expect(try family.byte(0, 17) == 18)
+    try family.expectNothingLeft()
+  }
+
+  @Test(arguments: WirePath.allCases, [false, true])
+  func `a pager that fails at any request undoes the wiring`(
+    path: WirePath, copyOnWrite: Bool
+  ) throws {
+    for number in 0... {
+      let (family, pager) = try makeFamily(copyOnWrite: copyOnWrite)
+      let range = family.machine.range(0..<40)
+      pager.fail(at: number)
+      let error = failure { try family.spaces[0].wire(range, path.options) }
+      #expect(family.problems == [], "request \(number)")
+      if error == nil {
+        #expect(number >= 2)
+        try family.expectNothingLeft()
+        return
+      }
+      #expect(error?.code == .pagerFailure && error?.errno == 5)
+      #expect(error?.address == family.machine.geometry.address(of: pager.requests.last))
+      #expect(family.machine.wiredLimit.current == .zero)
+      #expect(family.spaces[0].entryViews.allSatisfy { !$0.isWired })
+      // What was brought in stays, unwired.
+      for page in 0..<40 as Range<UInt64> {
+        #expect(try family.byte(0, page) == (page < 30 ? UInt8(page + 1) : 0))
+      }
+      try family.expectNothingLeft()
+    }
+  }
+
+  @Test func `without frames for several pages one is brought in, and without one it fails`() throws
+  {
+    let (family, pager) = try makeFamily()
+    let space = family.spaces[0]
+    let address = family.machine.address(8)
+    let error = family.machine.withFree(0) { failure { try space.fault(address, .read) } }
+    #expect(error?.code == .resourceShortage && pager.requests.isEmpty)
+    try family.machine.withFree(1) { try space.fault(address, .read) }
+    #expect(pager.requests.map(\.count) == [.one])
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test func `children of a guest that was started from an image keep apart`() throws {
+    let (family, _) = try makeFamily(copyOnWrite: true)
+    try family.write(0, 3, 70)
+    let child = try family.fork(0)
+    try family.write(child, 3, 71)
+    try family.write(0, 20, 72)
+    #expect(try family.byte(0, 3) == 70 && family.byte(child, 3) == 71)
+    #expect(try family.byte(child, 20) == 21 && family.byte(child, 35) == 0)
+    #expect(family.problems == [])
+    try family.end(0)
+    #expect(try family.byte(child, 3) == 71 && family.byte(child, 4) == 5)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test func `threads that want the same pages bring them in once`() throws {
+    let (family, pager) = try makeFamily()
+    let space = family.spaces[0]
+    let machine = family.machine
+    let barrier = Barrier(4)
+    let done = runThreads(4) { thread in
+      barrier.arrive()
+      for page in 0..<30 as Range<UInt64> {
+        let page = thread % 2 == 0 ? page : 29 - page
+        if failure({ try space.fault(machine.address(page), .read) }) != nil { return }
+      }
+    }
+    try #require(done)
+    #expect(pager.requests.reduce(0) { $0 + $1.count.rawValue } == 30)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+}
+
+extension Geometry {
+  /// Where the pages of a request begin, in a space that maps page 0 at address 0.
+  fileprivate func address(of pages: PageRange?) -> Address? {
+    pages.map { .zero + bytes($0.start - .zero) }
+  }
+}
