@@ -4,8 +4,8 @@ extension AddressSpace {
   /// shared with copies, these are copied at once too. Waits for entries in transition.
   ///
   /// - Throws: invalidAddress for a hole, protectionFailure over an entry's maximum,
-  ///   invalidArgument for an unaligned range, resourceShortage without frames for the copies. The
-  ///   protection is what it was then.
+  ///   invalidArgument for an unaligned range, resourceShortage without frames for the copies or room to
+  ///   split translations at the ends of the range. The protection is what it was then.
   /// - Complexity: O(entries), plus the pages that are copied. Takes the lock exclusive, not while
   ///   it copies.
   public func protect(_ range: AddressRange, _ protection: Protection) throws(VMError) {
@@ -17,6 +17,7 @@ extension AddressSpace {
     var copied: [MapEntry] = []
     do throws(VMError) {
       try checkProtectLocked(range, protection)
+      try pmap.prepareToSplit(range)
       var position = positionLocked(after: range.start)
       while position < entries.count, entries[position].range.start < range.end {
         position = clipLocked(position, to: range)
