@@ -1,0 +1,66 @@
+import HoldfastCore
+import HoldfastTestKit
+
+/// One random operation. Every field has a meaning whatever came before, so that a sequence from
+/// which steps were removed is still one.
+struct ModelStep {
+  enum Kind: CaseIterable {
+    case mapAnonymous, mapShared, mapImage, write, touch, wire, unwire, protect, fork, remove, end
+    case collapse
+  }
+
+  /// What is made to run out.
+  enum Shortage {
+    case frames(UInt64)
+    case translations(Int)
+    case pager(Int)
+  }
+
+  var kind: Kind
+  /// Which of the spaces that there are, modulo their number.
+  var space: Int
+  var pages: Range<UInt64>
+  var byte: UInt8
+  var protection: Protection
+  var inheritance: Inheritance
+  var options: WireOptions
+  var shortage: Shortage?
+
+  static let pages: UInt64 = 24
+
+  init(using random: inout SeededGenerator) {
+    func pick(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
+    let weights: [(Kind, Int)] = [
+      (.mapAnonymous, 10), (.mapShared, 6), (.mapImage, 5), (.write, 16), (.touch, 16), (.wire, 14),
+      (.unwire, 9), (.protect, 9), (.fork, 6), (.remove, 4), (.end, 3), (.collapse, 2),
+    ]
+    var number = Int.random(in: 0..<weights.reduce(0) { $0 + $1.1 }, using: &random)
+    kind = .write
+    for (candidate, weight) in weights {
+      if number < weight {
+        kind = candidate
+        break
+      }
+      number -= weight
+    }
+    space = Int.random(in: 0..<12, using: &random)
+    let first = UInt64.random(in: 0..<ModelStep.pages, using: &random)
+    let longest = pick(70) ? min(6, ModelStep.pages - first) : ModelStep.pages - first
+    pages = first..<first + UInt64.random(in: 1...longest, using: &random)
+    byte = UInt8.random(in: 1...250, using: &random)
+    protection = [Protection.readWrite, .readWrite, .readWrite, .read, .all, .write, []]
+      .randomElement(using: &random)!
+    inheritance = [Inheritance.copy, .copy, .copy, .share, .none].randomElement(using: &random)!
+    options = pick(30) ? .system : .user
+    if pick(60) { options.insert(.holesOK) }
+    if pick(10) { options.insert(.write) }
+    options.insert(pick(50) ? .prefault : .faultPath)
+    if pick(25) {
+      switch Int.random(in: 0..<3, using: &random) {
+      case 0: shortage = .frames(UInt64.random(in: 0..<6, using: &random))
+      case 1: shortage = .translations(Int.random(in: 0..<5, using: &random))
+      default: shortage = .pager(Int.random(in: 0..<2, using: &random))
+      }
+    }
+  }
+}

@@ -1,0 +1,75 @@
+import Foundation
+import HoldfastCore
+import HoldfastTestKit
+import Testing
+
+/// Random operations on several address spaces against a model that is a dictionary of pages. After
+/// each step contents, wirings, charges, translations and `Invariants` agree.
+///
+/// HOLDFAST_MODEL_STEPS sets the number of steps, HOLDFAST_MODEL_SEED the first seed.
+@Suite struct ModelTests {
+  private static let stepsOfARun = 200
+
+  private static func number(_ name: String, _ otherwise: UInt64) -> UInt64 {
+    ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) } ?? otherwise
+  }
+
+  static let steps = number("HOLDFAST_MODEL_STEPS", 20_000)
+  static let seed = number("HOLDFAST_MODEL_SEED", 1)
+  /// Runs are shared out over so many test cases, which run side by side.
+  static let lanes: UInt64 = 4
+
+  private static func sequence(_ seed: UInt64) -> [ModelStep] {
+    var random = SeededGenerator(seed: seed)
+    return (0..<stepsOfARun).map { _ in ModelStep(using: &random) }
+  }
+
+  /// The first thing that goes wrong, and at which step.
+  private static func problem(
+    _ steps: [ModelStep], dirty: Bool
+  ) -> (step: Int, what: String)? {
+    let world = ModelWorld(dirty: dirty)
+    var found: (Int, String)?
+    for (number, step) in steps.enumerated() {
+      if let problem = world.perform(step) {
+        found = (number, problem)
+        break
+      }
+    }
+    let left = world.finish()
+    return found ?? left.map { (steps.count, $0) }
+  }
+
+  /// Removes steps, by halves down to single ones, as long as what is left still fails.
+  private static func shrink(_ steps: [ModelStep], dirty: Bool) -> [ModelStep] {
+    var steps = steps
+    var part = steps.count / 2
+    while part > 0 {
+      var start = 0
+      while start < steps.count {
+        var fewer = steps
+        fewer.removeSubrange(start..<min(start + part, steps.count))
+        if problem(fewer, dirty: dirty) != nil { steps = fewer } else { start += part }
+      }
+      part /= 2
+    }
+    return steps
+  }
+
+  @Test(arguments: 0..<lanes)
+  func `random operations leave what the model says`(lane: UInt64) {
+    let runs = max(1, Self.steps / UInt64(Self.stepsOfARun) / Self.lanes)
+    for run in 0..<runs {
+      let seed = Self.seed + lane * runs + run
+      let steps = Self.sequence(seed)
+      guard let problem = Self.problem(steps, dirty: seed % 2 == 0) else { continue }
+      let few = Self.shrink(Array(steps.prefix(problem.step + 1)), dirty: seed % 2 == 0)
+      let last = Self.problem(few, dirty: seed % 2 == 0)?.what ?? problem.what
+      let list = few.map { "  \($0)" }.joined(separator: "\n")
+      Issue.record("seed \(seed), step \(problem.step): \(problem.what)\n\(list)\n=> \(last)")
+      return
+    }
+    print(
+      "ModelTests: \(runs * UInt64(Self.stepsOfARun)) steps from seed \(Self.seed + lane * runs)")
+  }
+}

@@ -1,0 +1,178 @@
+import HoldfastCore
+import HoldfastTestKit
+
+/// The machine that does the model's steps.
+final class ModelWorld {
+  static let limit = 40
+  static let mostSpaces = 5
+  static let inset = ByteCount(33)
+  static func imageByte(_ page: UInt64) -> UInt8 { UInt8(page + 1) }
+
+  private let machine: Machine
+  private let shared: MemoryObject
+  private let image: MemoryObject
+  private let pager: TestPager
+  private var spaces: [(space: AddressSpace, pmap: CheckingPmap)]
+  private(set) var model = PageModel(limit: ModelWorld.limit)
+
+  init(dirty: Bool) {
+    machine = Machine(
+      frames: 768, dirty: dirty,
+      wiredLimit: WiredLimit(Geometry.small.bytes(PageCount(UInt64(ModelWorld.limit)))))
+    let size = PageCount(ModelStep.pages)
+    shared = MemoryObject(memory: machine.memory, size: size)
+    pager = TestPager(pages: ModelStep.pages, geometry: machine.geometry)
+    image = MemoryObject(memory: machine.memory, size: size, pager: pager)
+    spaces = [machine.makeSpace()]
+  }
+
+  /// Does a step and returns what is wrong then.
+  func perform(_ step: ModelStep) -> String? {
+    let index = step.space % spaces.count
+    if step.kind == .fork, spaces.count == ModelWorld.mostSpaces { return nil }
+    if step.kind == .end, spaces.count == 1 { return nil }
+    let isAllowed = model.allows(step, index)
+    do {
+      try withShortage(step.shortage, spaces[index].pmap) { try attempt(step, index) }
+      guard isAllowed else { return "it succeeds and should not" }
+      model.perform(step, index)
+    } catch let error as VMError {
+      let isShort = error.code == .resourceShortage || error.code == .pagerFailure
+      if isAllowed, !(isShort && step.shortage != nil) { return "it fails: \(error)" }
+    } catch {
+      return "\(error)"
+    }
+    return problem()
+  }
+
+  private func withShortage(
+    _ shortage: ModelStep.Shortage?, _ pmap: CheckingPmap, _ body: () throws -> Void
+  ) throws {
+    defer {
+      pmap.fail(at: nil)
+      pager.fail(at: nil)
+    }
+    switch shortage {
+    case .frames(let count): try machine.withFree(count, body)
+    case .translations(let number):
+      pmap.fail(at: number)
+      try body()
+    case .pager(let number):
+      pager.fail(at: number)
+      try body()
+    case nil: try body()
+    }
+  }
+
+  private func attempt(_ step: ModelStep, _ index: Int) throws {
+    let (space, pmap) = spaces[index]
+    let range = machine.range(step.pages)
+    let address = range.start + ModelWorld.inset
+    switch step.kind {
+    case .mapAnonymous:
+      try space.map(at: range, protection: step.protection, inheritance: step.inheritance)
+    case .mapShared:
+      try space.map(
+        shared, offset: PageIndex(step.pages.lowerBound), at: range, protection: step.protection,
+        inheritance: .share)
+    case .mapImage:
+      try space.map(
+        image, offset: PageIndex(step.pages.lowerBound), at: range, protection: step.protection,
+        inheritance: step.inheritance, copyOnWrite: true)
+    case .write: try space.write([step.byte], at: address)
+    case .touch: try touch(index, address, step.byte)
+    case .wire: try space.wire(range, step.options)
+    case .unwire: try space.unwire(range, step.options)
+    case .protect: try space.protect(range, step.protection)
+    case .fork:
+      let childPmap = CheckingPmap(geometry: machine.geometry)
+      spaces.append((try space.fork(pmap: childPmap), childPmap))
+    case .remove: try space.remove(range)
+    case .end:
+      try space.remove(space.bounds)
+      if !pmap.mappings.isEmpty { throw Wrong("translations are left") }
+      spaces.remove(at: index)
+    case .collapse: space.object(at: address)?.collapse()
+    }
+  }
+
+  struct Wrong: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+  }
+
+  /// The guest writes: by its translation, or after a fault where that is missing or read-only.
+  private func touch(_ index: Int, _ address: Address, _ byte: UInt8) throws {
+    let (space, pmap) = spaces[index]
+    for attempt in 0..<2 {
+      var isDone = false
+      _ = pmap.touch(address) { mapping in
+        guard mapping.protection.contains(.write) else { return }
+        let offset = address - mapping.address
+        let frame = mapping.frames.start + machine.geometry.pages(in: offset)
+        let bytes = [byte]
+        machine.store.write(bytes.span.bytes, to: frame, offset: ModelWorld.inset)
+        isDone = true
+      }
+      if isDone { return }
+      if attempt == 1 { throw Wrong("a write faults after its fault") }
+      try space.fault(address, .write)
+    }
+  }
+
+  /// The first thing in which machine and model differ, or that is wrong by itself.
+  private func problem() -> String? {
+    for (index, (space, pmap)) in spaces.enumerated() {
+      if let violation = pmap.violations.first { return violation }
+      for page in 0..<ModelStep.pages {
+        let problem = problem(space, pmap, page, model.spaces[index][page])
+        if let problem { return "page \(page) of space \(index): \(problem)" }
+      }
+    }
+    let problems = Invariants.problems(
+      in: machine.memory, spaces: spaces.map(\.space), handles: [shared, image])
+    return problems.isEmpty ? nil : "\(problems.prefix(4))"
+  }
+
+  private func problem(
+    _ space: AddressSpace, _ pmap: CheckingPmap, _ page: UInt64, _ expected: PageModel.Page?
+  ) -> String? {
+    let address = machine.address(page) + ModelWorld.inset
+    let view = space.lookup(address)
+    guard let expected else { return view == nil ? nil : "it is mapped" }
+    guard let view else { return "it is not mapped" }
+    if view.protection != expected.protection { return "it is \(view.protection)" }
+    if view.isUserWired != expected.isUserWired || view.systemWirings != expected.systemWirings {
+      return "it is wired \(view.isUserWired), \(view.systemWirings)"
+    }
+    let byte = model.cells[expected.cell]
+    var seen: UInt8?
+    let isMapped = pmap.touch(address) { mapping in
+      seen = machine.store.byte(
+        mapping.frames.start + machine.geometry.pages(in: address - mapping.address),
+        ModelWorld.inset)
+    }
+    if let seen, seen != byte { return "the guest finds \(seen), not \(byte)" }
+    if view.isWired, !isMapped { return "it is wired and faults" }
+    guard expected.protection.contains(.read) else { return nil }
+    do {
+      let read = try space.read(address, count: 1)[0]
+      return read == byte ? nil : "a read finds \(read), not \(byte)"
+    } catch {
+      return "a read fails: \(error)"
+    }
+  }
+
+  /// Ends all; returns what is left.
+  func finish() -> String? {
+    for (space, _) in spaces {
+      do { try space.remove(space.bounds) } catch { return "\(error)" }
+    }
+    shared.release()
+    image.release()
+    let left = machine.allocator.occupancy
+    let isClean = left.free == left.total && machine.wiredLimit.current == .zero
+    return isClean ? nil : "at the end \(left) and \(machine.wiredLimit.current) charged"
+  }
+}
