@@ -125,7 +125,9 @@ extension AddressSpace {
     while index < target.pages.end {
       let offered = ahead.range.contains(index) ? ahead.frame(for: index) : nil
       do throws(VMError) {
-        switch target.object.beginWire(index, writes: target.copies, offering: offered) {
+        switch target.object.beginWire(
+          index, upTo: target.pages.end, writes: target.copies, offering: offered)
+        {
         case .missing:
           try take(&ahead, at: index, target)
           continue

@@ -135,10 +135,14 @@ extension MemoryObject {
   /// The fault path's step: takes hold of one page, in `frame` if it is missing here. Takes the locks
   /// of the chain.
   ///
-  /// - Parameter writes: whether the page may be written by way of this object, so that one below has
-  ///   to be copied; otherwise that one is wired in place.
-  func beginWire(_ index: PageIndex, writes: Bool, offering frame: Frame?) -> WireStep {
-    let range = PageRange(start: index, count: .one)
+  /// - Parameters:
+  ///   - writes: whether the page may be written by way of this object, so that one below has to be
+  ///     copied; otherwise that one is wired in place.
+  ///   - end: how far a pager may be asked for pages along with this one.
+  func beginWire(
+    _ index: PageIndex, upTo end: PageIndex, writes: Bool, offering frame: Frame?
+  ) -> WireStep {
+    let range = PageRange(index, end)
     do throws(VMError) {
       return try withChain(index, in: range) { hit in
         switch hit {
