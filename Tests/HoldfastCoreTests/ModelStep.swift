@@ -5,7 +5,8 @@ import HoldfastTestKit
 /// which steps were removed is still one.
 struct ModelStep {
   enum Kind: CaseIterable {
-    case mapAnonymous, mapShared, mapImage, write, touch, wire, unwire, protect, fork, remove, end
+    case mapAnonymous, mapShared, mapImage, write, touch, peek, wire, unwire, protect, fork, remove,
+      end
     case collapse
   }
 
@@ -31,7 +32,8 @@ struct ModelStep {
   init(using random: inout SeededGenerator) {
     func pick(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
     let weights: [(Kind, Int)] = [
-      (.mapAnonymous, 10), (.mapShared, 6), (.mapImage, 5), (.write, 16), (.touch, 16), (.wire, 14),
+      (.mapAnonymous, 10), (.mapShared, 6), (.mapImage, 5), (.write, 16), (.touch, 16), (.peek, 8),
+      (.wire, 14),
       (.unwire, 9), (.protect, 9), (.fork, 6), (.remove, 4), (.end, 3), (.collapse, 2),
     ]
     var number = Int.random(in: 0..<weights.reduce(0) { $0 + $1.1 }, using: &random)

@@ -81,6 +81,7 @@ final class ModelWorld {
         inheritance: step.inheritance, copyOnWrite: true)
     case .write: try space.write([step.byte], at: address)
     case .touch: try touch(index, address, step.byte)
+    case .peek: try space.fault(address, .read)
     case .wire: try space.wire(range, step.options)
     case .unwire: try space.unwire(range, step.options)
     case .protect: try space.protect(range, step.protection)

@@ -40,6 +40,7 @@ struct PageModel {
       return pages.allSatisfy { spaces[space][$0] == nil }
     case .write, .touch:
       return spaces[space][pages.lowerBound]?.protection.contains(.write) ?? false
+    case .peek: return spaces[space][pages.lowerBound]?.protection.contains(.read) ?? false
     case .wire:
       if !step.options.contains(.holesOK) {
         guard pages.allSatisfy({ isWirable(step, space, $0) }) else { return false }
@@ -110,7 +111,7 @@ struct PageModel {
       spaces.append(child)
     case .remove: for page in step.pages { spaces[space][page] = nil }
     case .end: spaces.remove(at: space)
-    case .collapse: break
+    case .collapse, .peek: break
     }
   }
 }
