@@ -3,7 +3,9 @@
 SWIFT ?= swift
 TSAN_SCRATCH ?= .build/tsan
 
-.PHONY: check format lint build release test tsan bench clean
+MODEL_STEPS ?= 1000000
+
+.PHONY: check format lint build release test tsan model bench clean
 
 check: lint build test tsan
 
@@ -25,6 +27,11 @@ test:
 # The tests with threads of their own, under ThreadSanitizer.
 tsan:
 	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) --filter "ConcurrencyTests|WaitingTests"
+
+# The VM layer against its model, longer than the tests do it.
+model:
+	HOLDFAST_MODEL_STEPS=$(MODEL_STEPS) $(SWIFT) test -c release -Xswiftc -enable-testing \
+	  --scratch-path .build/model --filter ModelTests
 
 # The VM layer alone, on the null pmap. `holdfast bench wire` measures it on real memory.
 bench:
