@@ -69,14 +69,6 @@ int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int 
   return 0;
 }
 
-int hf_map_anonymous(size_t length, void **start) {
-  void *place = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (place == MAP_FAILED)
-    return -errno;
-  *start = place;
-  return 0;
-}
-
 int hf_unmap(void *start, size_t length) { return status(munmap(start, length)); }
 
 int hf_protect(void *start, size_t length, int access) {

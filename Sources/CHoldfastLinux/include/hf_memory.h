@@ -33,9 +33,6 @@ int hf_reserve_again(void *start, size_t length);
 /// told to keep to these (MADV_NOHUGEPAGE), also later.
 int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int base_pages);
 
-/// mmap(2) of fresh anonymous memory, MAP_PRIVATE. Stores where it starts.
-int hf_map_anonymous(size_t length, void *_Nullable *_Nonnull start);
-
 int hf_unmap(void *start, size_t length);
 int hf_protect(void *start, size_t length, int access);
 

@@ -42,21 +42,34 @@ public struct PageTree {
 
   // MARK: Reading
 
-  /// The state of one page, or nil where nothing is resident.
-  ///
-  /// - Complexity: O(height), at most 7 steps.
-  public subscript(index: PageIndex) -> PageState? {
+  /// Where the way down to a page ends: a slot that has no child.
+  private struct Place {
+    /// The slot's number among all, and the base two logarithm of its pages.
+    var number: Int
+    var shift: UInt64
+    var slot: PageSlot
+  }
+
+  @inline(__always)
+  private func place(of index: PageIndex) -> Place {
     var node = PageTree.root
     var level = rootLevel
     while true {
       let shift = UInt64(level * Geometry.levelShift)
-      let slot = slots[node * PageTree.fanOut + Int(index.rawValue >> shift & 511)]
-      guard let child = slot.child else {
-        return slot.state?.advanced(by: PageCount(index.rawValue & (1 << shift - 1)))
-      }
+      let number = node * PageTree.fanOut + Int(index.rawValue >> shift & 511)
+      let slot = slots[number]
+      guard let child = slot.child else { return Place(number: number, shift: shift, slot: slot) }
       node = child
       level -= 1
     }
+  }
+
+  /// The state of one page, or nil where nothing is resident.
+  ///
+  /// - Complexity: O(height), at most 7 steps.
+  public subscript(index: PageIndex) -> PageState? {
+    let place = place(of: index)
+    return place.slot.state?.advanced(by: PageCount(index.rawValue & (1 << place.shift - 1)))
   }
 
   /// The run of the slot that holds a page, cut to `bounds`, with the state of its first page.
@@ -65,24 +78,15 @@ public struct PageTree {
   package func run(
     at index: PageIndex, in bounds: PageRange
   ) -> (range: PageRange, state: PageState)? {
-    var node = PageTree.root
-    var level = rootLevel
-    while true {
-      let shift = UInt64(level * Geometry.levelShift)
-      let slot = slots[node * PageTree.fanOut + Int(index.rawValue >> shift & 511)]
-      guard let child = slot.child else {
-        guard let state = slot.state else { return nil }
-        let origin = (index.rawValue >> shift) << shift
-        let start = max(origin, bounds.start.rawValue)
-        let end = min(origin + 1 << shift, bounds.end.rawValue)
-        return (
-          PageRange(PageIndex(start), PageIndex(end)),
-          state.advanced(by: PageCount(start - origin))
-        )
-      }
-      node = child
-      level -= 1
-    }
+    let place = place(of: index)
+    guard let state = place.slot.state else { return nil }
+    let origin = (index.rawValue >> place.shift) << place.shift
+    let start = max(origin, bounds.start.rawValue)
+    let end = min(origin + 1 << place.shift, bounds.end.rawValue)
+    return (
+      PageRange(PageIndex(start), PageIndex(end)),
+      state.advanced(by: PageCount(start - origin))
+    )
   }
 
   /// Absent pages around an absent one, cut to `bounds`: those of the empty slot and of the empty
@@ -90,28 +94,19 @@ public struct PageTree {
   ///
   /// - Complexity: O(height + 512).
   func gap(at index: PageIndex, in bounds: PageRange) -> PageRange {
-    var node = PageTree.root
-    var level = rootLevel
-    while true {
-      let shift = UInt64(level * Geometry.levelShift)
-      let slot = slots[node * PageTree.fanOut + Int(index.rawValue >> shift & 511)]
-      guard let child = slot.child else {
-        precondition(slot.isAbsent, "a gap is looked for where a page is")
-        let origin = (index.rawValue >> shift) << shift
-        var end = origin
-        var place = Int(index.rawValue >> shift & 511)
-        // An end that would pass 2^64 pages is that of the bounds.
-        repeat {
-          let (next, overflow) = end.addingReportingOverflow(1 << shift)
-          end = overflow ? bounds.end.rawValue : min(next, bounds.end.rawValue)
-          place += 1
-        } while end < bounds.end.rawValue && place < PageTree.fanOut
-          && slots[node * PageTree.fanOut + place].isAbsent
-        return PageRange(PageIndex(max(origin, bounds.start.rawValue)), PageIndex(end))
-      }
-      node = child
-      level -= 1
-    }
+    let place = place(of: index)
+    precondition(place.slot.isAbsent, "a gap is looked for where a page is")
+    let origin = (index.rawValue >> place.shift) << place.shift
+    let nodeEnd = (place.number / PageTree.fanOut + 1) * PageTree.fanOut
+    var end = origin
+    var number = place.number
+    // An end that would pass 2^64 pages is that of the bounds.
+    repeat {
+      let (next, overflow) = end.addingReportingOverflow(1 << place.shift)
+      end = overflow ? bounds.end.rawValue : min(next, bounds.end.rawValue)
+      number += 1
+    } while end < bounds.end.rawValue && number < nodeEnd && slots[number].isAbsent
+    return PageRange(PageIndex(max(origin, bounds.start.rawValue)), PageIndex(end))
   }
 
   /// Calls `body` for each run and each gap of the range in order, cut to the range, until it

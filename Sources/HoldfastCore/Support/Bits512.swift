@@ -21,12 +21,6 @@ struct Bits512: Sendable {
     return common == .max
   }
 
-  var count: Int {
-    var count = 0
-    for word in 0..<8 { count += words[word].nonzeroBitCount }
-    return count
-  }
-
   /// The smallest member.
   var first: Int? {
     for word in 0..<8 where words[word] != 0 {
@@ -72,14 +66,6 @@ struct Bits512: Sendable {
       return true
     }
     return false
-  }
-
-  func count(in range: Range<Int>) -> Int {
-    var count = 0
-    for word in Bits512.words(of: range) {
-      count += (words[word] & Bits512.mask(of: range, in: word)).nonzeroBitCount
-    }
-    return count
   }
 
   /// The longest range that starts at `start`, ends no later than `end`, and lies in the set as
