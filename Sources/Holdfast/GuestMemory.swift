@@ -57,6 +57,20 @@ public final class GuestMemory: Sendable {
   /// and to device models; what is not mapped or not wired is not accessible there.
   public var hostAddress: UInt64 { window.hostRange.address }
 
+  /// For debugging: what does not hold of the VM layer's own books, nothing where all is well. Every
+  /// frame of the arena, page, wiring, reference, charge and translation is accounted for.
+  ///
+  /// - Parameter others: all other guests on the same arena and wired limit. None is at work.
+  /// - Complexity: O(mappings + base pages).
+  public func invariantProblems(with others: [GuestMemory] = []) -> [String] {
+    let guests = [self] + others
+    let segments = guests.flatMap { guest in
+      guest.lock.withLock { unsafe Array(guest.segments.values) }
+    }
+    return Invariants.problems(
+      in: arena.memory, spaces: guests.map(\.space), handles: segments.map(\.object))
+  }
+
   // MARK: Segments
 
   /// Makes a segment of absent pages (bhyve: `vm_alloc_memseg`).

@@ -19,6 +19,9 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   private var entered = 0
   private var failAt: Int?
   private var demoted = 0
+  /// Where superpages may be split, by what was prepared.
+  private var prepared: Set<Address> = []
+  private var mayPrepare = true
   private var hook: (@Sendable (FrameRun, Address) -> Void)?
 
   public init(geometry: Geometry) {
@@ -40,13 +43,35 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     lock.withLock { failAt = number.map { entered + $0 } }
   }
 
+  /// Whether `prepareToSplit` succeeds, from now on.
+  public func allowSplits(_ isAllowed: Bool) {
+    lock.withLock { mayPrepare = isAllowed }
+  }
+
+  public func prepareToSplit(_ range: AddressRange) throws(VMError) {
+    lock.lock()
+    defer { lock.unlock() }
+    let bounds = [range.start, range.end]
+    guard mayPrepare || !bounds.contains(where: isInside) else {
+      throw VMError(
+        .resourceShortage, at: range.start, "the pmap was told not to split", errno: 12)
+    }
+    prepared.formUnion(bounds)
+  }
+
+  /// Whether an address lies inside of a superpage.
+  private func isInside(_ address: Address) -> Bool {
+    let place = position(after: address)
+    return place < sorted.count && sorted[place].address < address
+  }
+
   /// Calls `body` whenever a run is about to be entered, without the lock: it may look at the
   /// frames, or wait for another thread.
   public func beforeEntering(_ body: (@Sendable (FrameRun, Address) -> Void)?) {
     lock.withLock { hook = body }
   }
 
-  public func forEachTranslation(_ body: (Address, FrameRun, Protection, Bool) -> Void) {
+  public func forEachTranslation(_ body: (Address, FrameRun, Protection, Bool?) -> Void) {
     for mapping in mappings {
       body(mapping.address, mapping.frames, mapping.protection, mapping.isWired)
     }
@@ -118,11 +143,15 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   }
 
   public func remove(_ range: AddressRange) {
-    lock.withLock { _ = take(range) }
+    lock.withLock {
+      checkPrepared(range)
+      _ = take(range)
+    }
   }
 
   public func protect(_ range: AddressRange, _ protection: Protection) {
     lock.withLock {
+      checkPrepared(range)
       for var mapping in take(range) {
         mapping.protection = protection
         insert(mapping)
@@ -169,6 +198,13 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
 
   private func insert(_ mapping: Mapping) {
     sorted.insert(mapping, at: position(after: mapping.address))
+  }
+
+  /// Splitting may not fail, so there must have been a word before.
+  private func checkPrepared(_ range: AddressRange) {
+    for bound in [range.start, range.end] where isInside(bound) && !prepared.contains(bound) {
+      broken.append("a superpage is split at \(bound), which was not prepared")
+    }
   }
 
   /// Takes the translations of a range out; superpages at its ends are split first.

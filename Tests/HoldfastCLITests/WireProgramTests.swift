@@ -51,6 +51,16 @@ import Testing
     #expect(outcome.output.contains("\nverified   yes, against smaps, pagemap and mincore"))
   }
 
+  @Test func theBooksAreCheckedWhereAskedFor() throws {
+    let receipt = try json("wire", "-m", "16M", "--backing", "base", "--check-invariants")
+    #expect(receipt["checkedInvariants"] as? Bool == true)
+    #expect(receipt["problems"] as? [String] == [] && receipt["verified"] as? Bool == true)
+    let text = try HoldfastProgram.run("wire", "-m", "4M", "--backing=base", "--check-invariants")
+    #expect(text.output.contains("\ninvariants  every frame, page and translation accounted for\n"))
+    let without = try json("wire", "-m", "4M", "--backing", "base")
+    #expect(without["checkedInvariants"] as? Bool == false)
+  }
+
   @Test func aNumberAloneIsInBytesAndSaysSo() throws {
     let outcome = try HoldfastProgram.run("wire", "--memory", "8192", "--backing", "base")
     #expect(outcome.status == 0 && outcome.output.hasPrefix("8 KiB of guest memory wired in "))

@@ -11,7 +11,7 @@ import Testing
     let object: MemoryObject
     let spaces: [(space: AddressSpace, pmap: CheckingPmap)]
     private let findings = Findings()
-    private let end = ContinuousClock.now + .seconds(1)
+    private let end = ContinuousClock.now + .seconds(Int(SuiteSize.seconds))
 
     init(pages: UInt64, frames: UInt64, spaces count: Int) {
       machine = Machine(frames: frames, dirty: true, wiredLimit: WiredLimit(.gibibytes(64)))
@@ -26,6 +26,7 @@ import Testing
 
     /// What an operation of a thread may come to. Others take the memory away meanwhile.
     func attempt(_ body: () throws -> Void) {
+      findings.tally()
       do {
         try body()
       } catch let error as VMError {
@@ -79,6 +80,7 @@ import Testing
       #expect(left.free == left.total, sourceLocation: sourceLocation)
       #expect(machine.wiredLimit.current == .zero, sourceLocation: sourceLocation)
       #expect(problems == [], sourceLocation: sourceLocation)
+      print("ConcurrencyTests: \(findings.operations) operations")
     }
   }
 

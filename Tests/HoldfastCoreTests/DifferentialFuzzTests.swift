@@ -125,11 +125,18 @@ import Testing
     return nil
   }
 
-  @Test(arguments: 0..<20 as Range<UInt64>)
+  private static let batches: UInt64 = 20
+  private static let steps = 200
+
+  @Test(arguments: 0..<batches)
   func `both paths leave the same after random operations`(batch: UInt64) {
-    for seed in batch * 10..<batch * 10 + 10 {
-      if let problem = Self.run(seed: seed, .small, steps: 200) { Issue.record("\(problem)") }
+    let runs = max(1, SuiteSize.differentialSteps / Self.batches / UInt64(Self.steps))
+    for seed in batch * runs..<(batch + 1) * runs {
+      if let problem = Self.run(seed: seed, .small, steps: Self.steps) {
+        Issue.record("\(problem)")
+      }
     }
+    print("DifferentialFuzzTests: \(runs * UInt64(Self.steps)) steps by both paths")
   }
 
   @Test(arguments: 1000..<1010 as Range<UInt64>)

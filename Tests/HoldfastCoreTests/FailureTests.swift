@@ -108,6 +108,7 @@ import Testing
   func `every point at which an operation can fail leaves nothing`(
     operation: Operation, kind: Kind
   ) throws {
+    var failures = 0
     for path in WirePath.allCases {
       for number in 0... {
         // A new machine each time, so that no failure finds the work of the one before done.
@@ -119,6 +120,7 @@ import Testing
         let error = attempt(operation, kind, number, path, family, pager)
         #expect(family.problems == [], "\(path), number \(number)")
         if let error {
+          failures += 1
           #expect(error.code == (kind == .pager ? .pagerFailure : .resourceShortage))
           #expect(error.address != nil)
           #expect(family.machine.wiredLimit.current == charged)
@@ -132,5 +134,6 @@ import Testing
         try #require(number < 100)
       }
     }
+    print("FailureTests: \(operation), \(kind): failed at \(failures) points")
   }
 }

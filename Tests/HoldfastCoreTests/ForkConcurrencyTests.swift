@@ -4,7 +4,7 @@ import HoldfastTestKit
 import Testing
 
 /// Behaviour 24: threads that fault, wire, fork, write, protect and remove over shared objects. Run
-/// these with `--sanitize=thread` too. HOLDFAST_SECONDS sets how long.
+/// these with `--sanitize=thread` too. `SuiteSize` says how long.
 @Suite(.serialized) struct ForkConcurrencyTests {
   private typealias Guest = (space: AddressSpace, pmap: CheckingPmap)
 
@@ -21,8 +21,7 @@ import Testing
     private(set) var forks = 0
 
     init(frames: UInt64) throws {
-      let seconds = ProcessInfo.processInfo.environment["HOLDFAST_SECONDS"].flatMap { Int($0) }
-      end = .now + .seconds(seconds ?? 2)
+      end = .now + .seconds(Int(SuiteSize.seconds))
       machine = Machine(frames: frames, dirty: true, wiredLimit: WiredLimit(.gibibytes(64)))
       shared = MemoryObject(memory: machine.memory, size: PageCount(32))
       let pager = TestPager(pages: 96, geometry: machine.geometry)
@@ -72,6 +71,7 @@ import Testing
     }
 
     func attempt(_ body: () throws -> Void) {
+      findings.tally()
       do {
         try body()
       } catch let error as VMError {
@@ -120,6 +120,7 @@ import Testing
       #expect(left.free == left.total && machine.wiredLimit.current == .zero)
       #expect(findings.all == [])
       #expect(forks > 10)
+      print("ForkConcurrencyTests: \(findings.operations) operations, \(forks) forks")
     }
   }
 

@@ -1,21 +1,13 @@
-import Foundation
 import HoldfastCore
 import HoldfastTestKit
 import Testing
 
 /// Random operations on several address spaces against a model that is a dictionary of pages. After
 /// each step contents, wirings, charges, translations and `Invariants` agree.
-///
-/// HOLDFAST_MODEL_STEPS sets the number of steps, HOLDFAST_MODEL_SEED the first seed.
+/// `SuiteSize` says how many.
 @Suite struct ModelTests {
   private static let stepsOfARun = 200
 
-  private static func number(_ name: String, _ otherwise: UInt64) -> UInt64 {
-    ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) } ?? otherwise
-  }
-
-  static let steps = number("HOLDFAST_MODEL_STEPS", 20_000)
-  static let seed = number("HOLDFAST_MODEL_SEED", 1)
   /// Runs are shared out over so many test cases, which run side by side.
   static let lanes: UInt64 = 4
 
@@ -58,9 +50,9 @@ import Testing
 
   @Test(arguments: 0..<lanes)
   func `random operations leave what the model says`(lane: UInt64) {
-    let runs = max(1, Self.steps / UInt64(Self.stepsOfARun) / Self.lanes)
+    let runs = max(1, SuiteSize.modelSteps / UInt64(Self.stepsOfARun) / Self.lanes)
     for run in 0..<runs {
-      let seed = Self.seed + lane * runs + run
+      let seed = SuiteSize.modelSeed + lane * runs + run
       let steps = Self.sequence(seed)
       guard let problem = Self.problem(steps, dirty: seed % 2 == 0) else { continue }
       let few = Self.shrink(Array(steps.prefix(problem.step + 1)), dirty: seed % 2 == 0)
@@ -70,6 +62,7 @@ import Testing
       return
     }
     print(
-      "ModelTests: \(runs * UInt64(Self.stepsOfARun)) steps from seed \(Self.seed + lane * runs)")
+      "ModelTests: \(runs * UInt64(Self.stepsOfARun)) steps from seed "
+        + "\(SuiteSize.modelSeed + lane * runs)")
   }
 }

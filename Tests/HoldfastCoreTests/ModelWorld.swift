@@ -8,14 +8,20 @@ final class ModelWorld {
   static let inset = ByteCount(33)
   static func imageByte(_ page: UInt64) -> UInt8 { UInt8(page + 1) }
 
-  private let machine: Machine
+  let machine: Machine
+  /// How all wirings are done, if not as each step says.
+  private let path: WirePath?
   private let shared: MemoryObject
   private let image: MemoryObject
   private let pager: TestPager
-  private var spaces: [(space: AddressSpace, pmap: CheckingPmap)]
+  private(set) var spaces: [(space: AddressSpace, pmap: CheckingPmap)]
   private(set) var model = PageModel(limit: ModelWorld.limit)
 
-  init(dirty: Bool) {
+  /// What the last step came to; nil where it succeeded.
+  private(set) var lastError: VMError?
+
+  init(dirty: Bool, path: WirePath? = nil) {
+    self.path = path
     machine = Machine(
       frames: 768, dirty: dirty,
       wiredLimit: WiredLimit(Geometry.small.bytes(PageCount(UInt64(ModelWorld.limit)))))
@@ -29,6 +35,7 @@ final class ModelWorld {
   /// Does a step and returns what is wrong then.
   func perform(_ step: ModelStep) -> String? {
     let index = step.space % spaces.count
+    lastError = nil
     if step.kind == .fork, spaces.count == ModelWorld.mostSpaces { return nil }
     if step.kind == .end, spaces.count == 1 { return nil }
     let isAllowed = model.allows(step, index)
@@ -37,6 +44,7 @@ final class ModelWorld {
       guard isAllowed else { return "it succeeds and should not" }
       model.perform(step, index)
     } catch let error as VMError {
+      lastError = error
       let isShort = error.code == .resourceShortage || error.code == .pagerFailure
       if isAllowed, !(isShort && step.shortage != nil) { return "it fails: \(error)" }
     } catch {
@@ -82,7 +90,12 @@ final class ModelWorld {
     case .write: try space.write([step.byte], at: address)
     case .touch: try touch(index, address, step.byte)
     case .peek: try space.fault(address, .read)
-    case .wire: try space.wire(range, step.options)
+    case .wire:
+      var options = step.options
+      if let path {
+        options = options.subtracting([.prefault, .faultPath]).union(path.options)
+      }
+      try space.wire(range, options)
     case .unwire: try space.unwire(range, step.options)
     case .protect: try space.protect(range, step.protection)
     case .fork:

@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import Synchronization
 
 /// Runs `body` on so many threads at once and returns whether all came back in time. Threads that
 /// hang are left to themselves.
@@ -23,6 +24,12 @@ func runThreads(
 final class Findings: @unchecked Sendable {
   private let lock = NSLock()
   private var found: [String] = []
+  private let count = Atomic<Int>(0)
+
+  /// How many operations the threads have begun.
+  var operations: Int { count.load(ordering: .relaxed) }
+
+  func tally() { count.wrappingAdd(1, ordering: .relaxed) }
 
   var all: [String] { lock.withLock { found } }
 

@@ -26,7 +26,9 @@ import Testing
     #expect(verification.comparedFrames == HostNeeds.seesFrames)
     let total = receipt.pages.reduce(0) { $0 + $1.key.rawValue * $1.value }
     #expect(total == ram.size.rawValue)
+    #expect(memory.invariantProblems() == [])
     try memory.unmap(receipt.range)
+    #expect(memory.invariantProblems() == [])
     // What was taken away is a contradiction that the check finds.
     #expect(try !receipt.verify().isVerified)
   }

@@ -31,13 +31,19 @@ struct WireCommand: ParsableCommand {
   @Flag(help: "Fail, with status 1, where the kernel does not let all of the memory be locked.")
   var requireLocked = false
 
+  @Flag(
+    help: ArgumentHelp(
+      "Debug: afterwards account for every frame, page, wiring, reference and translation of the "
+        + "VM layer's own books too; what does not hold is a problem, with status 1."))
+  var checkInvariants = false
+
   @OptionGroup var output: FormatOptions
 
   func run() throws {
     let plan = try options.plan()
     let run = WireRun(
       plan: plan, path: path, isAutomatic: options.backing == .auto, requireLocked: requireLocked,
-      threads: options.threads)
+      checkInvariants: checkInvariants, threads: options.threads)
     let result = try run.perform()
     switch output.format {
     case .text: try Output.write(result.text)

@@ -17,6 +17,10 @@ extension WireResult {
       ("arena", arena),
       ("verified", verification),
     ]
+    if checkedInvariants {
+      rows.append(
+        ("invariants", verified ? "every frame, page and translation accounted for" : "see below"))
+    }
     if let reserved {
       let count = reserved.pages.rawValue
       let pages = "\(grouped(count)) huge page" + (count == 1 ? "" : "s")

@@ -24,7 +24,9 @@ struct WireResult: Encodable {
   let verified: Bool
   /// Whether the host's frame numbers could be compared.
   let verifiedFrames: Bool
-  /// What contradicts the receipt.
+  /// Whether the VM layer's books were checked too.
+  let checkedInvariants: Bool
+  /// What contradicts the receipt, or the VM layer's invariants.
   let problems: [String]
   let fallbacks: [String]
   /// Why not all is locked; missing where it is.
@@ -47,7 +49,8 @@ struct WireResult: Encodable {
 
   init(
     _ receipt: WireReceipt, _ verification: WireReceipt.Verification, arena: Arena.Preparation,
-    reserved: (pages: PageCount, pageSize: ByteCount)?, isAutomatic: Bool
+    reserved: (pages: PageCount, pageSize: ByteCount)?, isAutomatic: Bool,
+    brokenInvariants: [String]?
   ) {
     requestedBytes = receipt.requestedBytes
     residentBytes = receipt.residentBytes
@@ -65,9 +68,10 @@ struct WireResult: Encodable {
       entering: receipt.stages.entering.seconds, finishing: receipt.stages.finishing.seconds)
     arenaSeconds = receipt.arenaDuration.seconds
     threads = arena.threads
-    verified = verification.isVerified
+    verified = verification.isVerified && (brokenInvariants ?? []).isEmpty
     verifiedFrames = verification.comparedFrames
-    problems = verification.problems
+    problems = verification.problems + (brokenInvariants ?? [])
+    checkedInvariants = brokenInvariants != nil
     fallbacks = receipt.fallbacks + verification.notes
     lockProblem = receipt.lockProblem
     let reserved = reserved.flatMap { $0.pages > .zero ? $0 : nil }

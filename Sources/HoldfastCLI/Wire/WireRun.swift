@@ -10,6 +10,7 @@ struct WireRun {
   /// The backing was left to the program.
   let isAutomatic: Bool
   let requireLocked: Bool
+  let checkInvariants: Bool
   let threads: Int?
 
   func perform() throws -> WireResult {
@@ -36,6 +37,7 @@ struct WireRun {
     let verification = try receipt.verify()
     return WireResult(
       receipt, verification, arena: arena.preparation, reserved: plan.missing,
-      isAutomatic: isAutomatic)
+      isAutomatic: isAutomatic, brokenInvariants: checkInvariants ? memory.invariantProblems() : nil
+    )
   }
 }

@@ -53,7 +53,7 @@ extension Invariants {
   mutating func checkTranslations(_ space: AddressSpace, _ number: Int) {
     guard let pmap = space.pmap as? any InspectablePmap else { return }
     let geometry = space.geometry
-    var translations: [Address: (frame: Frame, protection: Protection, isWired: Bool)] = [:]
+    var translations: [Address: (frame: Frame, protection: Protection, isWired: Bool?)] = [:]
     pmap.forEachTranslation { address, frames, protection, isWired in
       for page in 0..<frames.count.rawValue {
         translations[address + geometry.bytes(PageCount(page))] = (
@@ -71,7 +71,7 @@ extension Invariants {
 
   private mutating func check(
     _ entry: MapEntry, _ geometry: Geometry, _ number: Int,
-    _ translations: inout [Address: (frame: Frame, protection: Protection, isWired: Bool)]
+    _ translations: inout [Address: (frame: Frame, protection: Protection, isWired: Bool?)]
   ) {
     guard let object = entry.object else { return }
     let pages = entry.pages(of: entry.range, geometry)
@@ -96,7 +96,7 @@ extension Invariants {
         if entry.isWired, found.protection != entry.protection {
           wrong.append("\(address) is wired and mapped \(found.protection)")
         }
-        if found.isWired != entry.isWired {
+        if let isWired = found.isWired, isWired != entry.isWired {
           wrong.append("\(address) is \(entry.isWired ? "not " : "")wired in the pmap")
         }
       }

@@ -1,8 +1,8 @@
 /// A pmap that can tell what it has, for `Invariants`.
 public protocol InspectablePmap: Pmap {
   /// Calls `body` with each translation: where, which frames, what it allows, and whether it is
-  /// wired.
-  func forEachTranslation(_ body: (Address, FrameRun, Protection, Bool) -> Void)
+  /// wired, or nil where the pmap does not tell wired ones apart.
+  func forEachTranslation(_ body: (Address, FrameRun, Protection, _ isWired: Bool?) -> Void)
 }
 
 /// Accounts for every frame, page, wiring, reference, charge and translation, from the entries of

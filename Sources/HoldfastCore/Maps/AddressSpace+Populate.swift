@@ -135,11 +135,14 @@ extension AddressSpace {
           wait(for: object, ticket, &target, finishOthers)
           continue
         case .paged(let object, let place, let count):
+          // What is held ahead must not be what the pager's page lacks.
+          giveBack(&ahead, target)
           try object.pageIn(place, limit: min(count, target.pages.end - index))
           continue
         case .shared:
           target.finish()
           finishOthers()
+          giveBack(&ahead, target)
           try target.object.copyUp(index)
           continue
         case .failed(let error): throw error

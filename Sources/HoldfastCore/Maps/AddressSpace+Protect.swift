@@ -20,6 +20,10 @@ extension AddressSpace {
       try pmap.prepareToSplit(range)
       var position = positionLocked(after: range.start)
       while position < entries.count, entries[position].range.start < range.end {
+        // Before it is cut: parts with a shadow each could not be merged again.
+        if mustCopyAtOnce(entries[position], for: protection) {
+          copyOnWriteLocked(entries[position])
+        }
         position = clipLocked(position, to: range)
         position += 1
       }
@@ -79,7 +83,6 @@ extension AddressSpace {
   /// Copies the pages of wired entries in transition, with the lock let go. Their translations keep
   /// the old protection, so that a failure leaves nothing to take back.
   private func copyAtOnceLocked(_ wired: [MapEntry]) throws(VMError) {
-    for entry in wired { copyOnWriteLocked(entry) }
     lock.unlock()
     defer { lock.lockExclusive() }
     for entry in wired { try copyPagesUp(entry) }

@@ -154,10 +154,11 @@ extension AddressSpace {
         throw VMError(
           .invalidAddress, at: address, "the protection \(entry.protection) does not allow wiring")
       }
+      // User-wired, writable and in need of a copy at once is what no entry ever is. The shadow is the
+      // whole entry's: parts with one each could not be merged again.
+      if !entry.isWired, entry.protection.contains(.write) { copyOnWriteLocked(entry) }
       let claimed = entries[clipLocked(position, to: AddressRange(address, range.end))]
       claimed.transition = transition
-      // User-wired, writable and in need of a copy at once is what no entry ever is.
-      if !claimed.isWired, claimed.protection.contains(.write) { copyOnWriteLocked(claimed) }
       return claimed
     }
   }

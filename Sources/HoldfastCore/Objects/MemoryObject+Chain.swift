@@ -111,6 +111,17 @@ extension MemoryObject {
     }
   }
 
+  /// Sees to it that a copy can come to lie at a page: that the translations which other mappings have
+  /// of it, perhaps parts of larger ones, can be taken away or replaced. Needs the object's lock.
+  ///
+  /// - Throws: resourceShortage.
+  func prepareCopyLocked(_ index: PageIndex) throws(VMError) {
+    let page = PageRange(start: index, count: .one)
+    for record in mappings.values where record.pages.contains(index) {
+      try record.pmap.prepareToSplit(addresses(of: page, record))
+    }
+  }
+
   private func addresses(of pages: PageRange, _ record: MappingRecord) -> AddressRange {
     let geometry = memory.geometry
     return AddressRange(
@@ -172,6 +183,7 @@ extension MemoryObject {
         FrameRun(source, .one), at: addresses(of: page, record).start,
         protection: record.protection.subtracting(.write), wired: true, reach: nil)
     } catch {
+      // There was room for it to be split (`prepareCopyLocked`), and splitting is all that it took.
       preconditionFailure("a wired translation is lost: \(error)")
     }
   }

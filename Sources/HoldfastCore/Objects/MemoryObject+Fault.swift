@@ -32,7 +32,7 @@ extension MemoryObject {
       case .resident(let object, let place, let state, let range):
         if state.isBusy { return .busy(object, object.pagesChanged.ticket()) }
         let isTop = object === self
-        guard isTop || !writes else { return copyLocked(index, object, place, state) }
+        guard isTop || !writes else { return try copyLocked(index, object, place, state) }
         // The state is the page's own; the run may begin before it.
         let ahead = index - range.start
         let first = Frame(state.frame.rawValue - ahead.rawValue)
@@ -70,7 +70,8 @@ extension MemoryObject {
   /// Begins the copy of a page below.
   private func copyLocked(
     _ index: PageIndex, _ below: MemoryObject, _ place: PageIndex, _ state: PageState
-  ) -> FaultStep {
+  ) throws(VMError) -> FaultStep {
+    try prepareCopyLocked(index)
     guard let (frame, _) = frameLocked(for: index) else {
       return .failed(VMError(.resourceShortage, "no free frame is left"))
     }

@@ -144,7 +144,7 @@ extension MemoryObject {
   ) -> WireStep {
     let range = PageRange(index, end)
     do throws(VMError) {
-      return try withChain(index, in: range) { hit in
+      return try withChain(index, in: range) { (hit) throws(VMError) in
         switch hit {
         case .resident(let object, let place, let state, _):
           if state.isBusy { return .busy(object, object.pagesChanged.ticket()) }
@@ -160,6 +160,7 @@ extension MemoryObject {
           }
           if isWiredBelow { return .shared }
           guard let frame else { return .missing }
+          try prepareCopyLocked(index)
           pages.insert(.one, at: index, PageState(frame: frame, isValid: false, isBusy: true))
           object.pages.update(in: PageRange(start: place, count: .one)) { $0.isBusy = true }
           return .copy(object, place, state.frame)

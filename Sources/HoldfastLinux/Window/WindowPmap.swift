@@ -22,7 +22,7 @@ internal import SystemPackage
 /// Removing and protecting may need the kernel to split mappings, of which a process may have
 /// `vm.max_map_count`. All windows together make no more than half of that in extents, as a gap may
 /// lie beside each, less what is set aside for the rest of the process and for undoing.
-public final class WindowPmap: Pmap {
+public final class WindowPmap: InspectablePmap {
   public let arena: Arena
   /// Where the window lies in this process. Aligned to 1 GiB, so that superpages of guest addresses
   /// are superpages here.
@@ -80,6 +80,18 @@ public final class WindowPmap: Pmap {
 
   /// How many mappings of the kernel's the window has, joined where alike.
   public var extentCount: Int { lock.withLock { unsafe extents.all.count } }
+
+  public func forEachTranslation(_ body: (Address, FrameRun, Protection, _ isWired: Bool?) -> Void)
+  {
+    let geometry = arena.geometry
+    for extent in lock.withLock({ unsafe extents.all }) {
+      let first = ByteCount(extent.range.lowerBound &+ extent.delta)
+      let frames = FrameRun(
+        Frame(0) + geometry.pages(in: first),
+        geometry.pages(in: ByteCount(UInt64(extent.range.count))))
+      body(Address(extent.range.lowerBound), frames, extent.protection, nil)
+    }
+  }
 
   /// Changes the extents, and the count over all windows with them.
   private func changeExtents(_ body: (inout WindowExtents) -> Void) {

@@ -1,0 +1,86 @@
+import HoldfastTestKit
+import Testing
+
+@testable import HoldfastCore
+
+/// Behaviour 25 over shadow chains: the model's operations, forks and collapses among them, with all
+/// wirings done by the one path and by the other.
+@Suite struct ChainDifferentialTests {
+  /// All that can be told of a world.
+  private struct Observed: Equatable {
+    /// The topmost page of an address's chain.
+    struct Page: Equatable {
+      var isResident = false
+      var isValid = false
+      var wireCount: UInt16 = 0
+    }
+
+    var entries: [[MapEntryView]] = []
+    var pages: [[Page]] = []
+    var charged = ByteCount.zero
+    var free = PageCount.zero
+    var code: VMError.Code?
+    var address: Address?
+  }
+
+  private static func look(at world: ModelWorld) -> Observed {
+    var seen = Observed()
+    let geometry = world.machine.geometry
+    for (space, _) in world.spaces {
+      seen.entries.append(space.entryViews)
+      var pages = [Observed.Page](repeating: .init(), count: Int(ModelStep.pages))
+      for entry in space.entries {
+        guard let object = entry.object else { continue }
+        let first = geometry.pages(in: entry.range.start - .zero).rawValue
+        let range = entry.pages(of: entry.range, geometry)
+        object.forEachTopmost(in: range) { run, _, _, state in
+          for index in 0..<run.count.rawValue {
+            let page = first + (run.start - range.start).rawValue + index
+            pages[Int(page)] = .init(
+              isResident: true, isValid: state.isValid && !state.isBusy, wireCount: state.wireCount)
+          }
+        }
+      }
+      seen.pages.append(pages)
+    }
+    seen.charged = world.machine.wiredLimit.current
+    seen.free = world.machine.allocator.occupancy.free
+    seen.code = world.lastError?.code
+    seen.address = world.lastError?.address
+    return seen
+  }
+
+  private static func run(seed: UInt64, steps: Int) -> String? {
+    var random = SeededGenerator(seed: seed)
+    let worlds = WirePath.allCases.map { ModelWorld(dirty: seed % 2 == 0, path: $0) }
+    defer { for world in worlds { _ = world.finish() } }
+    for number in 0..<steps {
+      var step = ModelStep(using: &random)
+      // The paths make different calls, so the n-th one is not the same.
+      if case .translations = step.shortage { step.shortage = nil }
+      for world in worlds {
+        if let problem = world.perform(step) { return "seed \(seed), step \(number): \(problem)" }
+      }
+      let seen = worlds.map(look)
+      if seen[0] != seen[1] {
+        return "seed \(seed), step \(number), \(step):\n\(seen[0])\nand\n\(seen[1])"
+      }
+    }
+    return nil
+  }
+
+  private static let batches: UInt64 = 4
+  private static let steps = 200
+
+  @Test(arguments: 0..<batches)
+  func `both paths leave the same over forks and chains`(batch: UInt64) {
+    let runs = max(1, SuiteSize.differentialSteps / 4 / Self.batches / UInt64(Self.steps))
+    for seed in batch * runs..<(batch + 1) * runs {
+      if let problem = Self.run(seed: 7000 + seed, steps: Self.steps) {
+        Issue.record("\(problem)")
+        return
+      }
+    }
+    print("ChainDifferentialTests: \(runs * UInt64(Self.steps)) steps by both paths")
+  }
+}
