@@ -22,6 +22,31 @@ private func wire(_ geometry: Geometry, _ size: ByteCount, _ benchmark: Benchmar
   }
 }
 
+/// A guest whose memory is in so many entries, all of it resident in superpages or, as its pages came
+/// in disorder, in base pages.
+private func makeParent(
+  _ size: ByteCount, entries: UInt64, ordered: Bool
+) throws -> AddressSpace {
+  let memory = makeMemory(.small, size + .gibibytes(1))
+  let space = AddressSpace(
+    bounds: AddressRange(.zero, .zero + size), memory: memory, pmap: NullPmap())
+  let part = ByteCount(size.rawValue / entries)
+  for entry in 0..<entries {
+    let start = Address(entry * part.rawValue)
+    // Neighbours that are alike would become one entry.
+    try space.map(
+      at: AddressRange(start, start + part), protection: entry % 2 == 0 ? .readWrite : .all)
+  }
+  if !ordered {
+    for page in stride(from: memory.geometry.pages(in: size).rawValue - 1, to: 0, by: -2) {
+      try space.fault(Address(page << 12), .write)
+    }
+  }
+  try space.wire(space.bounds)
+  try space.unwire(space.bounds)
+  return space
+}
+
 /// An allocator of 64 GiB with nine tenths of its base pages taken, all over.
 private func makeBusyAllocator() -> FrameAllocator {
   let allocator = makeMemory(.small, .gibibytes(64)).allocator
@@ -42,6 +67,25 @@ let benchmarks: @Sendable () -> Void = {
       Benchmark("wire \(tebibytes) TiB, null pmap, base page \(name)") { benchmark in
         try wire(geometry, .tebibytes(tebibytes), benchmark)
       }
+    }
+  }
+
+  for (name, size, entries, ordered) in [
+    ("10 GiB in superpages, 1 entry", .gibibytes(10), 1, true),
+    ("10 GiB in base pages, 1 entry", .gibibytes(10), 1, false),
+    ("1 TiB in superpages, 1 entry", .tebibytes(1), 1, true),
+    ("16 GiB in superpages, 128 entries", .gibibytes(16), 128, true),
+    ("16 GiB in superpages, 1024 entries", .gibibytes(16), 1024, true),
+  ] as [(String, ByteCount, UInt64, Bool)] {
+    Benchmark("fork \(name)") { benchmark, parent in
+      for _ in benchmark.scaledIterations {
+        benchmark.startMeasurement()
+        let child = try parent.fork(pmap: NullPmap())
+        benchmark.stopMeasurement()
+        try child.remove(child.bounds)
+      }
+    } setup: {
+      try makeParent(size, entries: entries, ordered: ordered)
     }
   }
 
