@@ -51,9 +51,10 @@ private func makeParent(
 private func makeBusyAllocator() -> FrameAllocator {
   let allocator = makeMemory(.small, .gibibytes(64)).allocator
   var state: UInt64 = 1
+  var dirty: [FrameRun] = []
   for frame in 0..<allocator.frames.count.rawValue {
     state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-    if (state >> 33) % 10 != 0 { _ = allocator.allocate(Frame(frame)) }
+    if (state >> 33) % 10 != 0 { _ = allocator.allocate(Frame(frame), order: 0, dirty: &dirty) }
   }
   return allocator
 }

@@ -236,8 +236,7 @@ public final class GuestMemory: Sendable {
         self, range, summary, path: path == .fault ? .fault : .prefault,
         duration: clock.now - start)
     } catch {
-      let occupancy = arena.allocator.occupancy
-      let free = arena.geometry.bytes(occupancy.free)
+      let free = arena.geometry.bytes(arena.memory.available)
       throw HoldfastError(
         error, operation: "wire \(range.length) at \(range.start)", range: range,
         advice: error.code == .resourceShortage && error.errno == nil

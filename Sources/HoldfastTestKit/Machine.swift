@@ -45,6 +45,14 @@ public struct Machine: Sendable {
   }
 }
 
+extension FrameAllocator {
+  /// Allocates the very frame asked for, whatever it holds.
+  public func allocate(_ wanted: Frame) -> Allocation? {
+    var dirty: [FrameRun] = []
+    return allocate(wanted, order: 0, dirty: &dirty)
+  }
+}
+
 extension AddressSpace {
   /// The bytes from an address on.
   public func read(_ address: Address, count: Int) throws(VMError) -> [UInt8] {

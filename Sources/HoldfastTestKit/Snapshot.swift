@@ -50,7 +50,7 @@ extension Machine {
       },
       objects: objects.map { pages(of: $0, frames: frames) },
       charged: wiredLimit.current,
-      free: allocator.occupancy.free)
+      free: memory.available)
   }
 
   /// The resident pages of an object in the longest runs that are alike.
@@ -76,6 +76,8 @@ extension Machine {
   ///
   /// - Precondition: at least as many are free.
   public func withFree<Result>(_ count: UInt64, _ body: () throws -> Result) rethrows -> Result {
+    // What they hold would be given out too.
+    memory.reservations.breakAll()
     var dirty: [FrameRun] = []
     var held: [FrameAllocator.Allocation] = []
     while allocator.occupancy.free > PageCount(count) {

@@ -18,9 +18,9 @@ import Testing
 
   /// The first thing that goes wrong, and at which step.
   private static func problem(
-    _ steps: [ModelStep], dirty: Bool
+    _ steps: [ModelStep], dirty: Bool, scale: UInt64
   ) -> (step: Int, what: String)? {
-    let world = ModelWorld(dirty: dirty)
+    let world = ModelWorld(dirty: dirty, scale: scale)
     var found: (Int, String)?
     for (number, step) in steps.enumerated() {
       if let problem = world.perform(step) {
@@ -33,7 +33,7 @@ import Testing
   }
 
   /// Removes steps, by halves down to single ones, as long as what is left still fails.
-  private static func shrink(_ steps: [ModelStep], dirty: Bool) -> [ModelStep] {
+  private static func shrink(_ steps: [ModelStep], dirty: Bool, scale: UInt64) -> [ModelStep] {
     var steps = steps
     var part = steps.count / 2
     while part > 0 {
@@ -41,7 +41,11 @@ import Testing
       while start < steps.count {
         var fewer = steps
         fewer.removeSubrange(start..<min(start + part, steps.count))
-        if problem(fewer, dirty: dirty) != nil { steps = fewer } else { start += part }
+        if problem(fewer, dirty: dirty, scale: scale) != nil {
+          steps = fewer
+        } else {
+          start += part
+        }
       }
       part /= 2
     }
@@ -50,19 +54,31 @@ import Testing
 
   @Test(arguments: 0..<lanes)
   func `random operations leave what the model says`(lane: UInt64) {
-    let runs = max(1, SuiteSize.modelSteps / UInt64(Self.stepsOfARun) / Self.lanes)
+    check(lane, steps: SuiteSize.modelSteps, scale: 1)
+  }
+
+  /// Each of the model's pages is 64, so that its 24 are three superpages that fill up in place.
+  @Test(arguments: 0..<lanes)
+  func `random operations on superpages leave what the model says`(lane: UInt64) {
+    check(lane, steps: SuiteSize.modelSteps / 50, scale: 64)
+  }
+
+  private func check(_ lane: UInt64, steps count: UInt64, scale: UInt64) {
+    let runs = max(1, count / UInt64(Self.stepsOfARun) / Self.lanes)
     for run in 0..<runs {
       let seed = SuiteSize.modelSeed + lane * runs + run
+      let isDirty = seed % 2 == 0
       let steps = Self.sequence(seed)
-      guard let problem = Self.problem(steps, dirty: seed % 2 == 0) else { continue }
-      let few = Self.shrink(Array(steps.prefix(problem.step + 1)), dirty: seed % 2 == 0)
-      let last = Self.problem(few, dirty: seed % 2 == 0)?.what ?? problem.what
+      guard let problem = Self.problem(steps, dirty: isDirty, scale: scale) else { continue }
+      let few = Self.shrink(
+        Array(steps.prefix(problem.step + 1)), dirty: isDirty, scale: scale)
+      let last = Self.problem(few, dirty: isDirty, scale: scale)?.what ?? problem.what
       let list = few.map { "  \($0)" }.joined(separator: "\n")
       Issue.record("seed \(seed), step \(problem.step): \(problem.what)\n\(list)\n=> \(last)")
       return
     }
     print(
       "ModelTests: \(runs * UInt64(Self.stepsOfARun)) steps from seed "
-        + "\(SuiteSize.modelSeed + lane * runs)")
+        + "\(SuiteSize.modelSeed + lane * runs), \(scale) pages each")
   }
 }

@@ -6,8 +6,6 @@ final class ModelWorld {
   static let limit = 40
   static let mostSpaces = 5
   static let inset = ByteCount(33)
-  static func imageByte(_ page: UInt64) -> UInt8 { UInt8(page + 1) }
-
   let machine: Machine
   /// How all wirings are done, if not as each step says.
   private let path: WirePath?
@@ -15,21 +13,37 @@ final class ModelWorld {
   private let image: MemoryObject
   private let pager: TestPager
   private(set) var spaces: [(space: AddressSpace, pmap: CheckingPmap)]
-  private(set) var model = PageModel(limit: ModelWorld.limit)
+  private(set) var model: PageModel
+  /// How many pages of the machine are one of the model's. With many, reservations are at work.
+  private let scale: UInt64
 
   /// What the last step came to; nil where it succeeded.
   private(set) var lastError: VMError?
 
-  init(dirty: Bool, path: WirePath? = nil) {
+  init(dirty: Bool, path: WirePath? = nil, scale: UInt64 = 1) {
     self.path = path
+    self.scale = scale
     machine = Machine(
-      frames: 768, dirty: dirty,
-      wiredLimit: WiredLimit(Geometry.small.bytes(PageCount(UInt64(ModelWorld.limit)))))
-    let size = PageCount(ModelStep.pages)
+      frames: 768 * scale, dirty: dirty,
+      wiredLimit: WiredLimit(Geometry.small.bytes(PageCount(UInt64(ModelWorld.limit) * scale))))
+    let size = PageCount(ModelStep.pages * scale)
     shared = MemoryObject(memory: machine.memory, size: size)
-    pager = TestPager(pages: ModelStep.pages, geometry: machine.geometry)
+    pager = TestPager(pages: size.rawValue, geometry: machine.geometry)
     image = MemoryObject(memory: machine.memory, size: size, pager: pager)
     spaces = [machine.makeSpace()]
+    model = PageModel(limit: ModelWorld.limit) { page in
+      UInt8(truncatingIfNeeded: page * scale + ModelWorld.probe(page, scale) + 1)
+    }
+  }
+
+  /// How many pages of the machine the model's are.
+  var pages: Int { Int(ModelStep.pages * scale) }
+
+  /// The one of a model page's pages whose contents are compared.
+  private static func probe(_ page: UInt64, _ scale: UInt64) -> UInt64 { page * 13 % scale }
+
+  private func address(_ page: UInt64) -> Address {
+    machine.address(page * scale + ModelWorld.probe(page, scale)) + ModelWorld.inset
   }
 
   /// Does a step and returns what is wrong then.
@@ -61,7 +75,7 @@ final class ModelWorld {
       pager.fail(at: nil)
     }
     switch shortage {
-    case .frames(let count): try machine.withFree(count, body)
+    case .frames(let count): try machine.withFree(scale == 1 ? count : count * scale / 2, body)
     case .translations(let number):
       pmap.fail(at: number)
       try body()
@@ -74,22 +88,25 @@ final class ModelWorld {
 
   private func attempt(_ step: ModelStep, _ index: Int) throws {
     let (space, pmap) = spaces[index]
-    let range = machine.range(step.pages)
-    let address = range.start + ModelWorld.inset
+    let range = machine.range(step.pages.lowerBound * scale..<step.pages.upperBound * scale)
+    let offset = PageIndex(step.pages.lowerBound * scale)
+    let address = address(step.pages.lowerBound)
     switch step.kind {
     case .mapAnonymous:
       try space.map(at: range, protection: step.protection, inheritance: step.inheritance)
     case .mapShared:
       try space.map(
-        shared, offset: PageIndex(step.pages.lowerBound), at: range, protection: step.protection,
+        shared, offset: offset, at: range, protection: step.protection,
         inheritance: .share)
     case .mapImage:
       try space.map(
-        image, offset: PageIndex(step.pages.lowerBound), at: range, protection: step.protection,
+        image, offset: offset, at: range, protection: step.protection,
         inheritance: step.inheritance, copyOnWrite: true)
     case .write: try space.write([step.byte], at: address)
     case .touch: try touch(index, address, step.byte)
-    case .peek: try space.fault(address, .read)
+    case .peek:
+      let page = machine.geometry.bytes(PageCount(UInt64(step.byte) % scale))
+      try space.fault(range.start + page, .read)
     case .wire:
       var options = step.options
       if let path {
@@ -152,7 +169,7 @@ final class ModelWorld {
   private func problem(
     _ space: AddressSpace, _ pmap: CheckingPmap, _ page: UInt64, _ expected: PageModel.Page?
   ) -> String? {
-    let address = machine.address(page) + ModelWorld.inset
+    let address = address(page)
     let view = space.lookup(address)
     guard let expected else { return view == nil ? nil : "it is mapped" }
     guard let view else { return "it is not mapped" }

@@ -17,9 +17,13 @@ struct PageModel {
   private(set) var spaces: [[UInt64: Page]] = [[:]]
   private(set) var cells: [UInt8] = Array(repeating: 0, count: Int(ModelStep.pages))
   let limit: Int
+  private let imageByte: (UInt64) -> UInt8
 
   /// The first cells are those of the object that spaces share.
-  init(limit: Int) { self.limit = limit }
+  init(limit: Int, imageByte: @escaping (UInt64) -> UInt8) {
+    self.limit = limit
+    self.imageByte = imageByte
+  }
 
   func byte(_ space: Int, _ page: UInt64) -> UInt8? { spaces[space][page].map { cells[$0.cell] } }
 
@@ -74,7 +78,7 @@ struct PageModel {
         let cell =
           switch step.kind {
           case .mapShared: Int(page)
-          case .mapImage: cell(ModelWorld.imageByte(page))
+          case .mapImage: cell(imageByte(page))
           default: cell(0)
           }
         spaces[space][page] = Page(

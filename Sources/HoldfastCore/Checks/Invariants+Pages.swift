@@ -41,12 +41,45 @@ extension Invariants {
       }
     }
     let occupancy = memory.allocator.occupancy
-    let accounted = PageCount(UInt64(seen.count)) + occupancy.free + held
+    let reserved = checkReservations()
+    let accounted = PageCount(UInt64(seen.count)) + occupancy.free + reserved + held
     if accounted != occupancy.total {
       problems.append(
         "of \(occupancy.total.rawValue) frames \(occupancy.free.rawValue) are free and "
           + "\(seen.count) in objects")
     }
+  }
+
+  /// Each reservation is partly populated, by the pages of its region alone, in place (FreeBSD:
+  /// behaviour of `vm_reserv_populate`).
+  ///
+  /// - Returns: the frames that reservations have and nobody uses.
+  private mutating func checkReservations() -> PageCount {
+    var unpopulated = PageCount.zero
+    var count = 0
+    for reservation in memory.reservations.all {
+      count += 1
+      unpopulated += reservation.unpopulated
+      let members = (0..<512).filter { reservation.populated.contains($0) }
+      if members.count != reservation.population || !(1..<512).contains(members.count) {
+        problems.append("a reservation counts \(reservation.population) of \(members.count) pages")
+      }
+      guard let (owner, _) = objects[reservation.key.owner] else {
+        problems.append("a reservation is of no object")
+        continue
+      }
+      for slot in members {
+        let index = reservation.key.first + PageCount(UInt64(slot))
+        if owner.state(of: index)?.frame != reservation.start + PageCount(UInt64(slot)) {
+          problems.append("page \(index) does not lie in its reservation")
+        }
+      }
+    }
+    let statistics = memory.reservations.statistics
+    if statistics.partial != count || statistics.unpopulated != unpopulated {
+      problems.append("reservations count \(statistics) and are \(count) with \(unpopulated)")
+    }
+    return unpopulated
   }
 
   /// Translations are of the topmost pages and allow what the entries do.

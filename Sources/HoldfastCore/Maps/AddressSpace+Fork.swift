@@ -130,7 +130,7 @@ extension MemoryObject {
     while done < source.count {
       let order = memory.geometry.largestOrder(at: index + done, limit: source.count - done)
       var dirty: [FrameRun] = []
-      guard let block = memory.allocator.allocateLargest(order: order, dirty: &dirty) else {
+      guard let block = memory.allocateLargest(order: order, dirty: &dirty) else {
         throw VMError(.resourceShortage, "no free frame is left")
       }
       memory.store.copy(

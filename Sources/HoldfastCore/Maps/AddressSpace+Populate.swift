@@ -194,11 +194,15 @@ extension AddressSpace {
     guard missing > .zero else { return }
     let order = min(Geometry.levelShift, geometry.largestOrder(at: index, limit: missing))
     var dirty: [FrameRun] = []
-    guard let block = memory.allocator.allocateLargest(order: order, dirty: &dirty) else {
+    let limit = min(missing, Reservation.pages)
+    guard
+      let run = target.object.reservedFrames(for: index, limit: limit, dirty: &dirty)
+        ?? memory.allocateLargest(order: order, dirty: &dirty)?.run
+    else {
       throw VMError(.resourceShortage, at: target.address(of: index), "no free frame is left")
     }
     if !dirty.isEmpty { memory.store.zero(dirty) }
-    ahead = FramesAhead(PageRange(start: index, count: block.run.count), block.run, dirty)
+    ahead = FramesAhead(PageRange(start: index, count: run.count), run, dirty)
   }
 
   /// Gives back the frames that were taken ahead and not used. Where a page was passed over, the
@@ -207,7 +211,7 @@ extension AddressSpace {
     if ahead.isReached, !ahead.left.isEmpty { pmap.remove(target.addresses(of: ahead.left)) }
     if ahead.isReached { pmap.endReach(target.addresses(of: ahead.range)) }
     for pages in ahead.passedOver + [ahead.left] where !pages.isEmpty {
-      memory.allocator.free(ahead.run(for: pages), zeroed: !ahead.isReached)
+      memory.free(ahead.run(for: pages), zeroed: !ahead.isReached)
     }
     ahead = FramesAhead()
   }

@@ -92,7 +92,7 @@ extension MemoryObject {
   ) -> PageIndex {
     func free(upTo end: PageIndex) -> PageIndex {
       precondition(state.wireCount == 0, "a wired page is shadowed")
-      memory.allocator.free(FrameRun(state.frame, end - range.start), zeroed: false)
+      memory.free(FrameRun(state.frame, end - range.start), zeroed: false)
       return end
     }
     let origin = PageIndex((offset + head).rawValue)
@@ -104,6 +104,8 @@ extension MemoryObject {
     if let (run, _) = pages.run(at: first, in: here) { return free(upTo: run.end + offset) }
     let gap = pages.gap(at: first, in: here)
     pages.insert(gap.count, at: first, state)
+    memory.reservations.rename(
+      FrameRun(state.frame, gap.count), to: ObjectIdentifier(self), at: first, mapped: mapped)
     return gap.end + offset
   }
 

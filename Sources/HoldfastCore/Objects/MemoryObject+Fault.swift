@@ -43,22 +43,30 @@ extension MemoryObject {
       case .paged(let object, let place, let count):
         return .paged(object, place, count: count)
       case .absent:
-        return try fillLocked(index, enter)
+        return try fillLocked(index, in: bounds, enter)
       }
     }
   }
 
   /// Makes a page of zeros, at once if there is a zeroed frame.
   private func fillLocked(
-    _ index: PageIndex, _ enter: (WiredRun, _ isTop: Bool) throws(VMError) -> Void
+    _ index: PageIndex, in bounds: PageRange,
+    _ enter: (WiredRun, _ isTop: Bool) throws(VMError) -> Void
   ) throws(VMError) -> FaultStep {
-    guard let (frame, isZeroed) = frameLocked(for: index) else {
+    var dirty: [FrameRun] = []
+    guard let frame = framesLocked(for: index, limit: .one, dirty: &dirty)?.start else {
       return .failed(VMError(.resourceShortage, "no free frame is left"))
     }
+    let isZeroed = dirty.isEmpty
     pages.insert(.one, at: index, PageState(frame: frame, isValid: isZeroed, isBusy: !isZeroed))
     guard isZeroed else { return .zero(frame) }
     do throws(VMError) {
-      try enter(WiredRun(index: index, frames: FrameRun(frame, .one), isFresh: false), true)
+      // With the last page of a superpage the whole of it.
+      guard let (range, state) = pages.run(at: index, in: bounds) else {
+        preconditionFailure("a page is gone")
+      }
+      let run = FrameRun(state.frame, range.count)
+      try enter(WiredRun(index: range.start, frames: run, isFresh: false), true)
     } catch {
       // Not known to be zero any more: the guest may have reached it for a moment.
       removeLocked(PageRange(start: index, count: .one), zeroed: false)
@@ -72,7 +80,8 @@ extension MemoryObject {
     _ index: PageIndex, _ below: MemoryObject, _ place: PageIndex, _ state: PageState
   ) throws(VMError) -> FaultStep {
     try prepareCopyLocked(index)
-    guard let (frame, _) = frameLocked(for: index) else {
+    var dirty: [FrameRun] = []
+    guard let frame = framesLocked(for: index, limit: .one, dirty: &dirty)?.start else {
       return .failed(VMError(.resourceShortage, "no free frame is left"))
     }
     pages.insert(.one, at: index, PageState(frame: frame, isValid: false, isBusy: true))
@@ -129,34 +138,23 @@ extension MemoryObject {
   /// together. Called without locks.
   func pageIn(_ index: PageIndex, limit: PageCount) throws(VMError) {
     guard let pager else { return }
-    let order = memory.geometry.largestOrder(at: index, limit: min(limit, Self.cluster))
-    var dirty: [FrameRun] = []
-    guard let block = memory.allocator.allocateLargest(order: order, dirty: &dirty) else {
-      throw VMError(.resourceShortage, "no free frame is left")
-    }
-    let range = PageRange(start: index, count: block.run.count)
-    let isOurs = lock.withLock {
-      let bounds = PageRange(.zero, PageIndex(size.rawValue))
+    let found = lock.withLock { () -> FrameRun?? in
       // Whoever asked may have lost the object meanwhile: nobody would free the pages of a dead one.
-      guard references > 0, pages[index] == nil,
-        pages.gap(at: index, in: bounds).end >= range.end
-      else {
-        return false
-      }
+      // Or someone was faster: the caller looks again.
+      guard references > 0, pages[index] == nil else { return .some(nil) }
+      let end = PageIndex(min(size.rawValue, (index + min(limit, Self.cluster)).rawValue))
+      let missing = pages.gap(at: index, in: PageRange(.zero, end)).end - index
+      var dirty: [FrameRun] = []
+      guard let run = framesLocked(for: index, limit: missing, dirty: &dirty) else { return nil }
       pages.insert(
-        range.count, at: index, PageState(frame: block.run.start, isValid: false, isBusy: true))
-      return true
+        run.count, at: index, PageState(frame: run.start, isValid: false, isBusy: true))
+      return .some(run)
     }
-    guard isOurs else {
-      // Someone was faster, here or beside: look again.
-      memory.allocator.free(block.run, zeroed: block.isZeroed)
-      if range.count > .one, lock.withLock({ references > 0 && pages[index] == nil }) {
-        try pageIn(index, limit: .one)
-      }
-      return
-    }
+    guard let found else { throw VMError(.resourceShortage, "no free frame is left") }
+    guard let run = found else { return }
+    let range = PageRange(start: index, count: run.count)
     do throws(VMError) {
-      try pager.read(range, into: block.run, memory.store)
+      try pager.read(range, into: run, memory.store)
     } catch {
       abandon(fresh: [range], zeroed: false)
       throw error
@@ -181,19 +179,5 @@ extension MemoryObject {
       if isDone { return }
       pagesChanged.wait(since: ticket)
     }
-  }
-
-  /// A frame for one page: beside its neighbour's if that is free, so that pages that come one by
-  /// one still lie in place.
-  private func frameLocked(for index: PageIndex) -> (frame: Frame, isZeroed: Bool)? {
-    var beside: FrameAllocator.Allocation?
-    if index > .zero, let neighbour = pages[PageIndex(index.rawValue - 1)] {
-      beside = memory.allocator.allocate(neighbour.frame + .one)
-    }
-    var dirty: [FrameRun] = []
-    guard let block = beside ?? memory.allocator.allocate(order: 0, dirty: &dirty) else {
-      return nil
-    }
-    return (block.run.start, block.isZeroed)
   }
 }

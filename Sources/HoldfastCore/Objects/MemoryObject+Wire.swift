@@ -83,18 +83,20 @@ extension MemoryObject {
   private func fillLocked(_ gap: PageRange, _ batch: inout WireBatch) -> Bool {
     var index = gap.start
     while index < gap.end, batch.runs.count < MemoryObject.batchRuns {
-      let order = memory.geometry.largestOrder(at: index, limit: gap.end - index)
-      guard let block = memory.allocator.allocateLargest(order: order, dirty: &batch.dirty) else {
+      let limit = gap.end - index
+      let order = memory.geometry.largestOrder(at: index, limit: limit)
+      let reserved = reservedFrames(for: index, limit: limit, dirty: &batch.dirty)
+      guard let run = reserved ?? memory.allocateLargest(order: order, dirty: &batch.dirty)?.run
+      else {
         batch.end = .failed(VMError(.resourceShortage, "no free frame is left"))
         batch.next = index
         return false
       }
       pages.insert(
-        block.run.count, at: index,
-        PageState(frame: block.run.start, isValid: false, isBusy: true))
-      batch.runs.append(WiredRun(index: index, frames: block.run, isFresh: true))
-      if block.run.count < .order(order) { batch.fragmented += block.run.count }
-      index = index + block.run.count
+        run.count, at: index, PageState(frame: run.start, isValid: false, isBusy: true))
+      batch.runs.append(WiredRun(index: index, frames: run, isFresh: true))
+      if reserved == nil, run.count < .order(order) { batch.fragmented += run.count }
+      index = index + run.count
       batch.next = index
     }
     return index == gap.end

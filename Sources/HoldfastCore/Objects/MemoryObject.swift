@@ -193,7 +193,7 @@ public final class MemoryObject: @unchecked Sendable {
   func removeLocked(_ range: PageRange, zeroed: Bool) {
     pages.remove(in: range) { part, state in
       precondition(state.wireCount == 0, "a wired page is freed")
-      memory.allocator.free(FrameRun(state.frame, part.count), zeroed: zeroed)
+      memory.free(FrameRun(state.frame, part.count), zeroed: zeroed)
     }
   }
 

@@ -109,6 +109,15 @@ public struct PageTree {
     return PageRange(PageIndex(max(origin, bounds.start.rawValue)), PageIndex(end))
   }
 
+  /// Whether nothing is resident in the aligned block of pages around one.
+  ///
+  /// - Complexity: O(height).
+  func isAbsent(around index: PageIndex, order: Int) -> Bool {
+    if residentCount == .zero { return true }
+    let place = place(of: index)
+    return place.slot.isAbsent && place.shift >= UInt64(order)
+  }
+
   /// Calls `body` for each run and each gap of the range in order, cut to the range, until it
   /// returns false. A gap has no state and may be told in several pieces.
   ///

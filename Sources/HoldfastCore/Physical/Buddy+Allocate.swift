@@ -11,6 +11,31 @@ extension Buddy {
     }
     guard let block = (kind == .any ? freeBlocks : zeroedBlocks).first else { return nil }
     if order < blockOrder { return takePart(of: block, order: order, kind, dirty: &dirty) }
+    return takeBlock(block, dirty: &dirty)
+  }
+
+  /// Takes the block of a level's order at `position`, or returns false if not all of it is free.
+  mutating func allocate(at position: Int, order: Int, dirty: inout [Range<Int>]) -> Bool {
+    guard position >= 0, position < frameCount, order <= blockOrder else { return false }
+    let block = position >> blockOrder
+    if order == blockOrder {
+      guard freeBlocks.contains(block) else { return false }
+      _ = takeBlock(block, dirty: &dirty)
+      return true
+    }
+    guard freeBlocks.contains(block) || node(ofBlock: block) != nil else { return false }
+    // A wholly free block is split for certain to serve, so no node is left behind in vain.
+    let node = splitBlock(block)
+    let inside = position & ((1 << blockOrder) - 1)
+    let taken = take(
+      at: inside, order: order, node, level: levels, origin: block << blockOrder, dirty: &dirty)
+    settleBlock(block, node)
+    if taken { count(taken: 1 << order, at: position, dirty) }
+    return taken
+  }
+
+  /// Takes a whole block that is free.
+  private mutating func takeBlock(_ block: Int, dirty: inout [Range<Int>]) -> Int {
     let start = block << blockOrder
     if let node = node(ofBlock: block) {
       collectDirty(node, level: levels, at: start, 0..<512, into: &dirty)
@@ -24,28 +49,6 @@ extension Buddy {
     zeroedBlocks.remove(block)
     count(taken: 1 << blockOrder, at: start, dirty)
     return start
-  }
-
-  /// Takes the frame at `position`, or returns false if it is not free.
-  mutating func allocate(at position: Int, dirty: inout [Range<Int>]) -> Bool {
-    guard position >= 0, position < frameCount else { return false }
-    let block = position >> blockOrder
-    guard levels > 0 else {
-      guard freeBlocks.contains(block) else { return false }
-      if !zeroedBlocks.contains(block) { append(position..<position + 1, to: &dirty) }
-      freeBlocks.remove(block)
-      zeroedBlocks.remove(block)
-      count(taken: 1, at: position, dirty)
-      return true
-    }
-    guard freeBlocks.contains(block) || node(ofBlock: block) != nil else { return false }
-    // A wholly free block is split for certain to serve, so no node is left behind in vain.
-    let node = splitBlock(block)
-    let inside = position & ((1 << blockOrder) - 1)
-    let taken = take(at: inside, node, level: levels, origin: block << blockOrder, dirty: &dirty)
-    settleBlock(block, node)
-    if taken { count(taken: 1, at: position, dirty) }
-    return taken
   }
 
   private mutating func takePart(
@@ -86,22 +89,22 @@ extension Buddy {
     return start
   }
 
-  /// Takes one frame at a position inside a node, or returns false if it is not free.
+  /// Takes the block at a position inside a node, or returns false if not all of it is free.
   private mutating func take(
-    at inside: Int, _ node: Int, level: Int, origin: Int, dirty: inout [Range<Int>]
+    at inside: Int, order: Int, _ node: Int, level: Int, origin: Int, dirty: inout [Range<Int>]
   ) -> Bool {
     let childOrder = (level - 1) * Geometry.levelShift
     let child = inside >> childOrder
-    if level == 1 {
+    if childOrder == order {
       guard nodes[node].free.contains(child) else { return false }
-      collectDirty(node, level: 1, at: origin, child..<child + 1, into: &dirty)
+      collectDirty(node, level: level, at: origin, child..<child + 1, into: &dirty)
       takeChildren(child..<child + 1, of: node)
       return true
     }
     guard nodes[node].free.contains(child) || nodes[node].child(child) != nil else { return false }
     let inner = splitChild(child, of: node, level: level)
     let taken = take(
-      at: inside & ((1 << childOrder) - 1), inner, level: level - 1,
+      at: inside & ((1 << childOrder) - 1), order: order, inner, level: level - 1,
       origin: origin + child << childOrder, dirty: &dirty)
     settleChild(child, inner, of: node, level: level)
     return taken

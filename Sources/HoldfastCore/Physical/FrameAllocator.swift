@@ -90,16 +90,23 @@ public final class FrameAllocator: @unchecked Sendable {
       run: FrameRun(frame(found.start), .order(found.order)), isZeroed: ranges.isEmpty)
   }
 
-  /// Allocates the very frame asked for, so that it lies in place beside others.
+  /// Allocates the very block asked for, so that it lies in place beside others.
   ///
-  /// - Returns: nil when it is not free or not one of this allocator's.
-  /// - Complexity: O(levels). Takes the allocator's lock.
-  public func allocate(_ wanted: Frame) -> Allocation? {
-    guard frames.contains(wanted) else { return nil }
+  /// - Parameters:
+  ///   - order: that of a page of some level. The block is naturally aligned.
+  ///   - dirty: gets the runs of the block that are not known to be zero.
+  /// - Returns: nil when a part of it is not free or not one of this allocator's.
+  /// - Complexity: O(levels), plus the dirty runs. Takes the allocator's lock.
+  public func allocate(_ wanted: Frame, order: Int, dirty: inout [FrameRun]) -> Allocation? {
+    precondition(order % Geometry.levelShift == 0, "a block of no level is asked for")
+    guard frames.contains(wanted), wanted.isAligned(toOrder: order) else { return nil }
     var ranges: [Range<Int>] = []
     let position = Int((wanted - frames.start).rawValue)
-    guard lock.withLock({ buddy.allocate(at: position, dirty: &ranges) }) else { return nil }
-    return Allocation(run: FrameRun(wanted, .one), isZeroed: ranges.isEmpty)
+    guard lock.withLock({ buddy.allocate(at: position, order: order, dirty: &ranges) }) else {
+      return nil
+    }
+    for range in ranges { dirty.append(run(range)) }
+    return Allocation(run: FrameRun(wanted, .order(order)), isZeroed: ranges.isEmpty)
   }
 
   /// Gives a run of allocated frames back. A frame that is free already or foreign is a broken

@@ -28,15 +28,39 @@ public struct PhysicalMemory: Sendable {
   public let allocator: FrameAllocator
   /// What is in them.
   public let store: any FrameStore
+  /// Which superpages are being filled by base pages.
+  public let reservations: ReservationPool
 
   /// Memory whose frames are the store's.
-  public init(allocator: FrameAllocator, store: any FrameStore) {
+  ///
+  /// - Parameter reservations: the allocator's only ones, where there are others of this memory.
+  public init(
+    allocator: FrameAllocator, store: any FrameStore, reservations: ReservationPool? = nil
+  ) {
     self.allocator = allocator
     self.store = store
+    self.reservations = reservations ?? ReservationPool(allocator: allocator)
   }
 
   /// The sizes of pages.
   public var geometry: Geometry { allocator.geometry }
+
+  /// How many pages can be allocated: what is free, and what reservations have not used.
+  public var available: PageCount {
+    allocator.occupancy.free + reservations.statistics.unpopulated
+  }
+
+  /// Allocates the largest block of at most 2^order frames that is to be had, as
+  /// `FrameAllocator.allocateLargest`. Where nothing is free, reservations are broken.
+  func allocateLargest(order: Int, dirty: inout [FrameRun]) -> FrameAllocator.Allocation? {
+    repeat {
+      if let block = allocator.allocateLargest(order: order, dirty: &dirty) { return block }
+    } while reservations.breakOldest()
+    return nil
+  }
+
+  /// Gives frames back that were allocated for pages of objects.
+  func free(_ run: FrameRun, zeroed: Bool) { reservations.free(run, zeroed: zeroed) }
 }
 
 extension PhysicalMemory {
@@ -44,6 +68,7 @@ extension PhysicalMemory {
   /// that have to start from the one or the other. Frames that are free now cannot be allocated
   /// meanwhile.
   package func prepareFreeFrames(zeroed: Bool) {
+    reservations.breakAll()
     var runs: [FrameRun] = []
     var dirty: [FrameRun] = []
     while let block = allocator.allocateLargest(order: geometry.maximumOrder, dirty: &dirty) {

@@ -105,6 +105,9 @@ public struct PageRange: Hashable, Sendable {
   public func contains(_ index: PageIndex) -> Bool { start <= index && index < end }
 
   @inlinable
+  public func contains(_ other: PageRange) -> Bool { start <= other.start && other.end <= end }
+
+  @inlinable
   public func overlaps(_ other: PageRange) -> Bool { start < other.end && other.start < end }
 }
 

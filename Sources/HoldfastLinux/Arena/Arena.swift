@@ -19,8 +19,11 @@ public final class Arena: FrameStore {
   /// A multiple of the backing's page.
   public let size: ByteCount
   /// The allocator of the arena's frames, all of them free and zeroed at first, and their bytes.
-  public var memory: PhysicalMemory { PhysicalMemory(allocator: allocator, store: self) }
+  public var memory: PhysicalMemory {
+    PhysicalMemory(allocator: allocator, store: self, reservations: reservations)
+  }
   public let allocator: FrameAllocator
+  private let reservations: ReservationPool
   /// How the arena came to be.
   public let preparation: Preparation
 
@@ -85,6 +88,7 @@ public final class Arena: FrameStore {
       allocator = FrameAllocator(
         geometry: geometry, frames: FrameRun(Frame(0), geometry.pages(in: choice.size)),
         zeroed: true)
+      reservations = ReservationPool(allocator: allocator)
       var preparation = made.preparation
       preparation.threads = threads
       preparation.fallbacks = choice.fallbacks
