@@ -138,7 +138,7 @@ import Testing
         let range = machine.range(page..<last)
         let path = WirePath.allCases.randomElement(using: &random)!.options
         let options: WireOptions = Bool.random(using: &random) ? .user : .system
-        switch Int.random(in: 0..<24, using: &random) {
+        switch Int.random(in: 0..<25, using: &random) {
         case 0..<4: scene.attempt { try space.wire(range, [options, path, .holesOK]) }
         case 4..<8: scene.attempt { try space.unwire(range, [options, .holesOK]) }
         case 8..<11: scene.attempt { try space.fault(range.start, .write) }
@@ -157,6 +157,7 @@ import Testing
         case 19: scene.attempt { try scene.map(guest, page..<last) }
         case 20: scene.attempt { try scene.forkOrEnd(&random) }
         case 21: space.object(at: range.start)?.collapse()
+        case 22: machine.memory.compact(superpages: 1)
         default: scene.touch(guest, page, writes: Bool.random(using: &random))
         }
       }

@@ -7,7 +7,7 @@ struct ModelStep {
   enum Kind: CaseIterable {
     case mapAnonymous, mapShared, mapImage, write, touch, peek, wire, unwire, protect, fork, remove,
       end
-    case collapse
+    case collapse, compact
   }
 
   /// What is made to run out.
@@ -35,6 +35,7 @@ struct ModelStep {
       (.mapAnonymous, 10), (.mapShared, 6), (.mapImage, 5), (.write, 16), (.touch, 16), (.peek, 8),
       (.wire, 14),
       (.unwire, 9), (.protect, 9), (.fork, 6), (.remove, 4), (.end, 3), (.collapse, 2),
+      (.compact, 2),
     ]
     var number = Int.random(in: 0..<weights.reduce(0) { $0 + $1.1 }, using: &random)
     kind = .write

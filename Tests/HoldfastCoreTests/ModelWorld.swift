@@ -124,6 +124,7 @@ final class ModelWorld {
       if !pmap.mappings.isEmpty { throw Wrong("translations are left") }
       spaces.remove(at: index)
     case .collapse: space.object(at: address)?.collapse()
+    case .compact: machine.memory.compact()
     }
   }
 

@@ -61,7 +61,7 @@ struct PageModel {
       return !step.options.contains(.system)
         || pages.allSatisfy { spaces[space][$0]!.systemWirings > 0 }
     case .protect: return isMapped(space, pages)
-    case .fork, .remove, .end, .collapse: return true
+    case .fork, .remove, .end, .collapse, .compact: return true
     }
   }
 
@@ -115,7 +115,7 @@ struct PageModel {
       spaces.append(child)
     case .remove: for page in step.pages { spaces[space][page] = nil }
     case .end: spaces.remove(at: space)
-    case .collapse, .peek: break
+    case .collapse, .compact, .peek: break
     }
   }
 }

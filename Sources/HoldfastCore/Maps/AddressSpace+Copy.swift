@@ -1,14 +1,10 @@
 extension AddressSpace {
-  /// How many bytes are copied under one hold of the lock.
-  private static let copyChunk: UInt64 = 1 << 20
-  /// How many while the objects of a chain are locked too.
-  private static let chainChunk: UInt64 = 1 << 16
+  /// How many bytes are copied under one hold of the locks.
+  private static let copyChunk: UInt64 = 1 << 17
 
   /// Where the bytes from an address on are.
   private enum Place {
-    /// In frames, `offset` bytes behind the start of the first, so many bytes of them.
-    case resident(Frame, offset: ByteCount, available: UInt64)
-    /// So many bytes were read already, from an object below.
+    /// In frames: so many bytes were copied.
     case done(UInt64)
     /// Nowhere: so many bytes read as zero.
     case absent(available: UInt64)
@@ -24,7 +20,7 @@ extension AddressSpace {
   ///
   /// - Throws: invalidAddress, protectionFailure, resourceShortage and pagerFailure as `fault`; what
   ///   came before is in `bytes`.
-  /// - Complexity: O(bytes + runs). Takes the lock shared, a mebibyte at a time.
+  /// - Complexity: O(bytes + runs). Takes the lock shared and those of the objects, 128 KiB at a time.
   public func read(_ address: Address, into bytes: inout MutableRawSpan) throws(VMError) {
     let count = bytes.byteCount
     try checkCopy(address, count)
@@ -33,9 +29,9 @@ extension AddressSpace {
       let here = address + ByteCount(UInt64(done))
       lock.lockShared()
       guard let entry = try settledEntryLocked(at: here, .read) else { continue }
-      let place = find(here, entry, limit: UInt64(count - done)) { frame, offset, available in
+      let place = find(here, entry, limit: UInt64(count - done), writes: false) {
+        frame, offset, available in
         memory.store.read(frame, offset: offset, into: &bytes, done..<done + Int(available))
-        return true
       }
       switch place {
       case .done(let available):
@@ -44,10 +40,6 @@ extension AddressSpace {
       case .faults:
         lock.unlock()
         try fault(here, .read)
-      case .resident(let frame, let offset, let available):
-        memory.store.read(frame, offset: offset, into: &bytes, done..<done + Int(available))
-        done += Int(available)
-        lock.unlock()
       case .absent(let available):
         lock.unlock()
         for index in done..<done + Int(available) {
@@ -65,7 +57,7 @@ extension AddressSpace {
   ///
   /// - Throws: invalidAddress, protectionFailure, resourceShortage and pagerFailure as `fault`; what
   ///   came before is written.
-  /// - Complexity: O(bytes + runs). Takes the lock shared, a mebibyte at a time.
+  /// - Complexity: O(bytes + runs). Takes the lock shared and those of the objects, 128 KiB at a time.
   public func write(_ bytes: RawSpan, to address: Address) throws(VMError) {
     let count = bytes.byteCount
     try checkCopy(address, count)
@@ -76,15 +68,17 @@ extension AddressSpace {
       guard let entry = try settledEntryLocked(at: here, .write) else { continue }
       var place = Place.faults
       if !entry.needsCopy {
-        place = find(here, entry, limit: UInt64(count - done)) { _, _, _ in false }
+        place = find(here, entry, limit: UInt64(count - done), writes: true) {
+          frame, offset, available in
+          let part = bytes.extracting(done..<done + Int(available))
+          memory.store.write(part, to: frame, offset: offset)
+        }
       }
       switch place {
-      case .resident(let frame, let offset, let available):
-        let part = bytes.extracting(done..<done + Int(available))
-        memory.store.write(part, to: frame, offset: offset)
-        done += Int(available)
+      case .done(let available):
         lock.unlock()
-      case .absent, .faults, .done:
+        done += Int(available)
+      case .absent, .faults:
         lock.unlock()
         try fault(here, .write, enters: false)
       case .busy(let object, let ticket):
@@ -100,14 +94,11 @@ extension AddressSpace {
     }
   }
 
-  /// Needs the lock shared. While it is held, pages of the entry's own object stay where they are;
-  /// those below may be copied and freed by others, so they are read at once.
-  ///
-  /// - Parameter readBelow: reads so many bytes of a page below, with the chain locked, or returns
-  ///   false to leave it to a fault.
+  /// Finds the bytes and copies them while the objects are locked, so that no page of them goes or moves.
+  /// Needs the lock shared.
   private func find(
-    _ address: Address, _ entry: MapEntry, limit: UInt64,
-    readBelow: (Frame, ByteCount, _ available: UInt64) -> Bool
+    _ address: Address, _ entry: MapEntry, limit: UInt64, writes: Bool,
+    copy: (Frame, _ offset: ByteCount, _ available: UInt64) -> Void
   ) -> Place {
     let limit = min(limit, (entry.range.end - address).rawValue, Self.copyChunk)
     guard let object = entry.object else { return .absent(available: limit) }
@@ -123,13 +114,10 @@ extension AddressSpace {
         case .paged: return .faults
         case .resident(let holder, _, let state, let range):
           if state.isBusy { return .busy(holder, holder.pagesChanged.ticket()) }
-          let rest = geometry.bytes(range.end - index) - inside
-          let available = min(limit, rest.rawValue)
-          if holder === object {
-            return .resident(state.frame, offset: inside, available: available)
-          }
-          let part = min(available, Self.chainChunk)
-          return readBelow(state.frame, inside, part) ? .done(part) : .faults
+          guard holder === object || !writes else { return .faults }
+          let available = min(limit, (geometry.bytes(range.end - index) - inside).rawValue)
+          copy(state.frame, inside, available)
+          return .done(available)
         }
       }
     } catch {

@@ -122,7 +122,7 @@ extension MemoryObject {
     }
   }
 
-  private func addresses(of pages: PageRange, _ record: MappingRecord) -> AddressRange {
+  func addresses(of pages: PageRange, _ record: MappingRecord) -> AddressRange {
     let geometry = memory.geometry
     return AddressRange(
       record.start + geometry.bytes(pages.start - record.pages.start),

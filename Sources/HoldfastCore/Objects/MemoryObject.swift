@@ -65,10 +65,12 @@ public final class MemoryObject: @unchecked Sendable {
     isOnlyMapping = isPrivate
     self.pager = pager
     pages = PageTree(size: size, superpageLevels: memory.geometry.superpageLevels)
+    memory.objects.add(self)
   }
 
   deinit {
     precondition(references == 0, "an object goes while something refers to it")
+    memory.objects.remove(ObjectIdentifier(self))
   }
 
   /// Adds a reference (FreeBSD: `vm_object_reference`).

@@ -6,7 +6,7 @@
 /// | busy-invalid | no    | yes  | 0     | the thread that made it busy, and no other        |
 /// | valid        | yes   | no   | 0     | any thread under the object's lock                |
 /// | wired        | yes   | no   | > 0   | whoever holds one of the wirings, to give it back |
-/// | source       | yes   | yes  | any   | the thread that copies it, waiting for nothing    |
+/// | source       | yes   | yes  | any   | the thread that copies or moves it, waiting for nothing    |
 ///
 /// There is no page that is invalid and not busy, and no wired page that is invalid.
 public struct PageState: Hashable, Sendable {

@@ -121,6 +121,33 @@ public final class FrameAllocator: @unchecked Sendable {
     lock.withLock { buddy.free(start..<start + Int(run.count.rawValue), zeroed: zeroed) }
   }
 
+  // MARK: Fragments, for compaction
+
+  /// How many frames of the superpage block that starts at a frame are free. Takes the lock.
+  func freeFrames(ofSuperpage start: Frame) -> PageCount {
+    PageCount(UInt64(lock.withLock { buddy.freeCount(ofSuperpage: superpage(start)) }))
+  }
+
+  /// Allocates every free frame of a superpage block that is partly in use, so that nobody else gets
+  /// them. Takes the lock.
+  func isolate(superpage start: Frame) -> [(run: FrameRun, zeroed: Bool)] {
+    let number = superpage(start)
+    return lock.withLock { buddy.takeFree(ofSuperpage: number) }.map { (run($0.range), $0.zeroed) }
+  }
+
+  /// Allocates at most `limit` frames that follow each other in a superpage block that is partly in use;
+  /// nil where none is free there, or all are. Takes the lock.
+  func allocateFragment(ofSuperpage start: Frame, limit: PageCount) -> FrameRun? {
+    let number = superpage(start)
+    return lock.withLock {
+      buddy.takeFragment(ofSuperpage: number, limit: Int(limit.rawValue))
+    }.map(run)
+  }
+
+  private func superpage(_ start: Frame) -> Int {
+    Int((start - frames.start).rawValue >> UInt64(Geometry.levelShift))
+  }
+
   /// How much is free and zeroed now. O(1); takes the allocator's lock.
   public var occupancy: Occupancy {
     lock.withLock {

@@ -1,8 +1,7 @@
 /// The bytes of the physical memory: how the VM layer zeroes, copies, reads and writes frames.
 ///
-/// Called without any lock but, in `read` and `write`, the address space's and in `read` those of
-/// objects. Safe from any thread;
-/// callers see to it that no two of them work on the same frame, except that a guest may touch at
+/// Called without any lock but, in `read` and `write`, the address space's and those of objects. Safe
+/// from any thread; callers see to it that no two of them work on the same frame, except that a guest may touch at
 /// any time what is mapped to it.
 public protocol FrameStore: AnyObject, Sendable {
   /// Makes every byte of the runs zero (FreeBSD: `pmap_zero_page`). A store may use several
@@ -30,16 +29,19 @@ public struct PhysicalMemory: Sendable {
   public let store: any FrameStore
   /// Which superpages are being filled by base pages.
   public let reservations: ReservationPool
+  /// The objects that have pages in it.
+  let objects: ObjectRegistry
 
   /// Memory whose frames are the store's.
   ///
-  /// - Parameter reservations: the allocator's only ones, where there are others of this memory.
-  public init(
-    allocator: FrameAllocator, store: any FrameStore, reservations: ReservationPool? = nil
-  ) {
+  /// - Parameter books: what is kept about the allocator's frames; new ones where this is the first
+  ///   memory of the allocator.
+  public init(allocator: FrameAllocator, store: any FrameStore, books: MemoryBooks? = nil) {
+    let books = books ?? MemoryBooks(allocator: allocator)
     self.allocator = allocator
     self.store = store
-    self.reservations = reservations ?? ReservationPool(allocator: allocator)
+    reservations = books.reservations
+    objects = books.objects
   }
 
   /// The sizes of pages.

@@ -20,7 +20,7 @@ public final class ReservationPool: @unchecked Sendable {
   private var counters = ReservationStatistics()
 
   /// No reservations. One pool for an allocator.
-  public init(allocator: FrameAllocator) {
+  init(allocator: FrameAllocator) {
     self.allocator = allocator
   }
 

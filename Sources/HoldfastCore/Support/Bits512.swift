@@ -21,6 +21,12 @@ struct Bits512: Sendable {
     return common == .max
   }
 
+  var count: Int {
+    var count = 0
+    for word in 0..<8 { count += words[word].nonzeroBitCount }
+    return count
+  }
+
   /// The smallest member.
   var first: Int? {
     for word in 0..<8 where words[word] != 0 {

@@ -20,10 +20,10 @@ public final class Arena: FrameStore {
   public let size: ByteCount
   /// The allocator of the arena's frames, all of them free and zeroed at first, and their bytes.
   public var memory: PhysicalMemory {
-    PhysicalMemory(allocator: allocator, store: self, reservations: reservations)
+    PhysicalMemory(allocator: allocator, store: self, books: books)
   }
   public let allocator: FrameAllocator
-  private let reservations: ReservationPool
+  private let books: MemoryBooks
   /// How the arena came to be.
   public let preparation: Preparation
 
@@ -88,7 +88,7 @@ public final class Arena: FrameStore {
       allocator = FrameAllocator(
         geometry: geometry, frames: FrameRun(Frame(0), geometry.pages(in: choice.size)),
         zeroed: true)
-      reservations = ReservationPool(allocator: allocator)
+      books = MemoryBooks(allocator: allocator)
       var preparation = made.preparation
       preparation.threads = threads
       preparation.fallbacks = choice.fallbacks

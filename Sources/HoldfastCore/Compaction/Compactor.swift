@@ -1,0 +1,141 @@
+/// Empties superpage blocks that are partly used, by moving their pages to free frames of others, so
+/// that whole superpages are free again (Linux: `mm/compaction.c`; FreeBSD:
+/// `vm_page_alloc_contig` with `vm_page_reclaim_contig`).
+///
+/// Nothing is kept for each frame: who has which is found by looking at all objects once. Then blocks
+/// are emptied, those with the fewest pages first, into those that cannot be emptied, because a page of
+/// theirs is wired, and then into those with the most pages, until the two meet. The free frames of a
+/// block are allocated before its pages move, so that nobody gets one meanwhile, and given back with
+/// those that the pages have left.
+struct Compactor {
+  private let memory: PhysicalMemory
+  private var blocks: [UInt64: Block] = [:]
+  /// The blocks that pages move to, the last one first.
+  private var destinations: [UInt64] = []
+  private var summary = CompactionSummary()
+
+  /// Pages of an object in frames that follow each other.
+  private struct Piece {
+    let object: MemoryObject
+    let range: PageRange
+    let start: Frame
+  }
+
+  /// A superpage block that is partly used.
+  private struct Block {
+    var pieces: [Piece] = []
+    /// The pages of the pieces.
+    var count = PageCount.zero
+    /// Some page may not move.
+    var isFixed = false
+  }
+
+  init(_ memory: PhysicalMemory) {
+    self.memory = memory
+  }
+
+  /// Empties blocks until `wanted` superpages are, or no more can be.
+  mutating func run(_ wanted: Int) -> CompactionSummary {
+    guard memory.geometry.superpageLevels > 0 else { return summary }
+    memory.reservations.breakAll()
+    for object in memory.objects.all { survey(object) }
+    let candidates = blocks.filter { !$0.value.isFixed }
+      .sorted { ($0.value.count, $0.key) < ($1.value.count, $1.key) }.map(\.key)
+    destinations = candidates + blocks.filter(\.value.isFixed).map(\.key).sorted()
+    for (position, number) in candidates.enumerated() {
+      guard summary.superpages < wanted, position + 1 < destinations.count,
+        let block = blocks.removeValue(forKey: number)
+      else { break }
+      // What is being emptied is no destination, nor what was before.
+      empty(number, block, lowest: position + 1)
+    }
+    return summary
+  }
+
+  // MARK: Who has which frames
+
+  private mutating func survey(_ object: MemoryObject) {
+    object.forEachResident(in: PageRange(start: .zero, count: object.size)) { range, state in
+      let isFixed = !state.isValid || state.isBusy || state.wireCount > 0
+      var done = PageCount.zero
+      while done < range.count {
+        let frame = state.frame + done
+        let rest = Reservation.pages.rawValue - frame.rawValue % Reservation.pages.rawValue
+        let count = min(PageCount(rest), range.count - done)
+        // Whole superpages stay as they are.
+        if count < Reservation.pages {
+          let piece = Piece(
+            object: object, range: PageRange(start: range.start + done, count: count),
+            start: frame)
+          add(piece, isFixed: isFixed)
+        }
+        done += count
+      }
+    }
+  }
+
+  private func number(of frame: Frame) -> UInt64 {
+    frame.rawValue >> UInt64(Reservation.order)
+  }
+
+  private mutating func add(_ piece: Piece, isFixed: Bool) {
+    blocks[number(of: piece.start), default: Block()].pieces.append(piece)
+    blocks[number(of: piece.start)]!.count += piece.range.count
+    if isFixed { blocks[number(of: piece.start)]!.isFixed = true }
+  }
+
+  // MARK: Emptying a block
+
+  /// - Parameter lowest: the first block that may be a destination.
+  private mutating func empty(_ number: UInt64, _ block: Block, lowest: Int) {
+    let start = Frame(number << UInt64(Reservation.order))
+    let free = memory.allocator.freeFrames(ofSuperpage: start)
+    // Else a frame is nobody's page, or much has changed.
+    guard free + block.count == Reservation.pages else {
+      summary.skipped += 1
+      return
+    }
+    var held = memory.allocator.isolate(superpage: start)
+    var isEmpty = true
+    pieces: for piece in block.pieces {
+      var done = PageCount.zero
+      while done < piece.range.count {
+        let range = PageRange(piece.range.start + done, piece.range.end)
+        guard let moved = move(piece.object, range, from: piece.start + done, lowest) else {
+          isEmpty = false
+          break pieces
+        }
+        held.append((FrameRun(piece.start + done, moved), false))
+        done += moved
+      }
+    }
+    // What was isolated goes back, together with what the pages have left.
+    for (run, zeroed) in held { memory.free(run, zeroed: zeroed) }
+    if isEmpty { summary.superpages += 1 } else { summary.skipped += 1 }
+  }
+
+  /// Moves the first pages of a range, as many as there is room for in one place.
+  ///
+  /// - Returns: how many; nil where there is no room at all, or they may not move now.
+  private mutating func move(
+    _ object: MemoryObject, _ range: PageRange, from frame: Frame, _ lowest: Int
+  ) -> PageCount? {
+    while destinations.count > lowest, let number = destinations.last {
+      let start = Frame(number << UInt64(Reservation.order))
+      guard
+        let run = memory.allocator.allocateFragment(ofSuperpage: start, limit: range.count)
+      else {
+        destinations.removeLast()
+        continue
+      }
+      let part = PageRange(start: range.start, count: run.count)
+      guard object.move(part, from: frame, to: run.start) else {
+        memory.allocator.free(run, zeroed: false)
+        return nil
+      }
+      summary.moved += run.count
+      return run.count
+    }
+    return nil
+  }
+}

@@ -1,0 +1,36 @@
+/// What is kept about the frames of one allocator, besides which are free: once for all `PhysicalMemory`
+/// values of the allocator.
+public final class MemoryBooks: Sendable {
+  let reservations: ReservationPool
+  let objects = ObjectRegistry()
+
+  /// Books of frames that are all free or the caller's own.
+  public init(allocator: FrameAllocator) {
+    reservations = ReservationPool(allocator: allocator)
+  }
+}
+
+/// The objects that may have pages in a physical memory, so that the owner of a frame can be found by
+/// looking at all of them: nothing is kept for each frame. Its lock is the last in the order.
+final class ObjectRegistry: @unchecked Sendable {
+  private let lock = Lock()
+  /// Protected by `lock`.
+  private var objects: [ObjectIdentifier: WeakObject] = [:]
+
+  func add(_ object: MemoryObject) {
+    let entry = WeakObject(object)
+    lock.withLock { objects[ObjectIdentifier(object)] = entry }
+  }
+
+  /// Forgets an object that is going.
+  func remove(_ identity: ObjectIdentifier) {
+    // Freed outside of the lock: a weak reference may be the last thing that keeps the memory.
+    _ = lock.withLock { objects.removeValue(forKey: identity) }
+  }
+
+  /// Those that are alive.
+  var all: [MemoryObject] {
+    let entries = lock.withLock { Array(objects.values) }
+    return entries.compactMap(\.object)
+  }
+}
