@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <linux/userfaultfd.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -17,21 +16,6 @@
 #ifndef USERFAULTFD_IOC_NEW
 #define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
 #endif
-
-int hf_probe_usable_processors(void) {
-  // The kernel answers EINVAL while the set is smaller than its own.
-  for (int limit = 1024; limit <= 1 << 20; limit *= 4) {
-    cpu_set_t *set = CPU_ALLOC(limit);
-    if (!set) return -ENOMEM;
-    size_t size = CPU_ALLOC_SIZE(limit);
-    int failed = sched_getaffinity(0, size, set) < 0 ? errno : 0;
-    int count = failed ? 0 : CPU_COUNT_S(size, set);
-    CPU_FREE(set);
-    if (!failed) return count;
-    if (failed != EINVAL) return -failed;
-  }
-  return -EINVAL;
-}
 
 /// Asks an open userfaultfd for its features and closes it.
 static int features_of(int fd, uint64_t *features) {

@@ -36,10 +36,12 @@ import struct HoldfastLinux.Host
     #expect(host.privileges.ignoresMemoryLockLimit)
     #expect(host.privileges.effectiveUser == 1000)
     #expect(host.kvm.isUsable)
-    #expect(host.nodes.map(\.id) == [0, 1])
+    #expect(host.nodes.map(\.id) == [NodeID(0), NodeID(1)])
     #expect(host.nodes[1].total == .gibibytes(8))
     #expect(host.nodes[1].free == .kibibytes(2))
-    #expect(host.nodes[1].hugePages == [.init(size: .mebibytes(2), free: PageCount(1025))])
+    #expect(
+      host.nodes[1].hugePages
+        == [.init(size: .mebibytes(2), total: PageCount(2050), free: PageCount(1025))])
     #expect(host.maximumMapCount == 65530)
     #expect(host.overcommit == .heuristic)
   }
@@ -187,7 +189,7 @@ import struct HoldfastLinux.Host
       #expect(pages.surplus != nil && pages.overcommit != nil)
     }
     if FileManager.default.fileExists(atPath: "/sys/devices/system/node/node0") {
-      #expect(host.nodes.contains { $0.id == 0 && $0.total != nil && $0.free != nil })
+      #expect(host.nodes.contains { $0.id == NodeID(0) && $0.total != nil && $0.free != nil })
     }
     #expect(host.kvm.isUsable == (host.kvm.problem == nil))
     #expect((host.userFault.way == nil) == (host.userFault.problem != nil))

@@ -40,6 +40,26 @@ final class HostTree: Sendable {
     ]
   }
 
+  /// The files of a node; `node/online` is another matter.
+  func addNode(
+    _ node: Int, kibibytes: UInt64, free: UInt64, processors: String, distances: String,
+    hugePages: Int = 0
+  ) throws {
+    let directory = "sys/devices/system/node/node\(node)/"
+    try write(
+      """
+      Node \(node) MemTotal:  \(kibibytes) kB
+      Node \(node) MemFree:   \(free) kB
+
+      """, to: directory + "meminfo")
+    try write(processors + "\n", to: directory + "cpulist")
+    try write(distances + "\n", to: directory + "distance")
+    let pool = directory + "hugepages/hugepages-2048kB/"
+    for (name, count) in [("nr", 2 * hugePages), ("free", hugePages), ("surplus", 0)] {
+      try write("\(count)\n", to: pool + "\(name)_hugepages")
+    }
+  }
+
   /// A sound host: 16 GiB, 8 GiB of 2 MiB pages free, no cgroup limits, two nodes.
   static func sound() throws -> HostTree {
     let tree = try HostTree([
@@ -65,14 +85,10 @@ final class HostTree: Sendable {
     ])
     for (path, text) in pool(2048, total: 4100, free: 4096) { try tree.write(text, to: path) }
     for (path, text) in pool(1_048_576, total: 0, free: 0) { try tree.write(text, to: path) }
-    for node in 0...1 {
-      let directory = "sys/devices/system/node/node\(node)/"
-      try tree.write(
-        "Node \(node) MemTotal:  8388608 kB\nNode \(node) MemFree:   \(node + 1) kB\n",
-        to: directory + "meminfo")
-      try tree.write(
-        "\(1024 + node)\n", to: directory + "hugepages/hugepages-2048kB/free_hugepages")
-    }
+    try tree.addNode(
+      0, kibibytes: 8 << 20, free: 1, processors: "0-1", distances: "10 20", hugePages: 1024)
+    try tree.addNode(
+      1, kibibytes: 8 << 20, free: 2, processors: "2-3,8", distances: "20 10", hugePages: 1025)
     return tree
   }
 }
@@ -80,7 +96,7 @@ final class HostTree: Sendable {
 extension HostSystem {
   /// A kernel that permits everything, for an ordinary user.
   static let permissive = HostSystem(
-    pageSize: { .kibibytes(4) }, usableProcessors: { 4 }, effectiveUser: { 1000 },
+    pageSize: { .kibibytes(4) }, usableProcessors: { [0, 1, 2, 8] }, effectiveUser: { 1000 },
     memoryLockLimits: { (.mebibytes(8), .mebibytes(8)) },
     userFaultFeatures: { _ in .success(1 << 0 | 1 << 9 | 1 << 10 | 1 << 12) },
     kvmVersion: { _ in .success(12) }, groupMayOpen: { _ in true })

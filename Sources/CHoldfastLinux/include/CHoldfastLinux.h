@@ -3,6 +3,7 @@
 #define CHOLDFASTLINUX_H
 
 #include "hf_memory.h"
+#include "hf_nodes.h"
 #include "hf_probe.h"
 #include "hf_userfault.h"
 #include "hf_zero.h"

@@ -6,9 +6,6 @@
 
 #pragma clang assume_nonnull begin
 
-/// The processors that sched_getaffinity(2) lets the caller run on, or a negative errno.
-int hf_probe_usable_processors(void);
-
 /// Opens userfaultfd(2), with UFFD_USER_MODE_ONLY where `user_mode_only` is not zero, and stores
 /// the features that UFFDIO_API names. Returns 0 or a negative errno.
 int hf_probe_userfault(int user_mode_only, uint64_t *features);

@@ -25,7 +25,7 @@ public struct Host: Hashable, Sendable, Codable {
   public var privileges: Privileges
   /// The kernel's virtual machine device.
   public var kvm: KVM
-  /// The NUMA nodes, by number.
+  /// The NUMA nodes that are online, by number, which may have holes.
   public var nodes: [Node]
   /// How many mappings a process may have (`vm.max_map_count`), or nil.
   public var maximumMapCount: UInt64?
@@ -97,25 +97,5 @@ extension Host {
     case always
     /// 2: counts every private byte against a limit.
     case never
-  }
-
-  /// A NUMA node.
-  public struct Node: Hashable, Sendable, Codable {
-    /// Free huge pages of one size.
-    public struct FreeHugePages: Hashable, Sendable, Codable {
-      /// The size of a page.
-      public var size: ByteCount
-      /// Pages of that size that are free on the node.
-      public var free: PageCount
-    }
-
-    /// The node's number.
-    public var id: UInt32
-    /// MemTotal of the node, or nil.
-    public var total: ByteCount?
-    /// MemFree of the node, or nil.
-    public var free: ByteCount?
-    /// Free huge pages of each size, smallest first.
-    public var hugePages: [FreeHugePages]
   }
 }

@@ -75,6 +75,12 @@ enum HostParsers {
     }
   }
 
+  /// The numbers of such a list that are below 8,192, more than a kernel has processors or nodes.
+  static func numbers(_ text: String) -> [UInt32] {
+    let numbers = ranges(text).flatMap { $0.prefix(8192) }.filter { $0 < 8192 }
+    return Set(numbers).sorted()
+  }
+
   /// A mask of capabilities in hexadecimal, as in the CapEff line of /proc/self/status.
   static func capabilities(_ text: Substring) -> UInt64? { UInt64(text, radix: 16) }
 

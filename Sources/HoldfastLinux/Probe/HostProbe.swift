@@ -24,7 +24,8 @@ public struct HostProbe: Sendable {
   public func host() -> Host {
     let memoryInformation = HostParsers.memory(files.text("/proc/meminfo") ?? "")
     let cgroups = CgroupFiles(files: files)
-    let processors = processors()
+    let usable = system.usableProcessors()
+    let processors = processors(usable: usable?.count)
     let sizes = files.hugePageSizes()
     let pageSize = system.pageSize()
     return Host(
@@ -44,12 +45,12 @@ public struct HostProbe: Sendable {
       userFault: userFault(),
       privileges: privileges(),
       kvm: kvm(vendor: processors.vendor),
-      nodes: nodes(hugePageSizes: sizes),
+      nodes: nodes(hugePageSizes: sizes, usableProcessors: usable),
       maximumMapCount: files.number("/proc/sys/vm/max_map_count"),
       overcommit: overcommit())
   }
 
-  private func processors() -> Host.Processors {
+  private func processors(usable: Int?) -> Host.Processors {
     // The first processor's lines suffice; the whole file is long on a large host.
     let text = files.text("/proc/cpuinfo", limit: 1 << 14) ?? ""
     // No ranges at all means that the file said nothing that can be understood.
@@ -59,7 +60,7 @@ public struct HostProbe: Sendable {
       model: HostParsers.field("model name", in: text).map { HostParsers.printable($0) },
       vendor: HostParsers.field("vendor_id", in: text).map { HostParsers.printable($0) },
       online: count == 0 ? nil : count,
-      usable: system.usableProcessors())
+      usable: usable)
   }
 
   private func transparentHugePages() -> Host.TransparentHugePages {
@@ -81,24 +82,6 @@ public struct HostProbe: Sendable {
     default: nil
     }
   }
-
-  private func nodes(hugePageSizes: [ByteCount]) -> [Host.Node] {
-    let directory = "/sys/devices/system/node/"
-    let online = files.text(directory + "online", limit: 4096).map(HostParsers.ranges) ?? []
-    // The kernel knows 1,024 nodes at the very most.
-    let ids = Set(online.flatMap { $0.prefix(1024) }.filter { $0 < 1024 }).sorted()
-    return ids.map { id in
-      let node = directory + "node\(id)/"
-      let memory = HostParsers.memory(files.text(node + "meminfo") ?? "")
-      let pages = hugePageSizes.compactMap { size in
-        files.number(node + HostFiles.hugePagesPath(of: size) + "/free_hugepages").map {
-          Host.Node.FreeHugePages(size: size, free: PageCount($0))
-        }
-      }
-      return Host.Node(
-        id: id, total: memory["MemTotal"], free: memory["MemFree"], hugePages: pages)
-    }
-  }
 }
 
 extension HostFiles {
@@ -112,9 +95,16 @@ extension HostFiles {
     names(in: "/sys/kernel/mm/hugepages").compactMap(HostParsers.hugePageSize(directory:)).sorted()
   }
 
-  /// The counts of one pool; the cgroup's limit is left out.
-  func hugePages(of size: ByteCount) -> Host.HugePages {
-    let directory = "/sys/kernel/mm/" + HostFiles.hugePagesPath(of: size)
+  /// Where the counts of one pool are: the host's, or the part of it that lies on one node.
+  static func poolDirectory(of size: ByteCount, node: UInt32? = nil) -> String {
+    (node.map { "/sys/devices/system/node/node\($0)/" } ?? "/sys/kernel/mm/")
+      + hugePagesPath(of: size)
+  }
+
+  /// The counts of one pool; the cgroup's limit is left out. Of a node's part the kernel tells all
+  /// pages, the free and the surplus ones.
+  func hugePages(of size: ByteCount, node: UInt32? = nil) -> Host.HugePages {
+    let directory = HostFiles.poolDirectory(of: size, node: node)
     func count(_ name: String) -> PageCount? {
       number("\(directory)/\(name)_hugepages").map { PageCount($0) }
     }

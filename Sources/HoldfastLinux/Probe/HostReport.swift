@@ -17,7 +17,7 @@ public enum HostReport {
       ("userfaultfd", userFault(host.userFault)),
       ("KVM", [host.kvm.version.map { "version \($0)" } ?? host.kvm.problem ?? unknown]),
       ("locking", [locking(host.privileges)]),
-      ("NUMA nodes", host.nodes.isEmpty ? [unknown] : host.nodes.map(node)),
+      ("NUMA nodes", host.nodes.isEmpty ? [unknown] : host.nodes.map { node($0, of: host) }),
       (
         "limits",
         [
@@ -119,8 +119,41 @@ public enum HostReport {
     return limit + (privileges.ignoresMemoryLockLimit ? ", not binding with CAP_IPC_LOCK" : "")
   }
 
-  private static func node(_ node: Host.Node) -> String {
-    let pages = node.hugePages.map { ", \($0.free.rawValue) free of \($0.size)" }
-    return "\(node.id): \(size(node.total)), \(size(node.free)) free" + pages.joined()
+  /// A node, with its distances where there are others.
+  private static func node(_ node: Host.Node, of host: Host) -> String {
+    var parts: [String] = []
+    if (node.total ?? .zero) > .zero || node.total == nil {
+      parts.append("\(size(node.total)), \(size(node.free)) free")
+      parts += node.hugePages.map { "\($0.free.rawValue) free of \($0.size)" }
+    } else {
+      parts.append("no memory")
+    }
+    parts.append(
+      node.processors.isEmpty
+        ? "no processors" : "processors " + HostReport.list(node.processors))
+    if !node.processors.isEmpty, node.usableProcessors.count < node.processors.count {
+      parts.append(
+        node.usableProcessors.isEmpty
+          ? "none usable" : "usable " + HostReport.list(node.usableProcessors))
+    }
+    if host.nodes.count > 1, !node.distances.isEmpty {
+      parts.append("distances " + node.distances.map { "\($0)" }.joined(separator: " "))
+    }
+    if !node.isAllowed { parts.append("not allowed by the cpuset") }
+    return "\(node.id): " + parts.joined(separator: ", ")
+  }
+
+  /// Ascending numbers as the kernel lists them: `0-3,8`.
+  static func list(_ numbers: [UInt32]) -> String {
+    var ranges: [ClosedRange<UInt32>] = []
+    for number in numbers {
+      if let last = ranges.last, last.upperBound + 1 == number {
+        ranges[ranges.count - 1] = last.lowerBound...number
+      } else {
+        ranges.append(number...number)
+      }
+    }
+    return ranges.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
+      .joined(separator: ",")
   }
 }

@@ -17,8 +17,8 @@ package struct HostSystem: Sendable {
 
   /// The base page: sysconf(_SC_PAGESIZE).
   package var pageSize: @Sendable () -> ByteCount
-  /// The processors this process may run on: sched_getaffinity(2).
-  package var usableProcessors: @Sendable () -> Int?
+  /// The processors this process may run on, in ascending order: sched_getaffinity(2).
+  package var usableProcessors: @Sendable () -> [UInt32]?
   /// geteuid(2).
   package var effectiveUser: @Sendable () -> UInt32
   /// RLIMIT_MEMLOCK, soft and hard; nil: no limit.
@@ -33,10 +33,7 @@ package struct HostSystem: Sendable {
   /// The running kernel's answers.
   package static let live = HostSystem(
     pageSize: { ByteCount(UInt64(max(0, sysconf(Int32(_SC_PAGESIZE))))) },
-    usableProcessors: {
-      let count = hf_probe_usable_processors()
-      return count > 0 ? Int(count) : nil
-    },
+    usableProcessors: { Affinity.current?.processors },
     effectiveUser: { geteuid() },
     memoryLockLimits: {
       var limit = rlimit()

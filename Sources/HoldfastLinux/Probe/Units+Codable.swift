@@ -25,3 +25,16 @@ extension PageCount: Codable {
     try container.encode(rawValue)
   }
 }
+
+extension NodeID: Codable {
+  /// Reads a bare number.
+  public init(from decoder: any Decoder) throws {
+    self.init(try decoder.singleValueContainer().decode(UInt32.self))
+  }
+
+  /// Writes the bare number.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(rawValue)
+  }
+}

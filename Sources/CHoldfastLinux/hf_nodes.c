@@ -1,0 +1,42 @@
+#include "hf_nodes.h"
+
+#include <errno.h>
+#include <linux/mempolicy.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// The system calls themselves: glibc has no wrappers for those of memory policies, libnuma does.
+
+int hf_get_affinity(uint64_t *mask, size_t words) {
+  memset(mask, 0, words * sizeof *mask);
+  return syscall(SYS_sched_getaffinity, 0, words * sizeof *mask, mask) < 0 ? -errno : 0;
+}
+
+int hf_set_affinity(const uint64_t *mask, size_t words) {
+  return syscall(SYS_sched_setaffinity, 0, words * sizeof *mask, mask) < 0 ? -errno : 0;
+}
+
+int hf_current_node(void) {
+  unsigned processor = 0;
+  unsigned node = 0;
+  return getcpu(&processor, &node) < 0 ? -errno : (int)node;
+}
+
+int hf_bind(void *start, size_t length, int how, unsigned node) {
+  enum { BITS = 8 * sizeof(unsigned long) };
+  unsigned long mask[1024 / BITS] = {0};
+  if (node >= 1024)
+    return -EINVAL;
+  mask[node / BITS] = 1UL << node % BITS;
+  // The kernel takes one bit less than it is told.
+  return syscall(SYS_mbind, start, length, how == HF_PREFER ? MPOL_PREFERRED : MPOL_BIND, mask,
+                 1024 + 1, 0UL) < 0
+             ? -errno
+             : 0;
+}
+
+int hf_nodes_of(void *const *pages, size_t count, int *nodes) {
+  return syscall(SYS_move_pages, 0, count, pages, NULL, nodes, 0) < 0 ? -errno : 0;
+}
