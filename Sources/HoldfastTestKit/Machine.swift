@@ -11,26 +11,39 @@ public struct Machine: Sendable {
   ///
   /// - Parameters:
   ///   - dirty: the frames hold garbage and the allocator knows it.
+  ///   - domains: the pages of NUMA nodes 0, 1 and so on, where there are several; the frames are
+  ///     their sum then.
+  ///   - local: the node that the caller runs on.
   public init(
     geometry: Geometry = .small, frames: UInt64 = 1 << 14, dirty: Bool = false,
-    wiredLimit: WiredLimit = .none
+    wiredLimit: WiredLimit = .none, domains: [UInt64] = [],
+    local: @escaping @Sendable () -> NodeID? = { nil }
   ) {
+    let frames = domains.isEmpty ? frames : domains.reduce(0, +)
     self.geometry = geometry
     self.wiredLimit = wiredLimit
     store = MemoryFrameStore(
       geometry: geometry, count: PageCount(frames), garbage: dirty ? 0xA5 : 0)
+    var parts: [FrameAllocator.Part] = []
+    for pages in domains {
+      let start = parts.last?.frames.end ?? Frame(0)
+      parts.append(.init(FrameRun(start, PageCount(pages)), node: NodeID(UInt32(parts.count))))
+    }
+    if parts.isEmpty { parts = [.init(FrameRun(Frame(0), PageCount(frames)), node: nil)] }
     let allocator = FrameAllocator(
-      geometry: geometry, frames: FrameRun(Frame(0), PageCount(frames)), zeroed: !dirty)
+      geometry: geometry, parts: parts, topology: NodeTopology(local: local), zeroed: !dirty)
     memory = PhysicalMemory(allocator: allocator, store: store)
   }
 
   public var allocator: FrameAllocator { memory.allocator }
 
   /// An address space of 64 TiB from 0 on, with a checking pmap.
-  public func makeSpace() -> (space: AddressSpace, pmap: CheckingPmap) {
+  public func makeSpace(
+    policy: DomainPolicy = .firstTouch
+  ) -> (space: AddressSpace, pmap: CheckingPmap) {
     let pmap = CheckingPmap(geometry: geometry)
     let space = AddressSpace(
-      bounds: AddressRange(.zero, Address(1 << 46)), memory: memory, pmap: pmap,
+      bounds: AddressRange(.zero, Address(1 << 46)), memory: memory.withPolicy(policy), pmap: pmap,
       wiredLimit: wiredLimit)
     return (space, pmap)
   }

@@ -18,9 +18,9 @@ import Testing
 
   /// The first thing that goes wrong, and at which step.
   private static func problem(
-    _ steps: [ModelStep], dirty: Bool, scale: UInt64
+    _ steps: [ModelStep], _ seed: UInt64, scale: UInt64
   ) -> (step: Int, what: String)? {
-    let world = ModelWorld(dirty: dirty, scale: scale)
+    let world = ModelWorld(dirty: seed % 2 == 0, scale: scale, domains: seed % 3 == 0)
     var found: (Int, String)?
     for (number, step) in steps.enumerated() {
       if let problem = world.perform(step) {
@@ -33,7 +33,7 @@ import Testing
   }
 
   /// Removes steps, by halves down to single ones, as long as what is left still fails.
-  private static func shrink(_ steps: [ModelStep], dirty: Bool, scale: UInt64) -> [ModelStep] {
+  private static func shrink(_ steps: [ModelStep], _ seed: UInt64, scale: UInt64) -> [ModelStep] {
     var steps = steps
     var part = steps.count / 2
     while part > 0 {
@@ -41,7 +41,7 @@ import Testing
       while start < steps.count {
         var fewer = steps
         fewer.removeSubrange(start..<min(start + part, steps.count))
-        if problem(fewer, dirty: dirty, scale: scale) != nil {
+        if problem(fewer, seed, scale: scale) != nil {
           steps = fewer
         } else {
           start += part
@@ -67,12 +67,11 @@ import Testing
     let runs = max(1, count / UInt64(Self.stepsOfARun) / Self.lanes)
     for run in 0..<runs {
       let seed = SuiteSize.modelSeed + lane * runs + run
-      let isDirty = seed % 2 == 0
       let steps = Self.sequence(seed)
-      guard let problem = Self.problem(steps, dirty: isDirty, scale: scale) else { continue }
+      guard let problem = Self.problem(steps, seed, scale: scale) else { continue }
       let few = Self.shrink(
-        Array(steps.prefix(problem.step + 1)), dirty: isDirty, scale: scale)
-      let last = Self.problem(few, dirty: isDirty, scale: scale)?.what ?? problem.what
+        Array(steps.prefix(problem.step + 1)), seed, scale: scale)
+      let last = Self.problem(few, seed, scale: scale)?.what ?? problem.what
       let list = few.map { "  \($0)" }.joined(separator: "\n")
       Issue.record("seed \(seed), step \(problem.step): \(problem.what)\n\(list)\n=> \(last)")
       return

@@ -20,16 +20,19 @@ final class ModelWorld {
   /// What the last step came to; nil where it succeeded.
   private(set) var lastError: VMError?
 
-  init(dirty: Bool, path: WirePath? = nil, scale: UInt64 = 1) {
+  /// - Parameter domains: the frames lie on three nodes, and each object has a policy of its own.
+  init(dirty: Bool, path: WirePath? = nil, scale: UInt64 = 1, domains: Bool = false) {
     self.path = path
     self.scale = scale
     machine = Machine(
       frames: 768 * scale, dirty: dirty,
-      wiredLimit: WiredLimit(Geometry.small.bytes(PageCount(UInt64(ModelWorld.limit) * scale))))
+      wiredLimit: WiredLimit(Geometry.small.bytes(PageCount(UInt64(ModelWorld.limit) * scale))),
+      domains: domains ? [100 * scale, 540 * scale, 128 * scale] : [])
     let size = PageCount(ModelStep.pages * scale)
-    shared = MemoryObject(memory: machine.memory, size: size)
+    shared = MemoryObject(memory: machine.memory.withPolicy(.roundRobin), size: size)
     pager = TestPager(pages: size.rawValue, geometry: machine.geometry)
-    image = MemoryObject(memory: machine.memory, size: size, pager: pager)
+    image = MemoryObject(
+      memory: machine.memory.withPolicy(.prefer(NodeID(2))), size: size, pager: pager)
     spaces = [machine.makeSpace()]
     model = PageModel(limit: ModelWorld.limit) { page in
       UInt8(truncatingIfNeeded: page * scale + ModelWorld.probe(page, scale) + 1)

@@ -23,6 +23,8 @@ struct Compactor {
 
   /// A superpage block that is partly used.
   private struct Block {
+    /// Its first frame.
+    let start: Frame
     var pieces: [Piece] = []
     /// The pages of the pieces.
     var count = PageCount.zero
@@ -39,17 +41,23 @@ struct Compactor {
     guard memory.geometry.superpageLevels > 0 else { return summary }
     memory.reservations.breakAll()
     for object in memory.objects.all { survey(object) }
-    let candidates = blocks.filter { !$0.value.isFixed }
+    for domain in memory.allocator.domains { empty(domain, wanted) }
+    return summary
+  }
+
+  /// Empties blocks of a domain: pages stay on the node where they are.
+  private mutating func empty(_ domain: FrameDomain, _ wanted: Int) {
+    let here = blocks.filter { domain.frames.contains($0.value.start) }
+    let candidates = here.filter { !$0.value.isFixed }
       .sorted { ($0.value.count, $0.key) < ($1.value.count, $1.key) }.map(\.key)
-    destinations = candidates + blocks.filter(\.value.isFixed).map(\.key).sorted()
+    destinations = candidates + here.filter(\.value.isFixed).map(\.key).sorted()
     for (position, number) in candidates.enumerated() {
       guard summary.superpages < wanted, position + 1 < destinations.count,
         let block = blocks.removeValue(forKey: number)
       else { break }
       // What is being emptied is no destination, nor what was before.
-      empty(number, block, lowest: position + 1)
+      empty(block, domain, lowest: position + 1)
     }
-    return summary
   }
 
   // MARK: Who has which frames
@@ -74,34 +82,31 @@ struct Compactor {
     }
   }
 
-  private func number(of frame: Frame) -> UInt64 {
-    frame.rawValue >> UInt64(Reservation.order)
-  }
-
   private mutating func add(_ piece: Piece, isFixed: Bool) {
-    blocks[number(of: piece.start), default: Block()].pieces.append(piece)
-    blocks[number(of: piece.start)]!.count += piece.range.count
-    if isFixed { blocks[number(of: piece.start)]!.isFixed = true }
+    let number = piece.start.rawValue >> UInt64(Reservation.order)
+    let start = Frame(number << UInt64(Reservation.order))
+    blocks[number, default: Block(start: start)].pieces.append(piece)
+    blocks[number]!.count += piece.range.count
+    if isFixed { blocks[number]!.isFixed = true }
   }
 
   // MARK: Emptying a block
 
   /// - Parameter lowest: the first block that may be a destination.
-  private mutating func empty(_ number: UInt64, _ block: Block, lowest: Int) {
-    let start = Frame(number << UInt64(Reservation.order))
-    let free = memory.allocator.freeFrames(ofSuperpage: start)
+  private mutating func empty(_ block: Block, _ domain: FrameDomain, lowest: Int) {
+    let free = domain.freeFrames(ofSuperpage: block.start)
     // Else a frame is nobody's page, or much has changed.
     guard free + block.count == Reservation.pages else {
       summary.skipped += 1
       return
     }
-    var held = memory.allocator.isolate(superpage: start)
+    var held = domain.isolate(superpage: block.start)
     var isEmpty = true
     pieces: for piece in block.pieces {
       var done = PageCount.zero
       while done < piece.range.count {
         let range = PageRange(piece.range.start + done, piece.range.end)
-        guard let moved = move(piece.object, range, from: piece.start + done, lowest) else {
+        guard let moved = move(piece.object, range, from: piece.start + done, domain, lowest) else {
           isEmpty = false
           break pieces
         }
@@ -118,19 +123,20 @@ struct Compactor {
   ///
   /// - Returns: how many; nil where there is no room at all, or they may not move now.
   private mutating func move(
-    _ object: MemoryObject, _ range: PageRange, from frame: Frame, _ lowest: Int
+    _ object: MemoryObject, _ range: PageRange, from frame: Frame, _ domain: FrameDomain,
+    _ lowest: Int
   ) -> PageCount? {
     while destinations.count > lowest, let number = destinations.last {
       let start = Frame(number << UInt64(Reservation.order))
       guard
-        let run = memory.allocator.allocateFragment(ofSuperpage: start, limit: range.count)
+        let run = domain.allocateFragment(ofSuperpage: start, limit: range.count)
       else {
         destinations.removeLast()
         continue
       }
       let part = PageRange(start: range.start, count: run.count)
       guard object.move(part, from: frame, to: run.start) else {
-        memory.allocator.free(run, zeroed: false)
+        domain.free(run, zeroed: false)
         return nil
       }
       summary.moved += run.count

@@ -197,7 +197,7 @@ extension AddressSpace {
     let limit = min(missing, Reservation.pages)
     guard
       let run = target.object.reservedFrames(for: index, limit: limit, dirty: &dirty)
-        ?? memory.allocateLargest(order: order, dirty: &dirty)?.run
+        ?? target.object.memory.allocateLargest(order: order, dirty: &dirty)?.run
     else {
       throw VMError(.resourceShortage, at: target.address(of: index), "no free frame is left")
     }

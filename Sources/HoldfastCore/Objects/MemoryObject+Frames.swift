@@ -45,7 +45,8 @@ extension MemoryObject {
       pages.isAbsent(around: index, order: Reservation.order)
     else { return nil }
     return memory.reservations.reserve(
-      ObjectIdentifier(self), index, limit: limit, beside: frameBeside(region), dirty: &dirty)
+      ObjectIdentifier(self), index, limit: limit, from: memory.allocator,
+      beside: frameBeside(region), dirty: &dirty)
   }
 
   /// The block that would go on where the regions before or after this one are.

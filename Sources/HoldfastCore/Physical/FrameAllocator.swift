@@ -1,29 +1,55 @@
+internal import Synchronization
+
 /// Allocates physical frames: a buddy system from the base page to the largest superpage that
-/// keeps zeroed and dirty frames apart (FreeBSD: `vm_phys`).
+/// keeps zeroed and dirty frames apart (FreeBSD: `vm_phys`), one for each NUMA node that the frames
+/// lie on (`FrameDomain`), and a policy that says which of them an allocation is served from.
 ///
 /// A frame is free or allocated, and a free one is known to be zero or counts as dirty. Blocks
-/// merge with free neighbours, whatever the kind of these: a block of both kinds is given out as
-/// one, with the list of its dirty parts. Any run of allocated frames may be freed, also a part of
-/// a block or several blocks at once.
+/// merge with free neighbours of the same domain, whatever the kind of these: a block of both kinds
+/// is given out as one, with the list of its dirty parts. Any run of allocated frames may be freed,
+/// also a part of a block or several blocks at once.
+///
+/// `withPolicy` gives the same frames by another policy: all that changes is in the domains, which
+/// the two share. An object's memory has an allocator of the object's policy.
 ///
 /// The cost of every operation grows with the blocks that it touches, never with their frames. The
 /// metadata are some 0.01 % of the memory where it is fragmented, and next to nothing where not.
 ///
-/// Safe to use from any thread. Its lock comes after those of address spaces and objects.
-public final class FrameAllocator: @unchecked Sendable {
+/// Safe to use from any thread. The locks of its domains come after those of address spaces and
+/// objects; no two of them are held at a time.
+public final class FrameAllocator: Sendable {
   public let geometry: Geometry
   /// The frames that the allocator manages.
   public let frames: FrameRun
+  /// The domains, in the order of their frames.
+  public let domains: [FrameDomain]
+  /// Which domains allocations are served from.
+  public let policy: DomainPolicy
 
-  private let lock = Lock()
-  /// Protected by `lock`.
-  private var buddy: Buddy
+  /// The domain where there is but one that the policy allows or rules out: the usual case, which is
+  /// not to pay for the others.
+  private let only: FrameDomain?
+  private let topology: NodeTopology
+  /// Positions in `domains` of those that the policy allows, as they come in turn.
+  private let allowed: [Int]
+  /// The same from near to far, by the node that they are seen from; a node that has neither a domain
+  /// nor distances of its own is not here.
+  private let order: [NodeID: [Int]]
+  /// Counts the allocations in turn (FreeBSD: `dr_iter`).
+  private let turn = Atomic<Int>(0)
 
-  /// How many frames there are, are free, and are free and known to be zero, at one moment.
+  /// How many frames there are, are free, and are free and known to be zero, at one moment; of
+  /// several domains, at one moment each.
   public struct Occupancy: Hashable, Sendable {
     public let total: PageCount
     public let free: PageCount
     public let zeroed: PageCount
+
+    static func + (left: Occupancy, right: Occupancy) -> Occupancy {
+      Occupancy(
+        total: left.total + right.total, free: left.free + right.free,
+        zeroed: left.zeroed + right.zeroed)
+    }
   }
 
   /// A block that was allocated.
@@ -34,60 +60,116 @@ public final class FrameAllocator: @unchecked Sendable {
     public let isZeroed: Bool
   }
 
-  /// An allocator of `frames`, which start at a multiple of the largest block and are all free.
+  /// The frames of a node, to be a domain.
+  public struct Part: Hashable, Sendable {
+    public let frames: FrameRun
+    /// Nil where it is not known.
+    public let node: NodeID?
+
+    public init(_ frames: FrameRun, node: NodeID?) {
+      self.frames = frames
+      self.node = node
+    }
+  }
+
+  /// An allocator of `frames`, which start at a multiple of the largest block and are all free, in
+  /// one domain.
   ///
   /// - Parameter zeroed: whether every byte of them is zero.
-  public init(geometry: Geometry, frames: FrameRun, zeroed: Bool) {
-    precondition(
-      frames.start.isAligned(toOrder: geometry.maximumOrder),
-      "an allocator's frames start at a multiple of the largest block")
-    self.geometry = geometry
-    self.frames = frames
-    buddy = Buddy(geometry: geometry, frameCount: Int(frames.count.rawValue))
-    if frames.count > .zero { buddy.free(0..<Int(frames.count.rawValue), zeroed: zeroed) }
+  public convenience init(geometry: Geometry, frames: FrameRun, zeroed: Bool) {
+    self.init(geometry: geometry, parts: [Part(frames, node: nil)], zeroed: zeroed)
   }
 
-  /// Allocates one block of 2^order frames, zeroed if there is such a block.
+  /// An allocator of the frames of some nodes, all of them free.
+  ///
+  /// - Parameters:
+  ///   - parts: each begins where the one before ends, the first at a multiple of the largest block.
+  ///     A superpage that has frames of two of them is never given out whole.
+  ///   - topology: how the nodes lie to each other.
+  ///   - zeroed: whether every byte of them is zero.
+  public convenience init(
+    geometry: Geometry, parts: [Part], topology: NodeTopology = NodeTopology(),
+    policy: DomainPolicy = .firstTouch, zeroed: Bool
+  ) {
+    precondition(
+      parts.first?.frames.start.isAligned(toOrder: geometry.maximumOrder) == true,
+      "an allocator's frames start at a multiple of the largest block")
+    for (part, next) in zip(parts, parts.dropFirst()) {
+      precondition(part.frames.end == next.frames.start, "domains lie one behind the other")
+    }
+    self.init(
+      geometry: geometry,
+      domains: parts.map {
+        FrameDomain(geometry: geometry, frames: $0.frames, node: $0.node, zeroed: zeroed)
+      }, topology: topology, policy: policy)
+  }
+
+  private init(
+    geometry: Geometry, domains: [FrameDomain], topology: NodeTopology, policy: DomainPolicy
+  ) {
+    self.geometry = geometry
+    self.domains = domains
+    self.topology = topology
+    self.policy = policy
+    let start = domains[0].frames.start
+    frames = FrameRun(start, domains[domains.count - 1].frames.end - start)
+    let allowed = domains.indices.filter { policy.allows(domains[$0].node) }
+    self.allowed = allowed
+    only = domains.count == 1 && allowed.count == 1 ? domains[0] : nil
+    let nodes = Set(domains.compactMap(\.node)).union(topology.distances.keys)
+    order = Dictionary(
+      uniqueKeysWithValues: nodes.map { node in
+        // Sorting is stable here, as positions make a difference where distances do not.
+        let near = allowed.sorted {
+          (topology.distance(from: node, to: domains[$0].node), $0)
+            < (topology.distance(from: node, to: domains[$1].node), $1)
+        }
+        return (node, near)
+      })
+  }
+
+  /// The same frames by another policy.
+  ///
+  /// - Complexity: O(nodes² · log nodes).
+  public func withPolicy(_ policy: DomainPolicy) -> FrameAllocator {
+    if policy == self.policy { return self }
+    return FrameAllocator(
+      geometry: geometry, domains: domains, topology: topology, policy: policy)
+  }
+
+  /// Whether the two give out the same frames, if by different policies.
+  public func sharesFrames(with other: FrameAllocator) -> Bool { domains[0] === other.domains[0] }
+
+  // MARK: Allocating
+
+  /// Allocates one block of 2^order frames, in each domain zeroed if it has such a block.
   ///
   /// - Parameter dirty: gets the runs of the block that are not known to be zero.
-  /// - Returns: nil when no block of the order is left.
-  /// - Complexity: O(levels), plus the dirty runs of a block of both kinds.
+  /// - Returns: nil when no domain that the policy allows has a block of the order left.
+  /// - Complexity: O(levels) a domain, plus the dirty runs of a block of both kinds.
   public func allocate(order: Int, dirty: inout [FrameRun]) -> Allocation? {
-    allocate(orders: order...order, dirty: &dirty)
+    if let only { return only.allocate(orders: order...order, dirty: &dirty) }
+    for index in candidates() {
+      if let block = domains[index].allocate(orders: order...order, dirty: &dirty) { return block }
+    }
+    return nil
   }
 
-  /// Allocates the largest block of at most 2^order frames that is to be had, for wiring.
+  /// Allocates the largest block of at most 2^order frames that is to be had, for wiring: in the
+  /// first domain of the policy's order that has any. In turn, no larger than a large page.
   ///
   /// A zeroed block is preferred to a larger dirty one, but not if it is smaller than a large page:
   /// see `Geometry.largePageOrder`.
   ///
-  /// - Complexity: O(order · levels), plus the dirty runs of a block of both kinds.
+  /// - Complexity: O(order · levels) a domain, plus the dirty runs of a block of both kinds.
   public func allocateLargest(order: Int, dirty: inout [FrameRun]) -> Allocation? {
-    let large = geometry.largePageOrder
-    if order >= large, let block = allocate(orders: large...order, dirty: &dirty) { return block }
-    return allocate(orders: 0...min(order, large), dirty: &dirty)
-  }
-
-  /// Tries zeroed blocks from the largest order down, then blocks of any kind.
-  private func allocate(orders: ClosedRange<Int>, dirty: inout [FrameRun]) -> Allocation? {
-    var ranges: [Range<Int>] = []
-    let found: (start: Int, order: Int)? = lock.withLock {
-      for kind in [FrameKind.zeroed, .any] {
-        let largest = buddy.largestOrder(kind)
-        var order = min(orders.upperBound, largest)
-        while order >= orders.lowerBound {
-          if let start = buddy.allocate(order: order, kind, dirty: &ranges) {
-            return (start, order)
-          }
-          order -= 1
-        }
-      }
-      return nil
+    if let only { return only.allocateLargest(order: order, dirty: &dirty) }
+    let isSpread = policy.order == .roundRobin && allowed.count > 1
+    let order = isSpread ? min(order, geometry.largePageOrder) : order
+    for index in candidates() {
+      if let block = domains[index].allocateLargest(order: order, dirty: &dirty) { return block }
     }
-    guard let found else { return nil }
-    for range in ranges { dirty.append(run(range)) }
-    return Allocation(
-      run: FrameRun(frame(found.start), .order(found.order)), isZeroed: ranges.isEmpty)
+    return nil
   }
 
   /// Allocates the very block asked for, so that it lies in place beside others.
@@ -95,19 +177,36 @@ public final class FrameAllocator: @unchecked Sendable {
   /// - Parameters:
   ///   - order: that of a page of some level. The block is naturally aligned.
   ///   - dirty: gets the runs of the block that are not known to be zero.
-  /// - Returns: nil when a part of it is not free or not one of this allocator's.
-  /// - Complexity: O(levels), plus the dirty runs. Takes the allocator's lock.
+  /// - Returns: nil when a part of it is not free, not one of this allocator's, or in a domain that the
+  ///   policy rules out.
+  /// - Complexity: O(levels), plus the dirty runs. Takes the domain's lock.
   public func allocate(_ wanted: Frame, order: Int, dirty: inout [FrameRun]) -> Allocation? {
     precondition(order % Geometry.levelShift == 0, "a block of no level is asked for")
     guard frames.contains(wanted), wanted.isAligned(toOrder: order) else { return nil }
-    var ranges: [Range<Int>] = []
-    let position = Int((wanted - frames.start).rawValue)
-    guard lock.withLock({ buddy.allocate(at: position, order: order, dirty: &ranges) }) else {
-      return nil
-    }
-    for range in ranges { dirty.append(run(range)) }
-    return Allocation(run: FrameRun(wanted, .order(order)), isZeroed: ranges.isEmpty)
+    if let only { return only.allocate(wanted, order: order, dirty: &dirty) }
+    let domain = domain(of: wanted)
+    return policy.allows(domain.node) ? domain.allocate(wanted, order: order, dirty: &dirty) : nil
   }
+
+  /// Whether the policy lets a frame be given out. O(log domains).
+  func allows(_ frame: Frame) -> Bool {
+    only != nil || policy.nodes == nil || policy.allows(domain(of: frame).node)
+  }
+
+  /// The domains of an allocation, in the order in which they are tried.
+  private func candidates() -> [Int] {
+    switch policy.order {
+    case .prefer(let node): return order[node] ?? allowed
+    case .firstTouch: return topology.local().flatMap { order[$0] } ?? allowed
+    case .roundRobin:
+      guard allowed.count > 1 else { return allowed }
+      let number = turn.wrappingAdd(1, ordering: .relaxed).oldValue
+      let first = Int(UInt(bitPattern: number) % UInt(allowed.count))
+      return Array(allowed[first...] + allowed[..<first])
+    }
+  }
+
+  // MARK: Freeing
 
   /// Gives a run of allocated frames back. A frame that is free already or foreign is a broken
   /// invariant and traps.
@@ -115,60 +214,48 @@ public final class FrameAllocator: @unchecked Sendable {
   /// - Parameter zeroed: whether every byte of the run is zero.
   /// - Complexity: O(blocks of the run · levels).
   public func free(_ run: FrameRun, zeroed: Bool) {
+    if let only { return only.free(run, zeroed: zeroed) }
     precondition(
       run.start >= frames.start && run.end <= frames.end, "a foreign frame is freed")
-    let start = Int((run.start - frames.start).rawValue)
-    lock.withLock { buddy.free(start..<start + Int(run.count.rawValue), zeroed: zeroed) }
-  }
-
-  // MARK: Fragments, for compaction
-
-  /// How many frames of the superpage block that starts at a frame are free. Takes the lock.
-  func freeFrames(ofSuperpage start: Frame) -> PageCount {
-    PageCount(UInt64(lock.withLock { buddy.freeCount(ofSuperpage: superpage(start)) }))
-  }
-
-  /// Allocates every free frame of a superpage block that is partly in use, so that nobody else gets
-  /// them. Takes the lock.
-  func isolate(superpage start: Frame) -> [(run: FrameRun, zeroed: Bool)] {
-    let number = superpage(start)
-    return lock.withLock { buddy.takeFree(ofSuperpage: number) }.map { (run($0.range), $0.zeroed) }
-  }
-
-  /// Allocates at most `limit` frames that follow each other in a superpage block that is partly in use;
-  /// nil where none is free there, or all are. Takes the lock.
-  func allocateFragment(ofSuperpage start: Frame, limit: PageCount) -> FrameRun? {
-    let number = superpage(start)
-    return lock.withLock {
-      buddy.takeFragment(ofSuperpage: number, limit: Int(limit.rawValue))
-    }.map(run)
-  }
-
-  private func superpage(_ start: Frame) -> Int {
-    Int((start - frames.start).rawValue >> UInt64(Geometry.levelShift))
-  }
-
-  /// How much is free and zeroed now. O(1); takes the allocator's lock.
-  public var occupancy: Occupancy {
-    lock.withLock {
-      Occupancy(
-        total: frames.count, free: PageCount(UInt64(buddy.freeCount)),
-        zeroed: PageCount(UInt64(buddy.zeroedCount)))
+    var start = run.start
+    while start < run.end {
+      let domain = domain(of: start)
+      let end = min(run.end, domain.frames.end)
+      domain.free(FrameRun(start, end - start), zeroed: zeroed)
+      start = end
     }
   }
 
-  /// The largest order of which a block is free, or nil when nothing is.
-  public var largestFreeOrder: Int? {
-    let order = lock.withLock { buddy.largestOrder(.any) }
-    return order < 0 ? nil : order
+  // MARK: Looking
+
+  /// The domain of one of the allocator's frames. O(log domains).
+  public func domain(of frame: Frame) -> FrameDomain {
+    precondition(frames.contains(frame), "a foreign frame is looked up")
+    var low = 0
+    var high = domains.count - 1
+    while low < high {
+      let middle = (low + high) / 2
+      if domains[middle].frames.end > frame { high = middle } else { low = middle + 1 }
+    }
+    return domains[low]
   }
+
+  /// How much is free and zeroed now, in all domains, whatever the policy. O(domains); takes their
+  /// locks in turn.
+  public var occupancy: Occupancy {
+    if let only { return only.occupancy }
+    return domains.dropFirst().reduce(domains[0].occupancy) { $0 + $1.occupancy }
+  }
+
+  /// What the policy allows of it.
+  public var allowedOccupancy: Occupancy {
+    let none = Occupancy(total: .zero, free: .zero, zeroed: .zero)
+    return allowed.reduce(none) { $0 + domains[$1].occupancy }
+  }
+
+  /// The largest order of which a block is free in any domain, or nil when nothing is.
+  public var largestFreeOrder: Int? { domains.compactMap(\.largestFreeOrder).max() }
 
   /// The bytes that the allocator itself takes.
-  public var metadata: ByteCount { lock.withLock { ByteCount(UInt64(buddy.metadataBytes)) } }
-
-  private func frame(_ position: Int) -> Frame { frames.start + PageCount(UInt64(position)) }
-
-  private func run(_ range: Range<Int>) -> FrameRun {
-    FrameRun(frame(range.lowerBound), PageCount(UInt64(range.count)))
-  }
+  public var metadata: ByteCount { domains.reduce(.zero) { $0 + $1.metadata } }
 }

@@ -27,21 +27,21 @@ public struct PhysicalMemory: Sendable {
   public let allocator: FrameAllocator
   /// What is in them.
   public let store: any FrameStore
+  private let books: MemoryBooks
+
   /// Which superpages are being filled by base pages.
-  public let reservations: ReservationPool
+  public var reservations: ReservationPool { books.reservations }
   /// The objects that have pages in it.
-  let objects: ObjectRegistry
+  var objects: ObjectRegistry { books.objects }
 
   /// Memory whose frames are the store's.
   ///
   /// - Parameter books: what is kept about the allocator's frames; new ones where this is the first
   ///   memory of the allocator.
   public init(allocator: FrameAllocator, store: any FrameStore, books: MemoryBooks? = nil) {
-    let books = books ?? MemoryBooks(allocator: allocator)
     self.allocator = allocator
     self.store = store
-    reservations = books.reservations
-    objects = books.objects
+    self.books = books ?? MemoryBooks(allocator: allocator)
   }
 
   /// The sizes of pages.
@@ -52,12 +52,18 @@ public struct PhysicalMemory: Sendable {
     allocator.occupancy.free + reservations.statistics.unpopulated
   }
 
+  /// The same memory, of which frames are taken by another policy. Objects and address spaces that
+  /// are made with it have that policy, and so have their shadows and forks.
+  public func withPolicy(_ policy: DomainPolicy) -> PhysicalMemory {
+    PhysicalMemory(allocator: allocator.withPolicy(policy), store: store, books: books)
+  }
+
   /// Allocates the largest block of at most 2^order frames that is to be had, as
   /// `FrameAllocator.allocateLargest`. Where nothing is free, reservations are broken.
   func allocateLargest(order: Int, dirty: inout [FrameRun]) -> FrameAllocator.Allocation? {
     repeat {
       if let block = allocator.allocateLargest(order: order, dirty: &dirty) { return block }
-    } while reservations.breakOldest()
+    } while reservations.breakOldest(for: allocator)
     return nil
   }
 
@@ -73,6 +79,8 @@ extension PhysicalMemory {
     reservations.breakAll()
     var runs: [FrameRun] = []
     var dirty: [FrameRun] = []
+    // The whole memory's, whatever the policy allows.
+    let allocator = allocator.withPolicy(.firstTouch)
     while let block = allocator.allocateLargest(order: geometry.maximumOrder, dirty: &dirty) {
       runs.append(block.run)
     }

@@ -56,12 +56,14 @@ public final class ReservationPool: @unchecked Sendable {
   /// Makes a reservation around a page, none of whose region is resident, and takes frames of it as
   /// `populate` does.
   ///
-  /// - Parameter neighbour: the frame that lies beside those of the region before it, so that regions
-  ///   that come one after the other lie so in memory too.
+  /// - Parameters:
+  ///   - allocator: that of the owner's policy.
+  ///   - neighbour: where the block would lie beside those of the regions around, so that regions that
+  ///     come one after the other lie so in memory too.
   /// - Returns: nil where no block is free.
   func reserve(
-    _ owner: ObjectIdentifier, _ index: PageIndex, limit: PageCount, beside neighbour: Frame?,
-    dirty: inout [FrameRun]
+    _ owner: ObjectIdentifier, _ index: PageIndex, limit: PageCount,
+    from allocator: FrameAllocator, beside neighbour: Frame?, dirty: inout [FrameRun]
   ) -> FrameRun? {
     let key = Reservation.Key(owner, around: index)
     var blockDirty: [FrameRun] = []
@@ -147,19 +149,27 @@ public final class ReservationPool: @unchecked Sendable {
   /// Breaks the reservation that was not used for the longest time (FreeBSD:
   /// `vm_reserv_reclaim_inactive`): its unpopulated frames are free then.
   ///
+  /// - Parameter wanting: whose policy must allow the frames.
   /// - Returns: false where there is none.
-  func breakOldest() -> Bool {
+  /// - Complexity: O(1), plus the reservations that the policy rules out.
+  func breakOldest(for wanting: FrameAllocator) -> Bool {
     lock.withLock {
-      guard let oldest else { return false }
-      counters.broken += 1
-      giveBackLocked(oldest)
-      return true
+      var next = oldest
+      while let number = next {
+        if wanting.allows(self[number].start) {
+          counters.broken += 1
+          giveBackLocked(number)
+          return true
+        }
+        next = self[number].newer
+      }
+      return false
     }
   }
 
   /// Breaks all reservations, as before memory is compacted.
   package func breakAll() {
-    while breakOldest() {}
+    while breakOldest(for: allocator.withPolicy(.firstTouch)) {}
   }
 
   /// The pages in `run` are from now on another object's, the first at `index`: a reservation that

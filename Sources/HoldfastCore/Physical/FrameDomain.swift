@@ -1,0 +1,141 @@
+/// The frames of one NUMA node, with a buddy system and a lock of their own, so that guests on
+/// different nodes do not meet (FreeBSD: `struct vm_domain`). A `FrameAllocator` gives frames out of
+/// its domains.
+///
+/// Safe to use from any thread. The lock comes after those of address spaces and objects.
+public final class FrameDomain: @unchecked Sendable {
+  public let geometry: Geometry
+  /// The frames of the domain.
+  public let frames: FrameRun
+  /// The node that they lie on, or nil where that is not known.
+  public let node: NodeID?
+
+  /// The frame of the buddy system's position 0: a multiple of the largest block, so that blocks are
+  /// naturally aligned wherever the domain starts. Frames before the domain's own count as allocated
+  /// for ever.
+  private let origin: Frame
+  private let lock = Lock()
+  /// Protected by `lock`.
+  private var buddy: Buddy
+
+  /// A domain of `frames`, all of them free.
+  ///
+  /// - Parameter zeroed: whether every byte of them is zero.
+  init(geometry: Geometry, frames: FrameRun, node: NodeID?, zeroed: Bool) {
+    self.geometry = geometry
+    self.frames = frames
+    self.node = node
+    let block = PageCount.order(geometry.maximumOrder).rawValue
+    origin = Frame(frames.start.rawValue / block * block)
+    let start = Int((frames.start - origin).rawValue)
+    let end = Int((frames.end - origin).rawValue)
+    buddy = Buddy(geometry: geometry, frameCount: frames.count == .zero ? 0 : end)
+    if frames.count > .zero { buddy.free(start..<end, zeroed: zeroed) }
+  }
+
+  /// The largest zeroed block of the orders, or else the largest of any kind.
+  func allocate(
+    orders: ClosedRange<Int>, dirty: inout [FrameRun]
+  ) -> FrameAllocator.Allocation? {
+    var ranges: [Range<Int>] = []
+    let found: (start: Int, order: Int)? = lock.withLock {
+      for kind in [FrameKind.zeroed, .any] {
+        let largest = buddy.largestOrder(kind)
+        var order = min(orders.upperBound, largest)
+        while order >= orders.lowerBound {
+          if let start = buddy.allocate(order: order, kind, dirty: &ranges) {
+            return (start, order)
+          }
+          order -= 1
+        }
+      }
+      return nil
+    }
+    guard let found else { return nil }
+    for range in ranges { dirty.append(run(range)) }
+    return FrameAllocator.Allocation(
+      run: FrameRun(frame(found.start), .order(found.order)), isZeroed: ranges.isEmpty)
+  }
+
+  /// The largest block of at most 2^order frames; see `FrameAllocator.allocateLargest`.
+  func allocateLargest(order: Int, dirty: inout [FrameRun]) -> FrameAllocator.Allocation? {
+    let large = geometry.largePageOrder
+    if order >= large, let block = allocate(orders: large...order, dirty: &dirty) { return block }
+    return allocate(orders: 0...min(order, large), dirty: &dirty)
+  }
+
+  /// The very block, whose first frame is one of the domain's, or nil when not all of it is free here.
+  func allocate(
+    _ wanted: Frame, order: Int, dirty: inout [FrameRun]
+  ) -> FrameAllocator.Allocation? {
+    var ranges: [Range<Int>] = []
+    let position = Int((wanted - origin).rawValue)
+    guard lock.withLock({ buddy.allocate(at: position, order: order, dirty: &ranges) }) else {
+      return nil
+    }
+    for range in ranges { dirty.append(run(range)) }
+    return FrameAllocator.Allocation(
+      run: FrameRun(wanted, .order(order)), isZeroed: ranges.isEmpty)
+  }
+
+  /// Gives a run of allocated frames back, all of them the domain's.
+  func free(_ run: FrameRun, zeroed: Bool) {
+    precondition(
+      run.start >= frames.start && run.end <= frames.end, "a foreign frame is freed")
+    let start = Int((run.start - origin).rawValue)
+    lock.withLock { buddy.free(start..<start + Int(run.count.rawValue), zeroed: zeroed) }
+  }
+
+  // MARK: Fragments, for compaction
+
+  /// How many frames of the superpage block that starts at a frame are free here.
+  func freeFrames(ofSuperpage start: Frame) -> PageCount {
+    PageCount(UInt64(lock.withLock { buddy.freeCount(ofSuperpage: superpage(start)) }))
+  }
+
+  /// Allocates every free frame of a superpage block that is partly in use, so that nobody else gets
+  /// them.
+  func isolate(superpage start: Frame) -> [(run: FrameRun, zeroed: Bool)] {
+    let number = superpage(start)
+    return lock.withLock { buddy.takeFree(ofSuperpage: number) }.map { (run($0.range), $0.zeroed) }
+  }
+
+  /// Allocates at most `limit` frames that follow each other in a superpage block that is partly in use;
+  /// nil where none is free there, or all are.
+  func allocateFragment(ofSuperpage start: Frame, limit: PageCount) -> FrameRun? {
+    let number = superpage(start)
+    return lock.withLock {
+      buddy.takeFragment(ofSuperpage: number, limit: Int(limit.rawValue))
+    }.map(run)
+  }
+
+  private func superpage(_ start: Frame) -> Int {
+    Int((start - origin).rawValue >> UInt64(Geometry.levelShift))
+  }
+
+  // MARK: Looking
+
+  /// How much is free and zeroed now. O(1); takes the domain's lock.
+  public var occupancy: FrameAllocator.Occupancy {
+    lock.withLock {
+      FrameAllocator.Occupancy(
+        total: frames.count, free: PageCount(UInt64(buddy.freeCount)),
+        zeroed: PageCount(UInt64(buddy.zeroedCount)))
+    }
+  }
+
+  /// The largest order of which a block is free, or nil when nothing is.
+  public var largestFreeOrder: Int? {
+    let order = lock.withLock { buddy.largestOrder(.any) }
+    return order < 0 ? nil : order
+  }
+
+  /// The bytes that the domain's buddy system takes.
+  public var metadata: ByteCount { lock.withLock { ByteCount(UInt64(buddy.metadataBytes)) } }
+
+  private func frame(_ position: Int) -> Frame { origin + PageCount(UInt64(position)) }
+
+  private func run(_ range: Range<Int>) -> FrameRun {
+    FrameRun(frame(range.lowerBound), PageCount(UInt64(range.count)))
+  }
+}
