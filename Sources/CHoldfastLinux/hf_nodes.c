@@ -24,17 +24,17 @@ int hf_current_node(void) {
   return getcpu(&processor, &node) < 0 ? -errno : (int)node;
 }
 
-int hf_bind(void *start, size_t length, int how, unsigned node) {
-  enum { BITS = 8 * sizeof(unsigned long) };
-  unsigned long mask[1024 / BITS] = {0};
-  if (node >= 1024)
-    return -EINVAL;
-  mask[node / BITS] = 1UL << node % BITS;
+static int mode(int how) { return how == HF_PREFER ? MPOL_PREFERRED : MPOL_BIND; }
+
+int hf_bind(void *start, size_t length, int how, const uint64_t *nodes, size_t words) {
   // The kernel takes one bit less than it is told.
-  return syscall(SYS_mbind, start, length, how == HF_PREFER ? MPOL_PREFERRED : MPOL_BIND, mask,
-                 1024 + 1, 0UL) < 0
-             ? -errno
-             : 0;
+  return syscall(SYS_mbind, start, length, mode(how), nodes, words * 64 + 1, 0UL) < 0 ? -errno : 0;
+}
+
+int hf_set_policy(int how, const uint64_t *nodes, size_t words) {
+  long result = words == 0 ? syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0UL)
+                           : syscall(SYS_set_mempolicy, mode(how), nodes, words * 64 + 1);
+  return result < 0 ? -errno : 0;
 }
 
 int hf_nodes_of(void *const *pages, size_t count, int *nodes) {

@@ -28,10 +28,13 @@ public final class GuestMemory: Sendable {
   /// - Parameters:
   ///   - limit: how far guest addresses go, a multiple of the arena's base page.
   ///   - wiredLimit: how much may be wired, over all guests that share the limit.
-  /// - Throws: code `invalidArgument` for a limit that is zero or no multiple, code `host` where the
-  ///   addresses cannot be reserved.
+  ///   - hostNUMANode: which of the arena's nodes the guest's memory comes from: by default that of
+  ///     the thread that wires or touches it first, then the others from near to far.
+  /// - Throws: code `invalidArgument` for a limit that is zero or no multiple, or nodes of which the
+  ///   arena has no memory, code `host` where the addresses cannot be reserved.
   public init(
     arena: Arena, limit: ByteCount, wiredLimit: WiredLimit = .none,
+    hostNUMANode policy: DomainPolicy = .firstTouch,
     host: HoldfastLinux.Host = HostProbe().host()
   ) throws(HoldfastError) {
     guard limit > .zero, limit.isMultiple(of: arena.geometry.pageSize), limit < .tebibytes(64)
@@ -41,6 +44,16 @@ public final class GuestMemory: Sendable {
         reason: "the limit \(limit) is not a positive multiple of \(arena.geometry.pageSize) "
           + "below 64 TiB")
     }
+    let memory = arena.memory.withPolicy(policy)
+    guard memory.allocator.allowedOccupancy.total > .zero else {
+      let there = arena.allocator.domains.compactMap(\.node).map(\.description)
+      throw HoldfastError(
+        .invalidArgument, operation: "make a guest's memory",
+        reason: "the arena has no memory of node "
+          + (policy.nodes ?? []).sorted().map(\.description).joined(separator: ", ")
+          + (there.isEmpty ? "" : ", but of node " + there.joined(separator: ", ")),
+        advice: "an arena of that node")
+    }
     self.arena = arena
     self.limit = limit
     do {
@@ -49,7 +62,7 @@ public final class GuestMemory: Sendable {
       throw HoldfastError(error)
     }
     space = AddressSpace(
-      bounds: AddressRange(.zero, .zero + limit), memory: arena.memory, pmap: window,
+      bounds: AddressRange(.zero, .zero + limit), memory: memory, pmap: window,
       wiredLimit: wiredLimit)
   }
 
@@ -96,7 +109,7 @@ public final class GuestMemory: Sendable {
         }
         throw HoldfastError(.alreadyExists, operation: operation, reason: "it exists")
       }
-      let segment = MemorySegment(name: name, size: size, memory: arena.memory)
+      let segment = MemorySegment(name: name, size: size, memory: space.memory)
       unsafe segments[name] = segment
       return segment
     }
@@ -163,7 +176,7 @@ public final class GuestMemory: Sendable {
     path: WirePath
   ) throws(HoldfastError) -> WireReceipt {
     let operation = "map the segment \(segment.name) at \(address)"
-    guard segment.object.memory.allocator === arena.allocator else {
+    guard segment.object.memory.allocator.sharesFrames(with: arena.allocator) else {
       throw HoldfastError(
         .invalidArgument, operation: operation, reason: "it is of another arena")
     }
@@ -236,11 +249,12 @@ public final class GuestMemory: Sendable {
         self, range, summary, path: path == .fault ? .fault : .prefault,
         duration: clock.now - start)
     } catch {
-      let free = arena.geometry.bytes(arena.memory.available)
+      let free = arena.geometry.bytes(space.memory.available)
+      let total = arena.geometry.bytes(space.memory.allocator.allowedOccupancy.total)
       throw HoldfastError(
         error, operation: "wire \(range.length) at \(range.start)", range: range,
         advice: error.code == .resourceShortage && error.errno == nil
-          ? "a larger arena: \(free.rawValue >> 20) MiB of \(arena.size.rawValue >> 20) MiB are free"
+          ? "a larger arena: \(free.rawValue >> 20) MiB of \(total.rawValue >> 20) MiB are free"
           : nil)
     }
   }

@@ -131,6 +131,9 @@ public struct WireReceipt: Sendable {
     public let lockedBytes: ByteCount
     /// Pages by size as the kernel maps them.
     public let pages: [ByteCount: UInt64]
+    /// The NUMA nodes that the pages are on, whatever was asked for; nil where the kernel does not
+    /// tell.
+    public let nodes: [NodeID: ByteCount]?
     /// Whether the host's frame numbers were compared (that takes CAP_SYS_ADMIN).
     public let comparedFrames: Bool
     /// What contradicts the receipt, one sentence each.
@@ -141,7 +144,7 @@ public struct WireReceipt: Sendable {
 
   /// Checks the receipt against the kernel's own view: smaps for page sizes and locks, pagemap for
   /// what the page tables hold (and, where allowed, that it is the arena's very frames), mincore for
-  /// what is in memory. Other mappings of the same guest may exist; the range must be as wired.
+  /// what is in memory, move_pages(2) or numa_maps for the NUMA nodes that it is on. Other mappings of the same guest may exist; the range must be as wired.
   ///
   /// - Throws: code `host` where the kernel cannot be asked, `invalidAddress` where the memory is
   ///   gone.
@@ -180,9 +183,11 @@ public struct WireReceipt: Sendable {
       checks.compare("bytes locked", view.locked, memory.arena.size.rawValue)
     }
     checks.compare("pages that are not the arena's", view.misplacedPages, 0)
+    checks.judge(view.nodes, isBound: memory.arena.preparation.parts.contains { $0.policy != nil })
     return Verification(
       presentBytes: ByteCount(present), residentBytes: ByteCount(view.resident),
       lockedBytes: ByteCount(min(view.locked, residentBytes.rawValue)), pages: pages,
+      nodes: view.nodes.bytes?.mapValues { ByteCount($0) },
       comparedFrames: view.comparedPages > 0, problems: checks.problems, notes: checks.notes)
   }
 
@@ -209,6 +214,15 @@ public struct WireReceipt: Sendable {
 
     mutating func compare(_ what: String, _ found: UInt64, _ claimed: UInt64) {
       if found != claimed { problems.append("\(what): the kernel has \(found), not \(claimed)") }
+    }
+
+    mutating func judge(_ view: NodeView, isBound: Bool) {
+      compare("bytes on other nodes than their domains are bound to", view.strayBytes, 0)
+      if view.displacedBytes > 0 {
+        notes.append(
+          "\(ByteCount(view.displacedBytes)) on other nodes than those that were preferred")
+      }
+      if isBound, let problem = view.problem { notes.append("nodes: \(problem)") }
     }
 
     mutating func compareMemory(_ what: String, _ found: UInt64, _ claimed: UInt64) {

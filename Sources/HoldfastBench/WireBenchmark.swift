@@ -17,18 +17,25 @@ public struct WireBenchmark: Sendable {
   public var strategies: [WireStrategy]
   /// Nil for the best that the host offers.
   public var backing: Backing?
+  /// The NUMA nodes that all memory comes from, the kernel's own strategies' too; nil for any.
+  public var nodes: HostNodes?
+  /// Which of the arena's nodes the guests' pages come from.
+  public var guestPolicy: DomainPolicy
   /// Threads that bring memory in and zero it.
   public var threads: Int
   public var host: HoldfastLinux.Host
 
   public init(
-    memory: ByteCount, runs: Int, strategies: [WireStrategy], backing: Backing?, threads: Int,
+    memory: ByteCount, runs: Int, strategies: [WireStrategy], backing: Backing?,
+    nodes: HostNodes? = nil, guestPolicy: DomainPolicy = .firstTouch, threads: Int,
     host: HoldfastLinux.Host
   ) {
     self.memory = memory
     self.runs = runs
     self.strategies = strategies
     self.backing = backing
+    self.nodes = nodes
+    self.guestPolicy = guestPolicy
     self.threads = threads
     self.host = host
   }
@@ -145,7 +152,7 @@ public struct WireBenchmark: Sendable {
   /// having to kill someone for it.
   private func shortage(of strategy: WireStrategy, like backing: Backing) -> Outcome? {
     guard strategy == .mlock || backing.hugePageSize == nil else { return nil }
-    let available = HostProbe().host().availableForGuests
+    let available = HostProbe().host().confined(to: nodes).availableForGuests
     let needed = memory + .mebibytes(256)
     guard available < needed else { return nil }
     return .problem(
@@ -155,7 +162,8 @@ public struct WireBenchmark: Sendable {
 
   private func makeArena(_ backing: Backing?) throws(HoldfastError) -> Arena {
     do {
-      return try Arena(size: memory, backing: backing, host: host, threads: threads)
+      return try Arena(
+        size: memory, backing: backing, nodes: nodes, host: host, threads: threads)
     } catch {
       throw HoldfastError(error)
     }
@@ -188,7 +196,8 @@ public struct WireBenchmark: Sendable {
     _ arena: Arena, _ path: GuestMemory.WirePath, zeroed: Bool
   ) throws(HoldfastError) -> Double {
     if !zeroed { arena.memory.prepareFreeFrames(zeroed: false) }
-    let guest = try GuestMemory(arena: arena, limit: arena.size, host: host)
+    let guest = try GuestMemory(
+      arena: arena, limit: arena.size, hostNUMANode: guestPolicy, host: host)
     let segment = try guest.allocateSegment("ram", size: arena.size)
     let clock = ContinuousClock()
     let start = clock.now
@@ -204,10 +213,14 @@ public struct WireBenchmark: Sendable {
 
   private func seconds(of strategy: WireStrategy, like backing: Backing) -> Outcome {
     let length = Int(memory.roundedUp(to: backing.geometry.pageSize)?.rawValue ?? 0)
-    if strategy == .mlock { return Outcome(hf_bench_mlock(length)) }
     let shift = backing.hugePageSize.map { UInt32($0.rawValue.trailingZeroBitCount) } ?? 0
-    return Outcome(
-      hf_bench_populate(length, shift, backing == .thp ? 1 : 0, Int32(clamping: threads)))
+    func measured() -> Outcome {
+      strategy == .mlock
+        ? Outcome(hf_bench_mlock(length))
+        : Outcome(
+          hf_bench_populate(length, shift, backing == .thp ? 1 : 0, Int32(clamping: threads)))
+    }
+    return nodes?.whileTouching(measured) ?? measured()
   }
 }
 

@@ -26,9 +26,14 @@ enum {
   HF_PREFER = 1,
 };
 
-/// mbind(2) of pages that are not there yet, to one node: MPOL_BIND, or MPOL_PREFERRED where `how`
-/// is HF_PREFER. On a shared mapping the policy is the file's. Returns 0 or a negative errno.
-int hf_bind(void *start, size_t length, int how, unsigned node);
+/// mbind(2) of pages that are not there yet: MPOL_BIND to the nodes of a mask of 64-bit words or,
+/// where `how` is HF_PREFER, MPOL_PREFERRED to the first of them. On a shared mapping the policy is
+/// the file's. Returns 0 or a negative errno.
+int hf_bind(void *start, size_t length, int how, const uint64_t *nodes, size_t words);
+
+/// set_mempolicy(2) of the calling thread, inherited by threads that it makes; MPOL_DEFAULT where
+/// `words` is 0. Returns 0 or a negative errno.
+int hf_set_policy(int how, const uint64_t *_Nullable nodes, size_t words);
 
 /// move_pages(2) without nodes, which moves nothing: stores the node of each page, or a negative
 /// errno where it is not there. Returns 0 or a negative errno.

@@ -63,6 +63,7 @@ struct BenchWireCommand: ParsableCommand {
     let result = try plan.perform(cleaning: progress) { host in
       let benchmark = WireBenchmark(
         memory: plan.memory, runs: runs, strategies: strategies, backing: plan.backing,
+        nodes: plan.nodes, guestPolicy: options.guestPolicy,
         threads: options.threads ?? host.parallelism, host: host)
       progress.begin("measuring")
       return try benchmark.run { step in

@@ -9,10 +9,10 @@ internal import HoldfastLinux
 final class HugePageLoan: Sendable {
   private let lock = Lock()
   // Protected by `lock`.
-  private nonisolated(unsafe) var reservation: HugePageReservation?
+  private nonisolated(unsafe) var reservations: [HugePageReservation] = []
   private nonisolated(unsafe) var isClosed = false
 
-  /// Reserves pages. Called once. Does not return once the loan is closed, when the process is
+  /// Reserves pages, of one pool after the other. Does not return once the loan is closed, when the process is
   /// about to end.
   func take(_ count: PageCount, from pool: HugePagePool) throws(HostError) {
     lock.lock()
@@ -22,21 +22,32 @@ final class HugePageLoan: Sendable {
       lock.lock()
     }
     defer { lock.unlock() }
-    unsafe reservation = try pool.reserve(count)
+    unsafe reservations.append(try pool.reserve(count))
   }
 
   /// Gives back what was taken, if anything. Pages that are still in use go when they are freed.
   func giveBack() throws(HostError) {
-    try lock.withLock { () throws(HostError) in
-      try unsafe reservation?.giveBack()
-    }
+    try lock.withLock { () throws(HostError) in try giveBackLocked() }
   }
 
   /// Gives back on a signal: nothing can be taken any more.
   func close() throws(HostError) {
     try lock.withLock { () throws(HostError) in
       unsafe isClosed = true
-      try unsafe reservation?.giveBack()
+      try giveBackLocked()
     }
+  }
+
+  /// Gives all of them back, also after one that cannot be given back.
+  private func giveBackLocked() throws(HostError) {
+    var problem: HostError?
+    for reservation in unsafe reservations {
+      do throws(HostError) {
+        try reservation.giveBack()
+      } catch {
+        problem = problem ?? error
+      }
+    }
+    if let problem { throw problem }
   }
 }

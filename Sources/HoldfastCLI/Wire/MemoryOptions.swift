@@ -39,14 +39,43 @@ struct MemoryOptions: ParsableArguments {
     transform: { try wholeNumber($0, in: 1...1024) })
   var threads: Int?
 
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "The NUMA nodes of this host that the memory comes from, as QEMU's host-nodes: 1, 0,2 or 0-3, "
+        + "from each as much. (default: all that may be used)",
+      valueName: "nodes"),
+    transform: { try NodeList($0) })
+  var hostNumaNode: NodeList?
+
+  @Option(
+    help: ArgumentHelp(
+      "How the memory comes from them, as QEMU's policy: bind is from these nodes and no others, "
+        + "preferred is from others too where they have too little, interleave is bind with the "
+        + "guest's pages from each node in turn. (default: bind)",
+      valueName: "policy"))
+  var hostNumaPolicy: HostNUMAPolicy?
+
   func validate() throws {
     try WirePlan.validate(memory: memory?.bytes, backing: backing, reserve: reserveHugepages)
+    if hostNumaPolicy != nil, hostNumaNode == nil {
+      throw ValidationError("'--host-numa-policy' is of no use without '--host-numa-node <nodes>'")
+    }
   }
+
+  /// The nodes that the memory comes from, or nil for any.
+  var nodes: HostNodes? {
+    hostNumaNode.map { HostNodes($0.nodes, policy: (hostNumaPolicy ?? .bind).ofNodes) }
+  }
+
+  /// Which of the arena's nodes the guest's pages come from.
+  var guestPolicy: DomainPolicy { hostNumaPolicy == .interleave ? .roundRobin : .firstTouch }
 
   /// What is to be taken from this host; tells the user on the way what may not have been meant.
   func plan() throws -> WirePlan {
     if let note = memory?.note { Output.note(note) }
     return try WirePlan(
-      HostProbe().host(), memory: memory?.bytes, backing: backing, reserve: reserveHugepages)
+      HostProbe().host(), memory: memory?.bytes, backing: backing, nodes: nodes,
+      reserve: reserveHugepages)
   }
 }

@@ -22,4 +22,14 @@ enum BackingOption: String, CaseIterable, ExpressibleByArgument {
   }
 }
 
+/// What `--host-numa-policy` takes.
+enum HostNUMAPolicy: String, CaseIterable, ExpressibleByArgument {
+  case bind
+  case preferred
+  case interleave
+
+  /// How strictly memory comes from the nodes.
+  var ofNodes: HostNodes.Policy { self == .preferred ? .preferred : .bind }
+}
+
 extension GuestMemory.WirePath: ExpressibleByArgument {}

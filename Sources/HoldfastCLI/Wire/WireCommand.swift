@@ -43,7 +43,7 @@ struct WireCommand: ParsableCommand {
     let plan = try options.plan()
     let run = WireRun(
       plan: plan, path: path, isAutomatic: options.backing == .auto, requireLocked: requireLocked,
-      checkInvariants: checkInvariants, threads: options.threads)
+      checkInvariants: checkInvariants, threads: options.threads, guestPolicy: options.guestPolicy)
     let result = try run.perform()
     switch output.format {
     case .text: try Output.write(result.text)

@@ -27,9 +27,9 @@ extension WirePlan {
     defer { progress.finish() }
     let result: Result
     do {
-      if let missing, missing.pages > .zero {
-        progress.begin("reserving huge pages")
-        try loan.take(missing.pages, from: HugePagePool(size: missing.pageSize))
+      if let missing, missing.pages > .zero { progress.begin("reserving huge pages") }
+      for share in shares where share.pages > .zero {
+        try loan.take(share.pages, from: share.pool)
       }
       // A new look: there may be more huge pages than at the start.
       result = try body(HostProbe().host())

@@ -7,28 +7,47 @@ struct WirePlan {
   let memory: ByteCount
   /// Nil for the best that there is when the arena is made.
   let backing: Backing?
+  /// The nodes that it comes from, or nil for any.
+  let nodes: HostNodes?
   /// Huge pages to reserve first, of a size.
   let missing: (pages: PageCount, pageSize: ByteCount)?
+  /// The pools that get them, and how many each.
+  let shares: [(pool: HugePagePool, pages: PageCount)]
 
   /// Decides on a size where none is given and, where huge pages are to be reserved, on their size
   /// and number.
   init(
-    _ host: HoldfastLinux.Host, memory: ByteCount?, backing option: BackingOption, reserve: Bool
+    _ host: HoldfastLinux.Host, memory: ByteCount?, backing option: BackingOption,
+    nodes: HostNodes? = nil, reserve: Bool
   ) throws(HostError) {
+    try nodes?.check(host)
+    let whole = host
+    let host = host.confined(to: nodes)
+    self.nodes = nodes
     let memory = memory ?? DefaultMemory(host).bytes(for: option, reserving: reserve)
     self.memory = memory
     guard reserve else {
       backing = option.backing
       missing = nil
+      shares = []
       return
     }
     let backing = option.backing ?? WirePlan.poolWithRoom(host, memory) ?? .hugetlb2M
     self.backing = backing
     guard let page = backing.hugePageSize else {
       missing = nil
+      shares = []
       return
     }
-    missing = (try WirePlan.missing(host, memory, page: page), page)
+    let count = try WirePlan.missing(host, memory, page: page)
+    guard let nodes else {
+      missing = (count, page)
+      shares = [(HugePagePool(size: page), count)]
+      return
+    }
+    shares = nodes.missingHugePages(PageCount(memory.rawValue / page.rawValue), of: page, on: whole)
+      .map { (HugePagePool(size: page, node: $0.node), $0.pages) }
+    missing = (shares.reduce(.zero) { $0 + $1.pages }, page)
   }
 
   /// A pool that has it all already, the larger pages first as in an arena.

@@ -10,6 +10,7 @@ extension WireResult {
       ("wired", amount(wiredBytes)),
       ("locked", lockedBytes == .zero ? "none" : amount(lockedBytes)),
       ("pages", pageList),
+      ("nodes", nodeList),
       ("zeroed", "\(amount(zeroedAheadBytes)) ahead, \(amount(zeroedNowBytes)) now"),
       ("backing", "\(backing.rawValue), \(backingReason)"),
       ("path", path),
@@ -53,6 +54,19 @@ extension WireResult {
     }
     let list = sizes.sorted { $0.size > $1.size }.map { "\(grouped($0.count)) of \($0.size)" }
     return list.isEmpty ? "none" : list.joined(separator: ", ")
+  }
+
+  /// Where the pages are, and where the arena's were to come from if that was anybody's choice.
+  private var nodeList: String {
+    let found = (nodes ?? [:]).compactMap { key, bytes in UInt32(key).map { ($0, bytes) } }
+    let list = found.sorted { $0.0 < $1.0 }.map { "\(amount($0.1)) on node \($0.0)" }
+    let there = nodes == nil ? "unknown" : list.isEmpty ? "none" : list.joined(separator: ", ")
+    let wanted = domains.compactMap { domain in
+      domain.node.flatMap { node in
+        domain.policy.map { "\(amount(domain.bytes)) of node \(node) (\($0))" }
+      }
+    }
+    return there + (wanted.isEmpty ? "" : "; arena: " + wanted.joined(separator: ", "))
   }
 
   private var wiring: String {

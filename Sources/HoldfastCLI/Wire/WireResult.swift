@@ -10,6 +10,10 @@ struct WireResult: Encodable {
   let lockedBytes: ByteCount
   /// Pages by size in bytes, as the kernel has them.
   let pages: [String: UInt64]
+  /// Bytes by NUMA node, as the kernel has them; missing where it does not tell.
+  let nodes: [String: ByteCount]?
+  /// Where the memory was to come from, a part for each domain of the allocator.
+  let domains: [Domain]
   let zeroedAheadBytes: ByteCount
   let zeroedNowBytes: ByteCount
   let backing: Backing
@@ -42,6 +46,15 @@ struct WireResult: Encodable {
     let finishing: Double
   }
 
+  /// The memory of one domain.
+  struct Domain: Encodable {
+    let bytes: ByteCount
+    /// Missing where the kernel chose.
+    let node: NodeID?
+    /// `bind` or `preferred`; missing where it is bound to nothing.
+    let policy: String?
+  }
+
   struct Reserved: Encodable {
     let pages: PageCount
     let pageBytes: ByteCount
@@ -58,6 +71,12 @@ struct WireResult: Encodable {
     lockedBytes = receipt.lockedBytes
     pages = Dictionary(
       uniqueKeysWithValues: verification.pages.map { ("\($0.key.rawValue)", $0.value) })
+    nodes = verification.nodes.map { nodes in
+      Dictionary(uniqueKeysWithValues: nodes.map { ("\($0.key)", $0.value) })
+    }
+    domains = arena.parts.map { part in
+      Domain(bytes: part.size, node: part.node, policy: part.policy?.rawValue)
+    }
     zeroedAheadBytes = receipt.zeroedAheadBytes
     zeroedNowBytes = receipt.zeroedNowBytes
     backing = receipt.backing

@@ -12,6 +12,8 @@ struct WireRun {
   let requireLocked: Bool
   let checkInvariants: Bool
   let threads: Int?
+  /// Which of the nodes the guest's pages come from.
+  let guestPolicy: DomainPolicy
 
   func perform() throws -> WireResult {
     let progress = ProgressBar()
@@ -21,7 +23,9 @@ struct WireRun {
   /// Makes the arena, wires and verifies; nothing of the arena outlives the call.
   private func wire(_ progress: ProgressBar, _ host: HoldfastLinux.Host) throws -> WireResult {
     progress.begin("preparing memory", .bytes(done: .zero, total: plan.memory))
-    let arena = try Arena(size: plan.memory, backing: plan.backing, host: host, threads: threads) {
+    let arena = try Arena(
+      size: plan.memory, backing: plan.backing, nodes: plan.nodes, host: host, threads: threads
+    ) {
       progress.update(.bytes(done: $0, total: plan.memory))
     }
     if requireLocked, let problem = arena.preparation.lockProblem {
@@ -29,7 +33,8 @@ struct WireRun {
         "cannot lock \(plan.memory) of memory: \(problem); try: --backing hugetlb-2M, which needs "
           + "no lock, or see `holdfast host` for the command that raises the limit")
     }
-    let memory = try GuestMemory(arena: arena, limit: plan.memory, host: host)
+    let memory = try GuestMemory(
+      arena: arena, limit: plan.memory, hostNUMANode: guestPolicy, host: host)
     let segment = try memory.allocateSegment("ram", size: plan.memory)
     progress.begin("wiring \(plan.memory)")
     let receipt = try memory.map(segment, at: .zero, options: .wired, path: path)

@@ -47,9 +47,10 @@ public struct PhysicalMemory: Sendable {
   /// The sizes of pages.
   public var geometry: Geometry { allocator.geometry }
 
-  /// How many pages can be allocated: what is free, and what reservations have not used.
+  /// How many pages can be allocated: what is free where the policy allows, and what reservations have not
+  /// used.
   public var available: PageCount {
-    allocator.occupancy.free + reservations.statistics.unpopulated
+    allocator.allowedOccupancy.free + reservations.statistics.unpopulated
   }
 
   /// The same memory, of which frames are taken by another policy. Objects and address spaces that

@@ -7,12 +7,13 @@ extension Arena {
   struct Prepared {
     let file: MemoryFile
     let range: HostRange
+    let parts: [ArenaPart]
     let preparation: Preparation
   }
 
   /// Makes the file, maps it and brings it in. Nothing is left behind when it throws.
   static func prepare(
-    _ choice: BackingChoice, _ host: Host, threads: Int,
+    _ choice: BackingChoice, _ parts: [ArenaPart], _ host: Host, threads: Int,
     _ progress: (@Sendable (ByteCount) -> Void)?
   ) throws(HostError) -> Prepared {
     let operation = "prepare an arena of \(choice.size) (\(choice.backing.rawValue))"
@@ -26,13 +27,18 @@ extension Arena {
       throw choice.shortage(operation, error, host)
     }
     var preparation = Preparation()
+    var parts = parts
     do throws(Errno) {
       // A hugetlb file sets its pages aside here, all or none, before any is touched.
       try range.map(
         0..<choice.size.rawValue, .readWrite, file: file.descriptor, offset: 0,
         basePages: choice.backing == .base)
       if choice.backing == .thp { try range.adviseHuge(true) }
-      try populate(range, choice, threads: threads, progress)
+      bind(range, &parts, &preparation)
+      let unpinned = try populate(range, choice, parts, threads: threads, progress)
+      if let unpinned {
+        preparation.fallbacks.append("threads were not kept to their nodes: \(unpinned)")
+      }
       // What could not be had as huge pages now khugepaged would put together later, by taking it
       // out of the page tables of guests that have it wired.
       if choice.backing == .thp { try range.adviseHuge(false) }
@@ -47,22 +53,55 @@ extension Arena {
     } catch {
       preparation.lockProblem = lockProblem(error, host)
     }
-    return Prepared(file: file, range: range, preparation: preparation)
+    return Prepared(file: file, range: range, parts: parts, preparation: preparation)
   }
 
-  /// Brings every page in, in pieces over the processors; the kernel zeroes them.
+  /// Binds each part to its node, before any page of it is there. Where the host refuses, as in
+  /// containers, the parts are bound to nothing; threads on the nodes still bring most of it in there.
+  private static func bind(
+    _ range: HostRange, _ parts: inout [ArenaPart], _ preparation: inout Preparation
+  ) {
+    for index in parts.indices {
+      guard let node = parts[index].node, let policy = parts[index].policy else { continue }
+      do throws(Errno) {
+        try range.bind(parts[index].bytes, to: [node], policy)
+      } catch {
+        preparation.fallbacks.append(bindProblem(node, error))
+        parts[index].policy = .preferred
+      }
+    }
+  }
+
+  private static func bindProblem(_ node: NodeID, _ error: Errno) -> String {
+    let why =
+      switch error {
+      case .notPermitted, .permissionDenied:
+        ": a filter of system calls, as containers have, forbids it (CAP_SYS_NICE allows it)"
+      case .noFunction: ": the kernel is built without NUMA"
+      case .invalidArgument: ": the node has no memory, or a cpuset rules it out"
+      default: ""
+      }
+    return "not bound to node \(node): mbind(2) failed (\(error))\(why)"
+  }
+
+  /// Brings every page in, in pieces over the processors of the nodes; the kernel zeroes them.
+  ///
+  /// - Returns: why threads were not kept to their nodes' processors, or nil.
   private static func populate(
-    _ range: HostRange, _ choice: BackingChoice, threads: Int,
+    _ range: HostRange, _ choice: BackingChoice, _ parts: [ArenaPart], threads: Int,
     _ progress: (@Sendable (ByteCount) -> Void)?
-  ) throws(Errno) {
-    let size = choice.size.rawValue
+  ) throws(Errno) -> Errno? {
     // No two threads are to wait for the zeroing of one huge page.
     let piece = max(1 << 28, choice.backing.geometry.pageSize.rawValue)
     let failure = Atomic<Int32>(0)
     let done = Atomic<UInt64>(0)
-    Workers.perform(Int((size + piece - 1) / piece), threads: threads) { number in
-      let start = UInt64(number) * piece
-      let end = min(start + piece, size)
+    let groups = parts.map { part in
+      Workers.Group(
+        count: Int((UInt64(part.bytes.count) + piece - 1) / piece), processors: part.processors)
+    }
+    let unpinned = Workers.perform(groups, threads: threads) { part, number in
+      let start = parts[part].bytes.lowerBound + UInt64(number) * piece
+      let end = min(start + piece, parts[part].bytes.upperBound)
       do throws(Errno) {
         try range.populate(start..<end, .readWrite)
       } catch {
@@ -75,6 +114,7 @@ extension Arena {
     }
     let problem = failure.load(ordering: .relaxed)
     if problem != 0 { throw Errno(rawValue: problem) }
+    return unpinned
   }
 
   private static func lockProblem(_ error: Errno, _ host: Host) -> String {

@@ -18,7 +18,8 @@ public final class Arena: FrameStore {
   public let backing: Backing
   /// A multiple of the backing's page.
   public let size: ByteCount
-  /// The allocator of the arena's frames, all of them free and zeroed at first, and their bytes.
+  /// The allocator of the arena's frames, all of them free and zeroed at first, and their bytes. It
+  /// has a domain for each node that the memory was taken from.
   public var memory: PhysicalMemory {
     PhysicalMemory(allocator: allocator, store: self, books: books)
   }
@@ -27,6 +28,8 @@ public final class Arena: FrameStore {
   /// How the arena came to be.
   public let preparation: Preparation
 
+  /// The domains' memory, in the order of the allocator's domains.
+  let parts: [ArenaPart]
   let file: MemoryFile
   let directMap: DirectMap
 
@@ -43,6 +46,19 @@ public final class Arena: FrameStore {
     public var lockedBytes = ByteCount.zero
     /// Why not all of it is locked.
     public var lockProblem: String?
+    /// Where it was to come from, a part for each domain of the allocator, in order. A receipt's
+    /// verification tells where it is.
+    public var parts: [Part] = []
+  }
+
+  /// The memory of one domain.
+  public struct Part: Hashable, Sendable {
+    public var size: ByteCount
+    /// Nil where the kernel chose.
+    public var node: NodeID?
+    /// How it is bound to the node: nil where there was no need, the host having but one. Where the
+    /// host refused to bind it, it is only preferred, by threads that run on the node.
+    public var policy: HostNodes.Policy?
   }
 
   public var geometry: Geometry { allocator.geometry }
@@ -56,42 +72,67 @@ public final class Arena: FrameStore {
   ///   - size: rounded up to the backing's page.
   ///   - backing: what to make it of, or nil for the best that the host offers now: hugetlb of
   ///     1 GiB, of 2 MiB, transparent huge pages, base pages, in this order.
-  ///   - threads: how many threads bring memory in and zero it later; nil for one a processor.
+  ///   - nodes: the NUMA nodes that the memory comes from, from each as much as far as there is
+  ///     room; nil for all that this process may use. Each node's part is a domain of the allocator,
+  ///     bound to the node before it is brought in.
+  ///   - threads: how many threads bring memory in and zero it later; nil for one a processor. Where
+  ///     nodes matter they run on those whose memory they work on.
   ///   - progress: called with the bytes brought in so far, from any thread.
   /// - Throws: `HostError` that names the page size, the pages needed and free, and what to do.
   ///   Nothing is left behind then.
   public init(
-    size: ByteCount, backing: Backing? = nil, host: Host = HostProbe().host(), threads: Int? = nil,
+    size: ByteCount, backing: Backing? = nil, nodes: HostNodes? = nil,
+    host: Host = HostProbe().host(), threads: Int? = nil,
     progress: (@Sendable (ByteCount) -> Void)? = nil
   ) throws(HostError) {
     let clock = ContinuousClock()
     let start = clock.now
     let threads = threads ?? host.parallelism
     var refused: [BackingChoice.Refusal] = []
+    // Why the memory was not shared out to the nodes, though there are several.
+    var gathered: String?
     while true {
-      let choice = try BackingChoice(size: size, wanted: backing, host: host, refused: refused)
+      let choice = try BackingChoice(
+        size: size, wanted: backing, nodes: nodes, host: host, refused: refused)
+      let parts = NodeShares.parts(choice, nodes, host, spread: gathered == nil)
       let made: Prepared
       do throws(HostError) {
-        made = try Arena.prepare(choice, host, threads: threads, progress)
+        made = try Arena.prepare(choice, parts, host, threads: threads, progress)
       } catch {
+        if nodes == nil, parts.count > 1 {
+          gathered = "not shared out to the nodes: \(error.what)"
+          continue
+        }
         // The host promised more than the kernel gives: a limit that cannot be seen from here, or
         // someone who was faster. Another backing may still do.
         guard backing == nil, choice.backing != .base else { throw error }
         refused.append((choice.backing, error.what))
+        gathered = nil
         continue
       }
       self.backing = choice.backing
       self.size = choice.size
       file = made.file
       let geometry = choice.backing.geometry
-      directMap = DirectMap(range: made.range, geometry: geometry, threads: threads)
+      self.parts = made.parts
+      directMap = DirectMap(
+        range: made.range, geometry: geometry, threads: threads, parts: made.parts)
       allocator = FrameAllocator(
-        geometry: geometry, frames: FrameRun(Frame(0), geometry.pages(in: choice.size)),
-        zeroed: true)
+        geometry: geometry,
+        parts: made.parts.map { part in
+          let start = Frame(geometry.pages(in: ByteCount(part.bytes.lowerBound)).rawValue)
+          let count = geometry.pages(in: ByteCount(UInt64(part.bytes.count)))
+          return FrameAllocator.Part(FrameRun(start, count), node: part.node)
+        }, topology: NodeTopology(distances: host.nodeDistances) { NodeID.current }, zeroed: true)
       books = MemoryBooks(allocator: allocator)
       var preparation = made.preparation
       preparation.threads = threads
-      preparation.fallbacks = choice.fallbacks
+      preparation.fallbacks =
+        choice.fallbacks + (gathered.map { [$0] } ?? [])
+        + preparation.fallbacks
+      preparation.parts = made.parts.map { part in
+        Part(size: ByteCount(UInt64(part.bytes.count)), node: part.node, policy: part.policy)
+      }
       preparation.duration = clock.now - start
       self.preparation = preparation
       return

@@ -8,6 +8,8 @@ struct BackingChoice {
   let size: ByteCount
   /// Why better backings were passed over.
   let fallbacks: [String]
+  /// Where alone the memory may come from, or nil for anywhere.
+  private let nodes: HostNodes?
 
   /// What is kept back for the rest of the host when an arena takes ordinary memory.
   private static let margin = ByteCount.mebibytes(64)
@@ -17,16 +19,18 @@ struct BackingChoice {
 
   /// Takes the wanted backing or the best that `host` has room for and the kernel has not refused.
   ///
-  /// - Throws: `HostError` where the wanted one, or any, has not enough memory free.
+  /// - Throws: `HostError` where the wanted one, or any, has not enough memory free, or there is
+  ///   something wrong with the nodes.
   init(
-    size: ByteCount, wanted: Backing?, host: Host, refused: [Refusal] = []
+    size: ByteCount, wanted: Backing?, nodes: HostNodes? = nil, host: Host, refused: [Refusal] = []
   ) throws(HostError) {
+    try nodes?.check(host)
     guard size > .zero else {
       throw HostError(
         operation: "prepare an arena", what: "its size is 0", advice: "ask for at least 4 KiB")
     }
     if let wanted {
-      self = try BackingChoice(size, wanted, host, fallbacks: [])
+      self = try BackingChoice(size, wanted, nodes, host, fallbacks: [])
       return
     }
     var fallbacks: [String] = []
@@ -41,17 +45,17 @@ struct BackingChoice {
         continue
       }
       do throws(HostError) {
-        self = try BackingChoice(size, backing, host, fallbacks: fallbacks)
+        self = try BackingChoice(size, backing, nodes, host, fallbacks: fallbacks)
         return
       } catch {
         fallbacks.append("\(backing.rawValue): \(error.what)")
       }
     }
-    self = try BackingChoice(size, .base, host, fallbacks: fallbacks)
+    self = try BackingChoice(size, .base, nodes, host, fallbacks: fallbacks)
   }
 
   private init(
-    _ size: ByteCount, _ backing: Backing, _ host: Host, fallbacks: [String]
+    _ size: ByteCount, _ backing: Backing, _ nodes: HostNodes?, _ host: Host, fallbacks: [String]
   ) throws(HostError) {
     let operation = "prepare an arena of \(size) (\(backing.rawValue))"
     guard let rounded = size.roundedUp(to: backing.geometry.pageSize),
@@ -64,6 +68,7 @@ struct BackingChoice {
     self.backing = backing
     self.size = rounded
     self.fallbacks = fallbacks
+    self.nodes = nodes?.policy == .bind ? nodes : nil
     if backing.hugePageSize != nil {
       try checkHugePages(operation, host)
     } else {
@@ -74,7 +79,7 @@ struct BackingChoice {
   private func checkHugePages(_ operation: String, _ host: Host) throws(HostError) {
     guard let page = backing.hugePageSize else { return }
     let needed = size.rawValue / page.rawValue
-    guard let pool = host.hugePages.first(where: { $0.size == page }) else {
+    guard let pool = host.confined(to: nodes).hugePages.first(where: { $0.size == page }) else {
       throw HostError(
         operation: operation, what: "this host has no hugetlb pages of \(page)",
         advice: "--backing thp or --backing base")
@@ -83,15 +88,39 @@ struct BackingChoice {
     guard free < needed else { return }
     throw HostError(
       operation: operation,
-      what: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free",
-      advice: BackingChoice.reserveCommand(missing: needed - free, pool, host))
+      what: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free"
+        + place(host),
+      advice: reserveCommand(missing: needed - free, pool, host))
   }
 
-  private static func reserveCommand(
-    missing: UInt64, _ pool: Host.HugePages, _ host: Host
-  ) -> String {
-    Commands(user: host.privileges.effectiveUser).write(
-      (pool.total?.rawValue ?? 0) + missing, to: HugePagePool(size: pool.size).path)
+  /// The command that adds the pages that are missing, to each of the nodes as many.
+  private func reserveCommand(missing: UInt64, _ pool: Host.HugePages, _ host: Host) -> String {
+    let commands = Commands(user: host.privileges.effectiveUser)
+    guard let nodes = nodes?.nodes else {
+      return commands.write(
+        (pool.total?.rawValue ?? 0) + missing, to: HugePagePool(size: pool.size).path)
+    }
+    return nodes.enumerated().compactMap { position, node in
+      let share = NodeShares.divide(
+        missing, unit: 1, room: nodes.map { _ in .max })[position]
+      guard share > 0 else { return nil }
+      let total = host.node(node)?.hugePages.first { $0.size == pool.size }?.total?.rawValue ?? 0
+      return commands.write(
+        total.saturatingSum(share), to: HugePagePool(size: pool.size, node: node).path)
+    }.joined(separator: " && ")
+  }
+
+  /// ` on node 1, node 0 has 12`: where the memory was looked for and what there is elsewhere; empty
+  /// where any will do.
+  private func place(_ host: Host) -> String {
+    guard let nodes else { return "" }
+    let others = host.memoryNodes.filter { !nodes.nodes.contains($0.id) }
+    return " on \(nodes.words)"
+      + others.map { node in
+        let room = node.room(for: backing)
+        let has = backing.hugePageSize.map { "\(room.rawValue / $0.rawValue)" }
+        return ", node \(node.id) has " + (has ?? HostReport.rounded(room))
+      }.joined()
   }
 
   private static func pages(_ count: UInt64, of size: ByteCount, _ kind: String = "") -> String {
@@ -110,7 +139,7 @@ struct BackingChoice {
             "advise", to: "/sys/kernel/mm/transparent_hugepage/shmem_enabled"))
       }
     }
-    let available = host.availableForGuests
+    let available = host.confined(to: nodes).availableForGuests
     let needed = size.rawValue.addingReportingOverflow(Self.margin.rawValue)
     guard needed.overflow || needed.partialValue > available.rawValue else { return }
     let pages = size.rawValue / backing.mappedPageSize.rawValue
@@ -118,7 +147,7 @@ struct BackingChoice {
       operation: operation,
       what: "\(BackingChoice.pages(pages, of: backing.mappedPageSize)) needed, "
         + "\(available.rawValue / backing.mappedPageSize.rawValue) are available "
-        + "(\(available.rawValue >> 20) MiB less \(Self.margin) kept for the host)",
+        + "(\(available.rawValue >> 20) MiB less \(Self.margin) kept for the host)" + place(host),
       advice: "ask for less than \(available.rawValue >> 20) MiB, or free memory on this host")
   }
 
@@ -129,26 +158,29 @@ struct BackingChoice {
         operation: operation, what: "the kernel does not know MADV_POPULATE_WRITE",
         errno: error.rawValue, advice: "Linux 5.14 or newer")
     }
+    // Only a new look tells what there was; the old one seemed to be enough.
+    let now = HostProbe().host()
+    let confined = now.confined(to: nodes)
     guard let page = backing.hugePageSize else {
       let needed = size.rawValue / backing.mappedPageSize.rawValue
-      let available = HostProbe().host().availableForGuests
       return HostError(
         operation: operation,
         what: "\(BackingChoice.pages(needed, of: backing.mappedPageSize)) needed, "
-          + "\(available.rawValue / backing.mappedPageSize.rawValue) are available",
+          + "\(confined.availableForGuests.rawValue / backing.mappedPageSize.rawValue) "
+          + "are available" + place(now),
         errno: error.rawValue, advice: "ask for less, or free memory on this host")
     }
-    let pool = HugePagePool(size: page)
     let needed = size.rawValue / page.rawValue
-    let counts = try? pool.counts()
+    let counts = confined.hugePages.first { $0.size == page }
     let free = counts?.available.rawValue ?? 0
     return HostError(
       operation: operation,
-      what: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free",
+      what: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free"
+        + place(now),
       errno: error.rawValue,
       advice: counts.map { counts in
         free < needed
-          ? BackingChoice.reserveCommand(missing: needed - free, counts, host)
+          ? reserveCommand(missing: needed - free, counts, now)
           : "look for a limit: hugetlb cgroup, cpuset, RLIMIT_AS; or another --backing"
       })
   }

@@ -11,6 +11,8 @@ struct DirectMap: Sendable {
   let range: HostRange
   let geometry: Geometry
   let threads: Int
+  /// The parts of the arena, in order.
+  let parts: [ArenaPart]
 
   /// Pieces are no larger than this when they are shared out, and smaller amounts are zeroed by the
   /// caller alone: waking a thread costs as much as zeroing some hundred kilobytes.
@@ -26,25 +28,44 @@ struct DirectMap: Sendable {
   }
 
   func zero(_ runs: [FrameRun]) {
-    var pieces: [(offset: ByteCount, count: UInt64)] = []
+    var pieces = [[(offset: ByteCount, count: UInt64)]](repeating: [], count: parts.count)
     var total: UInt64 = 0
     for run in runs {
-      let start = offset(run.start)
+      var start = offset(run.start)
       let length = geometry.bytes(run.count).rawValue
       check(start, length)
       total += length
-      var done: UInt64 = 0
-      while done < length {
-        let count = min(Self.piece, length - done)
-        pieces.append((start + ByteCount(done), count))
-        done += count
+      let end = start + ByteCount(length)
+      while start < end {
+        let part = part(of: start)
+        let limit = min(end.rawValue, parts[part].bytes.upperBound) - start.rawValue
+        let count = min(Self.piece, limit)
+        pieces[part].append((start, count))
+        start += ByteCount(count)
       }
     }
     let work = pieces
-    Workers.perform(work.count, threads: total <= Self.alone ? 1 : threads) { number in
-      unsafe hf_zero(range.pointer(at: work[number].offset), Int(work[number].count))
+    if total <= Self.alone {
+      for (offset, count) in work.joined() { zero(offset, count) }
+      return
+    }
+    // A thread that cannot be pinned zeroes from farther away; the arena has told so already.
+    _ = Workers.perform(
+      zip(work, parts).map { Workers.Group(count: $0.count, processors: $1.processors) },
+      threads: threads
+    ) { group, number in
+      zero(work[group][number].offset, work[group][number].count)
       return true
     }
+  }
+
+  private func zero(_ offset: ByteCount, _ count: UInt64) {
+    unsafe hf_zero(range.pointer(at: offset), Int(count))
+  }
+
+  /// The part that an offset lies in; there are as many as there are nodes.
+  private func part(of offset: ByteCount) -> Int {
+    parts.firstIndex { offset.rawValue < $0.bytes.upperBound } ?? parts.count - 1
   }
 
   func copy(from source: FrameRun, to destination: Frame) {

@@ -17,13 +17,15 @@ package struct KernelView: Hashable, Sendable {
   /// Pages whose frame could be compared with the arena's, and those where it was another.
   package var comparedPages: UInt64 = 0
   package var misplacedPages: UInt64 = 0
+  /// The nodes that the pages lie on.
+  package var nodes = NodeView()
 
   package init() {}
 }
 
 extension WindowPmap {
   /// Asks the kernel what of a range is mapped, resident and locked, from smaps, pagemap and
-  /// mincore.
+  /// mincore, and on which nodes it lies.
   ///
   /// - Parameter placed: calls its argument with each run of frames that should be mapped and the
   ///   address where.
@@ -44,6 +46,7 @@ extension WindowPmap {
     }
     var runs: [(Address, FrameRun)] = []
     placed { runs.append(($0, $1)) }
+    view.nodes = nodeView(of: range, runs)
     guard let map = PageMap() else { return view }
     defer { map.close() }
     view.present = 0

@@ -22,10 +22,14 @@ extension Host {
 
     /// Pages to be had now: free and not promised, within the cgroup's limit; zero where unknown.
     public var available: PageCount {
+      guard let cgroupRemaining, size != .zero else { return unpromised }
+      return min(unpromised, PageCount(cgroupRemaining.rawValue / size.rawValue))
+    }
+
+    /// Pages that are free and not promised.
+    var unpromised: PageCount {
       let free = (free ?? .zero).rawValue
-      let unpromised = free - min(free, (reserved ?? .zero).rawValue)
-      guard let cgroupRemaining, size != .zero else { return PageCount(unpromised) }
-      return PageCount(min(unpromised, cgroupRemaining.rawValue / size.rawValue))
+      return PageCount(free - min(free, (reserved ?? .zero).rawValue))
     }
 
     /// The bytes of the available pages.

@@ -36,17 +36,10 @@ extension HostProbe {
   }
 
   /// What can be had on a node without swapping, about.
-  private static func available(_ memory: [String: ByteCount]) -> ByteCount? {
+  static func available(_ memory: [String: ByteCount]) -> ByteCount? {
     guard let free = memory["MemFree"] else { return nil }
     let cache = ["Active(file)", "Inactive(file)"].compactMap { memory[$0]?.rawValue }
     // Not all of it can go at once, and what a node lacks is not had from another.
-    return ByteCount(cache.reduce(free.rawValue) { $0.addingSaturating($1 / 2) })
-  }
-}
-
-extension UInt64 {
-  fileprivate func addingSaturating(_ other: UInt64) -> UInt64 {
-    let (sum, overflow) = addingReportingOverflow(other)
-    return overflow ? .max : sum
+    return ByteCount(cache.reduce(free.rawValue) { $0.saturatingSum($1 / 2) })
   }
 }

@@ -1,7 +1,8 @@
 public import HoldfastCore
 internal import SystemPackage
 
-/// The kernel's pool of huge pages of one size, and raising it for a while.
+/// The kernel's pool of huge pages of one size, or the part of it that lies on one NUMA node, and
+/// raising it for a while.
 ///
 /// Counts are of pages of ``size``. Raising and lowering is a read and a write that the kernel does
 /// not join: processes that use this type keep out of each other's way by ``HostLock``, others can
@@ -9,32 +10,38 @@ internal import SystemPackage
 public struct HugePagePool: Sendable {
   /// The size of a page.
   public let size: ByteCount
+  /// The node, or nil for all of the host's, where the kernel chooses the nodes of new pages.
+  public let node: NodeID?
   let files: HostFiles
 
   /// The pool of pages of `size` under `root`: `/` for this host.
-  public init(size: ByteCount, root: String = "/") {
-    self.init(size: size, files: HostFiles(root: root))
+  public init(size: ByteCount, node: NodeID? = nil, root: String = "/") {
+    self.init(size: size, node: node, files: HostFiles(root: root))
   }
 
   /// The pool of pages of `size` in the given files.
-  package init(size: ByteCount, files: HostFiles) {
+  package init(size: ByteCount, node: NodeID? = nil, files: HostFiles) {
     self.size = size
+    self.node = node
     self.files = files
   }
 
   /// Where the pool is set (Linux: `nr_hugepages`).
   public var path: String {
-    "/sys/kernel/mm/" + HostFiles.hugePagesPath(of: size) + "/nr_hugepages"
+    HostFiles.poolDirectory(of: size, node: node?.rawValue) + "/nr_hugepages"
   }
+
+  private var place: String { node.map { " on node \($0)" } ?? "" }
 
   /// The counts now. Throws where the kernel has no pages of this size.
   public func counts() throws(HostError) -> Host.HugePages {
-    let counts = files.hugePages(of: size)
+    let counts = files.hugePages(of: size, node: node?.rawValue)
     guard counts.total != nil else {
       let sizes = files.hugePageSizes().map { "\($0)" }.joined(separator: ", ")
       throw HostError(
         operation: "read the pool of huge pages",
-        what: "this host has no huge pages of \(size)" + (sizes.isEmpty ? "" : ", but of \(sizes)"))
+        what: "this host has no huge pages of \(size)\(place)"
+          + (sizes.isEmpty ? "" : ", but of \(sizes)"))
     }
     return counts
   }
@@ -82,7 +89,7 @@ public struct HugePagePool: Sendable {
     }
     throw HostError(
       operation: operation,
-      what: "asked for \(count.rawValue) pages of \(size), got \(got), \(outcome)",
+      what: "asked for \(count.rawValue) pages of \(size)\(place), got \(got), \(outcome)",
       errno: Errno.noMemory.rawValue,
       advice: "ask for less, end other programs, or reserve at boot with the kernel's options "
         + "hugepagesz=\(kernelSize) hugepages=\(target)")
@@ -95,15 +102,24 @@ public struct HugePagePool: Sendable {
   private func check(_ count: PageCount) throws(HostError) {
     let (bytes, overflow) = count.rawValue.multipliedReportingOverflow(by: size.rawValue)
     if overflow { throw tooMany(count, "that passes the largest number of bytes") }
-    let memory = HostParsers.memory(files.text("/proc/meminfo") ?? "")
-    if let available = memory["MemAvailable"], available < ByteCount(bytes) {
-      throw tooMany(count, "the host has \(HostReport.rounded(available)) available")
+    if let available = memoryAvailable, available < ByteCount(bytes) {
+      let owner = node.map { "node \($0)" } ?? "the host"
+      throw tooMany(count, "\(owner) has \(HostReport.rounded(available)) available")
     }
+  }
+
+  private var memoryAvailable: ByteCount? {
+    guard let node else {
+      return HostParsers.memory(files.text("/proc/meminfo") ?? "")["MemAvailable"]
+    }
+    let file = "/sys/devices/system/node/node\(node)/meminfo"
+    return HostProbe.available(HostParsers.memory(files.text(file) ?? ""))
   }
 
   private func tooMany(_ count: PageCount, _ reason: String) -> HostError {
     HostError(
-      operation: operation, what: "asked for \(count.rawValue) pages of \(size), but \(reason)",
+      operation: operation,
+      what: "asked for \(count.rawValue) pages of \(size)\(place), but \(reason)",
       errno: Errno.noMemory.rawValue, advice: "ask for less or end other programs")
   }
 
@@ -126,7 +142,7 @@ public struct HugePagePool: Sendable {
     } catch let error as Errno {
       throw HostError(
         operation: operation,
-        what: "asked for \(count.rawValue) pages of \(size), but \(path) cannot be written",
+        what: "asked for \(count.rawValue) pages of \(size)\(place), but \(path) cannot be written",
         errno: error.rawValue, advice: advice(for: error, target: target))
     } catch let error as HostError {
       throw error
