@@ -39,6 +39,14 @@ int hf_truncate(int fd, uint64_t size) {
   return status(result);
 }
 
+int hf_punch(int fd, uint64_t offset, uint64_t length) {
+  int result;
+  do {
+    result = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length);
+  } while (result < 0 && errno == EINTR);
+  return status(result);
+}
+
 int hf_close(int fd) { return status(close(fd)); }
 
 int hf_reserve(size_t length, void **start) {

@@ -16,6 +16,10 @@ int hf_memfd_create(const char *name, unsigned huge_shift);
 int hf_seal_size(int fd);
 
 int hf_truncate(int fd, uint64_t size);
+
+/// fallocate(2) with FALLOC_FL_PUNCH_HOLE: gives the memory of a part back, which reads as zero when it
+/// is touched again.
+int hf_punch(int fd, uint64_t offset, uint64_t length);
 int hf_close(int fd);
 
 enum {

@@ -65,10 +65,14 @@ public final class FrameAllocator: Sendable {
     public let frames: FrameRun
     /// Nil where it is not known.
     public let node: NodeID?
+    /// How many of the frames have memory behind them, from the first on; the others are offline.
+    public let present: PageCount
 
-    public init(_ frames: FrameRun, node: NodeID?) {
+    /// - Parameter present: nil for all.
+    public init(_ frames: FrameRun, node: NodeID?, present: PageCount? = nil) {
       self.frames = frames
       self.node = node
+      self.present = present ?? frames.count
     }
   }
 
@@ -100,7 +104,9 @@ public final class FrameAllocator: Sendable {
     self.init(
       geometry: geometry,
       domains: parts.map {
-        FrameDomain(geometry: geometry, frames: $0.frames, node: $0.node, zeroed: zeroed)
+        FrameDomain(
+          geometry: geometry, frames: $0.frames, present: $0.present, node: $0.node,
+          zeroed: zeroed)
       }, topology: topology, policy: policy)
   }
 
@@ -224,6 +230,29 @@ public final class FrameAllocator: Sendable {
       domain.free(FrameRun(start, end - start), zeroed: zeroed)
       start = end
     }
+  }
+
+  /// Takes free frames out of use, the largest blocks first, whatever the policy. Their memory may go.
+  ///
+  /// - Returns: runs of at most `limit` frames together, which are the caller's until they are brought
+  ///   online again.
+  /// - Complexity: O(blocks). Takes the domains' locks in turn.
+  package func takeOffline(_ limit: PageCount) -> [FrameRun] {
+    var runs: [FrameRun] = []
+    var rest = limit
+    for domain in domains.reversed() where rest > .zero {
+      let taken = domain.takeOffline(rest)
+      runs += taken
+      rest -= taken.reduce(.zero) { $0 + $1.count }
+    }
+    return runs
+  }
+
+  /// Puts frames that were offline into use; they are free then.
+  ///
+  /// - Parameter run: frames of one domain.
+  package func bringOnline(_ run: FrameRun, zeroed: Bool) {
+    domain(of: run.start).bringOnline(run, zeroed: zeroed)
   }
 
   // MARK: Looking

@@ -15,13 +15,15 @@ public final class FrameDomain: @unchecked Sendable {
   /// for ever.
   private let origin: Frame
   private let lock = Lock()
-  /// Protected by `lock`.
+  // Protected by `lock`.
   private var buddy: Buddy
+  /// Frames that have no memory behind them now: the buddy system has them as allocated.
+  private var offline = PageCount.zero
 
-  /// A domain of `frames`, all of them free.
+  /// A domain of `frames`, the first `present` of which are free and the others offline.
   ///
-  /// - Parameter zeroed: whether every byte of them is zero.
-  init(geometry: Geometry, frames: FrameRun, node: NodeID?, zeroed: Bool) {
+  /// - Parameter zeroed: whether every byte of those present is zero.
+  init(geometry: Geometry, frames: FrameRun, present: PageCount, node: NodeID?, zeroed: Bool) {
     self.geometry = geometry
     self.frames = frames
     self.node = node
@@ -30,7 +32,8 @@ public final class FrameDomain: @unchecked Sendable {
     let start = Int((frames.start - origin).rawValue)
     let end = Int((frames.end - origin).rawValue)
     buddy = Buddy(geometry: geometry, frameCount: frames.count == .zero ? 0 : end)
-    if frames.count > .zero { buddy.free(start..<end, zeroed: zeroed) }
+    if present > .zero { buddy.free(start..<start + Int(present.rawValue), zeroed: zeroed) }
+    offline = frames.count - present
   }
 
   /// The largest zeroed block of the orders, or else the largest of any kind.
@@ -86,6 +89,31 @@ public final class FrameDomain: @unchecked Sendable {
     lock.withLock { buddy.free(start..<start + Int(run.count.rawValue), zeroed: zeroed) }
   }
 
+  // MARK: Frames that come and go
+
+  /// Takes free frames out of use, the largest blocks first (Linux: `offline_pages`).
+  ///
+  /// - Returns: runs of at most `limit` frames together, which are the caller's.
+  func takeOffline(_ limit: PageCount) -> [FrameRun] {
+    var dirty: [FrameRun] = []
+    var runs: [FrameRun] = []
+    var rest = limit
+    while rest > .zero {
+      let order = geometry.largestOrder(at: Frame(0), limit: rest)
+      guard let block = allocateLargest(order: order, dirty: &dirty) else { break }
+      runs.append(block.run)
+      rest -= block.run.count
+    }
+    lock.withLock { offline += limit - rest }
+    return runs
+  }
+
+  /// Puts frames of this domain that were offline into use: they are free then (Linux: `online_pages`).
+  func bringOnline(_ run: FrameRun, zeroed: Bool) {
+    free(run, zeroed: zeroed)
+    lock.withLock { offline -= run.count }
+  }
+
   // MARK: Fragments, for compaction
 
   /// How many frames of the superpage block that starts at a frame are free here.
@@ -119,7 +147,7 @@ public final class FrameDomain: @unchecked Sendable {
   public var occupancy: FrameAllocator.Occupancy {
     lock.withLock {
       FrameAllocator.Occupancy(
-        total: frames.count, free: PageCount(UInt64(buddy.freeCount)),
+        total: frames.count - offline, free: PageCount(UInt64(buddy.freeCount)),
         zeroed: PageCount(UInt64(buddy.zeroedCount)))
     }
   }

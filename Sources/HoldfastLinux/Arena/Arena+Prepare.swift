@@ -13,47 +13,64 @@ extension Arena {
 
   /// Makes the file, maps it and brings it in. Nothing is left behind when it throws.
   static func prepare(
-    _ choice: BackingChoice, _ parts: [ArenaPart], _ host: Host, threads: Int,
+    _ choice: BackingChoice, maximum: ByteCount, _ parts: [ArenaPart], _ host: Host, threads: Int,
     _ progress: (@Sendable (ByteCount) -> Void)?
   ) throws(HostError) -> Prepared {
     let operation = "prepare an arena of \(choice.size) (\(choice.backing.rawValue))"
+    let length = try choice.length(maximum, operation)
     let file: MemoryFile
     let range: HostRange
     do {
       file = try MemoryFile("holdfast-arena", hugePageSize: choice.backing.hugePageSize)
-      try file.setSize(choice.size)
-      range = try HostRange.reserve(choice.size, alignment: .gibibytes(1))
+      try file.setSize(length)
+      range = try HostRange.reserve(length, alignment: .gibibytes(1))
     } catch {
       throw choice.shortage(operation, error, host)
     }
     var preparation = Preparation()
     var parts = parts
     do throws(Errno) {
-      // A hugetlb file sets its pages aside here, all or none, before any is touched.
-      try range.map(
-        0..<choice.size.rawValue, .readWrite, file: file.descriptor, offset: 0,
-        basePages: choice.backing == .base)
-      if choice.backing == .thp { try range.adviseHuge(true) }
-      bind(range, &parts, &preparation)
-      let unpinned = try populate(range, choice, parts, threads: threads, progress)
+      let unpinned = try bringIn(
+        0..<choice.size.rawValue, range, file, choice.backing, threads: threads, progress
+      ) {
+        bind(range, &parts, &preparation)
+        return parts
+      }
       if let unpinned {
         preparation.fallbacks.append("threads were not kept to their nodes: \(unpinned)")
       }
-      // What could not be had as huge pages now khugepaged would put together later, by taking it
-      // out of the page tables of guests that have it wired.
-      if choice.backing == .thp { try range.adviseHuge(false) }
     } catch {
       range.release()
       throw choice.shortage(operation, error, host)
     }
     do throws(Errno) {
       // The kernel never reclaims hugetlb pages.
-      if choice.backing.hugePageSize == nil { try range.lock() }
+      if choice.backing.hugePageSize == nil { try range.lock(0..<choice.size.rawValue) }
       preparation.lockedBytes = choice.size
     } catch {
       preparation.lockProblem = lockProblem(error, host)
     }
     return Prepared(file: file, range: range, parts: parts, preparation: preparation)
+  }
+
+  /// Maps a part of the file in the direct map and brings every page of it in.
+  ///
+  /// - Parameter bound: called once the part is mapped; tells where its pieces come from.
+  /// - Returns: why threads were not kept to their nodes' processors, or nil.
+  static func bringIn(
+    _ bytes: Range<UInt64>, _ range: HostRange, _ file: MemoryFile, _ backing: Backing,
+    threads: Int, _ progress: (@Sendable (ByteCount) -> Void)?, bound: () -> [ArenaPart]
+  ) throws(Errno) -> Errno? {
+    // A hugetlb file sets its pages aside here, all or none, before any is touched.
+    try range.map(
+      bytes, .readWrite, file: file.descriptor, offset: bytes.lowerBound,
+      basePages: backing == .base)
+    if backing == .thp { try range.adviseHuge(bytes, true) }
+    let unpinned = try populate(range, backing, bound(), threads: threads, progress)
+    // What could not be had as huge pages now khugepaged would put together later, by taking it
+    // out of the page tables of guests that have it wired.
+    if backing == .thp { try range.adviseHuge(bytes, false) }
+    return unpinned
   }
 
   /// Binds each part to its node, before any page of it is there. Where the host refuses, as in
@@ -88,11 +105,11 @@ extension Arena {
   ///
   /// - Returns: why threads were not kept to their nodes' processors, or nil.
   private static func populate(
-    _ range: HostRange, _ choice: BackingChoice, _ parts: [ArenaPart], threads: Int,
+    _ range: HostRange, _ backing: Backing, _ parts: [ArenaPart], threads: Int,
     _ progress: (@Sendable (ByteCount) -> Void)?
   ) throws(Errno) -> Errno? {
     // No two threads are to wait for the zeroing of one huge page.
-    let piece = max(1 << 28, choice.backing.geometry.pageSize.rawValue)
+    let piece = max(1 << 28, backing.geometry.pageSize.rawValue)
     let failure = Atomic<Int32>(0)
     let done = Atomic<UInt64>(0)
     let groups = parts.map { part in

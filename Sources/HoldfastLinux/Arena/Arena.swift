@@ -10,14 +10,14 @@ internal import SystemPackage
 ///
 /// Why no guest ever meets SIGBUS for want of memory: the kernel raises it when a page of a file
 /// mapping cannot be had at the moment of the touch, past the end of the file or for shortage. Here
-/// every page of the file was brought in by MADV_POPULATE_WRITE before `init` returned, which
-/// reports shortage as an error; the file's size is sealed; nobody else has its descriptor, so no
-/// hole is punched; hugetlb pages are never reclaimed, and shared-memory pages are kept by mlock(2)
+/// every page that the allocator gives out was brought in by MADV_POPULATE_WRITE before, which reports
+/// shortage as an error; the file's size is sealed; nobody else has its descriptor, and only pages
+/// that are out of the allocator's hands are given back (`shrink`); hugetlb pages are never reclaimed, and shared-memory pages are kept by mlock(2)
 /// on the direct map. (Where the host refuses to lock they may be swapped out, and come back.)
 public final class Arena: FrameStore {
   public let backing: Backing
-  /// A multiple of the backing's page.
-  public let size: ByteCount
+  /// How large the arena may grow. A multiple of the backing's page.
+  public let maximumSize: ByteCount
   /// The allocator of the arena's frames, all of them free and zeroed at first, and their bytes. It
   /// has a domain for each node that the memory was taken from.
   public var memory: PhysicalMemory {
@@ -32,6 +32,13 @@ public final class Arena: FrameStore {
   let parts: [ArenaPart]
   let file: MemoryFile
   let directMap: DirectMap
+  /// How threads were asked for.
+  let threads: Int
+
+  /// Held while the arena grows or shrinks.
+  let resizing = Lock()
+  /// The frames that have no memory behind them now, in ascending order. Protected by `resizing`.
+  nonisolated(unsafe) var offline: [FrameRun]
 
   /// What the preparation of an arena took and met.
   public struct Preparation: Hashable, Sendable {
@@ -63,6 +70,9 @@ public final class Arena: FrameStore {
 
   public var geometry: Geometry { allocator.geometry }
 
+  /// How much memory the arena has now, a multiple of the backing's page. Takes the allocator's locks.
+  public var size: ByteCount { geometry.bytes(allocator.occupancy.total) }
+
   /// The file's descriptor, for comparisons with what the kernel does with it alone.
   package var descriptor: Int32 { file.descriptor }
 
@@ -70,6 +80,8 @@ public final class Arena: FrameStore {
   ///
   /// - Parameters:
   ///   - size: rounded up to the backing's page.
+  ///   - maximum: how large the arena may grow later, by addresses that are set aside for it; nil for
+  ///     no larger than it is.
   ///   - backing: what to make it of, or nil for the best that the host offers now: hugetlb of
   ///     1 GiB, of 2 MiB, transparent huge pages, base pages, in this order.
   ///   - nodes: the NUMA nodes that the memory comes from, from each as much as far as there is
@@ -81,7 +93,7 @@ public final class Arena: FrameStore {
   /// - Throws: `HostError` that names the page size, the pages needed and free, and what to do.
   ///   Nothing is left behind then.
   public init(
-    size: ByteCount, backing: Backing? = nil, nodes: HostNodes? = nil,
+    size: ByteCount, maximum: ByteCount? = nil, backing: Backing? = nil, nodes: HostNodes? = nil,
     host: Host = HostProbe().host(), threads: Int? = nil,
     progress: (@Sendable (ByteCount) -> Void)? = nil
   ) throws(HostError) {
@@ -97,7 +109,8 @@ public final class Arena: FrameStore {
       let parts = NodeShares.parts(choice, nodes, host, spread: gathered == nil)
       let made: Prepared
       do throws(HostError) {
-        made = try Arena.prepare(choice, parts, host, threads: threads, progress)
+        made = try Arena.prepare(
+          choice, maximum: maximum ?? .zero, parts, host, threads: threads, progress)
       } catch {
         if nodes == nil, parts.count > 1 {
           gathered = "not shared out to the nodes: \(error.what)"
@@ -111,20 +124,21 @@ public final class Arena: FrameStore {
         continue
       }
       self.backing = choice.backing
-      self.size = choice.size
+      maximumSize = made.range.length
       file = made.file
+      self.threads = threads
       let geometry = choice.backing.geometry
       self.parts = made.parts
       directMap = DirectMap(
         range: made.range, geometry: geometry, threads: threads, parts: made.parts)
       allocator = FrameAllocator(
         geometry: geometry,
-        parts: made.parts.map { part in
-          let start = Frame(geometry.pages(in: ByteCount(part.bytes.lowerBound)).rawValue)
-          let count = geometry.pages(in: ByteCount(UInt64(part.bytes.count)))
-          return FrameAllocator.Part(FrameRun(start, count), node: part.node)
-        }, topology: NodeTopology(distances: host.nodeDistances) { NodeID.current }, zeroed: true)
+        parts: Arena.frames(of: made.parts, upTo: made.range.length, geometry),
+        topology: NodeTopology(distances: host.nodeDistances) { NodeID.current }, zeroed: true)
       books = MemoryBooks(allocator: allocator)
+      let present = geometry.pages(in: choice.size)
+      let all = geometry.pages(in: made.range.length)
+      unsafe offline = present == all ? [] : [FrameRun(Frame(present.rawValue), all - present)]
       var preparation = made.preparation
       preparation.threads = threads
       preparation.fallbacks =
@@ -136,6 +150,20 @@ public final class Arena: FrameStore {
       preparation.duration = clock.now - start
       self.preparation = preparation
       return
+    }
+  }
+
+  /// The frames of each part; what the arena may grow by is the last one's.
+  private static func frames(
+    of parts: [ArenaPart], upTo maximum: ByteCount, _ geometry: Geometry
+  ) -> [FrameAllocator.Part] {
+    parts.enumerated().map { number, part in
+      let start = geometry.pages(in: ByteCount(part.bytes.lowerBound))
+      let present = geometry.pages(in: ByteCount(UInt64(part.bytes.count)))
+      let isLast = number == parts.count - 1
+      let count = isLast ? geometry.pages(in: maximum) - start : present
+      return FrameAllocator.Part(
+        FrameRun(Frame(start.rawValue), count), node: part.node, present: present)
     }
   }
 

@@ -76,6 +76,18 @@ struct BackingChoice {
     }
   }
 
+  /// The addresses of an arena that may grow to `maximum`, or is this size where that is no more.
+  func length(_ maximum: ByteCount, _ operation: String) throws(HostError) -> ByteCount {
+    guard let length = max(size, maximum).roundedUp(to: backing.geometry.pageSize),
+      length.rawValue <= UInt64(Int64.max)
+    else {
+      throw HostError(
+        operation: operation, what: "the maximum is beyond all address spaces",
+        advice: "a maximum below 64 TiB")
+    }
+    return length
+  }
+
   private func checkHugePages(_ operation: String, _ host: Host) throws(HostError) {
     guard let page = backing.hugePageSize else { return }
     let needed = size.rawValue / page.rawValue

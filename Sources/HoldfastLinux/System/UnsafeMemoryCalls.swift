@@ -76,13 +76,13 @@ extension HostRange {
   }
 
   /// The corresponding C function is `madvise`, with MADV_HUGEPAGE or MADV_NOHUGEPAGE.
-  func adviseHuge(_ wanted: Bool) throws(Errno) {
-    try unsafe check(hf_advise_huge(start, Int(length.rawValue), wanted ? 1 : 0))
+  func adviseHuge(_ part: Range<UInt64>, _ wanted: Bool) throws(Errno) {
+    try unsafe check(hf_advise_huge(start + Int(part.lowerBound), part.count, wanted ? 1 : 0))
   }
 
   /// The corresponding C function is `mlock`.
-  func lock() throws(Errno) {
-    try unsafe check(hf_lock(start, Int(length.rawValue)))
+  func lock(_ part: Range<UInt64>) throws(Errno) {
+    try unsafe check(hf_lock(start + Int(part.lowerBound), part.count))
   }
 
   /// How many of the 4 KiB pages of a part are resident. The corresponding C function is `mincore`.
@@ -137,6 +137,12 @@ final class MemoryFile: Sendable {
   func setSize(_ size: ByteCount) throws(Errno) {
     try check(hf_truncate(descriptor, size.rawValue))
     try check(hf_seal_size(descriptor))
+  }
+
+  /// Gives the memory of a part back to the host. The corresponding C function is `fallocate`, with
+  /// FALLOC_FL_PUNCH_HOLE.
+  func punch(_ part: Range<UInt64>) throws(Errno) {
+    try check(hf_punch(descriptor, part.lowerBound, UInt64(part.count)))
   }
 }
 

@@ -1,0 +1,166 @@
+public import HoldfastCore
+internal import SystemPackage
+
+/// An arena that grows and shrinks while guests run: only frames that are free come and go.
+extension Arena {
+  /// Brings more memory in from the host, up to the arena's maximum: zeroed, resident, free. First comes
+  /// what was given back before.
+  ///
+  /// - Parameters:
+  ///   - bytes: rounded up to the backing's page.
+  ///   - progress: called with the bytes brought in so far, from any thread.
+  /// - Throws: `HostError` over the maximum, and where the host has not enough; nothing has changed then.
+  public func grow(
+    by bytes: ByteCount, progress: (@Sendable (ByteCount) -> Void)? = nil
+  ) throws(HostError) {
+    if bytes == .zero { return }
+    try resizing.withLock { () throws(HostError) in
+      let host = HostProbe().host()
+      let operation = "grow an arena by \(bytes)"
+      let room = unsafe offline.reduce(PageCount.zero) { $0 + $1.count }
+      guard bytes <= geometry.bytes(room) else {
+        throw HostError(
+          operation: operation,
+          what: "it has \(size) and was made for at most \(maximumSize)",
+          advice: "make it with a larger maximum, or grow it by \(geometry.bytes(room))")
+      }
+      let choice = try BackingChoice(size: bytes, wanted: backing, nodes: nil, host: host)
+      var wanted = geometry.pages(in: choice.size)
+      var runs: [FrameRun] = []
+      for run in unsafe offline {
+        // A run may reach into several domains where all of them have a hole.
+        var start = run.start
+        while wanted > .zero && run.end > start {
+          let end = min(run.end, allocator.domain(of: start).frames.end)
+          let part = FrameRun(start, min(end - start, wanted))
+          runs.append(part)
+          wanted -= part.count
+          start = part.end
+        }
+      }
+      for (number, run) in runs.enumerated() {
+        do throws(Errno) {
+          try bringIn(run, progress)
+        } catch {
+          for run in runs.prefix(number + 1) { giveBack(run) }
+          throw choice.shortage(operation, error, host)
+        }
+      }
+      for run in runs {
+        takeOut(run)
+        allocator.bringOnline(run, zeroed: true)
+      }
+    }
+  }
+
+  /// Gives free memory back to the host, as much as there is of `bytes`: hugetlb pages are the pool's
+  /// again. Guests keep what they have. Reservations are broken where that is needed.
+  ///
+  /// - Parameter bytes: rounded down to the backing's page.
+  /// - Returns: how much it was. What lies in fragments can be put together before
+  ///   (`PhysicalMemory.compact`), but need not.
+  /// - Throws: `HostError` where the kernel refuses; what was given back before stays so.
+  @discardableResult
+  public func shrink(by bytes: ByteCount) throws(HostError) -> ByteCount {
+    try resizing.withLock { () throws(HostError) in
+      let wanted = geometry.pages(in: bytes)
+      if wanted > allocator.occupancy.free { memory.reservations.breakAll() }
+      let runs = allocator.takeOffline(wanted)
+      var given = PageCount.zero
+      for (number, run) in runs.enumerated() {
+        do throws(Errno) {
+          try file.punch(self.bytes(of: run))
+        } catch {
+          // What it holds is as it was.
+          for run in runs[number...] { allocator.bringOnline(run, zeroed: false) }
+          throw HostError(
+            operation: "shrink an arena by \(bytes)", what: "fallocate(2) failed",
+            errno: error.rawValue, advice: "the memory stays the arena's")
+        }
+        unmap(run)
+        putIn(run)
+        given += run.count
+      }
+      return geometry.bytes(given)
+    }
+  }
+
+  private func bytes(of run: FrameRun) -> Range<UInt64> {
+    let start = geometry.bytes(run.start - Frame(0)).rawValue
+    return start..<start + geometry.bytes(run.count).rawValue
+  }
+
+  /// Maps frames that are offline, binds them to their domain's node, brings them in and locks them.
+  private func bringIn(
+    _ run: FrameRun, _ progress: (@Sendable (ByteCount) -> Void)?
+  ) throws(Errno) {
+    let part = bytes(of: run)
+    let domain = allocator.domain(of: run.start)
+    guard let index = allocator.domains.firstIndex(where: { $0 === domain }) else {
+      preconditionFailure("a domain is foreign")
+    }
+    let like = parts[index]
+    var problem: Errno?
+    _ = try Arena.bringIn(
+      part, directMap.range, file, backing, threads: threads, progress
+    ) {
+      if let node = like.node, let policy = like.policy {
+        do throws(Errno) {
+          try directMap.range.bind(part, to: [node], policy)
+        } catch {
+          // As when the arena was made, the threads' place still decides.
+          problem = like.policy == .preferred ? nil : error
+        }
+      }
+      return [
+        ArenaPart(
+          bytes: part, node: like.node, policy: like.policy, processors: like.processors)
+      ]
+    }
+    if let problem { throw problem }
+    if backing.hugePageSize == nil, preparation.lockProblem == nil {
+      try directMap.range.lock(part)
+    }
+  }
+
+  /// Undoes what `bringIn` may have done.
+  private func giveBack(_ run: FrameRun) {
+    unmap(run)
+    // What cannot be given back now goes with the arena; it is not in use either way.
+    _ = try? file.punch(bytes(of: run))
+  }
+
+  private func unmap(_ run: FrameRun) {
+    do throws(Errno) {
+      try directMap.range.unmap(bytes(of: run))
+    } catch {
+      preconditionFailure("the direct map cannot be changed: \(error)")
+    }
+  }
+
+  // MARK: The list of what is offline
+
+  private func takeOut(_ run: FrameRun) {
+    guard let index = unsafe offline.firstIndex(where: { $0.contains(run.start) }) else {
+      preconditionFailure("a frame is online already")
+    }
+    let whole = unsafe offline.remove(at: index)
+    if run.end < whole.end {
+      unsafe offline.insert(FrameRun(run.end, whole.end - run.end), at: index)
+    }
+    if whole.start < run.start {
+      unsafe offline.insert(FrameRun(whole.start, run.start - whole.start), at: index)
+    }
+  }
+
+  private func putIn(_ run: FrameRun) {
+    var joined = run
+    unsafe offline.removeAll { other in
+      guard other.end == joined.start || joined.end == other.start else { return false }
+      joined = FrameRun(min(joined.start, other.start), joined.count + other.count)
+      return true
+    }
+    let index = unsafe offline.firstIndex { $0.start > joined.start } ?? offline.count
+    unsafe offline.insert(joined, at: index)
+  }
+}
