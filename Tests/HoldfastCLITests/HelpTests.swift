@@ -16,7 +16,8 @@ import Testing
         ["wire", "--help"],
         [
           "--memory <size>", "--path <path>", "--backing <backing>", "--reserve-hugepages",
-          "--require-locked", "--threads <count>", "--format <format>", "default: text",
+          "--require-locked", "--host-numa-node <nodes>", "--host-numa-policy <policy>",
+          "--threads <count>", "--format <format>", "default: text",
           "default: auto", "prefault, fault",
         ]
       ),

@@ -48,4 +48,50 @@ import struct HoldfastLinux.Host
     let error = #expect(throws: HostError.self) { try plan(host, .gibibytes(4), .auto) }
     #expect(error?.what.contains("the hugetlb cgroup leaves 1 GiB") == true)
   }
+
+  /// Two nodes of 4 GiB; the second has 100 huge pages.
+  private var twoNodes: Host {
+    var host = host(small: 100, giant: 0)
+    host.nodes = [(UInt32(0), UInt64(0)), (1, 100)].map { id, pages in
+      Host.Node(
+        id: NodeID(id), total: .gibibytes(4), free: .gibibytes(4), available: .gibibytes(4),
+        hugePages: [.init(size: .mebibytes(2), total: PageCount(pages), free: PageCount(pages))],
+        processors: [], usableProcessors: [], distances: [], isAllowed: true)
+    }
+    return host
+  }
+
+  @Test func hugePagesAreReservedOnTheNodesThatLackThem() throws {
+    func shares(_ nodes: [UInt32], _ memory: ByteCount) throws -> [String: UInt64] {
+      let plan = try WirePlan(
+        twoNodes, memory: memory, backing: .hugetlb2M,
+        nodes: HostNodes(nodes.map { NodeID($0) }), reserve: true)
+      #expect(plan.missing?.pages == plan.shares.reduce(.zero) { $0 + $1.pages })
+      return Dictionary(
+        uniqueKeysWithValues: plan.shares.map { ($0.pool.path, $0.pages.rawValue) })
+    }
+    func path(_ node: Int) -> String {
+      "/sys/devices/system/node/node\(node)/hugepages/hugepages-2048kB/nr_hugepages"
+    }
+    #expect(try shares([1], .mebibytes(400)) == [path(1): 100])
+    #expect(try shares([0], .mebibytes(400)) == [path(0): 200])
+    #expect(try shares([0, 1], .mebibytes(400)) == [path(0): 100, path(1): 0])
+  }
+
+  @Test func withoutASizeANodeGivesHalfOfWhatItHas() throws {
+    let plan = try WirePlan(
+      twoNodes, memory: nil, backing: .base, nodes: .bind(NodeID(1)), reserve: false)
+    #expect(plan.memory == .mebibytes(2016) && plan.nodes == .bind(NodeID(1)))
+    #expect(throws: HostError.self) {
+      try WirePlan(twoNodes, memory: nil, backing: .base, nodes: .bind(NodeID(2)), reserve: false)
+    }
+  }
+
+  @Test func listsOfNodes() throws {
+    func nodes(_ text: String) throws -> [UInt32] { try NodeList(text).nodes.map(\.rawValue) }
+    #expect(try nodes("1") == [1] && nodes("0,2") == [0, 2] && nodes("3-5,0") == [3, 4, 5, 0])
+    for text in ["", ",", "1,", "a", "+1", "1-2-3", "-", "0-1024", "4294967296", " 1", "1.5"] {
+      #expect(throws: Size.Problem.self, "\(text)") { try NodeList(text) }
+    }
+  }
 }

@@ -19,6 +19,12 @@ import Testing
     }
     #expect(receipt["zeroedNowBytes"] as? Int == 0)
     #expect(receipt["pages"] as? [String: Int] == ["4096": bytes / 4096])
+    let domains = try #require(receipt["domains"] as? [[String: Any]])
+    #expect(domains.reduce(0) { $0 + ($1["bytes"] as? Int ?? 0) } == bytes)
+    // A kernel without NUMA tells nothing.
+    if let nodes = receipt["nodes"] as? [String: Int] {
+      #expect(nodes.values.reduce(0, +) == bytes)
+    }
     #expect(receipt["backing"] as? String == "base")
     #expect(receipt["path"] as? String == (path == "fault" ? "fault" : "prefault"))
     #expect(receipt["verified"] as? Bool == true)

@@ -126,9 +126,11 @@ import struct HoldfastLinux.Host
     let lines = HostReport.text(host).split(separator: "\n").map(String.init)
     #expect(lines.contains("memory       16 GiB, 6 GiB available"))
     #expect(
-      lines.contains { $0.hasPrefix("NUMA nodes   0: 8 GiB, 1 KiB free, 1024 free of 2 MiB") })
+      lines.contains(
+        "NUMA nodes   0: 8 GiB, 1 KiB free, 1024 free of 2 MiB, processors 0-1, distances 10 20"))
     #expect(
-      lines.contains { $0.hasPrefix("             1: 8 GiB, 2 KiB free, 1025 free of 2 MiB") })
+      lines.contains(
+        "             1: 8 GiB, 2 KiB free, 1025 free of 2 MiB, processors 2-3,8, distances 20 10"))
     #expect(lines.contains("missing  no KVM: this user may not open /dev/kvm"))
     #expect(lines.contains("         $ sudo usermod -aG kvm $USER"))
   }

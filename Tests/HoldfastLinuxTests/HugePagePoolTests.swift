@@ -66,6 +66,28 @@ import Testing
     #expect(try number(tree) == "3")
   }
 
+  @Test func ofOneNodeAlone() throws {
+    let tree = try HostTree.sound()
+    let directory = "sys/devices/system/node/node1/hugepages/hugepages-2048kB/"
+    let before = try number(tree)
+    let pool = HugePagePool(size: .mebibytes(2), node: NodeID(1), root: tree.root)
+    #expect(pool.path == "/" + directory + "nr_hugepages")
+    #expect(try pool.available == PageCount(1025))
+    try tree.write(
+      "Node 1 MemTotal: 8388608 kB\nNode 1 MemFree: 20480 kB\n",
+      to: "sys/devices/system/node/node1/meminfo")
+    let reservation = try pool.reserve(PageCount(10))
+    #expect(try tree.read(directory + "nr_hugepages") == "2060")
+    try reservation.giveBack()
+    #expect(try tree.read(directory + "nr_hugepages") == "2050")
+    #expect(try number(tree) == before)
+    // The host has more than the node.
+    let error = #expect(throws: HostError.self) { try pool.reserve(PageCount(11)) }
+    #expect(error?.what == "asked for 11 pages of 2 MiB on node 1, but node 1 has 20 MiB available")
+    let missing = HugePagePool(size: .mebibytes(2), node: NodeID(7), root: tree.root)
+    #expect(throws: HostError.self) { try missing.reserve(.one) }
+  }
+
   @Test func surplusPagesTakenInAreGivenBackToo() throws {
     // 10 pages of which 3 are surplus; what a write sets is the other 7.
     let tree = try HostTree(HostTree.pool(2048, total: 10, free: 0, surplus: 3))

@@ -61,7 +61,7 @@ enum NodeShares {
     let order = limits.indices.sorted { (limits[$0], $0) < (limits[$1], $1) }
     for (position, index) in order.enumerated() {
       let waiting = UInt64(order.count - position)
-      shares[index] = min(limits[index], (left + waiting - 1) / waiting)
+      shares[index] = min(limits[index], left / waiting + (left % waiting == 0 ? 0 : 1))
       left -= shares[index]
     }
     if let most = order.last { shares[most] += left }
