@@ -5,7 +5,7 @@ TSAN_SCRATCH ?= .build/tsan
 
 MODEL_STEPS ?= 1000000
 
-.PHONY: check format lint build release test tsan model bench clean
+.PHONY: check format lint build release test tsan model bench static numa-guest clean
 
 check: lint build test tsan
 
@@ -36,6 +36,15 @@ model:
 # The VM layer alone, on the null pmap. `holdfast bench wire` measures it on real memory.
 bench:
 	$(SWIFT) package --package-path Benchmarks benchmark
+
+# One file that runs on any x86-64 Linux, for initial file systems and containers without anything.
+static:
+	$(SWIFT) build -c release --product holdfast --static-swift-stdlib -Xswiftc -static-executable \
+	  --scratch-path .build/static
+
+# The program in a machine of several NUMA nodes, made by QEMU.
+numa-guest: static
+	Scripts/numa-guest/run .build/static/release/holdfast
 
 clean:
 	$(SWIFT) package clean
