@@ -57,6 +57,8 @@ let package = Package(
       ],
       swiftSettings: settings),
     .target(
+      name: "HoldfastSimulation", dependencies: ["HoldfastCore"], swiftSettings: settings),
+    .target(
       name: "HoldfastTestKit",
       dependencies: ["HoldfastCore", "HoldfastLinux"],
       swiftSettings: settings),
@@ -82,11 +84,15 @@ let package = Package(
         "HoldfastBench", "HoldfastCore", "HoldfastLinux", "HoldfastStatistics", "HoldfastTestKit",
       ],
       swiftSettings: testSettings),
+    .testTarget(
+      name: "HoldfastSimulationTests",
+      dependencies: ["HoldfastSimulation", "HoldfastCore", "HoldfastTestKit"],
+      swiftSettings: testSettings),
     .executableTarget(
       name: "HoldfastCLI",
       dependencies: [
-        "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastLinux", "HoldfastStatistics",
-        argumentParser, systemPackage,
+        "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastLinux", "HoldfastSimulation",
+        "HoldfastStatistics", argumentParser, systemPackage,
       ],
       swiftSettings: settings),
     .testTarget(

@@ -23,5 +23,6 @@ struct HoldfastCommand: ParsableCommand {
       HostCommand.self,
       WireCommand.self,
       BenchCommand.self,
+      SimulateCommand.self,
     ])
 }

@@ -4,6 +4,22 @@ extension AddressSpace {
     lock.withSharedLock { entryLocked(at: address)?.object }
   }
 
+  /// The bytes of the entries. Those of objects, which other address spaces may have too, are
+  /// `MemoryObject.metadata`. Takes the lock shared.
+  public var metadata: ByteCount {
+    lock.withSharedLock {
+      ByteCount(UInt64(entries.capacity * 8 + entries.count * MapEntry.metadataBytes))
+    }
+  }
+
+  /// Calls `body` with each object that an entry maps, from the top of its chain down; one that is
+  /// below several is told several times. Takes the lock shared and the objects' in turn.
+  package func forEachObject(_ body: (MemoryObject) -> Void) {
+    lock.withSharedLock {
+      for entry in entries { entry.object?.chain.forEach(body) }
+    }
+  }
+
   /// Calls `body` with each run of resident pages that is mapped in a range, in ascending order, cut
   /// to the range and to superpage slots. Takes the lock shared and the objects' in turn; `body` may
   /// not call back.

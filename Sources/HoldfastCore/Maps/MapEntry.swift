@@ -26,6 +26,16 @@ final class MapEntry {
   /// The operation that has the entry in transition.
   var transition: Transition?
 
+  /// The bytes of an entry with its record in the object. A class's fields lie as a tuple's do, behind
+  /// the two words of the object's header.
+  static let metadataBytes =
+    16 + MemoryLayout<Fields>.size + MemoryLayout<(ObjectIdentifier, MappingRecord)>.stride
+
+  private typealias Fields = (
+    AddressRange, MemoryObject?, PageIndex, Bool, Protection, Protection, Inheritance, UInt32,
+    Bool, Bool, Transition?
+  )
+
   init(
     range: AddressRange, object: MemoryObject?, offset: PageIndex, protection: Protection,
     maximumProtection: Protection, inheritance: Inheritance

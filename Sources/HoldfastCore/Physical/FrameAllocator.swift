@@ -285,6 +285,14 @@ public final class FrameAllocator: Sendable {
   /// The largest order of which a block is free in any domain, or nil when nothing is.
   public var largestFreeOrder: Int? { domains.compactMap(\.largestFreeOrder).max() }
 
+  /// The blocks that the free memory is made of.
+  ///
+  /// - Complexity: O(memory / largest block + superpages of which a part is free). Takes the domains'
+  ///   locks in turn.
+  public var freeBlocks: FreeBlocks {
+    domains.dropFirst().reduce(domains[0].freeBlocks) { $0 + $1.freeBlocks }
+  }
+
   /// The bytes that the allocator itself takes.
   public var metadata: ByteCount { domains.reduce(.zero) { $0 + $1.metadata } }
 }

@@ -152,6 +152,9 @@ public final class FrameDomain: @unchecked Sendable {
     }
   }
 
+  /// The blocks that the free memory is made of. Takes the domain's lock.
+  var freeBlocks: FreeBlocks { lock.withLock { buddy.blocksFree } }
+
   /// The largest order of which a block is free, or nil when nothing is.
   public var largestFreeOrder: Int? {
     let order = lock.withLock { buddy.largestOrder(.any) }

@@ -118,6 +118,28 @@ struct Bits512: Sendable {
     return order
   }
 
+  /// How many naturally aligned blocks of 2^order members (order 0...8) there are that are not halves
+  /// of a larger one.
+  func maximalBlocks(ofOrder order: Int) -> Int {
+    blocks(ofOrder: order) - 2 * blocks(ofOrder: order + 1)
+  }
+
+  private func blocks(ofOrder order: Int) -> Int {
+    var count = 0
+    if order <= 6 {
+      for word in 0..<8 {
+        count += Bits512.blockStarts(words[word], order: order).nonzeroBitCount
+      }
+      return count
+    }
+    let span = 1 << (order - 6)
+    for word in stride(from: 0, to: 8, by: span)
+    where containsAll(word * 64..<(word + span) * 64) {
+      count += 1
+    }
+    return count
+  }
+
   /// The bits of `word` at which an aligned block of 2^order (order 0...6) set bits starts.
   private static func blockStarts(_ word: UInt64, order: Int) -> UInt64 {
     var starts = word

@@ -26,6 +26,9 @@ struct BlockSet: Sendable {
     return position
   }
 
+  /// How many members there are. O(bound).
+  var count: Int { levels[0].reduce(0) { $0 + $1.nonzeroBitCount } }
+
   func contains(_ member: Int) -> Bool {
     levels[0][member / 64] & (1 << UInt64(member % 64)) != 0
   }

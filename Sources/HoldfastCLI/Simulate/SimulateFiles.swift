@@ -1,0 +1,91 @@
+internal import Glibc
+internal import HoldfastCore
+internal import HoldfastSimulation
+internal import SystemPackage
+
+/// The file that `--trace` names.
+enum TraceFile {
+  private static let pieceSize = 1 << 20
+
+  /// Reads it a piece at a time.
+  ///
+  /// - Parameter progress: gets the bytes read and, of a regular file, all that there are.
+  /// - Throws: `CLIError` where the file cannot be read or a line of it is wrong.
+  static func read(
+    _ path: String, progress: (_ done: ByteCount, _ all: ByteCount?) -> Void
+  ) throws(CLIError) -> [TraceGuest] {
+    do {
+      let file = try FileDescriptor.open(FilePath(path), .readOnly)
+      return try file.closeAfter {
+        let all = size(of: file)
+        var parser = TraceParser(file: path)
+        var piece = [UInt8](repeating: 0, count: pieceSize)
+        var done: UInt64 = 0
+        while true {
+          // SAFETY: the buffer is all of `piece`, which lives through the call.
+          let count = try unsafe piece.withUnsafeMutableBytes { buffer in
+            try unsafe file.read(into: buffer)
+          }
+          if count == 0 { break }
+          try parser.read(piece[..<count])
+          done += UInt64(count)
+          progress(ByteCount(done), all)
+        }
+        try parser.finish()
+        return parser.guests
+      }
+    } catch let error as TraceError {
+      throw CLIError("\(error); try: holdfast simulate --help has the columns")
+    } catch {
+      throw CLIError("cannot read the trace \(path): \(error)")
+    }
+  }
+
+  private static func size(of file: FileDescriptor) -> ByteCount? {
+    var status = Glibc.stat()
+    // SAFETY: `status` is a whole stat and lives through the call.
+    guard unsafe fstat(file.rawValue, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      return nil
+    }
+    return ByteCount(UInt64(status.st_size))
+  }
+}
+
+/// The file that `--plot` names.
+enum PlotFile {
+  /// Fails where the file cannot be written, before work is done for nothing. What is there stays as
+  /// it is; what is not is not made.
+  static func check(_ path: String) throws(CLIError) {
+    do {
+      // Where it is there, a trial tells more than its mode: it may be a folder.
+      let file = try FileDescriptor.open(FilePath(path), .writeOnly, options: .nonBlocking)
+      try file.close()
+    } catch Errno.noSuchFileOrDirectory {
+      let folder = FilePath(path).removingLastComponent()
+      // SAFETY: the path's bytes live through the call.
+      let status = unsafe access(folder.isEmpty ? "." : folder.string, W_OK)
+      if status != 0 || path.isEmpty { throw problem(path, Errno(rawValue: errno)) }
+    } catch let error as Errno {
+      throw problem(path, error)
+    } catch {
+      throw problem(path, .ioError)
+    }
+  }
+
+  static func write(_ text: String, to path: String) throws(CLIError) {
+    do {
+      let file = try FileDescriptor.open(
+        FilePath(path), .writeOnly, options: [.create, .truncate],
+        permissions: [.ownerReadWrite, .groupRead, .otherRead])
+      _ = try file.closeAfter { try file.writeAll(text.utf8) }
+    } catch let error as Errno {
+      throw problem(path, error)
+    } catch {
+      throw problem(path, .ioError)
+    }
+  }
+
+  private static func problem(_ path: String, _ error: Errno) -> CLIError {
+    CLIError("cannot write the plot \(path): \(error); try: another --plot")
+  }
+}

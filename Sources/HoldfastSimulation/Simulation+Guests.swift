@@ -1,0 +1,144 @@
+internal import HoldfastCore
+
+/// What guests do.
+extension Simulation {
+  private var geometry: Geometry { memory.geometry }
+
+  private var free: ByteCount { geometry.bytes(memory.allocator.occupancy.free) }
+
+  /// The base pages that a guest of a size writes to in one round.
+  private func pagesToWrite(_ size: ByteCount) -> UInt64 {
+    let pages = Double(geometry.pages(in: size).rawValue) * options.dirtyShare
+    return UInt64((pages / Double(Simulation.rounds)).rounded(.up))
+  }
+
+  /// A guest comes: it is wired, paged, or a fork of one of its size, if there is one.
+  mutating func arrive(_ number: Int) {
+    let guest = plan.guests[number]
+    var random = RandomSource(seed: guest.seed)
+    figures.guests.arrived += 1
+    if guest.kind == .fork, let original = running.any(of: guest.size, &random) {
+      fork(original, number, random.next())
+    } else {
+      start(number, guest.size, isWired: guest.kind != .paged, random.next())
+    }
+    figures.guests.mostAtOnce = max(figures.guests.mostAtOnce, running.all.count)
+  }
+
+  /// A guest goes with all its memory.
+  mutating func depart(_ number: Int, isTimed: Bool) {
+    guard let guest = running.remove(number) else { return }
+    figures.record(.free, number, 0)
+    do throws(VMError) {
+      if isTimed {
+        try timed(.free) { () throws(VMError) in try guest.space.remove(guest.range) }
+      } else {
+        try guest.space.remove(guest.range)
+      }
+    } catch {
+      preconditionFailure("a guest's memory cannot be unmapped: \(error)")
+    }
+  }
+
+  private mutating func refuse(_ size: ByteCount) {
+    figures.guests.refused += 1
+    figures.guests.refusedBytes += size
+  }
+
+  private mutating func start(_ number: Int, _ size: ByteCount, isWired: Bool, _ seed: UInt64) {
+    guard size <= free else {
+      refuse(size)
+      return
+    }
+    let range = AddressRange(.zero, .zero + size)
+    let space = AddressSpace(bounds: range, memory: memory, pmap: NullPmap())
+    let guest = RunningGuest(
+      number: number, space: space, range: range, isWired: isWired, seed: seed)
+    do throws(VMError) {
+      guard isWired else {
+        try space.map(at: range)
+        running.insert(guest)
+        figures.guests.paged += 1
+        write(guest)
+        return
+      }
+      figures.record(.wire, number, size.rawValue)
+      let summary = try timed(.wire) { () throws(VMError) in
+        try space.map(at: range)
+        return try space.wire(range)
+      }
+      count(summary, space, range)
+      running.insert(guest)
+      figures.guests.wired += 1
+    } catch {
+      // It fits, so only a broken allocator comes here; the check at the end will tell.
+      figures.shortages += 1
+    }
+  }
+
+  private mutating func count(
+    _ summary: WireSummary, _ space: AddressSpace, _ range: AddressRange
+  ) {
+    figures.wires.count += 1
+    figures.wires.bytes += range.length
+    figures.wires.zeroedAheadBytes += geometry.bytes(summary.zeroedAhead)
+    var levels = figures.wires.bytesByLevel
+    space.forEachResident(in: range) { _, run, _ in
+      let level = (63 - run.count.rawValue.leadingZeroBitCount) / Geometry.levelShift
+      levels[level] += geometry.bytes(run.count)
+    }
+    figures.wires.bytesByLevel = levels
+  }
+
+  /// Starts a guest as a fork. The original is unwired first if need be, for of wired pages a fork
+  /// copies every one at once; both then write to a part of what they share.
+  private mutating func fork(_ original: RunningGuest, _ number: Int, _ seed: UInt64) {
+    let size = original.range.length
+    let pages = PageCount(2 * pagesToWrite(size))
+    guard geometry.bytes(pages) <= free else {
+      refuse(size)
+      return
+    }
+    do throws(VMError) {
+      if original.isWired {
+        figures.record(.unwire, original.number, size.rawValue)
+        try timed(.unwire) { () throws(VMError) in try original.space.unwire(original.range) }
+        original.isWired = false
+      }
+      figures.record(.fork, number, UInt64(original.number))
+      let space = try timed(.fork) { () throws(VMError) in
+        try original.space.fork(pmap: NullPmap())
+      }
+      let guest = RunningGuest(
+        number: number, space: space, range: original.range, isWired: false, seed: seed)
+      running.insert(guest)
+      figures.guests.forked += 1
+      write(guest)
+      write(original)
+    } catch {
+      figures.shortages += 1
+    }
+  }
+
+  /// A guest writes to pages at random places, a few in a row. Where no frame is left it stops.
+  mutating func write(_ guest: RunningGuest) {
+    let all = geometry.pages(in: guest.range.length).rawValue
+    var left = pagesToWrite(guest.range.length)
+    while left > 0 {
+      let first = guest.random.below(all)
+      let count = min(left, all - first, 1 + guest.random.below(Simulation.longestWrite))
+      figures.record(.fault, guest.number, first)
+      for page in first..<first + count {
+        do throws(VMError) {
+          let address = guest.range.start + geometry.bytes(PageCount(page))
+          try timed(.fault) { () throws(VMError) in try guest.space.fault(address, .readWrite) }
+          figures.faults += 1
+        } catch {
+          figures.shortages += 1
+          return
+        }
+      }
+      left -= count
+    }
+  }
+}
