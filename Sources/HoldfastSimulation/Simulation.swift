@@ -122,8 +122,8 @@ public struct Simulation {
         zeroed: geometry.bytes(occupancy.zeroed),
         superpageFragmentation: blocks.fragmentation(below: geometry.order(ofLevel: 1)),
         largestFragmentation: blocks.fragmentation(below: geometry.maximumOrder),
-        superpageShare: wires.superpageShare, zeroedShare: wires.zeroedShare,
-        metadata: metadata))
+        superpageShare: wires.superpageShare, largestShare: wires.largestShare,
+        zeroedShare: wires.zeroedShare, metadata: metadata))
   }
 
   /// The metadata of all structures, each counted once.

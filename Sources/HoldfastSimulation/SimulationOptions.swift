@@ -48,7 +48,7 @@ public struct SimulationOptions: Sendable {
     trace = []
     forkShare = 0.1
     pagedShare = 0.15
-    dirtyShare = 0.001
+    dirtyShare = 0.0005
     scrubRate = .gibibytes(1)
     seed = 1
   }
@@ -75,15 +75,16 @@ public struct SizeMix: Hashable, Sendable {
     self.parts = parts
   }
 
-  /// The mix that fills about nine tenths of a memory with so many guests: from an eighth to four
-  /// times what each would get, which is rounded down to a power of two.
+  /// A mix that with so many guests, of which three quarters are wired, fills about nine tenths of a
+  /// memory or somewhat less: from an eighth to four times what each would get, which is rounded down
+  /// to a power of two.
   public init(memory: ByteCount, guests: Int) {
     let page = Geometry.small.pageSize
     let each = max(memory.rawValue / UInt64(max(1, guests)), page.rawValue * 32)
     let unit = UInt64(1) << UInt64(63 - each.leadingZeroBitCount)
     // In thirty-seconds; 7 of them are what a guest of 3.5 GB is beside one of 16.
     let shares: [(UInt64, Double)] = [
-      (4, 15), (7, 10), (8, 10), (16, 25), (32, 20), (64, 13), (128, 7),
+      (4, 8), (7, 7), (8, 8), (16, 20), (32, 27), (64, 19), (128, 11),
     ]
     parts = shares.map { Part(ByteCount(unit / 32 * $0.0), weight: $0.1) }
   }

@@ -102,7 +102,7 @@ struct SimulateCommand: ParsableCommand {
     parsing: .unconditional,
     help: ArgumentHelp(
       "Percent of their memory that paged guests, forks and their originals write to. (default: "
-        + "0.1)",
+        + "0.05)",
       valueName: "percent"),
     transform: { try Percentage($0) })
   var dirty: Percentage?

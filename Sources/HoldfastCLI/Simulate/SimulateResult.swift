@@ -101,6 +101,7 @@ struct SimulateResult: Encodable {
     let below2MiB: Double
     let below1GiB: Double
     let superpageShare: Double?
+    let largestShare: Double?
     let zeroedShare: Double?
     let metadataBytes: ByteCount
   }
@@ -182,7 +183,7 @@ extension SimulateResult.Sample {
       seconds: sample.time, guests: sample.guests, usedBytes: sample.used,
       zeroedBytes: sample.zeroed, below2MiB: sample.superpageFragmentation,
       below1GiB: sample.largestFragmentation, superpageShare: sample.superpageShare,
-      zeroedShare: sample.zeroedShare, metadataBytes: sample.metadata.total)
+      largestShare: sample.largestShare, zeroedShare: sample.zeroedShare, metadataBytes: sample.metadata.total)
   }
 }
 

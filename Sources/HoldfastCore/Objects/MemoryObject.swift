@@ -193,10 +193,18 @@ public final class MemoryObject: @unchecked Sendable {
   ///
   /// - Parameter zeroed: whether nobody has written to them since they were zeroed.
   func removeLocked(_ range: PageRange, zeroed: Bool) {
+    // A superpage that was split page by page lies together still: one call for all of it.
+    var run = FrameRun(Frame(0), .zero)
     pages.remove(in: range) { part, state in
       precondition(state.wireCount == 0, "a wired page is freed")
-      memory.free(FrameRun(state.frame, part.count), zeroed: zeroed)
+      if state.frame == run.end, run.count > .zero {
+        run = FrameRun(run.start, run.count + part.count)
+        return
+      }
+      if run.count > .zero { memory.free(run, zeroed: zeroed) }
+      run = FrameRun(state.frame, part.count)
     }
+    if run.count > .zero { memory.free(run, zeroed: zeroed) }
   }
 
   /// The first busy page of a range.

@@ -45,7 +45,7 @@ struct SVGDrawing {
   private func draw(_ panel: SimulationPlot.Panel, at panelTop: Double) -> [String] {
     var largest = 0.0
     for series in panel.series { for value in series.values { largest = max(largest, value ?? 0) } }
-    let step = SVGDrawing.step(max(panel.top ?? 0, largest), ticks: 5)
+    let step = panel.step ?? SVGDrawing.step(max(panel.top ?? 0, largest), ticks: 5)
     let end = panel.top.map { max($0, largest) } ?? max(step, (largest / step).rounded(.up) * step)
     func y(_ value: Double) -> Double { panelTop + panelHeight * (1 - value / end) }
 
@@ -148,7 +148,13 @@ struct SVGDrawing {
 
   /// The decimals that multiples of a step need.
   private static func places(_ step: Double) -> Int {
-    max(0, Int((-log10(step) - 1e-9).rounded(.up)))
+    var places = 0
+    var scaled = step
+    while places < 4, (scaled - scaled.rounded()).magnitude > 1e-6 * scaled {
+      places += 1
+      scaled *= 10
+    }
+    return places
   }
 
   // MARK: Elements

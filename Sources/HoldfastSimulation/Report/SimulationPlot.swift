@@ -23,6 +23,8 @@ public struct SimulationPlot: Sendable {
     var unit: String
     /// The upper end of the axis if the values do not pass it; nil for the largest value.
     var top: Double?
+    /// How far apart the numbers at the axis are; nil for round ones.
+    var step: Double?
     var series: [Series]
   }
 
@@ -39,7 +41,7 @@ public struct SimulationPlot: Sendable {
     let total = memory(result.options.memory)
     let panels = [
       Panel(
-        title: "Memory", unit: unit, top: total,
+        title: "Memory", unit: unit, top: total, step: total / 4,
         series: [
           Series(
             name: "used", color: SimulationPlot.blue, isFilled: true,
@@ -52,7 +54,7 @@ public struct SimulationPlot: Sendable {
         ]),
       Panel(
         title: "Fragmentation: share of the free memory in blocks smaller than", unit: "%",
-        top: nil,
+        top: nil, step: nil,
         series: [
           Series(
             name: "2 MiB", color: SimulationPlot.orange,
@@ -62,11 +64,14 @@ public struct SimulationPlot: Sendable {
             values: samples.map { 100 * $0.largestFragmentation }),
         ]),
       Panel(
-        title: "Share of the bytes wired", unit: "%", top: 100,
+        title: "Share of the bytes wired", unit: "%", top: 100, step: nil,
         series: [
           Series(
             name: "in superpages", color: SimulationPlot.blue,
             values: samples.map { $0.superpageShare.map { 100 * $0 } }),
+          Series(
+            name: "in the largest", color: SimulationPlot.green,
+            values: samples.map { $0.largestShare.map { 100 * $0 } }),
           Series(
             name: "in frames zeroed ahead", color: SimulationPlot.orange, isDashed: true,
             values: samples.map { $0.zeroedShare.map { 100 * $0 } }),

@@ -27,7 +27,7 @@ struct Scrub {
       return
     }
     var dirty = DirtyFrames(allocator)
-    while budget >= 1 {
+    while budget >= Double(1 << DirtyFrames.smallestOrder) {
       let order = min(allocator.geometry.maximumOrder, Int(budget).leadingPower)
       guard let run = dirty.take(largestOrder: order) else {
         budget = 0
@@ -46,11 +46,13 @@ extension Int {
   fileprivate var leadingPower: Int { 63 - leadingZeroBitCount }
 }
 
-/// Finds dirty free frames by means of allocation alone: zeroed ones, which come first, are held until
-/// the end. That costs a step for every free block, so it is not done at every event.
+/// Finds dirty free superpages by means of allocation alone: zeroed ones, which come first, are held
+/// until the end. That costs a step for every free block, so it is not done at every event, and
+/// smaller blocks are left as they are.
 struct DirtyFrames {
   /// How many simulated seconds there are between two searches.
   static let interval = 300.0
+  static let smallestOrder = Geometry.levelShift
 
   private let allocator: FrameAllocator
   private var held: [FrameRun] = []
@@ -62,9 +64,11 @@ struct DirtyFrames {
   /// Allocates the largest dirty block that there is, of at most an order.
   mutating func take(largestOrder: Int) -> FrameRun? {
     var dirty: [FrameRun] = []
-    while let block = allocator.allocateLargest(order: largestOrder, dirty: &dirty) {
-      if !block.isZeroed { return block.run }
-      held.append(block.run)
+    for order in stride(from: largestOrder, through: DirtyFrames.smallestOrder, by: -1) {
+      while let block = allocator.allocate(order: order, dirty: &dirty) {
+        if !block.isZeroed { return block.run }
+        held.append(block.run)
+      }
     }
     return nil
   }

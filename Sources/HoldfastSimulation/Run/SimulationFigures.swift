@@ -31,6 +31,8 @@ public struct SimulationFigures: Hashable, Sendable {
 
     /// The share of the bytes in superpages, nil without wires.
     public var superpageShare: Double? { share(bytes - bytesByLevel[0]) }
+    /// The share of the bytes in the largest pages, nil without wires.
+    public var largestShare: Double? { share(bytesByLevel[bytesByLevel.count - 1]) }
     /// The share of the bytes in frames that were zeroed ahead, nil without wires.
     public var zeroedShare: Double? { share(zeroedAheadBytes) }
 
@@ -75,6 +77,7 @@ public struct SimulationFigures: Hashable, Sendable {
     public var largestFragmentation: Double
     /// Since the sample before; nil where nothing was wired.
     public var superpageShare: Double?
+    public var largestShare: Double?
     public var zeroedShare: Double?
     public var metadata: Metadata
   }
