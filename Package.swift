@@ -97,7 +97,9 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "HoldfastCLITests",
-      dependencies: ["HoldfastCLI", "HoldfastCore", "HoldfastLinux", "HoldfastTestKit"],
+      dependencies: [
+        "HoldfastCLI", "HoldfastCore", "HoldfastLinux", "HoldfastSimulation", "HoldfastTestKit",
+      ],
       swiftSettings: testSettings),
   ]
 )

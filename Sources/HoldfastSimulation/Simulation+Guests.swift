@@ -82,12 +82,40 @@ extension Simulation {
     figures.wires.count += 1
     figures.wires.bytes += range.length
     figures.wires.zeroedAheadBytes += geometry.bytes(summary.zeroedAhead)
-    var levels = figures.wires.bytesByLevel
-    space.forEachResident(in: range) { _, run, _ in
-      let level = (63 - run.count.rawValue.leadingZeroBitCount) / Geometry.levelShift
-      levels[level] += geometry.bytes(run.count)
+    // What lies together counts as the pmap sees it, however many slots of the object it is in.
+    var joined: (start: Address, frames: FrameRun)?
+    space.forEachResident(in: range) { address, run, _ in
+      if let last = joined, last.frames.end == run.start,
+        last.start + geometry.bytes(last.frames.count) == address
+      {
+        joined = (last.start, FrameRun(last.frames.start, last.frames.count + run.count))
+        return
+      }
+      if let joined { count(joined.start, joined.frames) }
+      joined = (address, run)
     }
-    figures.wires.bytesByLevel = levels
+    if let joined { count(joined.start, joined.frames) }
+  }
+
+  /// Counts a run by the largest pages that the alignment of address and frames allows.
+  private mutating func count(_ address: Address, _ run: FrameRun) {
+    var page = geometry.pages(in: address - .zero).rawValue
+    var frames = run
+    while frames.count > .zero {
+      var level = geometry.superpageLevels
+      while level > 0 {
+        let order = geometry.order(ofLevel: level)
+        let isAligned =
+          Frame(page).isAligned(toOrder: order)
+          && frames.start.isAligned(toOrder: order)
+        if isAligned, frames.count >= .order(order) { break }
+        level -= 1
+      }
+      let pages = PageCount.order(geometry.order(ofLevel: level))
+      figures.wires.bytesByLevel[level] += geometry.bytes(pages)
+      page += pages.rawValue
+      frames = FrameRun(frames.start + pages, frames.count - pages)
+    }
   }
 
   /// Starts a guest as a fork. The original is unwired first if need be, for of wired pages a fork

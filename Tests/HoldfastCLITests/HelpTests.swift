@@ -3,7 +3,7 @@ import Testing
 @Suite struct HelpTests {
   @Test(
     arguments: [
-      ([], ["host", "wire", "10G", "64"]),
+      ([], ["host", "wire", "simulate", "10G", "64"]),
       (["--help"], ["host", "wire", "--version"]),
       (
         ["help", "wire"],
@@ -22,6 +22,16 @@ import Testing
         ]
       ),
       (["host", "--help"], ["--memory <size>", "--format <format>"]),
+      (
+        ["simulate", "--help"],
+        [
+          "--memory <size>", "--guests <count>", "--arrivals <how>", "--trace <file>",
+          "--duration <time>", "--lifetime <time>", "--sizes <list>", "--forks <percent>",
+          "--paged <percent>", "--dirty <percent>", "--scrub-rate <size>", "--seed <number>",
+          "--plot <file>", "--format <format>", "vmcreated, vmdeleted", "vmmemorybucket",
+          "steady, bursts, trace",
+        ]
+      ),
       (["--version"], ["holdfast 0."]),
       (["wire", "--version"], ["holdfast 0."]),
     ] as [([String], [String])])

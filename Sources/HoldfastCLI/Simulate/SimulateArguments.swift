@@ -84,7 +84,8 @@ extension Double {
     let parts = text.split(separator: ".", omittingEmptySubsequences: false)
     let isPlain =
       parts.count <= 2
-      && parts.allSatisfy { part in !part.isEmpty && part.utf8.allSatisfy { (48...57).contains($0) } }
+      && parts.allSatisfy { part in !part.isEmpty && part.utf8.allSatisfy { (48...57).contains($0) }
+      }
     guard isPlain, text.count <= 20, let value = Double(text) else { return nil }
     self = value
   }

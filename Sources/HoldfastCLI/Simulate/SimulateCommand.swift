@@ -52,7 +52,8 @@ struct SimulateCommand: ParsableCommand {
   var guests: Int?
 
   @Option(
-    help: ArgumentHelp("When guests come. (default: steady, or trace with --trace)", valueName: "how"))
+    help: ArgumentHelp(
+      "When guests come. (default: steady, or trace with --trace)", valueName: "how"))
   var arrivals: ArrivalsOption?
 
   @Option(help: ArgumentHelp("The trace to take guests from.", valueName: "file"))
@@ -61,7 +62,8 @@ struct SimulateCommand: ParsableCommand {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The simulated time with s, m, h or d. (default: 2d, or that of the trace)", valueName: "time"),
+      "The simulated time with s, m, h or d. (default: 2d, or that of the trace)", valueName: "time"
+    ),
     transform: { try TimeSpan($0) })
   var duration: TimeSpan?
 

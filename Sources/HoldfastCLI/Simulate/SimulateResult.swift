@@ -183,7 +183,8 @@ extension SimulateResult.Sample {
       seconds: sample.time, guests: sample.guests, usedBytes: sample.used,
       zeroedBytes: sample.zeroed, below2MiB: sample.superpageFragmentation,
       below1GiB: sample.largestFragmentation, superpageShare: sample.superpageShare,
-      largestShare: sample.largestShare, zeroedShare: sample.zeroedShare, metadataBytes: sample.metadata.total)
+      largestShare: sample.largestShare, zeroedShare: sample.zeroedShare,
+      metadataBytes: sample.metadata.total)
   }
 }
 

@@ -8,7 +8,7 @@ extension AddressSpace {
   /// `MemoryObject.metadata`. Takes the lock shared.
   public var metadata: ByteCount {
     lock.withSharedLock {
-      ByteCount(UInt64(entries.capacity * 8 + entries.count * MapEntry.metadataBytes))
+      ByteCount(UInt64(entries.count * (8 + MapEntry.metadataBytes)))
     }
   }
 

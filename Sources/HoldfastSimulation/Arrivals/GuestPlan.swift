@@ -28,6 +28,7 @@ struct ArrivalPlan {
   let duration: Double
 
   private let options: SimulationOptions
+  private let traceDuration: Double
   private var random: RandomSource
 
   /// How many guests a deployment has on average, and how many seconds apart they come.
@@ -37,8 +38,8 @@ struct ArrivalPlan {
   init(_ options: SimulationOptions) {
     self.options = options
     random = RandomSource(seed: options.seed)
-    let end = options.trace.reduce(0) { max($0, $1.deleted, $1.created) }
-    duration = options.duration?.seconds ?? Double(max(1, end))
+    traceDuration = Double(options.trace.reduce(1) { max($0, $1.deleted) })
+    duration = options.duration?.seconds ?? traceDuration
     switch options.pattern {
     case .steady: steady()
     case .bursts: bursts()
@@ -104,7 +105,7 @@ struct ArrivalPlan {
   private mutating func trace() {
     var share = 1.0
     if let guests = options.guests {
-      let atOnce = options.trace.reduce(0) { $0 + Double($1.lifetime) } / duration
+      let atOnce = options.trace.reduce(0) { $0 + Double($1.lifetime) } / traceDuration
       share = min(1, Double(guests) / max(atOnce, 1))
     }
     for guest in options.trace where Double(guest.created) < duration {

@@ -119,7 +119,8 @@ struct SVGDrawing {
 
   private func timeAxis(at y: Double, isLast: Bool) -> [String] {
     let (unit, seconds) =
-      duration >= 2 * 86_400 ? ("days", 86_400.0) : duration >= 7200 ? ("hours", 3600) : ("minutes", 60)
+      duration >= 2 * 86_400
+      ? ("days", 86_400.0) : duration >= 7200 ? ("hours", 3600) : ("minutes", 60)
     let step = SVGDrawing.step(duration / seconds, ticks: 10)
     let places = SVGDrawing.places(step)
     var lines = [line(left, y, width - right, y, color: "#222222")]

@@ -33,7 +33,7 @@ public struct OperationTimes: Sendable {
   private static func upperBound(_ bucket: Int) -> UInt64 {
     guard bucket >= 64 else { return UInt64(bucket) }
     let shift = UInt64(bucket / 32 - 1)
-    return (UInt64(bucket % 32 + 32) << shift) + (1 << shift) - 1
+    return UInt64(bucket % 32 + 32) << shift | ((1 << shift) - 1)
   }
 
   public mutating func add(_ nanoseconds: UInt64) {

@@ -33,7 +33,8 @@ struct RunningGuests {
   }
 
   mutating func remove(_ number: Int) -> RunningGuest? {
-    guard let guest = all.removeValue(forKey: number), let place = places.removeValue(forKey: number)
+    guard let guest = all.removeValue(forKey: number),
+      let place = places.removeValue(forKey: number)
     else { return nil }
     var numbers = bySize.removeValue(forKey: guest.range.length) ?? []
     let last = numbers.removeLast()
