@@ -31,7 +31,7 @@ public struct SimulationOptions: Sendable {
   /// The share of guests that are not wired but get base pages when they touch them, 0 to 1.
   public var pagedShare: Double
   /// The share of its memory that a guest of these two kinds writes to, base page by base page, 0 to
-  /// 1. The original of a fork writes as much.
+  /// 1, in four rounds over its life. The original of a fork writes one round when it is forked.
   public var dirtyShare: Double
   /// Bytes of dirty free memory that are zeroed in a second of simulated time; zero for none.
   public var scrubRate: ByteCount

@@ -103,7 +103,7 @@ struct SimulateCommand: ParsableCommand {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Percent of their memory that paged guests, forks and their originals write to. (default: "
+      "Percent of their memory that paged guests and forks write to. (default: "
         + "0.05)",
       valueName: "percent"),
     transform: { try Percentage($0) })
