@@ -68,7 +68,7 @@ let package = Package(
       swiftSettings: testSettings),
     .testTarget(
       name: "HoldfastLinuxTests",
-      dependencies: ["HoldfastLinux", "HoldfastTestKit"],
+      dependencies: ["CHoldfastLinux", "HoldfastLinux", "HoldfastTestKit"],
       swiftSettings: testSettings),
     .testTarget(
       name: "HoldfastTests",

@@ -120,6 +120,20 @@ import Testing
     #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
     #expect(outcome.output.hasPrefix("processors   "))
     #expect(outcome.output.contains("\nFor 3 GiB of guest memory:\n"))
+    #expect(outcome.output.contains("\nzeroing      "))
+  }
+
+  @Test(arguments: [["host"], ["wire", "--memory", "8M"]])
+  func theWayToZeroComesFromTheEnvironment(arguments: [String]) throws {
+    let known = ["env", "HOLDFAST_ZEROING=memset", HoldfastProgram.path]
+    let outcome = try HoldfastProgram(arguments, command: known).wait()
+    #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
+    if arguments == ["host"] {
+      #expect(outcome.output.contains("\nzeroing      memset, as HOLDFAST_ZEROING says\n"))
+    }
+    let unknown = ["env", "HOLDFAST_ZEROING=quickly", HoldfastProgram.path]
+    try HoldfastProgram(arguments, command: unknown).wait()
+      .expectFailure(1, "'quickly' is no way to zero memory; try: one of memset, ")
   }
 
   @Test func theHostAsJSON() throws {
@@ -127,6 +141,9 @@ import Testing
     #expect(report["memoryBytes"] as? Int == 3 << 30)
     #expect(report["level"] is String && report["availableForGuestsBytes"] is Int)
     #expect((report["host"] as? [String: Any])?["memory"] is [String: Any])
+    let zeroing = try #require(report["zeroing"] as? [String: Any])
+    #expect(zeroing["kernel"] is String && zeroing["origin"] is String)
+    #expect(zeroing["threads"] is Int && zeroing["speeds"] is [[String: Any]])
     let findings = try #require(report["findings"] as? [[String: Any]])
     #expect(findings.count >= 5 && findings.allSatisfy { $0["statement"] is String })
   }

@@ -14,6 +14,9 @@ struct HostCommand: ParsableCommand {
       KVM, the limits on locked memory and the NUMA nodes with their processors and distances, as far as this user and container can see them. Below \
       are the findings for a guest of the given size: what is good, what could be better and what \
       is missing, each with the command that mends it. Nothing is changed.
+
+      The ways to zero memory that the processor has are measured, which takes some milliseconds. \
+      HOLDFAST_ZEROING in the environment names one to be used instead of the fastest.
       """)
 
   @Option(
@@ -29,19 +32,23 @@ struct HostCommand: ParsableCommand {
 
   func run() throws {
     if let note = memory?.note { Output.note(note) }
+    _ = try ZeroingChoice.environment()
     let host = HostProbe().host()
+    let zeroing = ZeroingChoice.current(host)
     let memory = memory?.bytes ?? DefaultMemory(host).bytes(for: .auto)
     let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
     let advice = HostAdvice(host, memory: memory, program: program)
     switch output.format {
-    case .text: try Output.write(HostReport.text(host, advice: advice))
-    case .json: try Output.write(json(Report(host, advice)))
+    case .text: try Output.write(HostReport.text(host, advice: advice, zeroing: zeroing))
+    case .json: try Output.write(json(Report(host, advice, zeroing)))
     }
   }
 
   /// The result as JSON.
   private struct Report: Encodable {
     let host: HoldfastLinux.Host
+    /// How memory is zeroed, with what each way was measured to do.
+    let zeroing: ZeroingChoice
     /// What guests could have besides huge pages of hugetlb.
     let availableForGuestsBytes: ByteCount
     /// The memory that the findings are about.
@@ -50,8 +57,9 @@ struct HostCommand: ParsableCommand {
     let level: HostAdvice.Level
     let findings: [HostAdvice.Finding]
 
-    init(_ host: HoldfastLinux.Host, _ advice: HostAdvice) {
+    init(_ host: HoldfastLinux.Host, _ advice: HostAdvice, _ zeroing: ZeroingChoice) {
       self.host = host
+      self.zeroing = zeroing
       availableForGuestsBytes = host.availableForGuests
       memoryBytes = advice.memory
       level = advice.level

@@ -74,6 +74,7 @@ struct MemoryOptions: ParsableArguments {
   /// What is to be taken from this host; tells the user on the way what may not have been meant.
   func plan() throws -> WirePlan {
     if let note = memory?.note { Output.note(note) }
+    _ = try ZeroingChoice.environment()
     return try WirePlan(
       HostProbe().host(), memory: memory?.bytes, backing: backing, nodes: nodes,
       reserve: reserveHugepages)

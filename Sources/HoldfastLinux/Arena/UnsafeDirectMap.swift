@@ -1,4 +1,3 @@
-internal import CHoldfastLinux
 internal import Glibc
 internal import HoldfastCore
 
@@ -14,9 +13,8 @@ struct DirectMap: Sendable {
   /// The parts of the arena, in order.
   let parts: [ArenaPart]
 
-  /// Pieces are no larger than this when they are shared out, and smaller amounts are zeroed by the
-  /// caller alone: waking a thread costs as much as zeroing some hundred kilobytes.
-  private static let piece: UInt64 = 16 << 20
+  /// Smaller amounts are zeroed by the caller alone: waking a thread costs as much as zeroing some
+  /// hundred kilobytes.
   private static let alone: UInt64 = 1 << 20
 
   private func offset(_ frame: Frame) -> ByteCount { geometry.bytes(frame - Frame(0)) }
@@ -35,11 +33,13 @@ struct DirectMap: Sendable {
       let length = geometry.bytes(run.count).rawValue
       check(start, length)
       total += length
+      // SAFETY: checked just now to lie in the map; the frames are the caller's to zero.
+      unsafe Zeroing.chooseOnce(on: range.pointer(at: start), Int(length), threads: threads)
       let end = start + ByteCount(length)
       while start < end {
         let part = part(of: start)
         let limit = min(end.rawValue, parts[part].bytes.upperBound) - start.rawValue
-        let count = min(Self.piece, limit)
+        let count = min(UInt64(Zeroing.piece), limit)
         pieces[part].append((start, count))
         start += ByteCount(count)
       }
@@ -60,7 +60,7 @@ struct DirectMap: Sendable {
   }
 
   private func zero(_ offset: ByteCount, _ count: UInt64) {
-    unsafe hf_zero(range.pointer(at: offset), Int(count))
+    unsafe Zeroing.zero(range.pointer(at: offset), Int(count))
   }
 
   /// The part that an offset lies in; there are as many as there are nodes.

@@ -4,9 +4,11 @@ public import HoldfastCore
 public enum HostReport {
   /// All facts and the findings on a host, in aligned lines of which each ends in a newline.
   ///
-  /// `advice` is that for the default memory unless given.
-  public static func text(_ host: Host, advice: HostAdvice? = nil) -> String {
-    let facts: [(label: String, lines: [String])] = [
+  /// `advice` is that for the default memory unless given; `zeroing` has a line where given.
+  public static func text(
+    _ host: Host, advice: HostAdvice? = nil, zeroing: ZeroingChoice? = nil
+  ) -> String {
+    var facts: [(label: String, lines: [String])] = [
       ("processors", [processors(host)]),
       ("memory", [memory(host.memory)]),
       ("for guests", [rounded(host.availableForGuests)]),
@@ -27,6 +29,7 @@ public enum HostReport {
       ),
       ("user", [host.privileges.effectiveUser == 0 ? "root" : "\(host.privileges.effectiveUser)"]),
     ]
+    if let zeroing { facts.insert(("zeroing", self.zeroing(zeroing)), at: 3) }
     let advice = advice ?? HostAdvice(host)
     return aligned(facts) + "\nFor \(advice.memory) of guest memory:\n"
       + aligned(
@@ -117,6 +120,21 @@ public enum HostReport {
   private static func locking(_ privileges: Host.Privileges) -> String {
     let limit = privileges.memoryLockLimit.map { "RLIMIT_MEMLOCK \(rounded($0))" } ?? "no limit"
     return limit + (privileges.ignoresMemoryLockLimit ? ", not binding with CAP_IPC_LOCK" : "")
+  }
+
+  private static func zeroing(_ choice: ZeroingChoice) -> [String] {
+    let threads = choice.threads == 1 ? "1 thread" : "\(choice.threads) threads"
+    let reason =
+      switch choice.origin {
+      case .measured: "the fastest on \(threads)"
+      case .environment: "as \(ZeroingChoice.variable) says"
+      case .unmeasured: "not measured"
+      }
+    let speeds = choice.speeds.map { speed in
+      "\(speed.kernel.rawValue) \(rounded(ByteCount(UInt64(speed.bytesPerSecond))))/s"
+    }
+    return ["\(choice.kernel.rawValue), \(reason)"]
+      + (speeds.isEmpty ? [] : [speeds.joined(separator: ", ")])
   }
 
   /// A node, with its distances where there are others.

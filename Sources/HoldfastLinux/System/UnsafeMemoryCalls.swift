@@ -42,6 +42,21 @@ extension HostRange {
     return unsafe HostRange(start: start, length: ByteCount(total))
   }
 
+  /// Memory of this process alone, all of it there, of huge pages where the host gives them. The
+  /// corresponding C functions are `mmap` and `madvise`.
+  static func scratch(_ length: ByteCount) throws(Errno) -> HostRange {
+    let range = try reserve(length, alignment: .mebibytes(2))
+    do throws(Errno) {
+      try range.protect(0..<range.length.rawValue, .readWrite)
+      try? range.adviseHuge(true)
+      try range.populate(0..<range.length.rawValue, .readWrite)
+      return range
+    } catch {
+      range.release()
+      throw error
+    }
+  }
+
   /// Gives the addresses and what is mapped there back. The corresponding C function is `munmap`.
   func release() {
     _ = unsafe hf_unmap(start, Int(length.rawValue))

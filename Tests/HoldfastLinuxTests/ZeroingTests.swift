@@ -1,0 +1,130 @@
+import CHoldfastLinux
+import Glibc
+import HoldfastCore
+import HoldfastTestKit
+import Testing
+
+@testable import HoldfastLinux
+
+@Suite struct ZeroingTests {
+  @Test func `memset is everywhere, and the processor's own ways as the kernel names them`() throws
+  {
+    #expect(ZeroingKernel.memset.isSupported)
+    #expect(ZeroingKernel.supported.contains(.memset))
+    #if arch(x86_64)
+      #expect(ZeroingKernel.streamSSE2.isSupported && !ZeroingKernel.dcZVA.isSupported)
+      // The kernel found out by itself.
+      let text = try #require(HostFiles(root: "/").text("/proc/cpuinfo"))
+      let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("flags") })
+      let flags = Set(line.split(separator: " ").map(String.init))
+      for (kernel, flag) in [
+        (ZeroingKernel.repStosb, "erms"), (.streamAVX2, "avx2"), (.streamAVX512, "avx512f"),
+        (.clzero, "clzero"),
+      ] {
+        #expect(kernel.isSupported == flags.contains(flag), "\(kernel)")
+      }
+    #endif
+  }
+
+  @Test(arguments: ZeroingKernel.supported)
+  func `a kernel zeroes its range and no byte beside it`(kernel: ZeroingKernel) {
+    let room = (8 << 20) + (3 << 10)
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 4096)
+    defer { memory.deallocate() }
+    let sizes = [
+      0, 1, 63, 64, 127, 128, 129, 4096, 4097, 4159, 8192, 65536, 65536 + 192, 1 << 20, 2 << 20,
+      (2 << 20) + 4096 + 17, 8 << 20,
+    ]
+    for size in sizes {
+      for start in [0, 1, 15, 16, 63, 64, 100, 1000] {
+        memory.initializeMemory(as: UInt8.self, repeating: 0xA5)
+        let origin = 1024 + start
+        hf_zero_by(kernel.number, memory.baseAddress! + origin, size)
+        // Compared at once: byte by byte takes seconds.
+        let before = memory[..<origin]
+        let inside = memory[origin..<origin + size]
+        let after = memory[(origin + size)...]
+        #expect(
+          isAll(before, 0xA5) && isAll(inside, 0) && isAll(after, 0xA5), "\(size) at \(start)")
+      }
+    }
+  }
+
+  private func isAll(_ bytes: Slice<UnsafeMutableRawBufferPointer>, _ byte: UInt8) -> Bool {
+    let bytes = UnsafeRawBufferPointer(rebasing: bytes)
+    guard let base = bytes.baseAddress, !bytes.isEmpty else { return true }
+    // Each byte is the one before it, and the first is right.
+    return bytes[0] == byte && memcmp(base, base + 1, bytes.count - 1) == 0
+  }
+
+  @Test func `the fastest is chosen, and what is far behind is not measured again`() {
+    var speeds: [ZeroingKernel: [Double]] = [
+      .memset: [3e9], .streamSSE2: [8e9, 9e9, 7e9], .clzero: [9e9, 8e9, 8e9],
+      .streamAVX2: [7e9, 11e9, 10e9],
+    ]
+    let order: [ZeroingKernel] = [.memset, .streamSSE2, .streamAVX2, .clzero]
+    let choice = ZeroingChoice.measured(order, threads: 4) { kernel in
+      speeds[kernel]?.isEmpty == false ? speeds[kernel]!.removeFirst() : 0
+    }
+    #expect(choice.kernel == .streamAVX2 && choice.origin == .measured && choice.threads == 4)
+    #expect(choice.speeds.map(\.kernel) == order)
+    #expect(choice.speeds.map(\.bytesPerSecond) == [3e9, 9e9, 11e9, 9e9])
+    #expect(speeds.values.allSatisfy { $0.isEmpty })
+  }
+
+  @Test func `names that are none, or are not for this processor, are errors`() throws {
+    let error = #expect(throws: HostError.self) { try ZeroingChoice.named("bogus") }
+    #expect(error?.what == "'bogus' is no way to zero memory")
+    #expect(error?.advice?.contains("memset") == true)
+    for kernel in ZeroingKernel.allCases {
+      if kernel.isSupported {
+        #expect(try ZeroingChoice.named(kernel.rawValue) == kernel)
+      } else {
+        #expect(throws: HostError.self) { try ZeroingChoice.named(kernel.rawValue) }
+      }
+    }
+  }
+
+  @Test func `the measuring zeroes nothing but what is to be zero`() async {
+    // In a process of its own, where nothing was chosen yet.
+    await #expect(processExitsWith: .success) {
+      let pages = PageCount(UInt64(Zeroing.slice) >> 12)
+      let size = ByteCount(UInt64(Zeroing.slice) + (2 << 20))
+      guard HostProbe().host().availableForGuests > size + .mebibytes(256) else { return }
+      let arena = try Arena(size: size, backing: .base, threads: 2)
+      let dirt = [UInt8](repeating: 0xA5, count: 1 << 20)
+      for mebibyte in 0..<size.rawValue >> 20 {
+        arena.write(dirt.span.bytes, to: Frame(mebibyte << 8), offset: .zero)
+      }
+      let run = FrameRun(Frame(256), pages)
+      arena.zero([run])
+      func first(_ frame: UInt64) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0xEE, count: 4096)
+        var span = bytes.mutableSpan
+        var raw = span.mutableBytes
+        arena.read(Frame(frame), offset: .zero, into: &raw, 0..<4096)
+        return bytes
+      }
+      for page in 0..<size.rawValue >> 12 {
+        let expected: UInt8 = run.contains(Frame(page)) ? 0 : 0xA5
+        precondition(first(page).allSatisfy { $0 == expected })
+      }
+      // What was measured is known from now on.
+      let choice = ZeroingChoice.current(HostProbe().host())
+      precondition(choice.origin == .measured && choice.threads == 2)
+      precondition(choice.speeds.map(\.kernel) == ZeroingKernel.supported)
+      precondition(choice.speeds.allSatisfy { $0.bytesPerSecond > 0 })
+      precondition(
+        choice.speeds.max { $0.bytesPerSecond < $1.bytesPerSecond }?.kernel == choice.kernel)
+    }
+  }
+
+  @Test func `the environment's choice is taken`() async {
+    await #expect(processExitsWith: .success) {
+      setenv(ZeroingChoice.variable, "memset", 1)
+      let choice = ZeroingChoice.current(HostProbe().host())
+      precondition(choice.kernel == .memset && choice.origin == .environment)
+      precondition(choice.speeds.count == ZeroingKernel.supported.count || choice.speeds.isEmpty)
+    }
+  }
+}
