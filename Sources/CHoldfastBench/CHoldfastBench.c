@@ -5,6 +5,7 @@
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -38,6 +39,48 @@ static void *reserve(size_t length, void **whole, size_t *total) {
   return (void *)(((uintptr_t)*whole + alignment - 1) & ~(alignment - 1));
 }
 
+/// A thread's part of a range.
+struct share {
+  char *start;
+  size_t length;
+  int problem;
+};
+
+/// Gives each thread its part, in multiples of `unit`, and waits for all. Returns 0 or an errno.
+static int share_out(void *start, size_t length, size_t unit, int threads,
+                     void *(*work)(void *)) {
+  pthread_t *workers = calloc((size_t)threads, sizeof *workers);
+  struct share *shares = calloc((size_t)threads, sizeof *shares);
+  int problem = workers && shares ? 0 : ENOMEM;
+  if (problem)
+    goto out;
+  size_t piece = (length / (size_t)threads + unit - 1) / unit * unit;
+  int started = 0;
+  for (int index = 0; index < threads; index++) {
+    size_t from = (size_t)index * piece < length ? (size_t)index * piece : length;
+    size_t end = from + piece < length ? from + piece : length;
+    // The rest of a length that is no multiple.
+    if (index + 1 == threads)
+      end = length;
+    shares[index] = (struct share){(char *)start + from, end - from, 0};
+    if (index + 1 < threads && started == index &&
+        pthread_create(&workers[index], NULL, work, &shares[index]) == 0)
+      started++;
+  }
+  // This thread does the last share, and those for which no thread could be made.
+  for (int index = started; index < threads; index++)
+    work(&shares[index]);
+  for (int index = 0; index < started; index++)
+    pthread_join(workers[index], NULL);
+  for (int index = 0; index < threads; index++)
+    if (shares[index].problem)
+      problem = shares[index].problem;
+out:
+  free(workers);
+  free(shares);
+  return problem;
+}
+
 double hf_bench_remap(int fd, size_t length) {
   void *whole;
   size_t total;
@@ -53,6 +96,31 @@ double hf_bench_remap(int fd, size_t length) {
     result = -errno;
   else
     result = now() - began;
+  munmap(whole, total);
+  return result;
+}
+
+static void *memset_share(void *argument) {
+  struct share *share = argument;
+  memset(share->start, 0, share->length);
+  return NULL;
+}
+
+double hf_bench_memset(int fd, size_t length, int threads) {
+  void *whole;
+  size_t total;
+  void *start = reserve(length, &whole, &total);
+  if (start == MAP_FAILED)
+    return -errno;
+  double result;
+  if (mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
+      madvise(start, length, MADV_DONTDUMP) < 0 || madvise(start, length, MADV_POPULATE_WRITE) < 0) {
+    result = -errno;
+  } else {
+    double began = now();
+    int problem = share_out(start, length, (size_t)2 << 20, threads, memset_share);
+    result = problem ? -problem : now() - began;
+  }
   munmap(whole, total);
   return result;
 }
@@ -112,12 +180,6 @@ double hf_bench_continue(int fd, size_t length, size_t page, int hugetlb) {
   return result;
 }
 
-struct share {
-  char *start;
-  size_t length;
-  int problem;
-};
-
 static void *populate_share(void *argument) {
   struct share *share = argument;
   if (share->length && madvise(share->start, share->length, MADV_POPULATE_WRITE) < 0)
@@ -135,10 +197,8 @@ double hf_bench_populate(size_t length, unsigned huge_shift, int advise, int thr
   void *whole;
   size_t total;
   void *start = reserve(length, &whole, &total);
-  pthread_t *workers = calloc((size_t)threads, sizeof *workers);
-  struct share *shares = calloc((size_t)threads, sizeof *shares);
   double result;
-  if (start == MAP_FAILED || !workers || !shares) {
+  if (start == MAP_FAILED) {
     result = -ENOMEM;
     goto out;
   }
@@ -154,33 +214,9 @@ double hf_bench_populate(size_t length, unsigned huge_shift, int advise, int thr
   if (advise)
     madvise(start, length, MADV_HUGEPAGE);
   size_t unit = huge_shift ? (size_t)1 << huge_shift : (size_t)2 << 20;
-  size_t piece = (length / (size_t)threads + unit - 1) / unit * unit;
-  int started = 0;
-  int problem = 0;
-  for (int index = 0; index < threads; index++) {
-    size_t from = (size_t)index * piece < length ? (size_t)index * piece : length;
-    size_t end = from + piece < length ? from + piece : length;
-    shares[index] = (struct share){(char *)start + from, end - from, 0};
-    if (index + 1 < threads) {
-      if (pthread_create(&workers[index], NULL, populate_share, &shares[index]) != 0)
-        break;
-      started++;
-    }
-  }
-  // This thread does the last share, and those for which no thread could be made.
-  for (int index = started; index < threads; index++)
-    populate_share(&shares[index]);
-  for (int index = 0; index < started; index++)
-    pthread_join(workers[index], NULL);
-  result = now() - began;
-  for (int index = 0; index < threads; index++)
-    if (shares[index].problem)
-      problem = shares[index].problem;
-  if (problem)
-    result = -problem;
+  int problem = share_out(start, length, unit, threads, populate_share);
+  result = problem ? -problem : now() - began;
 out:
-  free(workers);
-  free(shares);
   if (start != MAP_FAILED)
     munmap(whole, total);
   close(fd);

@@ -181,6 +181,8 @@ public struct WireBenchmark: Sendable {
     case .fault: return .seconds(try wireSeconds(arena, .fault, zeroed: true))
     case .prefault: return .seconds(try wireSeconds(arena, .prefault, zeroed: true))
     case .prefaultDirty: return .seconds(try wireSeconds(arena, .prefault, zeroed: false))
+    case .memset:
+      return Outcome(hf_bench_memset(arena.descriptor, length, Int32(clamping: threads)))
     case .remap: return Outcome(hf_bench_remap(arena.descriptor, length))
     case .uffdContinue:
       return Outcome(

@@ -102,6 +102,11 @@ public struct WireBenchmarkReport: Sendable {
         let candidate = result[pair.candidate]?.median, baseline > 0, candidate > 0
       else { return nil }
       let slower = candidate >= baseline
+      if pair.baseline == .memset {
+        return "\(pair.candidate.rawValue) zeroes and wires at "
+          + "\(Self.number(100 * baseline / candidate)) % of the speed of "
+          + pair.baseline.rawValue
+      }
       let ratio = slower ? candidate / baseline : baseline / candidate
       return "\(pair.candidate.rawValue) takes \(Self.number(ratio)) times "
         + (slower
@@ -141,11 +146,12 @@ extension WireBenchmarkReport: Encodable {
   private enum Key: String, CodingKey {
     case memoryBytes, runs, backing, threads, arenaSeconds, results, comparisons, fallbacks
     case strategy, seconds, median, problem
-    case baseline, candidate, difference, differenceError, relativePercent, relativeError
-    case pooledDeviation
+    case baseline, candidate, speedPercent, difference, differenceError, relativePercent
+    case relativeError, pooledDeviation
   }
 
-  /// The JSON of `bench wire`; `arenaSeconds` is the median.
+  /// The JSON of `bench wire`; `arenaSeconds` is the median, `speedPercent` the baseline's median over
+  /// the candidate's.
   public func encode(to encoder: any Encoder) throws {
     var object = encoder.container(keyedBy: Key.self)
     try object.encode(result.memory.rawValue, forKey: .memoryBytes)
@@ -167,6 +173,9 @@ extension WireBenchmarkReport: Encodable {
       var entry = list.nestedContainer(keyedBy: Key.self)
       try entry.encode(baseline.rawValue, forKey: .baseline)
       try entry.encode(candidate.rawValue, forKey: .candidate)
+      if let first = result[baseline]?.median, let second = result[candidate]?.median {
+        try entry.encode(100 * first / second, forKey: .speedPercent)
+      }
       try entry.encode(comparison.difference, forKey: .difference)
       try entry.encode(comparison.errorBound, forKey: .differenceError)
       try entry.encode(comparison.relativePercent, forKey: .relativePercent)

@@ -6,6 +6,8 @@ public enum WireStrategy: String, Hashable, Sendable, CaseIterable {
   case prefault
   /// The same from frames that have to be zeroed first.
   case prefaultDirty = "prefault-dirty"
+  /// memset(3) on all threads of memory that is there and mapped: the floor of `prefaultDirty`.
+  case memset
   /// Fresh anonymous memory and mlock(2).
   case mlock
   /// Fresh memory of the arena's kind and MADV_POPULATE_WRITE on all threads.
@@ -19,13 +21,14 @@ public enum WireStrategy: String, Hashable, Sendable, CaseIterable {
   /// arena has to make room.
   var needsArena: Bool {
     switch self {
-    case .fault, .prefault, .prefaultDirty, .remap, .uffdContinue: true
+    case .fault, .prefault, .prefaultDirty, .memset, .remap, .uffdContinue: true
     case .mlock, .populate: false
     }
   }
 
   /// What is compared with what, the baseline first, where both were measured.
   public static let comparisons: [(baseline: WireStrategy, candidate: WireStrategy)] = [
-    (.prefault, .fault), (.remap, .prefault), (.populate, .prefaultDirty), (.uffdContinue, .fault),
+    (.prefault, .fault), (.remap, .prefault), (.memset, .prefaultDirty),
+    (.populate, .prefaultDirty), (.uffdContinue, .fault),
   ]
 }

@@ -47,6 +47,16 @@ import Testing
         "\nprefault-dirty takes 3.00 times less time than populate\n"))
   }
 
+  @Test func `zeroing is compared with memset by speed`() throws {
+    let report = WireBenchmarkReport(
+      madeUpResult([(.prefaultDirty, [5, 4, 3]), (.memset, [3.7, 3.8, 3.9])]))
+    #expect(
+      report.text.contains("\nprefault-dirty zeroes and wires at 95.0 % of the speed of memset\n"))
+    let comparisons = try #require(try object(report)["comparisons"] as? [[String: Any]])
+    #expect(comparisons.map { $0["baseline"] as? String } == ["memset"])
+    #expect(comparisons[0]["speedPercent"] as? Double == 95)
+  }
+
   @Test func `JSON has the keys that are promised`() throws {
     let report = try object(WireBenchmarkReport(result))
     let promised: Set = [
@@ -74,8 +84,8 @@ import Testing
     for comparison in comparisons {
       #expect(
         Set(comparison.keys) == [
-          "baseline", "candidate", "difference", "differenceError", "relativePercent",
-          "relativeError", "pooledDeviation",
+          "baseline", "candidate", "speedPercent", "difference", "differenceError",
+          "relativePercent", "relativeError", "pooledDeviation",
         ])
     }
     // In seconds; the numbers are those of the statistics.
@@ -85,6 +95,7 @@ import Testing
       relativeError: .propagated)
     let first = comparisons[0]
     #expect(first["baseline"] as? String == "prefault" && first["candidate"] as? String == "fault")
+    #expect(abs(try #require(first["speedPercent"] as? Double) - 1) < 1e-9)
     #expect(first["difference"] as? Double == own.difference)
     #expect(first["differenceError"] as? Double == own.errorBound)
     #expect(first["relativePercent"] as? Double == own.relativePercent)

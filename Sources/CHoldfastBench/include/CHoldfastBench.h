@@ -10,7 +10,11 @@
 /// mmap(2) of a file that is in memory already and MADV_POPULATE_WRITE.
 double hf_bench_remap(int fd, size_t length);
 
-/// mmap(2) of the same, registered for minor faults, and one UFFDIO_CONTINUE for each page of
+/// memset(3) of a file that is in memory already, mapped and brought in before, on `threads` threads
+/// with a share each.
+double hf_bench_memset(int fd, size_t length, int threads);
+
+/// mmap(2) of such a file, registered for minor faults, and one UFFDIO_CONTINUE for each page of
 /// `page` bytes. `hugetlb` tells what the file is of.
 double hf_bench_continue(int fd, size_t length, size_t page, int hugetlb);
 

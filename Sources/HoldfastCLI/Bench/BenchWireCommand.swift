@@ -14,6 +14,8 @@ struct BenchWireCommand: ParsableCommand {
         fault           Holdfast, page by page, frames zeroed ahead
         prefault        Holdfast, by superpages, frames zeroed ahead
         prefault-dirty  Holdfast, by superpages, all frames to be zeroed first
+        memset          memset(3) on all threads of memory already there and mapped:
+                        the floor of prefault-dirty
         mlock           fresh anonymous memory of 4K pages, mlock(2)
         populate        fresh memory of the backing's kind, MADV_POPULATE_WRITE
         remap           mmap(2) and MADV_POPULATE_WRITE of memory already there:
