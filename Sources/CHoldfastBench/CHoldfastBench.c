@@ -43,11 +43,13 @@ static void *reserve(size_t length, void **whole, size_t *total) {
 struct share {
   char *start;
   size_t length;
+  /// What to fill it with, for those who do.
+  int byte;
   int problem;
 };
 
 /// Gives each thread its part, in multiples of `unit`, and waits for all. Returns 0 or an errno.
-static int share_out(void *start, size_t length, size_t unit, int threads,
+static int share_out(void *start, size_t length, size_t unit, int byte, int threads,
                      void *(*work)(void *)) {
   pthread_t *workers = calloc((size_t)threads, sizeof *workers);
   struct share *shares = calloc((size_t)threads, sizeof *shares);
@@ -62,7 +64,7 @@ static int share_out(void *start, size_t length, size_t unit, int threads,
     // The rest of a length that is no multiple.
     if (index + 1 == threads)
       end = length;
-    shares[index] = (struct share){(char *)start + from, end - from, 0};
+    shares[index] = (struct share){(char *)start + from, end - from, byte, 0};
     if (index + 1 < threads && started == index &&
         pthread_create(&workers[index], NULL, work, &shares[index]) == 0)
       started++;
@@ -102,8 +104,21 @@ double hf_bench_remap(int fd, size_t length) {
 
 static void *memset_share(void *argument) {
   struct share *share = argument;
-  memset(share->start, 0, share->length);
+  memset(share->start, share->byte, share->length);
   return NULL;
+}
+
+double hf_bench_fill(uint64_t address, size_t length, int byte, int threads) {
+  double began = now();
+  int problem =
+      share_out((void *)(uintptr_t)address, length, (size_t)2 << 20, byte, threads, memset_share);
+  return problem ? -problem : now() - began;
+}
+
+int hf_bench_is_zero(uint64_t address, size_t length) {
+  const char *start = (const char *)(uintptr_t)address;
+  // Every byte is the one before it, and the first is zero.
+  return length == 0 || (start[0] == 0 && memcmp(start, start + 1, length - 1) == 0);
 }
 
 double hf_bench_memset(int fd, size_t length, int threads) {
@@ -118,7 +133,7 @@ double hf_bench_memset(int fd, size_t length, int threads) {
     result = -errno;
   } else {
     double began = now();
-    int problem = share_out(start, length, (size_t)2 << 20, threads, memset_share);
+    int problem = share_out(start, length, (size_t)2 << 20, 0, threads, memset_share);
     result = problem ? -problem : now() - began;
   }
   munmap(whole, total);
@@ -214,7 +229,7 @@ double hf_bench_populate(size_t length, unsigned huge_shift, int advise, int thr
   if (advise)
     madvise(start, length, MADV_HUGEPAGE);
   size_t unit = huge_shift ? (size_t)1 << huge_shift : (size_t)2 << 20;
-  int problem = share_out(start, length, unit, threads, populate_share);
+  int problem = share_out(start, length, unit, 0, threads, populate_share);
   result = problem ? -problem : now() - began;
 out:
   if (start != MAP_FAILED)

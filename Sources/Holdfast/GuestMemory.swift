@@ -10,6 +10,9 @@ internal import Synchronization
 ///     let ram = try memory.allocateSegment("ram", size: .gibibytes(10))
 ///     let receipt = try memory.map(ram, at: .zero, options: .wired)
 ///
+/// The pages that a guest leaves behind are dirty. A `Scrubber` of the arena's memory zeroes them in the
+/// background; without one the next guest waits for that.
+///
 /// Safe to use from any thread.
 public final class GuestMemory: Sendable {
   public let arena: Arena

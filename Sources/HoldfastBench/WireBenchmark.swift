@@ -174,8 +174,8 @@ public struct WireBenchmark: Sendable {
   ) throws(HoldfastError) -> Outcome {
     // All start alike: right after all of the memory was zeroed, with the caches full of that. Else
     // a floor that is measured after something small would be too low.
-    arena.memory.prepareFreeFrames(zeroed: false)
-    arena.memory.prepareFreeFrames(zeroed: true)
+    arena.memory.forgetZeroedFrames()
+    arena.memory.zeroFreeFrames()
     let length = Int(arena.size.rawValue)
     switch strategy {
     case .fault: return .seconds(try wireSeconds(arena, .fault, zeroed: true))
@@ -197,7 +197,7 @@ public struct WireBenchmark: Sendable {
   private func wireSeconds(
     _ arena: Arena, _ path: GuestMemory.WirePath, zeroed: Bool
   ) throws(HoldfastError) -> Double {
-    if !zeroed { arena.memory.prepareFreeFrames(zeroed: false) }
+    if !zeroed { arena.memory.forgetZeroedFrames() }
     let guest = try GuestMemory(
       arena: arena, limit: arena.size, hostNUMANode: guestPolicy, host: host)
     let segment = try guest.allocateSegment("ram", size: arena.size)

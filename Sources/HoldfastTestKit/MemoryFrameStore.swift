@@ -9,6 +9,8 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
   private var fill: [UInt8]
   private var written: [UInt64: [UInt64: UInt8]] = [:]
   private var zeroedPages: UInt64 = 0
+  /// How far frames of which a part was made zero are zero, from their start on.
+  private var zeroedBytes: [UInt64: UInt64] = [:]
 
   /// A store of `count` frames from 0 on, all full of `garbage`.
   public init(geometry: Geometry, count: PageCount, garbage: UInt8 = 0) {
@@ -25,6 +27,7 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
       for frame in run.start.rawValue..<run.end.rawValue {
         fill[Int(frame)] = byte
         written[frame] = nil
+        if !zeroedBytes.isEmpty { zeroedBytes[frame] = nil }
       }
     }
   }
@@ -49,6 +52,27 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
     for run in runs {
       soil(run, with: 0)
       lock.withLock { zeroedPages += run.count.rawValue }
+    }
+  }
+
+  /// A part of a frame shows once all of the frame was made zero, from the start on: nobody else may
+  /// look at it before.
+  public func zero(_ frame: Frame, offset: ByteCount, count: ByteCount) {
+    var place = offset.rawValue
+    let end = place + count.rawValue
+    while place < end {
+      let holder = frame.rawValue + place / pageSize
+      let inside = place % pageSize
+      let part = min(end - place, pageSize - inside)
+      place += part
+      if inside > 0, lock.withLock({ zeroedBytes[holder] }) != inside {
+        preconditionFailure("a frame is not zeroed from its start on")
+      }
+      if inside + part < pageSize {
+        lock.withLock { zeroedBytes[holder] = inside + part }
+      } else {
+        zero([FrameRun(Frame(holder), .one)])
+      }
     }
   }
 

@@ -21,7 +21,6 @@ import Testing
           "default: auto", "prefault, fault",
         ]
       ),
-      (["host", "--help"], ["--memory <size>", "--format <format>"]),
       (
         ["simulate", "--help"],
         [
@@ -32,6 +31,9 @@ import Testing
           "steady, bursts, trace",
         ]
       ),
+      (["host", "--help"], ["--memory <size>", "--format <format>", "HOLDFAST_ZEROING"]),
+      (["bench", "scrub", "--help"], ["--scrub-threads", "--rate", "HOLDFAST_CHECK_ZEROED=1"]),
+      (["bench", "wire", "--help"], ["the floor of prefault-dirty"]),
       (["--version"], ["holdfast 0."]),
       (["wire", "--version"], ["holdfast 0."]),
     ] as [([String], [String])])

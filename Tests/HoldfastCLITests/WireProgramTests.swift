@@ -43,6 +43,18 @@ import Testing
     #expect(stages.values.reduce(0, +) <= wire)
   }
 
+  @Test func scrubbingBetweenTwoGuests() throws {
+    let result = try json(
+      "bench", "scrub", "--memory", "8M", "--backing", "base", "--scrub-threads", "2",
+      "--rate", "1G")
+    let second = try #require(result["secondWire"] as? [String: Any])
+    #expect(second["zeroedNowBytes"] as? Int == 0 && second["zeroedAheadBytes"] as? Int == 8 << 20)
+    #expect(result["isZero"] as? Bool == true)
+    let outcome = try HoldfastProgram.run("bench", "scrub", "-m", "8M", "--backing", "base")
+    #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
+    #expect(outcome.output.contains("8 MiB zeroed ahead, 0 now\ncontents  all zero\n"))
+  }
+
   @Test func theReceiptAsText() throws {
     let outcome = try HoldfastProgram.run("wire", "-m", "6MiB", "--backing", "BASE")
     #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")

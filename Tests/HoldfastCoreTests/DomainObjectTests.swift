@@ -95,9 +95,9 @@ import Testing
 
   @Test func `all free frames are prepared, whatever the policy`() {
     let machine = machine()
-    machine.memory.withPolicy(.only(NodeID(1))).prepareFreeFrames(zeroed: false)
+    machine.memory.withPolicy(.only(NodeID(1))).forgetZeroedFrames()
     #expect(machine.allocator.occupancy.zeroed == .zero)
-    machine.memory.withPolicy(.only(NodeID(0))).prepareFreeFrames(zeroed: true)
+    machine.memory.withPolicy(.only(NodeID(0))).zeroFreeFrames()
     #expect(machine.allocator.occupancy.zeroed == PageCount(4096))
   }
 }

@@ -56,6 +56,19 @@ private final class Model {
     return true
   }
 
+  /// The largest order of a naturally aligned block of which every frame is dirty, -1 for none.
+  func largestDirtyOrder(_ maximum: Int) -> Int {
+    let pattern = [UInt8](repeating: Model.dirty, count: 1 << maximum)
+    for order in stride(from: maximum, through: 0, by: -1) {
+      var start = 0
+      while start + 1 << order <= states.count {
+        if memcmp(states.baseAddress! + start, pattern, 1 << order) == 0 { return order }
+        start += 1 << order
+      }
+    }
+    return -1
+  }
+
   func free(_ run: FrameRun, zeroed: Bool) {
     set(run, in: states, to: zeroed ? Model.zeroed : Model.dirty)
     free += run.count.rawValue
@@ -75,7 +88,17 @@ private final class Model {
     let model = Model(allocator.frames, zeroed: seed % 3 == 0)
     var held: [FrameRun] = []
     for step in 0..<3000 {
-      if held.isEmpty || Int.random(in: 0..<100, using: &random) < 55 {
+      if step % 40 == 0 {
+        let limit = Int.random(in: 0...geometry.maximumOrder, using: &random)
+        let expected = min(limit, model.largestDirtyOrder(geometry.maximumOrder))
+        let run = allocator.takeDirty(largestOrder: limit)
+        #expect(run?.count == (expected < 0 ? nil : PageCount.order(expected)), "step \(step)")
+        if let run {
+          #expect(run.start.isAligned(toOrder: expected))
+          #expect(model.allocate(run, dirty: [run]), "step \(step)")
+          held.append(run)
+        }
+      } else if held.isEmpty || Int.random(in: 0..<100, using: &random) < 55 {
         let order = Int.random(in: 0...geometry.maximumOrder, using: &random)
         var dirty: [FrameRun] = []
         let largest = Bool.random(using: &random)

@@ -22,6 +22,13 @@ double hf_bench_continue(int fd, size_t length, size_t page, int hugetlb);
 /// 2^huge_shift bytes, or of shared memory where that is 0, with MADV_HUGEPAGE if `advise` is set.
 double hf_bench_populate(size_t length, unsigned huge_shift, int advise, int threads);
 
+/// memset(3) to `byte` of memory at an address of this process, on `threads` threads: what a guest does
+/// that writes to all of its memory.
+double hf_bench_fill(uint64_t address, size_t length, int byte, int threads);
+
+/// Whether memory at an address of this process is zero throughout.
+int hf_bench_is_zero(uint64_t address, size_t length);
+
 /// Fresh anonymous memory of base pages, brought in by mlock(2).
 double hf_bench_mlock(size_t length);
 

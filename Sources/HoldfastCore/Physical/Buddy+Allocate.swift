@@ -9,7 +9,7 @@ extension Buddy {
       }
       fit += 1
     }
-    guard let block = (kind == .any ? freeBlocks : zeroedBlocks).first else { return nil }
+    guard let block = firstBlock(kind) else { return nil }
     if order < blockOrder { return takePart(of: block, order: order, kind, dirty: &dirty) }
     return takeBlock(block, dirty: &dirty)
   }
@@ -45,8 +45,7 @@ extension Buddy {
     } else if !zeroedBlocks.contains(block) {
       append(start..<start + (1 << blockOrder), to: &dirty)
     }
-    freeBlocks.remove(block)
-    zeroedBlocks.remove(block)
+    removeBlock(block)
     count(taken: 1 << blockOrder, at: start, dirty)
     return start
   }

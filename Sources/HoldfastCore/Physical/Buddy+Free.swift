@@ -12,7 +12,7 @@ extension Buddy {
         precondition(
           node(ofBlock: block) == nil && !freeBlocks.contains(block), "a frame is freed twice")
         freeBlocks.insert(block)
-        if zeroed { zeroedBlocks.insert(block) }
+        if zeroed { zeroedBlocks.insert(block) } else { dirtyBlocks.insert(block) }
       } else {
         precondition(!freeBlocks.contains(block), "a frame is freed twice")
         let node = splitBlock(block)

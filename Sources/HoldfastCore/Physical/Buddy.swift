@@ -15,6 +15,8 @@ struct Buddy {
   /// The blocks of which every frame is free, and those of which every frame is free and zero.
   var freeBlocks: BlockSet
   var zeroedBlocks: BlockSet
+  /// Those of which every frame is free and none is known to be zero.
+  var dirtyBlocks: BlockSet
   var blockNodes: [UInt32]
   var buckets: [BlockSet]
 
@@ -29,19 +31,21 @@ struct Buddy {
     let blocks = (frameCount + (1 << blockOrder) - 1) >> blockOrder
     freeBlocks = BlockSet(bound: blocks)
     zeroedBlocks = BlockSet(bound: blocks)
+    dirtyBlocks = BlockSet(bound: blocks)
     blockNodes = [UInt32](repeating: BuddyNode.noChild, count: blocks)
-    buckets = [BlockSet](repeating: BlockSet(bound: blocks), count: 2 * blockOrder)
+    buckets = [BlockSet](
+      repeating: BlockSet(bound: blocks), count: FrameKind.allCases.count * blockOrder)
   }
 
   /// The bytes of the tree.
   var metadataBytes: Int {
     nodes.reduce(0) { $0 + $1.metadataBytes } + spareNodes.count * 4 + blockNodes.count * 4
-      + buckets.reduce(freeBlocks.metadataBytes * 2) { $0 + $1.metadataBytes }
+      + buckets.reduce(freeBlocks.metadataBytes * 3) { $0 + $1.metadataBytes }
   }
 
   /// The largest order that can be given, -1 when nothing is free.
   func largestOrder(_ kind: FrameKind) -> Int {
-    if !(kind == .any ? freeBlocks : zeroedBlocks).isEmpty { return blockOrder }
+    if firstBlock(kind) != nil { return blockOrder }
     for order in stride(from: blockOrder - 1, through: 0, by: -1)
     where !buckets[kind.rawValue * blockOrder + order].isEmpty {
       return order
@@ -80,8 +84,7 @@ struct Buddy {
   mutating func splitBlock(_ block: Int) -> Int {
     let free = freeBlocks.contains(block)
     let zeroed = zeroedBlocks.contains(block)
-    freeBlocks.remove(block)
-    zeroedBlocks.remove(block)
+    removeBlock(block)
     if let node = node(ofBlock: block) { return node }
     let node = makeNode(level: levels, free: free, zeroed: zeroed)
     blockNodes[block] = UInt32(node)
@@ -120,6 +123,7 @@ struct Buddy {
       new.any = -1
     }
     if zeroed { zeroedBlocks.insert(block) }
+    if free, !keep, !zeroed { dirtyBlocks.insert(block) }
     nodes[node].registered = new
     registerBlock(block, from: old, to: new)
     if !keep {

@@ -16,18 +16,23 @@ struct BuddyNode {
   private(set) var children: [UInt32] = []
   /// How many children have a node.
   private(set) var childCount = 0
-  /// Level 2: the children with a node by kind and by the largest order that they can give.
+  /// Level 2: the children with a node by kind and by the largest order that they can give, and all of
+  /// them last.
   private var buckets: [Bits512] = []
   /// The largest orders with which this node stands in its parent's buckets.
   var registered = BuddyOrders.none
 
   static let noChild = UInt32.max
+  private static let splitBucket = FrameKind.allCases.count * Geometry.levelShift
+
+  /// The children that have a node.
+  var split: Bits512 { childCount == 0 ? .empty : buckets[BuddyNode.splitBucket] }
 
   /// A node of frames that are all allocated.
   init(level: Int) {
     guard level > 1 else { return }
     children = [UInt32](repeating: BuddyNode.noChild, count: 512)
-    buckets = [Bits512](repeating: .empty, count: 2 * Geometry.levelShift)
+    buckets = [Bits512](repeating: .empty, count: BuddyNode.splitBucket + 1)
   }
 
   func child(_ index: Int) -> Int? {
@@ -38,9 +43,21 @@ struct BuddyNode {
   mutating func setChild(_ index: Int, to node: UInt32) {
     childCount += (node == BuddyNode.noChild ? 0 : 1) - (child(index) == nil ? 0 : 1)
     children[index] = node
+    if node == BuddyNode.noChild {
+      buckets[BuddyNode.splitBucket].remove(index)
+    } else {
+      buckets[BuddyNode.splitBucket].insert(index)
+    }
   }
 
-  func bits(_ kind: FrameKind) -> Bits512 { kind == .zeroed ? zeroed : free }
+  /// The children of which every frame is of the kind.
+  func bits(_ kind: FrameKind) -> Bits512 {
+    switch kind {
+    case .any: free
+    case .zeroed: zeroed
+    case .dirty: dirty
+    }
+  }
 
   /// A child whose node can give a block of the order or larger, the tightest fit first.
   func partialChild(_ kind: FrameKind, order: Int) -> Int? {
@@ -55,7 +72,9 @@ struct BuddyNode {
 
   /// The largest orders that this node can give at `level`, -1 for none.
   func largestOrders(level: Int) -> BuddyOrders {
-    BuddyOrders(any: largestOrder(.any, level: level), zeroed: largestOrder(.zeroed, level: level))
+    BuddyOrders(
+      any: largestOrder(.any, level: level), zeroed: largestOrder(.zeroed, level: level),
+      dirty: largestOrder(.dirty, level: level))
   }
 
   private func largestOrder(_ kind: FrameKind, level: Int) -> Int {
@@ -89,14 +108,22 @@ struct BuddyNode {
 enum FrameKind: Int, CaseIterable {
   case any = 0
   case zeroed = 1
+  case dirty = 2
 }
 
 /// An order for each kind, -1 for none.
 struct BuddyOrders: Equatable {
   var any: Int
   var zeroed: Int
+  var dirty: Int
 
-  static let none = BuddyOrders(any: -1, zeroed: -1)
+  static let none = BuddyOrders(any: -1, zeroed: -1, dirty: -1)
 
-  subscript(kind: FrameKind) -> Int { kind == .any ? any : zeroed }
+  subscript(kind: FrameKind) -> Int {
+    switch kind {
+    case .any: any
+    case .zeroed: zeroed
+    case .dirty: dirty
+    }
+  }
 }

@@ -26,6 +26,10 @@ public final class FrameAllocator: Sendable {
   /// Which domains allocations are served from.
   public let policy: DomainPolicy
 
+  /// The frames that are being zeroed in the background, of all domains.
+  public let loans: FrameLoans
+  let audit: ZeroAudit
+
   /// The domain where there is but one that the policy allows or rules out: the usual case, which is
   /// not to pay for the others.
   private let only: FrameDomain?
@@ -101,12 +105,12 @@ public final class FrameAllocator: Sendable {
     for (part, next) in zip(parts, parts.dropFirst()) {
       precondition(part.frames.end == next.frames.start, "domains lie one behind the other")
     }
+    let loans = FrameLoans()
+    let audit = ZeroAudit()
     self.init(
       geometry: geometry,
       domains: parts.map {
-        FrameDomain(
-          geometry: geometry, frames: $0.frames, present: $0.present, node: $0.node,
-          zeroed: zeroed)
+        FrameDomain(geometry: geometry, $0, zeroed: zeroed, loans: loans, audit: audit)
       }, topology: topology, policy: policy)
   }
 
@@ -114,6 +118,8 @@ public final class FrameAllocator: Sendable {
     geometry: Geometry, domains: [FrameDomain], topology: NodeTopology, policy: DomainPolicy
   ) {
     self.geometry = geometry
+    loans = domains[0].loans
+    audit = domains[0].audit
     self.domains = domains
     self.topology = topology
     self.policy = policy
@@ -154,9 +160,11 @@ public final class FrameAllocator: Sendable {
   /// - Returns: nil when no domain that the policy allows has a block of the order left.
   /// - Complexity: O(levels) a domain, plus the dirty runs of a block of both kinds.
   public func allocate(order: Int, dirty: inout [FrameRun]) -> Allocation? {
-    if let only { return only.allocate(orders: order...order, dirty: &dirty) }
+    if let only { return only.allocate(orders: order...order, isLast: true, dirty: &dirty) }
     for index in candidates() {
-      if let block = domains[index].allocate(orders: order...order, dirty: &dirty) { return block }
+      if let block = domains[index].allocate(orders: order...order, isLast: true, dirty: &dirty) {
+        return block
+      }
     }
     return nil
   }
@@ -178,13 +186,31 @@ public final class FrameAllocator: Sendable {
     return nil
   }
 
+  /// Allocates the largest block of at most 2^order frames of which every frame is free and dirty, in any
+  /// domain, so that it can be zeroed and freed again as zeroed. A frame that is free and zeroed is never
+  /// in it.
+  ///
+  /// Others who allocate meanwhile may fail for want of it, unless it is taken as one of `loans`.
+  ///
+  /// - Returns: nil when no free frame is dirty.
+  /// - Complexity: O(order + levels), and the domains. Takes the domains' locks in turn.
+  public func takeDirty(largestOrder: Int) -> FrameRun? {
+    if let only { return only.takeDirty(largestOrder: largestOrder) }
+    let orders = domains.map(\.largestDirtyOrder)
+    guard let order = orders.max(), order >= 0, let index = orders.firstIndex(of: order) else {
+      return nil
+    }
+    return domains[index].takeDirty(largestOrder: largestOrder)
+  }
+
   /// Allocates the very block asked for, so that it lies in place beside others.
   ///
   /// - Parameters:
   ///   - order: that of a page of some level. The block is naturally aligned.
   ///   - dirty: gets the runs of the block that are not known to be zero.
   /// - Returns: nil when a part of it is not free, not one of this allocator's, or in a domain that the
-  ///   policy rules out.
+  ///   policy rules out. What is on loan is not free, and is not called back: to lie beside others is not
+  ///   worth waiting for.
   /// - Complexity: O(levels), plus the dirty runs. Takes the domain's lock.
   public func allocate(_ wanted: Frame, order: Int, dirty: inout [FrameRun]) -> Allocation? {
     precondition(order % Geometry.levelShift == 0, "a block of no level is asked for")

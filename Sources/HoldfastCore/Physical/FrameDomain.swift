@@ -20,13 +20,23 @@ public final class FrameDomain: @unchecked Sendable {
   /// Frames that have no memory behind them now: the buddy system has them as allocated.
   private var offline = PageCount.zero
 
-  /// A domain of `frames`, the first `present` of which are free and the others offline.
+  /// Those of all domains of an allocator.
+  let loans: FrameLoans
+  let audit: ZeroAudit
+
+  /// A domain of a node's frames, of which those that are present are free and the others offline.
   ///
   /// - Parameter zeroed: whether every byte of those present is zero.
-  init(geometry: Geometry, frames: FrameRun, present: PageCount, node: NodeID?, zeroed: Bool) {
+  init(
+    geometry: Geometry, _ part: FrameAllocator.Part, zeroed: Bool, loans: FrameLoans,
+    audit: ZeroAudit
+  ) {
     self.geometry = geometry
-    self.frames = frames
-    self.node = node
+    self.loans = loans
+    self.audit = audit
+    frames = part.frames
+    node = part.node
+    let present = part.present
     let block = PageCount.order(geometry.maximumOrder).rawValue
     origin = Frame(frames.start.rawValue / block * block)
     let start = Int((frames.start - origin).rawValue)
@@ -36,35 +46,78 @@ public final class FrameDomain: @unchecked Sendable {
     offline = frames.count - present
   }
 
-  /// The largest zeroed block of the orders, or else the largest of any kind.
+  /// What looking for a block came to.
+  private enum Search {
+    case found(start: Int, order: Int)
+    case none
+    /// There may be a larger one when loans are back; whether the caller would have to fail without.
+    case short(wouldFail: Bool)
+  }
+
+  /// The largest zeroed block of the orders, or else the largest of any kind. Calls loans back before it
+  /// gives less than the largest order.
+  ///
+  /// - Parameter isLast: the caller tries no smaller orders if this fails.
   func allocate(
-    orders: ClosedRange<Int>, dirty: inout [FrameRun]
+    orders: ClosedRange<Int>, isLast: Bool, dirty: inout [FrameRun]
   ) -> FrameAllocator.Allocation? {
     var ranges: [Range<Int>] = []
-    let found: (start: Int, order: Int)? = lock.withLock {
-      for kind in [FrameKind.zeroed, .any] {
-        let largest = buddy.largestOrder(kind)
-        var order = min(orders.upperBound, largest)
-        while order >= orders.lowerBound {
-          if let start = buddy.allocate(order: order, kind, dirty: &ranges) {
-            return (start, order)
-          }
-          order -= 1
-        }
+    let mark = loans.mark
+    let least = isLast ? orders.lowerBound : 0
+    var search = lock.withLock { searchLocked(orders, least, mark, &ranges) }
+    if case .short(let wouldFail) = search {
+      search = loans.callBack(isPatient: wouldFail) {
+        lock.withLock { searchLocked(orders, least, nil, &ranges) }
       }
-      return nil
     }
-    guard let found else { return nil }
+    guard case .found(let start, let order) = search else { return nil }
+    let first = dirty.count
     for range in ranges { dirty.append(run(range)) }
-    return FrameAllocator.Allocation(
-      run: FrameRun(frame(found.start), .order(found.order)), isZeroed: ranges.isEmpty)
+    let block = FrameRun(frame(start), .order(order))
+    audit.check(block, except: dirty[first...], "handed out")
+    return FrameAllocator.Allocation(run: block, isZeroed: ranges.isEmpty)
+  }
+
+  /// - Parameters:
+  ///   - least: the smallest order that the caller can do with.
+  ///   - mark: what the loans' mark was before the lock was taken; nil where loans do not matter any
+  ///     more.
+  private func searchLocked(
+    _ orders: ClosedRange<Int>, _ least: Int, _ mark: UInt64?, _ ranges: inout [Range<Int>]
+  ) -> Search {
+    let most = buddy.largestOrder(.any)
+    if most < orders.upperBound, let mark, loans.wereOut(since: mark) {
+      return .short(wouldFail: most < least)
+    }
+    for kind in [FrameKind.zeroed, .any] {
+      var order = min(orders.upperBound, kind == .any ? most : buddy.largestOrder(kind))
+      while order >= orders.lowerBound {
+        if let start = buddy.allocate(order: order, kind, dirty: &ranges) {
+          return .found(start: start, order: order)
+        }
+        order -= 1
+      }
+    }
+    return .none
   }
 
   /// The largest block of at most 2^order frames; see `FrameAllocator.allocateLargest`.
   func allocateLargest(order: Int, dirty: inout [FrameRun]) -> FrameAllocator.Allocation? {
     let large = geometry.largePageOrder
-    if order >= large, let block = allocate(orders: large...order, dirty: &dirty) { return block }
-    return allocate(orders: 0...min(order, large), dirty: &dirty)
+    if order >= large,
+      let block = allocate(orders: large...order, isLast: false, dirty: &dirty)
+    {
+      return block
+    }
+    return allocate(orders: 0...min(order, large), isLast: true, dirty: &dirty)
+  }
+
+  /// The largest order of which a block is free and dirty throughout, -1 where there is none.
+  var largestDirtyOrder: Int { lock.withLock { buddy.largestOrder(.dirty) } }
+
+  /// See `FrameAllocator.takeDirty`.
+  func takeDirty(largestOrder: Int) -> FrameRun? {
+    lock.withLock { buddy.takeDirty(largestOrder: largestOrder) }.map(run)
   }
 
   /// The very block, whose first frame is one of the domain's, or nil when not all of it is free here.
@@ -76,9 +129,11 @@ public final class FrameDomain: @unchecked Sendable {
     guard lock.withLock({ buddy.allocate(at: position, order: order, dirty: &ranges) }) else {
       return nil
     }
+    let first = dirty.count
     for range in ranges { dirty.append(run(range)) }
-    return FrameAllocator.Allocation(
-      run: FrameRun(wanted, .order(order)), isZeroed: ranges.isEmpty)
+    let block = FrameRun(wanted, .order(order))
+    audit.check(block, except: dirty[first...], "handed out")
+    return FrameAllocator.Allocation(run: block, isZeroed: ranges.isEmpty)
   }
 
   /// Gives a run of allocated frames back, all of them the domain's.
@@ -86,7 +141,9 @@ public final class FrameDomain: @unchecked Sendable {
     precondition(
       run.start >= frames.start && run.end <= frames.end, "a foreign frame is freed")
     let start = Int((run.start - origin).rawValue)
+    if zeroed { audit.check(run, "freed") }
     lock.withLock { buddy.free(start..<start + Int(run.count.rawValue), zeroed: zeroed) }
+    if !zeroed { loans.noteDirt() }
   }
 
   // MARK: Frames that come and go

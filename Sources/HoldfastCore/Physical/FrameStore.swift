@@ -18,6 +18,14 @@ public protocol FrameStore: AnyObject, Sendable {
 
   /// Copies bytes in, from `offset` behind the start of `frame` on.
   func write(_ bytes: RawSpan, to frame: Frame, offset: ByteCount)
+
+  /// Makes `count` bytes zero from `offset` behind the start of `frame` on, which may lie in the
+  /// frames that follow it, on the calling thread alone. What is called piece by piece by those who
+  /// zero in the background and have to stop at any time.
+  func zero(_ frame: Frame, offset: ByteCount, count: ByteCount)
+
+  /// Whether every byte of the run is zero, for checks.
+  func isZero(_ run: FrameRun) -> Bool
 }
 
 /// Physical memory: its geometry, its allocator and its bytes, shared by all the objects and
@@ -70,22 +78,4 @@ public struct PhysicalMemory: Sendable {
 
   /// Gives frames back that were allocated for pages of objects.
   func free(_ run: FrameRun, zeroed: Bool) { reservations.free(run, zeroed: zeroed) }
-}
-
-extension PhysicalMemory {
-  /// Zeroes every free frame, or declares all of them dirty whatever they hold: for measurements
-  /// that have to start from the one or the other. Frames that are free now cannot be allocated
-  /// meanwhile.
-  package func prepareFreeFrames(zeroed: Bool) {
-    reservations.breakAll()
-    var runs: [FrameRun] = []
-    var dirty: [FrameRun] = []
-    // The whole memory's, whatever the policy allows.
-    let allocator = allocator.withPolicy(.firstTouch)
-    while let block = allocator.allocateLargest(order: geometry.maximumOrder, dirty: &dirty) {
-      runs.append(block.run)
-    }
-    if zeroed, !dirty.isEmpty { store.zero(dirty) }
-    for run in runs { allocator.free(run, zeroed: zeroed) }
-  }
 }

@@ -58,6 +58,13 @@ struct Bits512: Sendable {
     for word in Bits512.words(of: range) { words[word] &= ~Bits512.mask(of: range, in: word) }
   }
 
+  /// The members that are not in `other`.
+  func subtracting(_ other: Bits512) -> Bits512 {
+    var rest = self
+    for word in 0..<8 { rest.words[word] &= ~other.words[word] }
+    return rest
+  }
+
   func containsAll(_ range: Range<Int>) -> Bool {
     for word in Bits512.words(of: range) {
       let mask = Bits512.mask(of: range, in: word)

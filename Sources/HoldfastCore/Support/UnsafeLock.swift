@@ -126,8 +126,14 @@ internal import Glibc
     unsafe mutex.initialize(to: pthread_mutex_t())
     unsafe condition = .allocate(capacity: 1)
     unsafe condition.initialize(to: pthread_cond_t())
-    let made = unsafe pthread_mutex_init(mutex, nil) == 0 && pthread_cond_init(condition, nil) == 0
+    // Time limits are not to move with the host's clock.
+    var attributes = pthread_condattr_t()
+    unsafe pthread_condattr_init(&attributes)
+    unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    let made =
+      unsafe pthread_mutex_init(mutex, nil) == 0 && pthread_cond_init(condition, &attributes) == 0
     precondition(made, "an event cannot be made")
+    unsafe pthread_condattr_destroy(&attributes)
   }
 
   deinit {
@@ -152,6 +158,25 @@ internal import Glibc
       unsafe pthread_cond_wait(condition, mutex)
     }
     unsafe pthread_mutex_unlock(mutex)
+  }
+
+  /// The same for at most `limit`. Returns whether the event was announced.
+  public func wait(since ticket: Ticket, atMost limit: Duration) -> Bool {
+    var end = timespec()
+    unsafe clock_gettime(CLOCK_MONOTONIC, &end)
+    let (seconds, attoseconds) = max(limit, .zero).components
+    let nanoseconds = Int64(end.tv_nsec) + attoseconds / 1_000_000_000
+    // No further than a time_t goes, whoever asks for it.
+    end.tv_sec += Int(min(seconds, 1 << 32) + nanoseconds / 1_000_000_000)
+    end.tv_nsec = Int(nanoseconds % 1_000_000_000)
+    unsafe pthread_mutex_lock(mutex)
+    defer { unsafe pthread_mutex_unlock(mutex) }
+    while count == ticket.count {
+      if unsafe pthread_cond_timedwait(condition, mutex, &end) == ETIMEDOUT {
+        return count != ticket.count
+      }
+    }
+    return true
   }
 
   /// Wakes all who wait.

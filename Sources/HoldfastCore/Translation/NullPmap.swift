@@ -27,4 +27,6 @@ public final class NullFrameStore: FrameStore {
   }
 
   public func write(_ bytes: RawSpan, to frame: Frame, offset: ByteCount) {}
+  public func zero(_ frame: Frame, offset: ByteCount, count: ByteCount) {}
+  public func isZero(_ run: FrameRun) -> Bool { true }
 }

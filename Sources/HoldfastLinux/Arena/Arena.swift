@@ -139,6 +139,7 @@ public final class Arena: FrameStore {
       let present = geometry.pages(in: choice.size)
       let all = geometry.pages(in: made.range.length)
       unsafe offline = present == all ? [] : [FrameRun(Frame(present.rawValue), all - present)]
+      directMap.chooseZeroing(choice.size)
       var preparation = made.preparation
       preparation.threads = threads
       preparation.fallbacks =
@@ -149,6 +150,7 @@ public final class Arena: FrameStore {
       }
       preparation.duration = clock.now - start
       self.preparation = preparation
+      if Arena.checksZeroed { memory.checkZeroed() }
       return
     }
   }
@@ -167,6 +169,10 @@ public final class Arena: FrameStore {
     }
   }
 
+  /// The environment variable `HOLDFAST_CHECK_ZEROED`, set to anything but 0, has every arena of the
+  /// process check all that is freed or handed out as zeroed: `PhysicalMemory.checkZeroed`.
+  private static let checksZeroed = Environment.isSet("HOLDFAST_CHECK_ZEROED")
+
   deinit {
     directMap.range.release()
   }
@@ -174,6 +180,12 @@ public final class Arena: FrameStore {
   // MARK: FrameStore
 
   public func zero(_ runs: [FrameRun]) { directMap.zero(runs) }
+
+  public func zero(_ frame: Frame, offset: ByteCount, count: ByteCount) {
+    directMap.zero(frame, offset: offset, count: count)
+  }
+
+  public func isZero(_ run: FrameRun) -> Bool { directMap.isZero(run) }
 
   public func copy(from source: FrameRun, to destination: Frame) {
     directMap.copy(from: source, to: destination)

@@ -33,8 +33,6 @@ struct DirectMap: Sendable {
       let length = geometry.bytes(run.count).rawValue
       check(start, length)
       total += length
-      // SAFETY: checked just now to lie in the map; the frames are the caller's to zero.
-      unsafe Zeroing.chooseOnce(on: range.pointer(at: start), Int(length), threads: threads)
       let end = start + ByteCount(length)
       while start < end {
         let part = part(of: start)
@@ -66,6 +64,32 @@ struct DirectMap: Sendable {
   /// The part that an offset lies in; there are as many as there are nodes.
   private func part(of offset: ByteCount) -> Int {
     parts.firstIndex { offset.rawValue < $0.bytes.upperBound } ?? parts.count - 1
+  }
+
+  /// Chooses the way to zero, where that was not done and the memory suffices, by zeroing some of it.
+  /// Called before frames are given out.
+  func chooseZeroing(_ size: ByteCount) {
+    check(.zero, size.rawValue)
+    // SAFETY: all of the range is mapped, and nobody has got a frame of it yet.
+    unsafe Zeroing.chooseOnce(on: range.pointer(at: .zero), Int(size.rawValue), threads: threads)
+  }
+
+  /// On the calling thread alone.
+  func zero(_ frame: Frame, offset: ByteCount, count: ByteCount) {
+    let start = self.offset(frame) + offset
+    check(start, count.rawValue)
+    unsafe Zeroing.zero(range.pointer(at: start), Int(count.rawValue))
+  }
+
+  func isZero(_ run: FrameRun) -> Bool {
+    let start = offset(run.start)
+    let length = geometry.bytes(run.count).rawValue
+    check(start, length)
+    guard length > 0 else { return true }
+    let place = unsafe range.pointer(at: start)
+    // Every byte is the one before it, and the first is zero.
+    return unsafe place.load(as: UInt8.self) == 0
+      && memcmp(place, place + 1, Int(length) - 1) == 0
   }
 
   func copy(from source: FrameRun, to destination: Frame) {

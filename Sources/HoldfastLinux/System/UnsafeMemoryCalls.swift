@@ -48,7 +48,7 @@ extension HostRange {
     let range = try reserve(length, alignment: .mebibytes(2))
     do throws(Errno) {
       try range.protect(0..<range.length.rawValue, .readWrite)
-      try? range.adviseHuge(true)
+      try? range.adviseHuge(0..<range.length.rawValue, true)
       try range.populate(0..<range.length.rawValue, .readWrite)
       return range
     } catch {

@@ -42,7 +42,7 @@ enum Zeroing {
     return min(max(64 << 20, 2 * cache), 512 << 20) / piece * piece
   }()
 
-  /// Chooses on memory that is to become zero anyway, unless that was done, is being done or there
+  /// Chooses on memory that is nobody's yet and zero, or may become so, unless that was done, is being done or there
   /// is too little of it.
   ///
   /// SAFETY: as `zero`; all of it may be written to by several threads.
@@ -68,11 +68,14 @@ enum Zeroing {
       }
     }
     // Without memory to spare, or while somebody else is choosing, there is nothing to tell.
-    return lock.withLock { unsafe choice }
+    return made
       ?? ZeroingChoice(
         kernel: named ?? .unmeasured, origin: named == nil ? .unmeasured : .environment,
         threads: threads, speeds: [])
   }
+
+  /// The choice, if there is one.
+  static var made: ZeroingChoice? { lock.withLock { unsafe choice } }
 
   private static func begin() -> Bool {
     lock.withLock {
@@ -125,15 +128,6 @@ enum Zeroing {
 }
 
 extension ZeroingChoice {
-  /// The kernel that the environment names, or nil.
-  ///
-  /// - Throws: `HostError` where it names none or one that this processor lacks.
-  public static func environment() throws(HostError) -> ZeroingKernel? {
-    // SAFETY: the text that getenv(3) points at is read at once, and nobody sets variables here.
-    guard let value = unsafe getenv(variable) else { return nil }
-    return try named(unsafe String(cString: value))
-  }
-
   /// The choice of this process, made now if it was not made before: that takes some milliseconds
   /// and 64 to 512 MiB of memory, twice the largest cache, which are given back.
   public static func current(_ host: Host) -> ZeroingChoice {

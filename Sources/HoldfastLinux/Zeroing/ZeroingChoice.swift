@@ -1,12 +1,12 @@
 /// The way in which this process zeroes large amounts of memory, and how it was chosen.
 ///
-/// The choice is made once in a process, by measuring all ways that the processor has: when an arena
-/// first has a large run to zero, on that very run, whose memory is cold in the caches as all that
-/// follows will be; or when `holdfast host` asks, on memory of its own. All threads that zero take
-/// part in the measuring, in pieces of the same size: what is fastest on one thread may only be first
-/// at the memory's door, and with all threads it is the memory that decides. Ways are taken in turn,
-/// so that what else the machine does meets all of them, and only the best of the first round are
-/// measured again.
+/// The choice is made once in a process, by measuring all ways that the processor has: on the memory of
+/// the first arena of 64 MiB or more when it is brought in, where nobody waits for ten milliseconds
+/// more and what is measured is as cold in the caches as all that will be zeroed; or when
+/// `holdfast host` asks, on memory of its own. All threads that zero take part, in pieces of the size
+/// that they share out: what is fastest on one thread may only be first at the memory's door, and with
+/// all threads it is the memory that decides. Ways are taken in turn, so that what else the machine
+/// does meets all of them, and only the best of the first round are measured again.
 ///
 /// The environment variable `HOLDFAST_ZEROING` names a kernel instead, for tests and benchmarks.
 public struct ZeroingChoice: Hashable, Sendable, Codable {
@@ -37,6 +37,14 @@ public struct ZeroingChoice: Hashable, Sendable, Codable {
   /// The variable that names a kernel.
   public static let variable = "HOLDFAST_ZEROING"
 
+  /// The kernel that the environment names, or nil.
+  ///
+  /// - Throws: `HostError` where it names none or one that this processor lacks.
+  public static func environment() throws(HostError) -> ZeroingKernel? {
+    guard let value = Environment.value(variable) else { return nil }
+    return try named(value)
+  }
+
   /// The kernel of a name.
   static func named(_ name: String) throws(HostError) -> ZeroingKernel {
     let names = ZeroingKernel.supported.map(\.rawValue).joined(separator: ", ")
@@ -57,7 +65,7 @@ public struct ZeroingChoice: Hashable, Sendable, Codable {
   ///
   /// - Parameter speed: measures a candidate, in bytes a second.
   static func measured(
-    _ candidates: [ZeroingKernel] = ZeroingKernel.supported, threads: Int, rounds: Int = 3,
+    _ candidates: [ZeroingKernel] = ZeroingKernel.supported, threads: Int, rounds: Int = 2,
     speed: (ZeroingKernel) -> Double
   ) -> ZeroingChoice {
     var best = [Double](repeating: 0, count: candidates.count)

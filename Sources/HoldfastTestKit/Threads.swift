@@ -1,10 +1,10 @@
-import Dispatch
-import Foundation
-import Synchronization
+internal import Dispatch
+internal import Foundation
+internal import Synchronization
 
 /// Runs `body` on so many threads at once and returns whether all came back in time. Threads that
 /// hang are left to themselves.
-func runThreads(
+public func runThreads(
   _ count: Int, seconds: Int = 60, _ body: @escaping @Sendable (Int) -> Void
 ) -> Bool {
   let group = DispatchGroup()
@@ -21,31 +21,33 @@ func runThreads(
 }
 
 /// What threads have found wrong.
-final class Findings: @unchecked Sendable {
+public final class Findings: @unchecked Sendable {
   private let lock = NSLock()
   private var found: [String] = []
   private let count = Atomic<Int>(0)
 
   /// How many operations the threads have begun.
-  var operations: Int { count.load(ordering: .relaxed) }
+  public var operations: Int { count.load(ordering: .relaxed) }
 
-  func tally() { count.wrappingAdd(1, ordering: .relaxed) }
+  public func tally() { count.wrappingAdd(1, ordering: .relaxed) }
 
-  var all: [String] { lock.withLock { found } }
+  public init() {}
 
-  func report(_ problem: String) {
+  public var all: [String] { lock.withLock { found } }
+
+  public func report(_ problem: String) {
     lock.withLock { if found.count < 20 { found.append(problem) } }
   }
 }
 
 /// Lets threads go on once so many of them have come.
-final class Barrier: @unchecked Sendable {
+public final class Barrier: @unchecked Sendable {
   private let condition = NSCondition()
   private var missing: Int
 
-  init(_ count: Int) { missing = count }
+  public init(_ count: Int) { missing = count }
 
-  func arrive() {
+  public func arrive() {
     condition.lock()
     missing -= 1
     condition.broadcast()

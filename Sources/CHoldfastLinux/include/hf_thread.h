@@ -1,0 +1,22 @@
+/// The priority and name of threads. All return 0 or a negative errno unless said otherwise.
+#ifndef HF_THREAD_H
+#define HF_THREAD_H
+
+/// gettid(2).
+int hf_thread_id(void);
+
+/// sched_setscheduler(2) of the calling thread with SCHED_IDLE: it runs where a processor would have
+/// nothing to do.
+int hf_thread_set_idle(void);
+
+/// The same of any thread with SCHED_OTHER, and setpriority(2) with 0: an ordinary thread again. The
+/// host may allow that to the privileged alone.
+int hf_thread_set_ordinary(int thread);
+
+/// setpriority(2), of the calling thread alone.
+int hf_thread_set_nice(int nice);
+
+/// prctl(2) with PR_SET_NAME, of the calling thread, which keeps 15 bytes.
+int hf_thread_set_name(const char *_Nonnull name);
+
+#endif

@@ -1,0 +1,37 @@
+// The third kind of block: wholly dirty, for those who zero ahead. It is filed as the others are, so
+// that the largest is found without a search.
+
+extension BuddyNode {
+  /// The children of which every frame is free and none is known to be zero. What a child with a node
+  /// has stands there.
+  var dirty: Bits512 {
+    let dirty = free.subtracting(zeroed)
+    return childCount == 0 ? dirty : dirty.subtracting(split)
+  }
+}
+
+extension Buddy {
+  /// The lowest block of the largest order of which every frame is of the kind.
+  func firstBlock(_ kind: FrameKind) -> Int? {
+    switch kind {
+    case .any: freeBlocks.first
+    case .zeroed: zeroedBlocks.first
+    case .dirty: dirtyBlocks.first
+    }
+  }
+
+  /// Takes a whole block out of all sets; it is allocated, or gets a node.
+  mutating func removeBlock(_ block: Int) {
+    freeBlocks.remove(block)
+    zeroedBlocks.remove(block)
+    dirtyBlocks.remove(block)
+  }
+
+  /// Takes a block of which every frame is free and dirty, the largest of at most 2^order frames.
+  mutating func takeDirty(largestOrder: Int) -> Range<Int>? {
+    let order = min(largestOrder, self.largestOrder(.dirty))
+    var dirty: [Range<Int>] = []
+    guard order >= 0, let start = allocate(order: order, .dirty, dirty: &dirty) else { return nil }
+    return start..<start + 1 << order
+  }
+}

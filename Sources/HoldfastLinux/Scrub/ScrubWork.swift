@@ -1,0 +1,245 @@
+internal import CHoldfastLinux
+internal import HoldfastCore
+internal import Synchronization
+
+/// What a scrubber's threads do and share.
+final class ScrubWork: Sendable {
+  /// What is zeroed between two looks at whether to go on: some ten microseconds' work.
+  private static let piece = ByteCount.kibibytes(256)
+  /// How long to keep away from an allocator that has called back: there is a shortage.
+  private static let retreat = Duration.milliseconds(10)
+  /// With a rate, a block is no larger than what may be zeroed in this time.
+  private static let held = Duration.milliseconds(100)
+
+  private let memory: PhysicalMemory
+  private let rate: ByteCount?
+  /// The order of the largest blocks to take.
+  private let largestOrder: Int
+  private var loans: FrameLoans { memory.allocator.loans }
+
+  private let isStopped = Atomic<Bool>(false)
+  private let isPaused: Atomic<Bool>
+
+  private let lock = Lock()
+  // Protected by `lock`.
+  private nonisolated(unsafe) var state = State()
+  /// Announced when a block is done, a thread ends or the pause does.
+  private let changed = Event()
+
+  private struct State {
+    /// Threads that may have frames.
+    var working = 0
+    /// Blocks taken so far.
+    var turns: UInt64 = 0
+    var ended = 0
+    /// The threads that have begun and not ended.
+    var threads: Set<Int32> = []
+    /// Threads have been raised since they last lowered their priority.
+    var raised: Set<Int32> = []
+    var inHand = ByteCount.zero
+    var scrubbed = ByteCount.zero
+    var busy = Duration.zero
+    /// When the rate allows the next piece.
+    var next = ContinuousClock.now
+    var priority: Scrubber.Priority?
+    var priorityProblem: String?
+  }
+
+  init(memory: PhysicalMemory, rate: ByteCount?, isPaused: Bool) {
+    self.memory = memory
+    self.rate = rate
+    self.isPaused = Atomic(isPaused)
+    let geometry = memory.geometry
+    var order = geometry.maximumOrder
+    if let rate {
+      let most = rate.rawValue / UInt64(Duration.seconds(1) / Self.held)
+      while order > 0, geometry.bytes(.order(order)).rawValue > most { order -= 1 }
+    }
+    largestOrder = order
+  }
+
+  private var mayWork: Bool {
+    !isStopped.load(ordering: .sequentiallyConsistent)
+      && !isPaused.load(ordering: .sequentiallyConsistent)
+  }
+
+  // MARK: The threads
+
+  /// A thread, until the end.
+  func run() {
+    let thread = hf_thread_id()
+    let (priority, problem) = Scrubber.lowerPriority()
+    let helper = loans.whenHurried { [weak self] in self?.raise(thread) }
+    lock.withLock {
+      unsafe state.threads.insert(thread)
+      if unsafe state.priority == nil || problem != nil { unsafe state.priority = priority }
+      if let problem { unsafe state.priorityProblem = problem }
+    }
+    while !isStopped.load(ordering: .sequentiallyConsistent) {
+      if isPaused.load(ordering: .sequentiallyConsistent) { waitForResume() } else { turn() }
+      if lock.withLock({ unsafe state.raised.remove(thread) }) != nil {
+        _ = Scrubber.lowerPriority()
+      }
+    }
+    loans.forget(helper)
+    lock.withLock {
+      unsafe state.threads.remove(thread)
+      unsafe state.ended += 1
+    }
+    changed.announce()
+  }
+
+  /// Somebody waits for a thread: lets it run as others do, until it has handed back, if the host lets
+  /// us. The lock keeps the thread from ending meanwhile, and its number from being another's.
+  private func raise(_ thread: Int32) {
+    lock.withLock {
+      guard unsafe state.threads.contains(thread), unsafe state.working > 0,
+        hf_thread_set_ordinary(thread) >= 0
+      else { return }
+      unsafe state.raised.insert(thread)
+    }
+  }
+
+  private func waitForResume() {
+    let ticket = changed.ticket()
+    if !mayWork, !isStopped.load(ordering: .sequentiallyConsistent) { changed.wait(since: ticket) }
+  }
+
+  /// Zeroes one block, or waits until there is one.
+  private func turn() {
+    let mark = loans.dirt
+    guard loans.begin() else {
+      loans.rest(Self.retreat) { !mayWork }
+      return
+    }
+    lock.withLock { unsafe state.working += 1 }
+    // After it is known that this thread works: who pauses waits for it from now on.
+    let run = mayWork ? memory.allocator.takeDirty(largestOrder: largestOrder) : nil
+    if let run { scrub(run) }
+    let wasCalledBack = loans.isCalledBack
+    loans.end()
+    lock.withLock { unsafe state.working -= 1 }
+    changed.announce()
+    if run == nil {
+      loans.waitForDirt(after: mark) { !mayWork }
+    } else if wasCalledBack {
+      loans.rest(Self.retreat) { !mayWork }
+    }
+  }
+
+  /// Zeroes a block as far as it may and frees it.
+  private func scrub(_ run: FrameRun) {
+    let geometry = memory.geometry
+    let length = geometry.bytes(run.count)
+    lock.withLock {
+      unsafe state.turns += 1
+      unsafe state.inHand += length
+    }
+    let clock = ContinuousClock()
+    var busy = Duration.zero
+    var done = ByteCount.zero
+    while done < length {
+      let part = min(Self.piece, length - done)
+      guard mayWork, !loans.isCalledBack, waitForTurn(part) else { break }
+      let start = clock.now
+      memory.store.zero(run.start, offset: done, count: part)
+      busy += clock.now - start
+      done += part
+    }
+    let zeroed = PageCount(done.rawValue / geometry.pageSize.rawValue)
+    if zeroed > .zero { memory.allocator.free(FrameRun(run.start, zeroed), zeroed: true) }
+    if zeroed < run.count {
+      memory.allocator.free(FrameRun(run.start + zeroed, run.count - zeroed), zeroed: false)
+    }
+    let spent = busy
+    lock.withLock {
+      unsafe state.inHand -= length
+      unsafe state.scrubbed += geometry.bytes(zeroed)
+      unsafe state.busy += spent
+    }
+  }
+
+  /// Waits until the rate allows a piece. False where the work is to be broken off meanwhile.
+  private func waitForTurn(_ part: ByteCount) -> Bool {
+    guard let rate else { return true }
+    let clock = ContinuousClock()
+    let start = lock.withLock {
+      let start = unsafe max(state.next, clock.now)
+      unsafe state.next = start + .seconds(Double(part.rawValue) / Double(rate.rawValue))
+      return start
+    }
+    while clock.now < start {
+      guard mayWork, !loans.isCalledBack else { return false }
+      loans.rest(start - clock.now) { !mayWork || loans.isCalledBack }
+    }
+    return true
+  }
+
+  private func raiseAll() {
+    for thread in lock.withLock({ unsafe state.threads }) { raise(thread) }
+  }
+
+  // MARK: The owner
+
+  /// Has the threads end. Returns whether this was the first call.
+  @discardableResult
+  func stop() -> Bool {
+    let isFirst = !isStopped.exchange(true, ordering: .sequentiallyConsistent)
+    changed.announce()
+    loans.wake()
+    raiseAll()
+    return isFirst
+  }
+
+  func pause() {
+    isPaused.store(true, ordering: .sequentiallyConsistent)
+    loans.wake()
+    raiseAll()
+    wait { unsafe state.working == 0 }
+  }
+
+  func resume() {
+    isPaused.store(false, ordering: .sequentiallyConsistent)
+    changed.announce()
+  }
+
+  func waitUntilEnded(_ threads: Int) {
+    wait { unsafe state.ended == threads }
+  }
+
+  /// Waits for something that is so with the lock held.
+  private func wait(_ isSo: () -> Bool) {
+    while true {
+      let ticket = changed.ticket()
+      if lock.withLock(isSo) { return }
+      changed.wait(since: ticket)
+    }
+  }
+
+  func waitUntilZeroed(_ limit: Duration) -> Bool {
+    let clock = ContinuousClock()
+    let end = clock.now + limit
+    while true {
+      let ticket = changed.ticket()
+      let before = lock.withLock { unsafe (state.working, state.turns) }
+      let occupancy = memory.allocator.occupancy
+      let after = lock.withLock { unsafe (state.working, state.turns) }
+      // Nothing was taken out of what is free while it was counted.
+      if before == after, before.0 == 0, occupancy.free == occupancy.zeroed { return true }
+      let left = end - clock.now
+      if left <= .zero || isStopped.load(ordering: .sequentiallyConsistent) { return false }
+      // Frames may also be allocated that were dirty: look again from time to time.
+      _ = changed.wait(since: ticket, atMost: min(left, .milliseconds(20)))
+    }
+  }
+
+  func statistics(threads: Int) -> Scrubber.Statistics {
+    let occupancy = memory.allocator.occupancy
+    let state = lock.withLock { unsafe self.state }
+    return Scrubber.Statistics(
+      scrubbed: state.scrubbed, busy: state.busy, free: memory.geometry.bytes(occupancy.free),
+      zeroed: memory.geometry.bytes(occupancy.zeroed), inHand: state.inHand,
+      callbacks: loans.callbacks, isPaused: isPaused.load(ordering: .relaxed), threads: threads,
+      priority: state.priority, priorityProblem: state.priorityProblem)
+  }
+}
