@@ -60,7 +60,6 @@ extension Buddy {
       let number = nodes[node].free.maximalBlocks(ofOrder: order)
       if number > 0 { blocks.add(number, ofOrder: childOrder + order) }
     }
-    if nodes[node].childCount == 0 { return }
     for (index, child) in nodes[node].children.enumerated()
     where child != BuddyNode.noChild && !nodes[node].free.contains(index) {
       count(Int(child), level: level - 1, &blocks)

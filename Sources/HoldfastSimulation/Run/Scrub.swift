@@ -27,9 +27,9 @@ struct Scrub {
       return
     }
     var dirty = DirtyFrames(allocator)
-    while budget >= Double(1 << DirtyFrames.smallestOrder) {
-      let order = min(allocator.geometry.maximumOrder, Int(budget).leadingPower)
-      guard let run = dirty.take(largestOrder: order) else {
+    // Whole blocks, as far as the last one that is begun: to zero a part only would split it.
+    while budget > 0 {
+      guard let run = dirty.take(largestOrder: allocator.geometry.maximumOrder) else {
         budget = 0
         break
       }
@@ -41,14 +41,11 @@ struct Scrub {
   }
 }
 
-extension Int {
-  /// The exponent of the largest power of two that is no larger. The number is not 0.
-  fileprivate var leadingPower: Int { 63 - leadingZeroBitCount }
-}
-
 /// Finds dirty free superpages by means of allocation alone: zeroed ones, which come first, are held
-/// until the end. That costs a step for every free block, so it is not done at every event, and
-/// smaller blocks are left as they are.
+/// until the end. That costs a step for every free block, so it is not done at every event.
+///
+/// Smaller blocks are left dirty for a reason: base pages go to zeroed frames first, and would fill the
+/// holes that others left all over again, so that hardly any 1 GiB block came together any more.
 struct DirtyFrames {
   /// How many simulated seconds there are between two searches.
   static let interval = 300.0
