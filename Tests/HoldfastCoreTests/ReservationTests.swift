@@ -106,6 +106,18 @@ import Testing
     }
   }
 
+  @Test func `pages of two regions that lie one behind the other go at once`() throws {
+    let stage = Stage(pages: 3 * Self.superpage)
+    try stage.map(0..<3 * Self.superpage)
+    for page in Self.superpage - 100..<Self.superpage + 50 { try touch(stage, page) }
+    #expect(stage.machine.memory.reservations.statistics.partial == 2)
+    #expect(
+      stage.pmap.mappings.last!.frames.start == stage.pmap.mappings[0].frames.start + PageCount(149)
+    )
+    try stage.expectNothingLeft()
+    #expect(stage.machine.memory.reservations.statistics.emptied == 2)
+  }
+
   @Test func `the last page that goes gives the block back`() throws {
     let stage = Stage(pages: 2 * Self.superpage, dirty: false)
     try stage.map(0..<2 * Self.superpage)

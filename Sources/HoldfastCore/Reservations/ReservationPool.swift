@@ -123,7 +123,8 @@ public final class ReservationPool: @unchecked Sendable {
         rest = FrameRun(run.start + head, run.count - head)
       }
       let tail = PageCount(run.end.rawValue & (Reservation.pages.rawValue - 1))
-      if tail > .zero, rest.count > tail,
+      let isElsewhere = block(of: run.start) != block(of: run.end)
+      if isElsewhere, tail > .zero,
         depopulateLocked(FrameRun(Frame(run.end.rawValue - tail.rawValue), tail), zeroed: zeroed)
       {
         rest = FrameRun(rest.start, rest.count - tail)

@@ -15,63 +15,31 @@ struct Scrub {
     self.rate = Double(rate.rawValue) / Double(allocator.geometry.pageSize.rawValue)
   }
 
-  /// Zeroes what there was time for until now. A budget that found nothing to do is lost.
+  /// Zeroes what there was time for until now, the largest blocks first. A budget that found nothing to
+  /// do is lost.
+  ///
+  /// Fragments of superpages are left dirty for a reason: base pages go to zeroed frames first, and would
+  /// fill the holes that others left all over again, so that hardly any 1 GiB block came together any
+  /// more.
   mutating func run(until now: Double) {
-    guard rate > 0, now - time >= DirtyFrames.interval else { return }
+    guard rate > 0, now > time else { return }
     budget = min(
       budget + (now - time) * rate, Double(allocator.frames.count.rawValue))
     time = now
-    let occupancy = allocator.occupancy
-    if occupancy.free == occupancy.zeroed {
-      budget = 0
-      return
-    }
-    var dirty = DirtyFrames(allocator)
     // Whole blocks, as far as the last one that is begun: to zero a part only would split it.
     while budget > 0 {
-      guard let run = dirty.take(largestOrder: allocator.geometry.maximumOrder) else {
+      guard let run = allocator.takeDirty(largestOrder: allocator.geometry.maximumOrder) else {
         budget = 0
-        break
+        return
+      }
+      guard run.count >= .order(Geometry.levelShift) else {
+        allocator.free(run, zeroed: false)
+        budget = 0
+        return
       }
       allocator.free(run, zeroed: true)
       scrubbed += run.count
       budget -= Double(run.count.rawValue)
     }
-    dirty.giveBack()
-  }
-}
-
-/// Finds dirty free superpages by means of allocation alone: zeroed ones, which come first, are held
-/// until the end. That costs a step for every free block, so it is not done at every event.
-///
-/// Smaller blocks are left dirty for a reason: base pages go to zeroed frames first, and would fill the
-/// holes that others left all over again, so that hardly any 1 GiB block came together any more.
-struct DirtyFrames {
-  /// How many simulated seconds there are between two searches.
-  static let interval = 300.0
-  static let smallestOrder = Geometry.levelShift
-
-  private let allocator: FrameAllocator
-  private var held: [FrameRun] = []
-
-  init(_ allocator: FrameAllocator) {
-    self.allocator = allocator
-  }
-
-  /// Allocates the largest dirty block that there is, of at most an order.
-  mutating func take(largestOrder: Int) -> FrameRun? {
-    var dirty: [FrameRun] = []
-    for order in stride(from: largestOrder, through: DirtyFrames.smallestOrder, by: -1) {
-      while let block = allocator.allocate(order: order, dirty: &dirty) {
-        if !block.isZeroed { return block.run }
-        held.append(block.run)
-      }
-    }
-    return nil
-  }
-
-  mutating func giveBack() {
-    for run in held { allocator.free(run, zeroed: true) }
-    held = []
   }
 }
