@@ -217,7 +217,8 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
         return text.split(separator: ")").last?.split(separator: " ").dropFirst(38).first
           .map(String.init)
       }
-      #expect(policies.count >= 2 && policies.contains("5"))
+      // The second thread may not have come to run yet.
+      #expect(policies.contains("5"), "\(policies)")
     }
     scrubber.stop()
 
