@@ -11,6 +11,7 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
   private var zeroedPages: UInt64 = 0
   /// How far frames of which a part was made zero are zero, from their start on.
   private var zeroedBytes: [UInt64: UInt64] = [:]
+  private var hook: (@Sendable (_ source: FrameRun?, _ filled: [FrameRun]) -> Void)?
 
   /// A store of `count` frames from 0 on, all full of `garbage`.
   public init(geometry: Geometry, count: PageCount, garbage: UInt8 = 0) {
@@ -20,6 +21,14 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
 
   /// How many pages were zeroed so far.
   public var zeroed: PageCount { lock.withLock { PageCount(zeroedPages) } }
+
+  /// Calls `body` whenever frames are about to be zeroed, or to become copies of others, without the
+  /// lock: it may look at who can reach them, or wait for another thread.
+  public func beforeFilling(
+    _ body: (@Sendable (_ source: FrameRun?, _ filled: [FrameRun]) -> Void)?
+  ) {
+    lock.withLock { hook = body }
+  }
 
   /// Fills frames with a byte, as a guest that writes all of its memory does.
   public func soil(_ run: FrameRun, with byte: UInt8) {
@@ -49,6 +58,7 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
   }
 
   public func zero(_ runs: [FrameRun]) {
+    lock.withLock { hook }?(nil, runs)
     for run in runs {
       soil(run, with: 0)
       lock.withLock { zeroedPages += run.count.rawValue }
@@ -77,6 +87,7 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
   }
 
   public func copy(from source: FrameRun, to destination: Frame) {
+    lock.withLock { hook }?(source, [FrameRun(destination, source.count)])
     lock.withLock {
       for index in 0..<source.count.rawValue {
         fill[Int(destination.rawValue + index)] = fill[Int(source.start.rawValue + index)]

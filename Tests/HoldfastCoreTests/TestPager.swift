@@ -10,6 +10,7 @@ final class TestPager: Pager, @unchecked Sendable {
   // Protected by `lock`.
   private var asked: [PageRange] = []
   private var failAt: Int?
+  private var hook: (@Sendable (FrameRun) -> Void)?
 
   init(pages: UInt64, geometry: Geometry) {
     size = pages
@@ -23,6 +24,11 @@ final class TestPager: Pager, @unchecked Sendable {
     lock.withLock { failAt = number.map { asked.count + $0 } }
   }
 
+  /// Calls `body` whenever frames are about to be read into, without the lock.
+  func beforeReading(_ body: (@Sendable (FrameRun) -> Void)?) {
+    lock.withLock { hook = body }
+  }
+
   func pages(at index: PageIndex, limit: PageCount) -> PageCount {
     index.rawValue < size ? min(limit, PageCount(size - index.rawValue)) : .zero
   }
@@ -30,6 +36,7 @@ final class TestPager: Pager, @unchecked Sendable {
   func read(
     _ pages: PageRange, into frames: FrameRun, _ store: any FrameStore
   ) throws(VMError) {
+    lock.withLock { hook }?(frames)
     let fails = lock.withLock {
       asked.append(pages)
       return asked.count - 1 == failAt
