@@ -22,6 +22,8 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   /// Where superpages may be split, by what was prepared.
   private var prepared: Set<Address> = []
   private var mayPrepare = true
+  /// Where reaches end, and up to where their pages have been entered.
+  private var reaches: [Address: Address] = [:]
   private var hook: (@Sendable (FrameRun, Address) -> Void)?
 
   public init(geometry: Geometry) {
@@ -63,6 +65,17 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   private func isInside(_ address: Address) -> Bool {
     let place = position(after: address)
     return place < sorted.count && sorted[place].address < address
+  }
+
+  /// Whether a reach was begun and not ended.
+  public var hasOpenReach: Bool { lock.withLock { !reaches.isEmpty } }
+
+  public func endReach(_ range: AddressRange) {
+    lock.withLock {
+      if let next = reaches.removeValue(forKey: range.end), next < range.end {
+        broken.append("of the reach \(range) nothing was entered from \(next) on, nor removed")
+      }
+    }
   }
 
   /// Calls `body` whenever a run is about to be entered, without the lock: it may look at the
@@ -114,6 +127,10 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
         }
       }
     }
+    if let reach { reaches[reach.end] = address }
+    for (end, next) in reaches where next == address {
+      reaches[end] = min(end, address + geometry.bytes(run.count))
+    }
     if !address.isAligned(to: geometry.pageSize) { broken.append("\(address) is not aligned") }
     let fails = entered == failAt
     entered += 1
@@ -145,6 +162,9 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   public func remove(_ range: AddressRange) {
     lock.withLock {
       checkPrepared(range)
+      for (end, next) in reaches where range.start <= next && range.end >= end {
+        reaches[end] = end
+      }
       _ = take(range)
     }
   }

@@ -48,6 +48,29 @@ public struct Machine: Sendable {
     return (space, pmap)
   }
 
+  /// Free frames that the allocator takes for zero and that are not. Nobody is at work.
+  public var falselyZeroed: [FrameRun] {
+    var found: [FrameRun] = []
+    var zeroed: [FrameRun] = []
+    var dirty: [FrameRun] = []
+    var known = 0
+    while let block = allocator.allocateLargest(order: geometry.maximumOrder, dirty: &dirty) {
+      var start = block.run.start
+      for run in dirty[known...].sorted(by: { $0.start < $1.start }) {
+        zeroed.append(FrameRun(start, run.start - start))
+        start = run.end
+      }
+      zeroed.append(FrameRun(start, block.run.end - start))
+      known = dirty.count
+    }
+    for run in zeroed where run.count > .zero {
+      if !store.isZero(run) { found.append(run) }
+      allocator.free(run, zeroed: true)
+    }
+    for run in dirty { allocator.free(run, zeroed: false) }
+    return found
+  }
+
   /// The range of base pages `pages`, counted from address 0.
   public func range(_ pages: Range<UInt64>) -> AddressRange {
     AddressRange(address(pages.lowerBound), address(pages.upperBound))

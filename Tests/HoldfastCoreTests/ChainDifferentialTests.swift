@@ -31,7 +31,7 @@ import Testing
       var pages = [Observed.Page](repeating: .init(), count: world.pages)
       for entry in space.entries {
         guard let object = entry.object else { continue }
-        let first = geometry.pages(in: entry.range.start - .zero).rawValue
+        let first = geometry.pages(in: entry.range.start - .zero).rawValue - world.origin
         let range = entry.pages(of: entry.range, geometry)
         object.forEachTopmost(in: range) { run, _, _, state in
           for index in 0..<run.count.rawValue {

@@ -74,7 +74,8 @@ final class Family {
   }
 
   var problems: [String] {
-    pmaps.flatMap(\.violations)
+    pmaps.flatMap { $0.violations + ($0.hasOpenReach ? ["a reach is left open"] : []) }
+      + machine.falselyZeroed.map { "\($0) is not zero" }
       + Invariants.problems(in: machine.memory, spaces: spaces, handles: handles)
   }
 

@@ -6,6 +6,15 @@ final class ModelWorld {
   static let limit = 40
   static let mostSpaces = 5
   static let inset = ByteCount(33)
+  /// Superpages of 2 MiB only, so that few pages are enough to pass the largest.
+  static let geometry = Geometry(pageShift: 12, superpageLevels: 1)
+  /// The pages at which addresses and objects begin, each at another distance from the next superpage:
+  /// so hardly a page has the number in an object that it has in the one above or as an address. Where
+  /// reservations are to be at work, the shared object's superpages are those of the addresses.
+  let origin: UInt64
+  let sharedOrigin: UInt64
+  let imageOrigin: UInt64 = 3 * 512 - 17
+
   let machine: Machine
   /// How all wirings are done, if not as each step says.
   private let path: WirePath?
@@ -25,14 +34,18 @@ final class ModelWorld {
     self.path = path
     self.scale = scale
     machine = Machine(
-      frames: 768 * scale, dirty: dirty,
-      wiredLimit: WiredLimit(Geometry.small.bytes(PageCount(UInt64(ModelWorld.limit) * scale))),
+      geometry: Self.geometry, frames: 768 * scale, dirty: dirty,
+      wiredLimit: WiredLimit(Self.geometry.bytes(PageCount(UInt64(ModelWorld.limit) * scale))),
       domains: domains ? [100 * scale, 540 * scale, 128 * scale] : [])
-    let size = PageCount(ModelStep.pages * scale)
-    shared = MemoryObject(memory: machine.memory.withPolicy(.roundRobin), size: size)
-    pager = TestPager(pages: size.rawValue, geometry: machine.geometry)
+    origin = scale == 1 ? 512 - 12 : 512
+    sharedOrigin = scale == 1 ? 2 * 512 - 7 : 2 * 512
+    let size = ModelStep.pages * scale
+    shared = MemoryObject(
+      memory: machine.memory.withPolicy(.roundRobin), size: PageCount(sharedOrigin + size))
+    pager = TestPager(from: imageOrigin, pages: size, geometry: machine.geometry)
     image = MemoryObject(
-      memory: machine.memory.withPolicy(.prefer(NodeID(2))), size: size, pager: pager)
+      memory: machine.memory.withPolicy(.prefer(NodeID(2))), size: PageCount(imageOrigin + size),
+      pager: pager)
     spaces = [machine.makeSpace()]
     model = PageModel(limit: ModelWorld.limit) { page in
       UInt8(truncatingIfNeeded: page * scale + ModelWorld.probe(page, scale) + 1)
@@ -46,7 +59,7 @@ final class ModelWorld {
   private static func probe(_ page: UInt64, _ scale: UInt64) -> UInt64 { page * 13 % scale }
 
   private func address(_ page: UInt64) -> Address {
-    machine.address(page * scale + ModelWorld.probe(page, scale)) + ModelWorld.inset
+    machine.address(origin + page * scale + ModelWorld.probe(page, scale)) + ModelWorld.inset
   }
 
   /// Does a step and returns what is wrong then.
@@ -91,20 +104,21 @@ final class ModelWorld {
 
   private func attempt(_ step: ModelStep, _ index: Int) throws {
     let (space, pmap) = spaces[index]
-    let range = machine.range(step.pages.lowerBound * scale..<step.pages.upperBound * scale)
-    let offset = PageIndex(step.pages.lowerBound * scale)
+    let range = machine.range(
+      origin + step.pages.lowerBound * scale..<origin + step.pages.upperBound * scale)
+    let offset = PageCount(step.pages.lowerBound * scale)
     let address = address(step.pages.lowerBound)
     switch step.kind {
     case .mapAnonymous:
       try space.map(at: range, protection: step.protection, inheritance: step.inheritance)
     case .mapShared:
       try space.map(
-        shared, offset: offset, at: range, protection: step.protection,
-        inheritance: .share)
+        shared, offset: PageIndex(sharedOrigin) + offset, at: range,
+        protection: step.protection, inheritance: .share)
     case .mapImage:
       try space.map(
-        image, offset: offset, at: range, protection: step.protection,
-        inheritance: step.inheritance, copyOnWrite: true)
+        image, offset: PageIndex(imageOrigin) + offset, at: range,
+        protection: step.protection, inheritance: step.inheritance, copyOnWrite: true)
     case .write: try space.write([step.byte], at: address)
     case .touch: try touch(index, address, step.byte)
     case .peek:
@@ -160,6 +174,7 @@ final class ModelWorld {
   private func problem() -> String? {
     for (index, (space, pmap)) in spaces.enumerated() {
       if let violation = pmap.violations.first { return violation }
+      if pmap.hasOpenReach { return "a reach is left open" }
       for page in 0..<ModelStep.pages {
         let problem = problem(space, pmap, page, model.spaces[index][page])
         if let problem { return "page \(page) of space \(index): \(problem)" }
@@ -206,6 +221,8 @@ final class ModelWorld {
     }
     shared.release()
     image.release()
+    let garbage = machine.falselyZeroed
+    if !garbage.isEmpty { return "free frames are not zero: \(garbage)" }
     let left = machine.allocator.occupancy
     let isClean = left.free == left.total && machine.wiredLimit.current == .zero
     return isClean ? nil : "at the end \(left) and \(machine.wiredLimit.current) charged"

@@ -1,10 +1,11 @@
 import HoldfastCore
 import HoldfastTestKit
 
-/// A pager whose page n is full of the byte n + 1, which counts what it is asked and fails on
+/// A pager whose n-th page is full of the byte n + 1, n counted from 0, which counts what it is asked and fails on
 /// request.
 final class TestPager: Pager, @unchecked Sendable {
   private let lock = Lock()
+  private let first: UInt64
   private let size: UInt64
   private let pageSize: Int
   // Protected by `lock`.
@@ -12,7 +13,9 @@ final class TestPager: Pager, @unchecked Sendable {
   private var failAt: Int?
   private var hook: (@Sendable (FrameRun) -> Void)?
 
-  init(pages: UInt64, geometry: Geometry) {
+  /// A pager of `pages` pages from the object's page `first` on.
+  init(from first: UInt64 = 0, pages: UInt64, geometry: Geometry) {
+    self.first = first
     size = pages
     pageSize = Int(geometry.pageSize.rawValue)
   }
@@ -30,7 +33,9 @@ final class TestPager: Pager, @unchecked Sendable {
   }
 
   func pages(at index: PageIndex, limit: PageCount) -> PageCount {
-    index.rawValue < size ? min(limit, PageCount(size - index.rawValue)) : .zero
+    let end = first + size
+    guard index.rawValue >= first, index.rawValue < end else { return .zero }
+    return min(limit, PageCount(end - index.rawValue))
   }
 
   func read(
@@ -44,7 +49,7 @@ final class TestPager: Pager, @unchecked Sendable {
     for page in 0..<pages.count.rawValue {
       // A failure leaves garbage.
       if fails, page > 0 { break }
-      let byte = UInt8(truncatingIfNeeded: pages.start.rawValue + page + 1)
+      let byte = UInt8(truncatingIfNeeded: pages.start.rawValue - first + page + 1)
       let bytes = [UInt8](repeating: byte, count: pageSize)
       store.write(bytes.span.bytes, to: frames.start + PageCount(page), offset: .zero)
     }
