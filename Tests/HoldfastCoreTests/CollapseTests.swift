@@ -88,6 +88,7 @@ import Testing
           found.report("\(error)")
         }
         object.collapse()
+        if object.chain.count > 1 { found.report("the collapse does not wait") }
       }
     }
     try #require(done, "a thread waits for ever")
@@ -114,6 +115,132 @@ import Testing
     try family.end(child)
     #expect(family.machine.allocator.occupancy.free == PageCount(128 - 7))
     #expect(try family.byte(0, 7) == 2 && family.byte(0, 11) == 1)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test(arguments: [false, true], [0, 1, 7])
+  func `a wiring that fails amid a collapse or a bypass loses nothing`(
+    ends: Bool, call: Int
+  ) throws {
+    for path in WirePath.allCases { try failAmidCollapse(path, ends: ends, call) }
+  }
+
+  private func failAmidCollapse(_ path: WirePath, ends: Bool, _ call: Int) throws {
+    let family = try Family(pages: 0..<8, frames: 128)
+    for page in 0..<8 as Range<UInt64> { try family.write(0, page, 9) }
+    let child = try family.fork(0)
+    try family.write(0, 0, 2)
+    let object = try #require(family.spaces[0].object(at: .zero))
+    let (space, pmap, other) = (family.spaces[0], family.pmaps[0], family.spaces[child])
+    let machine = family.machine
+    let found = Findings()
+    // While page after page is copied: the object below becomes the shadow's alone, or stays shared.
+    machine.store.beforeFilling { source, _ in
+      if source == nil { return }
+      found.tally()
+      if ends, failure({ try other.remove(machine.range(0..<8)) }) != nil {
+        found.report("the child does not end")
+      }
+      object.collapse(waits: false)
+    }
+    pmap.beforeEntering { _, _ in object.collapse(waits: false) }
+    pmap.fail(at: call)
+    let done = runThreads(1, seconds: 20) { _ in
+      let error = failure { try space.wire(machine.range(0..<8), path.options) }
+      if error?.code != .resourceShortage { found.report("\(String(describing: error))") }
+    }
+    try #require(done, "it waits for ever")
+    machine.store.beforeFilling(nil)
+    pmap.beforeEntering(nil)
+    pmap.fail(at: nil)
+    #expect(found.all == [] && (call == 0 || found.operations > 0))
+    for page in 0..<8 as Range<UInt64> {
+      #expect(try family.byte(0, page) == (page == 0 ? 2 : 9))
+      if !ends { #expect(try family.byte(child, page) == 9) }
+    }
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test func `a page in the making keeps its object, and the next fork sees to the rest`() throws {
+    let family = try Family(pages: 0..<8, frames: 128)
+    try family.write(0, 5, 1)
+    let space = family.spaces[0]
+    let machine = family.machine
+    let found = Findings()
+    machine.store.beforeFilling { [machine] _, _ in
+      machine.store.beforeFilling(nil)
+      found.tally()
+      // The page becomes one of a backing object, which then is its shadow's alone.
+      var child: AddressSpace?
+      let error = failure {
+        child = try space.fork(pmap: CheckingPmap(geometry: machine.geometry))
+        try space.write([2], at: machine.address(6) + ByteCount(9))
+        try child?.remove(machine.range(0..<8))
+      }
+      if let error { found.report("\(error)") }
+    }
+    let done = runThreads(1, seconds: 10) { _ in
+      if let error = failure({ try space.fault(machine.address(2), .read) }) {
+        found.report("\(error)")
+      }
+    }
+    try #require(done, "the page stays busy")
+    #expect(found.all == [] && found.operations == 1)
+    #expect(depth(family, 0) == 2)
+    #expect(family.problems == [])
+    let child = try family.fork(0)
+    try family.write(0, 7, 3)
+    #expect(depth(family, 0) == 2)
+    for (page, byte) in [(2, 0), (5, 1), (6, 2), (7, 3)] as [(UInt64, UInt8)] {
+      #expect(try family.byte(0, page) == byte)
+    }
+    #expect(try family.byte(child, 7) == 0)
+    try family.expectNothingLeft()
+  }
+
+  @Test(arguments: WirePath.allCases)
+  func `a wiring that copies all lets the object below go`(path: WirePath) throws {
+    let family = try Family(pages: 0..<8, frames: 128)
+    for page in 0..<8 as Range<UInt64> { try family.write(0, page, 9) }
+    let child = try family.fork(0)
+    try family.spaces[child].wire(family.machine.range(0..<8), path.options)
+    #expect(depth(family, child) == 1)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test(arguments: WirePath.allCases)
+  func `what holds a space's lock does not wait for a wiring of that space`(path: WirePath) throws {
+    let family = Family(Machine(frames: 128, dirty: true))
+    let machine = family.machine
+    let space = family.spaces[0]
+    let object = MemoryObject(memory: machine.memory, size: PageCount(8))
+    try space.map(object, at: machine.range(0..<8))
+    try space.map(object, at: machine.range(100..<108), copyOnWrite: true)
+    object.release()
+    try family.write(0, 3, 5)
+    try family.write(0, 100, 6)
+    let found = Findings()
+    family.pmaps[0].beforeEntering { [machine] _, address in
+      guard address == machine.address(105) else { return }
+      found.tally()
+      // With it the object below is the shadow's alone, which has busy pages.
+      let isDone = runThreads(1, seconds: 10) { _ in
+        if let error = failure({ try space.remove(machine.range(0..<8)) }) {
+          found.report("\(error)")
+        }
+      }
+      if !isDone { found.report("unmapping waits for the wiring") }
+    }
+    let done = runThreads(1, seconds: 20) { _ in
+      let error = failure { try space.wire(machine.range(100..<108), path.options) }
+      if let error { found.report("\(error)") }
+    }
+    try #require(done, "they wait for each other")
+    #expect(found.all == [] && found.operations == 1)
+    #expect(try family.byte(0, 103) == 5 && family.byte(0, 100) == 6)
     #expect(family.problems == [])
     try family.expectNothingLeft()
   }
