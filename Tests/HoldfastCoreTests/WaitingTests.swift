@@ -37,6 +37,42 @@ import Testing
     #expect(machine.allocator.occupancy.free == PageCount(256))
   }
 
+  @Test(arguments: WirePath.allCases, WirePath.allCases)
+  func `wirings that have different parts of one object and want the other's both succeed`(
+    first: WirePath, second: WirePath
+  ) throws {
+    let machine = Machine(frames: 256, dirty: true)
+    let spaces = [machine.makeSpace(), machine.makeSpace()]
+    let object = MemoryObject(memory: machine.memory, size: PageCount(8))
+    // The one has the end of the object first, the other all of it in one entry.
+    try spaces[0].space.map(object, offset: PageIndex(4), at: machine.range(0..<4))
+    try spaces[0].space.map(object, at: machine.range(4..<8), protection: .all)
+    try spaces[1].space.map(object, at: machine.range(0..<8))
+    let begun = Barrier(2)
+    let met = Barrier(2)
+    spaces[0].pmap.beforeEntering { [machine] _, address in
+      guard address == machine.address(first == .prefault ? 0 : 3) else { return }
+      begun.arrive()
+      met.arrive()
+    }
+    spaces[1].pmap.beforeEntering { [machine] _, address in
+      if address == machine.address(second == .prefault ? 0 : 3) { met.arrive() }
+    }
+    let done = runThreads(2, seconds: 10) { index in
+      if index == 1 { begun.arrive() }
+      let path = index == 0 ? first : second
+      #expect(failure { try spaces[index].space.wire(machine.range(0..<8), path.options) } == nil)
+    }
+    try #require(done, "they wait for each other")
+    #expect(machine.pages(of: object, frames: false).map(\.wireCount) == [2])
+    for (space, pmap) in spaces {
+      #expect(machine.problems(in: space, pmap) == [])
+      try space.remove(space.bounds)
+    }
+    object.release()
+    #expect(machine.allocator.occupancy.free == PageCount(256))
+  }
+
   @Test(arguments: WirePath.allCases)
   func `who waits for an entry in transition has no busy pages`(path: WirePath) throws {
     let machine = Machine(frames: 256, dirty: true)
@@ -162,6 +198,38 @@ import Testing
       }
       object.release()
       #expect(machine.allocator.occupancy.free == PageCount(64))
+    }
+  }
+
+  @Test func `an unwiring that had to wait wakes who waits for it`() throws {
+    for _ in 0..<8 {
+      let machine = Machine(frames: 64, dirty: true)
+      let (space, pmap) = machine.makeSpace()
+      try space.map(at: machine.range(0..<8))
+      let ends = [Barrier(2), Barrier(2)]
+      // The unwiring has the first page in transition and waits for the second one's wiring; a third
+      // thread waits for the first page.
+      pmap.beforeEntering { [machine] _, address in
+        guard address == machine.address(4) else { return }
+        _ = runThreads(1, seconds: 0) { _ in
+          #expect(failure { try space.unwire(machine.range(0..<8)) } == nil)
+          ends[0].arrive()
+        }
+        while space.lookup(.zero)?.isInTransition == false {}
+        _ = runThreads(1, seconds: 0) { _ in
+          #expect(failure { try space.fault(.zero, .read) } == nil)
+          ends[1].arrive()
+        }
+      }
+      let done = runThreads(3, seconds: 10) { index in
+        if index < 2 { ends[index].arrive() }
+        if index == 2 {
+          #expect(failure { try space.wire(machine.range(4..<8), .prefault) } == nil)
+        }
+      }
+      try #require(done, "a thread is not woken")
+      #expect(machine.problems(in: space, pmap) == [])
+      try space.remove(space.bounds)
     }
   }
 }
