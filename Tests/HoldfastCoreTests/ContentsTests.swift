@@ -151,4 +151,15 @@ import Testing
     #expect(try stage.space.read(stage.machine.address(590), count: 2) == [3, 0])
     try stage.expectNothingLeft()
   }
+
+  @Test func `frames that a guest may have reached ahead do not count as zeroed`() throws {
+    let stage = Stage(pages: 8, frames: 64, dirty: false)
+    try stage.map(0..<8)
+    stage.pmap.fail(at: 3)
+    #expect(stage.wire(0..<8, .user, .fault) != nil)
+    stage.pmap.fail(at: nil)
+    let left = stage.machine.allocator.occupancy
+    #expect(left.free == PageCount(64) && left.zeroed == PageCount(64 - 8))
+    try stage.expectNothingLeft()
+  }
 }

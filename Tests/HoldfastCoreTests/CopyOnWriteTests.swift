@@ -65,13 +65,16 @@ import Testing
     try family.spaces[child].protect(range, .read)
     try family.spaces[child].wire(range, [options, path.options])
     let before = family.pmaps[child].mappings
-    // Without frames nothing changes.
+    // Without frames nothing changes, but that the pages before the one told are copied.
+    var copied: UInt64 = 0
     for free in 0..<20 as Range<UInt64> {
       let error = family.machine.withFree(free) {
         failure { try family.spaces[child].protect(range, .readWrite) }
       }
       if error == nil { break }
       #expect(error?.code == .resourceShortage)
+      copied += free
+      #expect(error?.address == family.machine.address(copied))
       #expect(family.spaces[child].entryViews.allSatisfy { $0.protection == .read && $0.isWired })
       #expect(family.problems == [])
     }
@@ -121,10 +124,12 @@ import Testing
     #expect(family.pmaps[0].mappings.map(\.frames) == family.pmaps[child].mappings.map(\.frames))
     #expect(family.pmaps[0].mappings.allSatisfy { !$0.protection.contains(.write) })
     // By copy-in too, which enters nothing.
-    try family.spaces[child].write([9], at: family.machine.address(2))
+    try family.spaces[child].write([9], at: family.machine.address(2) + ByteCount(9))
+    #expect(try family.byte(child, 2) == 9 && family.byte(0, 2) == 3)
     #expect(family.problems == [])
+    try family.spaces[child].write([7], at: family.machine.address(3) + ByteCount(9))
     try family.write(0, 2, 8)
-    #expect(try family.byte(child, 2) == 3)
+    #expect(try family.byte(child, 2) == 9 && family.byte(0, 3) == 4)
     #expect(family.problems == [])
     try family.expectNothingLeft()
   }
@@ -171,5 +176,47 @@ import Testing
       #expect(family.problems == [])
       try family.expectNothingLeft()
     }
+  }
+
+  @Test(arguments: WirePath.allCases)
+  func `copies that a wiring makes are what others of the same memory have then`(
+    path: WirePath
+  ) throws {
+    let family = Family(Machine(frames: 256, dirty: true))
+    let machine = family.machine
+    let object = MemoryObject(memory: machine.memory, size: PageCount(8))
+    family.handles = [object]
+    let range = machine.range(0..<8)
+    let maker = family.addSpace()
+    try family.spaces[maker].map(object, at: range)
+    for page in 0..<8 as Range<UInt64> { try family.write(maker, page, 3) }
+    try family.spaces[0].map(object, at: range, inheritance: .share, copyOnWrite: true)
+    // Shared from here on, with translations of the pages below.
+    let child = try family.fork(0)
+    for page in 0..<8 as Range<UInt64> {
+      try family.spaces[child].fault(machine.address(page), .read)
+    }
+    try family.spaces[0].wire(range, path.options)
+    #expect(family.problems == [])
+    for page in 0..<8 as Range<UInt64> { try family.write(0, page, 4) }
+    for page in 0..<8 as Range<UInt64> {
+      try family.spaces[child].fault(machine.address(page), .read)
+      #expect(try family.byte(child, page) == 4 && family.byte(maker, page) == 3)
+    }
+    try family.expectNothingLeft()
+  }
+
+  @Test func `a new protection does not allow writing to what is shared with copies`() throws {
+    let (family, child, range) = try makeFamily()
+    try family.write(child, 1, 70)
+    for index in [0, child] {
+      for page in 0..<10 as Range<UInt64> {
+        try family.spaces[index].fault(family.machine.address(page), .read)
+      }
+      try family.spaces[index].protect(range, .read)
+      try family.spaces[index].protect(range, .readWrite)
+      #expect(family.problems == [])
+    }
+    try family.expectNothingLeft()
   }
 }

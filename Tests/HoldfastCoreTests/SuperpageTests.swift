@@ -192,4 +192,44 @@ import Testing
     #expect(stage.object.residentCount == PageCount(Self.gibibyte))
     try stage.expectNothingLeft()
   }
+
+  @Test func `pages in neighbouring frames are entered as one`() throws {
+    let stage = Stage(pages: 16, frames: 64)
+    try stage.map(0..<16)
+    for page in 0..<16 as Range<UInt64> {
+      try stage.space.fault(stage.machine.address(page), .write)
+    }
+    let calls = stage.pmap.calls
+    // What a failure has left of the one translation goes with it.
+    stage.pmap.fail(at: 0)
+    #expect(stage.wire(0..<16, .user, .prefault)?.code == .resourceShortage)
+    #expect(stage.pmap.calls == calls + 1)
+    #expect(stage.problems == [])
+    stage.pmap.fail(at: nil)
+    #expect(stage.wire(0..<16, .user, .prefault) == nil)
+    #expect(stage.pmap.calls == calls + 2)
+    #expect(stage.problems == [])
+    try stage.expectNothingLeft()
+  }
+
+  @Test func `a page that is touched by itself gets the frame beside its neighbour's`() throws {
+    let stage = Stage(pages: 16, frames: 64)
+    // Single frames are free too, which would do for single pages.
+    let held = stride(from: 41, to: 63, by: 2).compactMap {
+      stage.machine.allocator.allocate(Frame($0))?.run
+    }
+    try stage.map(0..<16)
+    try stage.space.fault(.zero, .write)
+    let first = try #require(stage.object.state(of: .zero)?.frame)
+    // Its buddy is taken, so that the next frame is one of a larger block.
+    for page in 1..<8 as Range<UInt64> {
+      let isFree = stage.machine.allocator.allocate(first + PageCount(page))
+      if let isFree { stage.machine.allocator.free(isFree.run, zeroed: false) }
+      try stage.space.fault(stage.machine.address(page), .write)
+      if isFree == nil { break }
+      #expect(stage.object.state(of: PageIndex(page))?.frame == first + PageCount(page))
+    }
+    for run in held { stage.machine.allocator.free(run, zeroed: false) }
+    try stage.expectNothingLeft()
+  }
 }
