@@ -112,6 +112,11 @@ import Testing
     try family.spaces[0].remove(family.machine.range(0..<5))
     try family.spaces[0].remove(family.machine.range(12..<20))
     try family.write(0, 7, 2)
+    let (other, range) = (family.spaces[child], family.machine.range(0..<20))
+    let done = runThreads(1, seconds: 10) { _ in
+      #expect(failure { try other.remove(range) } == nil)
+    }
+    try #require(done, "the collapse does not end")
     try family.end(child)
     #expect(family.machine.allocator.occupancy.free == PageCount(128 - 7))
     #expect(try family.byte(0, 7) == 2 && family.byte(0, 11) == 1)

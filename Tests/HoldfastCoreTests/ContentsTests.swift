@@ -160,6 +160,11 @@ import Testing
     stage.pmap.fail(at: nil)
     let left = stage.machine.allocator.occupancy
     #expect(left.free == PageCount(64) && left.zeroed == PageCount(64 - 8))
+    // Nor the one of a fault, from among those that are zeroed still.
+    stage.pmap.fail(at: 0)
+    #expect(failure { try stage.space.fault(.zero, .write) } != nil)
+    stage.pmap.fail(at: nil)
+    #expect(stage.machine.allocator.occupancy.zeroed == PageCount(64 - 9))
     try stage.expectNothingLeft()
   }
 }

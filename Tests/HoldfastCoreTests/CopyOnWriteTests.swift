@@ -170,7 +170,10 @@ import Testing
       let child = try family.fork(second)
       #expect(family.problems == [])
       try family.spaces[child].protect(range, .readWrite)
+      let before = family.pmaps[second].mappings
       try family.write(child, 1, 9)
+      // Wired pages have been copied by now, and move no more.
+      if wired { #expect(family.pmaps[second].mappings == before) }
       try family.spaces[child].wire(range)
       #expect(try family.byte(second, 1) == 9 && family.byte(0, 1) == 3)
       #expect(family.problems == [])
@@ -178,9 +181,9 @@ import Testing
     }
   }
 
-  @Test(arguments: WirePath.allCases)
+  @Test(arguments: WirePath.allCases, [false, true])
   func `copies that a wiring makes are what others of the same memory have then`(
-    path: WirePath
+    path: WirePath, isReader: Bool
   ) throws {
     let family = Family(Machine(frames: 256, dirty: true))
     let machine = family.machine
@@ -196,9 +199,12 @@ import Testing
     for page in 0..<8 as Range<UInt64> {
       try family.spaces[child].fault(machine.address(page), .read)
     }
-    try family.spaces[0].wire(range, path.options)
+    // Those of one that may only read too: the other may write.
+    if isReader { try family.spaces[0].protect(range, .read) }
+    let summary = try family.spaces[0].wire(range, path.options)
+    #expect(summary.copied == PageCount(8))
     #expect(family.problems == [])
-    for page in 0..<8 as Range<UInt64> { try family.write(0, page, 4) }
+    for page in 0..<8 as Range<UInt64> { try family.write(isReader ? child : 0, page, 4) }
     for page in 0..<8 as Range<UInt64> {
       try family.spaces[child].fault(machine.address(page), .read)
       #expect(try family.byte(child, page) == 4 && family.byte(maker, page) == 3)
@@ -217,6 +223,24 @@ import Testing
       try family.spaces[index].protect(range, .readWrite)
       #expect(family.problems == [])
     }
+    try family.expectNothingLeft()
+  }
+
+  @Test(arguments: WirePath.allCases)
+  func `a new page amid copies does not reach over the translations of those below`(
+    path: WirePath
+  ) throws {
+    let family = try Family(pages: 0..<16, frames: 256)
+    for page in 1..<16 as Range<UInt64> where page != 9 { try family.write(0, page, 6) }
+    let child = try family.fork(0)
+    for page in 1..<16 as Range<UInt64> where page != 9 {
+      try family.spaces[child].fault(family.machine.address(page), .read)
+    }
+    try family.spaces[child].wire(family.machine.range(0..<16), path.options)
+    for page in 0..<16 as Range<UInt64> {
+      #expect(try family.byte(child, page) == (page % 9 == 0 ? 0 : 6))
+    }
+    #expect(family.problems == [])
     try family.expectNothingLeft()
   }
 }

@@ -162,4 +162,39 @@ import Testing
     #expect(try family.byte(0, 3) == 43 && family.byte(0, 24) == 5)
     try family.expectNothingLeft()
   }
+
+  @Test(arguments: [Operation.touchCopy, .wireCopy, .copyAtOnce])
+  func `whoever comes upon a page that is copied from waits too`(operation: Operation) throws {
+    for path in WirePath.allCases {
+      let (family, _) = try makeFamily(operation, path)
+      let machine = family.machine
+      let (parent, space) = (family.spaces[0], family.spaces[1])
+      let found = Findings()
+      let isOver = DispatchSemaphore(value: 0)
+      machine.store.beforeFilling { source, _ in
+        if source == nil { return }
+        machine.store.beforeFilling(nil)
+        _ = runThreads(1, seconds: 0) { _ in
+          for page in 0..<10 as Range<UInt64> {
+            let error = failure { try parent.fault(machine.address(page), .read) }
+            if let error { found.report("the other fails: \(error)") }
+          }
+          isOver.signal()
+        }
+        if isOver.wait(timeout: .now() + .milliseconds(25)) == .success {
+          found.report("the other does not wait")
+          isOver.signal()
+        }
+      }
+      let done = runThreads(1, seconds: 10) { _ in
+        let error = failure { try operation.perform(space, machine, path) }
+        if let error { found.report("it fails: \(error)") }
+      }
+      try #require(done, "it waits for ever")
+      try #require(isOver.wait(timeout: .now() + .seconds(10)) == .success, "it is not woken")
+      #expect(found.all == [])
+      #expect(family.problems == [])
+      try family.expectNothingLeft()
+    }
+  }
 }

@@ -13,7 +13,9 @@ import Testing
   }
 
   /// A space with copies of an object, which a pager has, or which is filled with superpages.
-  private func makeFamily(paged: Bool) throws -> Family {
+  private func makeFamily(
+    paged: Bool, at pages: Range<UInt64> = pages
+  ) throws -> Family {
     let machine = Machine(
       geometry: Geometry(pageShift: 12, superpageLevels: 1), frames: 8192, dirty: true,
       wiredLimit: WiredLimit(.tebibytes(1)))
@@ -36,7 +38,7 @@ import Testing
       try family.end(maker)
     }
     try family.spaces[0].map(
-      object, offset: PageIndex(Self.offset), at: machine.range(Self.pages), copyOnWrite: true)
+      object, offset: PageIndex(Self.offset), at: machine.range(pages), copyOnWrite: true)
     return family
   }
 
@@ -59,7 +61,8 @@ import Testing
     let family = try makeFamily(paged: paged)
     let space = family.spaces[0]
     let range = family.machine.range(Self.pages)
-    var changes: [UInt64: UInt8] = [703: 1, 1500: 2]
+    let found = watchSources(family)
+    var changes: [UInt64: UInt8] = [703: 1, 1100: 2]
     for (page, byte) in changes { try family.write(0, page, byte) }
     try check(family, 0, changes)
 
@@ -76,6 +79,8 @@ import Testing
     let grandchild = try family.fork(child)
     try check(family, grandchild, changes)
     try family.end(child)
+    try family.write(0, 1500, 4)
+    changes[1500] = 4
     try check(family, 0, changes)
 
     // A shadow that begins 512 pages behind the start of the one below, which then gives up its pages.
@@ -101,15 +106,53 @@ import Testing
     try space.unwire(family.machine.range(rest))
     try family.end(0)
     try check(family, third, changes, in: rest)
-    try check(family, grandchild, [703: 1, 1500: 2])
+    try check(family, grandchild, [703: 1, 1100: 2])
+
+    // The end of an entry that is wired, copied at once.
+    try family.spaces[grandchild].wire(range, path.options)
+    try family.end(third)
+    try family.spaces[grandchild].remove(
+      family.machine.range(Self.pages.lowerBound..<rest.lowerBound))
+    let last = try family.fork(grandchild)
+    try check(family, last, [:], in: rest)
+    #expect(found.all == [])
+    try family.expectNothingLeft()
+  }
+
+  /// Sees to it that pages of the object are busy while they are copied, unless they are wired.
+  private func watchSources(_ family: Family) -> Findings {
+    let found = Findings()
+    let object = family.handles[0]
+    var places: [Frame: PageIndex] = [:]
+    object.forEachResident(in: PageRange(start: .zero, count: object.size)) { range, state in
+      for page in 0..<range.count.rawValue {
+        places[state.frame + PageCount(page)] = range.start + PageCount(page)
+      }
+    }
+    family.machine.store.beforeFilling { [places] source, _ in
+      guard let source, let place = places[source.start], let state = object.state(of: place),
+        state.frame == source.start, !state.isBusy, state.wireCount == 0
+      else { return }
+      found.report("page \(place) is copied and may go: \(state)")
+    }
+    return found
+  }
+
+  @Test(arguments: WirePath.allCases)
+  func `wiring brings pages in by their own numbers`(path: WirePath) throws {
+    let family = try makeFamily(paged: true)
+    try family.spaces[0].wire(family.machine.range(Self.pages), path.options)
+    try check(family, 0, [:])
     try family.expectNothingLeft()
   }
 
   @Test(arguments: WirePath.allCases)
   func `copies lie in superpages as what they are copies of does`(path: WirePath) throws {
-    let family = try makeFamily(paged: false)
+    // Addresses that lie in superpages as the object's pages do.
+    let pages = (5 * 512 + 5)..<UInt64(7 * 512 + 11)
+    let family = try makeFamily(paged: false, at: pages)
     let machine = family.machine
-    let range = machine.range(Self.pages)
+    let range = machine.range(pages)
     // Single frames are free too, which would do for single pages.
     let single = (0..<64 as Range<UInt64>).compactMap {
       machine.allocator.allocate(Frame(8190 - 2 * $0))?.run
@@ -120,11 +163,11 @@ import Testing
     try family.spaces[0].wire(range, path.options)
     let child = try family.fork(0)
     for index in [0, child] {
-      var largest = PageCount.zero
-      family.spaces[index].forEachResident(in: range) { _, run, _ in
-        largest = max(largest, run.count)
+      var whole: [Address] = []
+      family.spaces[index].forEachResident(in: range) { address, run, _ in
+        if run.count == PageCount(512) { whole.append(address) }
       }
-      #expect(largest == PageCount(512))
+      #expect(whole == [machine.address(6 * 512)])
     }
     for run in odd { machine.allocator.free(run, zeroed: false) }
     #expect(family.problems == [])
