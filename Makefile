@@ -26,7 +26,7 @@ test:
 
 # The tests with threads of their own, under ThreadSanitizer.
 tsan:
-	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) --filter "ConcurrencyTests|WaitingTests"
+	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) --filter "ConcurrencyTests|WaitingTests|MeetingTests|FillingTests"
 
 # The VM layer against its model, longer than the tests do it.
 model:

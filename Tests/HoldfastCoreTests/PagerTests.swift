@@ -1,6 +1,7 @@
-import HoldfastCore
 import HoldfastTestKit
 import Testing
+
+@testable import HoldfastCore
 
 /// Objects whose pages come from somewhere.
 @Suite struct PagerTests {
@@ -132,6 +133,26 @@ import Testing
     #expect(try family.byte(child, 3) == 71 && family.byte(child, 4) == 5)
     #expect(family.problems == [])
     try family.expectNothingLeft()
+  }
+
+  /// What another thread may have done since the pages were found missing.
+  @Test func `pages that others have brought in meanwhile stay, a dead object gets none`() throws {
+    for there in 1..<8 as Range<UInt64> {
+      let machine = Machine(frames: 64, dirty: true)
+      let pager = TestPager(pages: 30, geometry: machine.geometry)
+      let object = MemoryObject(memory: machine.memory, size: PageCount(30), pager: pager)
+      try object.pageIn(PageIndex(there), limit: .one)
+      let before = object.state(of: PageIndex(there))
+      try object.pageIn(.zero, limit: PageCount(8))
+      #expect(object.state(of: PageIndex(there)) == before)
+      #expect(object.state(of: .zero)?.isValid == true && object.residentCount == PageCount(2))
+      try object.pageIn(.zero, limit: .one)
+      #expect(pager.requests.count == 2)
+      #expect(machine.falselyZeroed.isEmpty)
+      object.release()
+      try object.pageIn(PageIndex(16), limit: PageCount(8))
+      #expect(machine.allocator.occupancy.free == PageCount(64))
+    }
   }
 
   @Test func `threads that want the same pages bring them in once`() throws {
