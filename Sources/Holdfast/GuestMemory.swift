@@ -20,7 +20,9 @@ public final class GuestMemory: Sendable {
   public let limit: ByteCount
   /// The VM layer's view, for those who work on it.
   public let space: AddressSpace
-  let window: WindowPmap
+  let window: any GuestWindow
+  /// Where the guest is placed in the arena's own mapping, the frame of guest address 0.
+  private let placement: Frame?
 
   private let lock = Lock()
   /// Protected by `lock`.
@@ -59,18 +61,37 @@ public final class GuestMemory: Sendable {
     }
     self.arena = arena
     self.limit = limit
-    do {
-      window = try WindowPmap(arena: arena, length: limit, host: host)
-    } catch {
-      throw HoldfastError(error)
+    let own: PhysicalMemory
+    if arena.backing.hasFile {
+      do {
+        window = try WindowPmap(arena: arena, length: limit, host: host)
+      } catch {
+        throw HoldfastError(error)
+      }
+      own = memory
+      placement = nil
+    } else {
+      let pages = arena.geometry.pages(in: limit)
+      guard let placed = memory.placed(pages) else {
+        let free = arena.geometry.bytes(memory.available)
+        throw HoldfastError(
+          .resourceShortage, operation: "make a guest's memory",
+          reason: "\(limit) that follow each other are not free in the arena: "
+            + "\(free.rawValue >> 20) MiB of \(arena.size.rawValue >> 20) MiB are free",
+          advice: "a larger arena, a smaller limit, or a backing with a file (thp, hugetlb-2M)")
+      }
+      window = PlacedPmap(arena: arena, start: placed.start, length: limit)
+      own = placed.memory
+      placement = placed.start
     }
     space = AddressSpace(
-      bounds: AddressRange(.zero, .zero + limit), memory: memory, pmap: window,
+      bounds: AddressRange(.zero, .zero + limit), memory: own, pmap: window,
       wiredLimit: wiredLimit)
   }
 
   /// Where guest address 0 lies in this process. A monitor gives this and `limit` to KVM as a slot,
-  /// and to device models; what is not mapped or not wired is not accessible there.
+  /// and to device models; what is not mapped or not wired is not accessible there. (With the backing
+  /// thp-private all of it is, and reads as whatever was written there by way of this address.)
   public var hostAddress: UInt64 { window.hostRange.address }
 
   /// For debugging: what does not hold of the VM layer's own books, nothing where all is well. Every
@@ -79,12 +100,13 @@ public final class GuestMemory: Sendable {
   /// - Parameter others: all other guests on the same arena and wired limit. None is at work.
   /// - Complexity: O(mappings + base pages).
   public func invariantProblems(with others: [GuestMemory] = []) -> [String] {
-    let guests = [self] + others
+    // A guest that is placed in the arena shares its frames with nobody.
+    let guests = [self] + (placement == nil ? others : [])
     let segments = guests.flatMap { guest in
       guest.lock.withLock { unsafe Array(guest.segments.values) }
     }
     return Invariants.problems(
-      in: arena.memory, spaces: guests.map(\.space), handles: segments.map(\.object))
+      in: space.memory, spaces: guests.map(\.space), handles: segments.map(\.object))
   }
 
   // MARK: Segments
@@ -179,9 +201,10 @@ public final class GuestMemory: Sendable {
     path: WirePath
   ) throws(HoldfastError) -> WireReceipt {
     let operation = "map the segment \(segment.name) at \(address)"
-    guard segment.object.memory.allocator.sharesFrames(with: arena.allocator) else {
+    guard segment.object.memory.allocator.sharesFrames(with: space.memory.allocator) else {
       throw HoldfastError(
-        .invalidArgument, operation: operation, reason: "it is of another arena")
+        .invalidArgument, operation: operation,
+        reason: placement == nil ? "it is of another arena" : "it is another guest's")
     }
     guard offset <= segment.size,
       let range = AddressRange(start: address, length: length ?? segment.size - offset),
@@ -195,6 +218,7 @@ public final class GuestMemory: Sendable {
       throw HoldfastError(
         .invalidArgument, operation: operation, range: range, reason: "no protection is given")
     }
+    try place(segment, offset, at: range, protection, options, operation)
     do {
       try space.map(
         segment.object, offset: PageIndex(arena.geometry.pages(in: offset).rawValue), at: range,
@@ -215,6 +239,33 @@ public final class GuestMemory: Sendable {
         preconditionFailure("a mapping cannot be taken back: \(failure)")
       }
       throw error
+    }
+  }
+
+  /// Where the guest is placed in the arena's own mapping, gives the segment its place there; checks what
+  /// cannot be had so.
+  private func place(
+    _ segment: MemorySegment, _ offset: ByteCount, at range: AddressRange,
+    _ protection: Protection, _ options: MapOptions, _ operation: String
+  ) throws(HoldfastError) {
+    guard let placement else { return }
+    func refusal(_ reason: String) -> HoldfastError {
+      HoldfastError(
+        .invalidArgument, operation: operation, range: range,
+        reason: "\(arena.backing.rawValue) is private memory, which the guest reaches where it is: "
+          + reason, advice: "a backing with a memfd: hugetlb-2M, hugetlb-1G, thp or base")
+    }
+    guard options.contains(.wired) else {
+      throw refusal("pages cannot come on demand, only wired")
+    }
+    guard protection.isSuperset(of: .readWrite) else {
+      throw refusal("it cannot be protected from writing")
+    }
+    guard range.end <= .zero + limit else { return }
+    let index = PageIndex(arena.geometry.pages(in: offset).rawValue)
+    let frame = placement + arena.geometry.pages(in: range.start - .zero)
+    guard segment.object.place(index, at: frame) else {
+      throw refusal("a segment has one place, and this one has another already")
     }
   }
 

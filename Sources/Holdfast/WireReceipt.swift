@@ -71,7 +71,7 @@ public struct WireReceipt: Sendable {
     source = Source(memory)
     wiredBytes = geometry.bytes(summary.wiredPages)
     // Without userfaultfd the fault path populates, and the kernel maps all of a huge page at once.
-    let isWhole = path == .prefault || memory.window.userFaultProblem != nil
+    let isWhole = path == .prefault || memory.window.isAlwaysWhole
     var resident = PageCount.zero
     var pages: [ByteCount: UInt64] = [:]
     memory.space.forEachResident(in: range) { address, run, _ in
@@ -107,7 +107,7 @@ public struct WireReceipt: Sendable {
     of run: FrameRun, at address: Address, _ backing: Backing, _ isWhole: Bool
   ) -> [(ByteCount, UInt64)] {
     let geometry = backing.geometry
-    guard backing == .thp, isWhole else {
+    guard backing.isTransparentHuge, isWhole else {
       return [(geometry.pageSize, run.count.rawValue)]
     }
     let huge = ByteCount.mebibytes(2)
@@ -193,7 +193,7 @@ public struct WireReceipt: Sendable {
 
   private func comparePages(_ found: [ByteCount: UInt64], _ checks: inout Checks) {
     let huge = ByteCount.mebibytes(2)
-    if backing == .thp, found[huge, default: 0] < pages[huge, default: 0] {
+    if backing.isTransparentHuge, found[huge, default: 0] < pages[huge, default: 0] {
       // The kernel gives huge pages to shared memory when it has them, and promises nothing.
       checks.notes.append(
         "the kernel had only \(found[huge, default: 0]) huge pages of \(huge) for "

@@ -177,17 +177,22 @@ public struct WireBenchmark: Sendable {
     arena.memory.forgetZeroedFrames()
     arena.memory.zeroFreeFrames()
     let length = Int(arena.size.rawValue)
+    let file = arena.descriptor
+    if file == nil, [.memset, .remap, .uffdContinue].contains(strategy) {
+      return .problem("it maps the arena's file, and \(arena.backing.rawValue) has none")
+    }
+    let descriptor = file ?? -1
     switch strategy {
     case .fault: return .seconds(try wireSeconds(arena, .fault, zeroed: true))
     case .prefault: return .seconds(try wireSeconds(arena, .prefault, zeroed: true))
     case .prefaultDirty: return .seconds(try wireSeconds(arena, .prefault, zeroed: false))
     case .memset:
-      return Outcome(hf_bench_memset(arena.descriptor, length, Int32(clamping: threads)))
-    case .remap: return Outcome(hf_bench_remap(arena.descriptor, length))
+      return Outcome(hf_bench_memset(descriptor, length, Int32(clamping: threads)))
+    case .remap: return Outcome(hf_bench_remap(descriptor, length))
     case .uffdContinue:
       return Outcome(
         hf_bench_continue(
-          arena.descriptor, length, Int(arena.geometry.pageSize.rawValue),
+          descriptor, length, Int(arena.geometry.pageSize.rawValue),
           arena.backing.hugePageSize == nil ? 0 : 1))
     case .mlock, .populate: preconditionFailure("\(strategy) does not work on an arena")
     }
@@ -220,7 +225,8 @@ public struct WireBenchmark: Sendable {
       strategy == .mlock
         ? Outcome(hf_bench_mlock(length))
         : Outcome(
-          hf_bench_populate(length, shift, backing == .thp ? 1 : 0, Int32(clamping: threads)))
+          hf_bench_populate(
+            length, shift, backing.isTransparentHuge ? 1 : 0, Int32(clamping: threads)))
     }
     return nodes?.whileTouching(measured) ?? measured()
   }

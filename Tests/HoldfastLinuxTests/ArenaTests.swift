@@ -143,7 +143,7 @@ import Testing
       })
     else { return }
     let arena = try Arena(size: .gibibytes(1), host: host)
-    #expect(arena.backing == .thp || arena.backing == .base)
+    #expect([.thp, .thpPrivate, .base].contains(arena.backing))
     #expect(
       arena.preparation.fallbacks.first
         == "hugetlb-1G: 1 hugetlb page of 1 GiB is needed, 0 are free")
@@ -153,11 +153,17 @@ import Testing
     let bare = host {
       $0.hugePages = []
       $0.transparentHugePages.sharedMemory = .never
+      $0.transparentHugePages.privateMemory = .never
     }
     let arena = try Arena(size: .mebibytes(8), host: bare)
     #expect(arena.backing == .base)
-    #expect(arena.preparation.fallbacks.count == 3)
-    #expect(arena.preparation.fallbacks.last?.contains("shmem_enabled is never") == true)
+    let fallbacks = arena.preparation.fallbacks
+    #expect(fallbacks.count == 4 && fallbacks[2].contains("shmem_enabled is never"))
+    #expect(fallbacks[3].contains("off for private memory (enabled is never)"))
+    // What is usual: no huge pages reserved, none for shared memory.
+    var usual = bare
+    usual.transparentHugePages.privateMemory = .madvise
+    #expect(try Arena(size: .mebibytes(8), host: usual).backing == .thpPrivate)
     if HostNeeds.sharedHugePages {
       let withHuge = host { $0.hugePages = [] }
       #expect(try Arena(size: .mebibytes(8), host: withHuge).backing == .thp)

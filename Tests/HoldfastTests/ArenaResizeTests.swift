@@ -16,7 +16,7 @@ import Testing
   /// The bytes of the arena's file that are in memory, by the kernel's count.
   private func blocks(_ arena: Arena) -> UInt64 {
     var status = stat()
-    fstat(arena.descriptor, &status)
+    fstat(arena.descriptor ?? -1, &status)
     return UInt64(status.st_blocks) * 512
   }
 

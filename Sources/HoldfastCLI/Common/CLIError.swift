@@ -31,13 +31,26 @@ struct UsageError {
 
   /// The parser's message, often two sentences, as the part of one: `X. Did you mean Y?`.
   private static func sentence(_ message: String) -> String {
-    var text = message.lowercasedFirst
+    var text = unbulleted(message).lowercasedFirst
     if let last = text.last, ".?".contains(last) { text.removeLast() }
     for (second, joined) in [(". Please provide ", ": give "), (". Did you mean ", ": is it ")] {
       guard let range = text.ranges(of: second).last else { continue }
       text.replaceSubrange(range, with: joined)
     }
     return text
+  }
+
+  /// A list of many values, which the parser gives a line each, in the form in which it gives few:
+  /// `'a', 'b' or 'c'`.
+  private static func unbulleted(_ message: String) -> String {
+    let lines = message.split(whereSeparator: \.isNewline).map {
+      String($0.drop { $0 == " " })
+    }
+    let values = lines.filter { $0.hasPrefix("- ") }.map { "'\($0.dropFirst(2))'" }
+    guard values.count > 1, let last = values.last else { return message }
+    let head = lines.prefix { !$0.hasPrefix("- ") }.joined(separator: " ")
+      .replacing("one of the following:", with: "one of")
+    return head + " " + values.dropLast().joined(separator: ", ") + " or " + last
   }
 
   /// The command that tells the options of the subcommand in question. The parser knows that one,

@@ -38,9 +38,9 @@ struct DefaultMemory {
   /// The backing that an arena of a size would have now.
   private func taken(for size: ByteCount) -> Backing? {
     Backing.allCases.first { backing in
-      guard backing != .thp || host.transparentHugePages.sharedMemory?.givesHugePages == true else {
-        return false
-      }
+      let modes = host.transparentHugePages
+      if backing == .thp, modes.sharedMemory?.givesHugePages != true { return false }
+      if backing == .thpPrivate, modes.privateMemory ?? .never == .never { return false }
       return size.isMultiple(of: backing.geometry.pageSize)
         && size <= available(backing, reserving: false)
     }

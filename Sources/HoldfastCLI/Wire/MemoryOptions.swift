@@ -18,8 +18,9 @@ struct MemoryOptions: ParsableArguments {
     help: ArgumentHelp(
       "What the memory is made of: hugetlb-1G and hugetlb-2M are huge pages from the host's pools "
         + "(nr_hugepages, as set by hugeadm or at boot), thp is shared memory with transparent "
-        + "huge pages of 2M, base is shared memory of 4K pages; auto takes the first of these "
-        + "that has room and says why not a better one.",
+        + "huge pages of 2M, thp-private is private memory with them (no forks, no demand paging), "
+        + "base is shared memory of 4K pages; auto takes the first of these that has room and says "
+        + "why not a better one.",
       valueName: "backing"))
   var backing = BackingOption.auto
 

@@ -8,6 +8,7 @@ enum BackingOption: String, CaseIterable, ExpressibleByArgument {
   case hugetlb1G = "hugetlb-1G"
   case hugetlb2M = "hugetlb-2M"
   case thp
+  case thpPrivate = "thp-private"
   case base
 
   /// The arena's argument: nil for the best that there is.

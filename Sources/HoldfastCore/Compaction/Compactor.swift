@@ -38,7 +38,7 @@ struct Compactor {
 
   /// Empties blocks until `wanted` superpages are, or no more can be.
   mutating func run(_ wanted: Int) -> CompactionSummary {
-    guard memory.geometry.superpageLevels > 0 else { return summary }
+    guard memory.geometry.superpageLevels > 0, !memory.isPlaced else { return summary }
     memory.reservations.breakAll()
     for object in memory.objects.all { survey(object) }
     for domain in memory.allocator.domains { empty(domain, wanted) }

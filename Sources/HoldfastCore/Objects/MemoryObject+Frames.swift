@@ -25,10 +25,26 @@ extension MemoryObject {
     return memory.allocateLargest(order: order, dirty: &dirty)?.run
   }
 
+  /// From now on page `index` is in `frame`, and the others lie around it alike.
+  ///
+  /// - Returns: false where pages of the object have another place already.
+  package func place(_ index: PageIndex, at frame: Frame) -> Bool {
+    let wanted = frame.rawValue &- index.rawValue
+    return lock.withLock {
+      guard placement == wanted || pages.residentCount == .zero else { return false }
+      placement = wanted
+      return true
+    }
+  }
+
   /// Frames that the region's reservation has for pages from `index` on, nil where there is none.
   func reservedFrames(
     for index: PageIndex, limit: PageCount, dirty: inout [FrameRun]
   ) -> FrameRun? {
+    if let placement {
+      let run = FrameRun(Frame(index.rawValue &+ placement), limit)
+      return memory.allocator.allocate(run, dirty: &dirty) ? run : nil
+    }
     // A region of which all is absent has none.
     if limit >= Reservation.pages, index.isAligned(toOrder: Reservation.order) { return nil }
     return memory.reservations.populate(

@@ -25,6 +25,9 @@ public final class MemoryObject: @unchecked Sendable {
   ///
   /// Protected by `lock`. A fork makes it false, the end of all but one of the copies true again.
   private var isOnlyMapping: Bool
+  /// Where page 0's frame is or would be, modulo 2^64, if the frames have to lie as the pages do
+  /// (`PhysicalMemory.placed`). Protected by `lock`.
+  var placement: UInt64?
   /// Where absent pages come from, if not from a backing object and not zero.
   let pager: (any Pager)?
 

@@ -4,7 +4,7 @@ extension Buddy {
   private static let order = Geometry.levelShift
 
   /// The node that tells the frames of a superpage block apart, or nil where they are alike.
-  private func leaf(_ superpage: Int) -> Int? {
+  func leaf(_ superpage: Int) -> Int? {
     if levels == 1 { return node(ofBlock: superpage) }
     guard let node = node(ofBlock: superpage >> Self.order) else { return nil }
     return nodes[node].child(superpage & 511)

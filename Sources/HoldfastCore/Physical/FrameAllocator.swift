@@ -91,7 +91,7 @@ public final class FrameAllocator: Sendable {
   /// An allocator of the frames of some nodes, all of them free.
   ///
   /// - Parameters:
-  ///   - parts: each begins where the one before ends, the first at a multiple of the largest block.
+  ///   - parts: each begins where the one before ends.
   ///     A superpage that has frames of two of them is never given out whole.
   ///   - topology: how the nodes lie to each other.
   ///   - zeroed: whether every byte of them is zero.
@@ -99,9 +99,7 @@ public final class FrameAllocator: Sendable {
     geometry: Geometry, parts: [Part], topology: NodeTopology = NodeTopology(),
     policy: DomainPolicy = .firstTouch, zeroed: Bool
   ) {
-    precondition(
-      parts.first?.frames.start.isAligned(toOrder: geometry.maximumOrder) == true,
-      "an allocator's frames start at a multiple of the largest block")
+    precondition(!parts.isEmpty, "an allocator has frames")
     for (part, next) in zip(parts, parts.dropFirst()) {
       precondition(part.frames.end == next.frames.start, "domains lie one behind the other")
     }

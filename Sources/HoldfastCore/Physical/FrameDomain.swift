@@ -171,6 +171,13 @@ public final class FrameDomain: @unchecked Sendable {
     lock.withLock { offline -= run.count }
   }
 
+  /// How many frames from the start of a superpage block on are free, up to `limit`.
+  func freeLength(from start: Frame, limit: PageCount) -> PageCount {
+    let position = Int((start - origin).rawValue)
+    return PageCount(
+      UInt64(lock.withLock { buddy.freeLength(from: position, limit: Int(limit.rawValue)) }))
+  }
+
   // MARK: Fragments, for compaction
 
   /// How many frames of the superpage block that starts at a frame are free here.

@@ -35,7 +35,7 @@ public struct PhysicalMemory: Sendable {
   public let allocator: FrameAllocator
   /// What is in them.
   public let store: any FrameStore
-  private let books: MemoryBooks
+  let books: MemoryBooks
 
   /// Which superpages are being filled by base pages.
   public var reservations: ReservationPool { books.reservations }

@@ -3,10 +3,17 @@
 public final class MemoryBooks: Sendable {
   let reservations: ReservationPool
   let objects = ObjectRegistry()
+  /// What the frames are taken from, where that is another allocator.
+  let claim: FrameClaim?
 
   /// Books of frames that are all free or the caller's own.
-  public init(allocator: FrameAllocator) {
+  public convenience init(allocator: FrameAllocator) {
+    self.init(allocator: allocator, claim: nil)
+  }
+
+  init(allocator: FrameAllocator, claim: FrameClaim?) {
     reservations = ReservationPool(allocator: allocator)
+    self.claim = claim
   }
 }
 

@@ -5,7 +5,7 @@ internal import SystemPackage
 extension Arena {
   /// A file of which every page is in memory, and where it is mapped.
   struct Prepared {
-    let file: MemoryFile
+    let file: MemoryFile?
     let range: HostRange
     let parts: [ArenaPart]
     let preparation: Preparation
@@ -18,11 +18,13 @@ extension Arena {
   ) throws(HostError) -> Prepared {
     let operation = "prepare an arena of \(choice.size) (\(choice.backing.rawValue))"
     let length = try choice.length(maximum, operation)
-    let file: MemoryFile
+    let file: MemoryFile?
     let range: HostRange
     do {
-      file = try MemoryFile("holdfast-arena", hugePageSize: choice.backing.hugePageSize)
-      try file.setSize(length)
+      file =
+        choice.backing.hasFile
+        ? try MemoryFile("holdfast-arena", hugePageSize: choice.backing.hugePageSize) : nil
+      try file?.setSize(length)
       range = try HostRange.reserve(length, alignment: .gibibytes(1))
     } catch {
       throw choice.shortage(operation, error, host)
@@ -58,18 +60,22 @@ extension Arena {
   /// - Parameter bound: called once the part is mapped; tells where its pieces come from.
   /// - Returns: why threads were not kept to their nodes' processors, or nil.
   static func bringIn(
-    _ bytes: Range<UInt64>, _ range: HostRange, _ file: MemoryFile, _ backing: Backing,
+    _ bytes: Range<UInt64>, _ range: HostRange, _ file: MemoryFile?, _ backing: Backing,
     threads: Int, _ progress: (@Sendable (ByteCount) -> Void)?, bound: () -> [ArenaPart]
   ) throws(Errno) -> Errno? {
-    // A hugetlb file sets its pages aside here, all or none, before any is touched.
-    try range.map(
-      bytes, .readWrite, file: file.descriptor, offset: bytes.lowerBound,
-      basePages: backing == .base)
-    if backing == .thp { try range.adviseHuge(bytes, true) }
+    if let file {
+      // A hugetlb file sets its pages aside here, all or none, before any is touched.
+      try range.map(
+        bytes, .readWrite, file: file.descriptor, offset: bytes.lowerBound,
+        basePages: backing == .base)
+    } else {
+      try range.protect(bytes, .readWrite)
+    }
+    if backing.isTransparentHuge { try range.adviseHuge(bytes, true) }
     let unpinned = try populate(range, backing, bound(), threads: threads, progress)
     // What could not be had as huge pages now khugepaged would put together later, by taking it
     // out of the page tables of guests that have it wired.
-    if backing == .thp { try range.adviseHuge(bytes, false) }
+    if backing.isTransparentHuge { try range.adviseHuge(bytes, false) }
     return unpinned
   }
 

@@ -69,7 +69,7 @@ extension Arena {
       var given = PageCount.zero
       for (number, run) in runs.enumerated() {
         do throws(Errno) {
-          try file.punch(self.bytes(of: run))
+          try file?.punch(self.bytes(of: run))
         } catch {
           // What it holds is as it was.
           for run in runs[number...] { allocator.bringOnline(run, zeroed: false) }
@@ -127,7 +127,7 @@ extension Arena {
   private func giveBack(_ run: FrameRun) {
     unmap(run)
     // What cannot be given back now goes with the arena; it is not in use either way.
-    _ = try? file.punch(bytes(of: run))
+    _ = try? file?.punch(bytes(of: run))
   }
 
   private func unmap(_ run: FrameRun) {

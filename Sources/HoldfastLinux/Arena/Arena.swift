@@ -30,7 +30,8 @@ public final class Arena: FrameStore {
 
   /// The domains' memory, in the order of the allocator's domains.
   let parts: [ArenaPart]
-  let file: MemoryFile
+  /// Nil for private memory.
+  let file: MemoryFile?
   let directMap: DirectMap
   /// How threads were asked for.
   let threads: Int
@@ -73,8 +74,9 @@ public final class Arena: FrameStore {
   /// How much memory the arena has now, a multiple of the backing's page. Takes the allocator's locks.
   public var size: ByteCount { geometry.bytes(allocator.occupancy.total) }
 
-  /// The file's descriptor, for comparisons with what the kernel does with it alone.
-  package var descriptor: Int32 { file.descriptor }
+  /// The file's descriptor, for comparisons with what the kernel does with it alone; nil where there is
+  /// none.
+  package var descriptor: Int32? { file?.descriptor }
 
   /// Brings memory in from the host: zeroed, resident, and locked if the host allows.
   ///
@@ -83,7 +85,8 @@ public final class Arena: FrameStore {
   ///   - maximum: how large the arena may grow later, by addresses that are set aside for it; nil for
   ///     no larger than it is.
   ///   - backing: what to make it of, or nil for the best that the host offers now: hugetlb of
-  ///     1 GiB, of 2 MiB, transparent huge pages, base pages, in this order.
+  ///     1 GiB, of 2 MiB, transparent huge pages of shared memory, of private memory, base pages, in
+  ///     this order.
   ///   - nodes: the NUMA nodes that the memory comes from, from each as much as far as there is
   ///     room; nil for all that this process may use. Each node's part is a domain of the allocator,
   ///     bound to the node before it is brought in.

@@ -8,6 +8,10 @@ public enum Backing: String, Hashable, Sendable, CaseIterable, Codable {
   case hugetlb2M = "hugetlb-2M"
   /// Shared memory with transparent huge pages of 2 MiB.
   case thp
+  /// Private memory with transparent huge pages of 2 MiB, for hosts without reserved huge pages and
+  /// with shmem_enabled=never. It has no file, so guests are placed in the arena's own mapping: no
+  /// forks, no demand paging.
+  case thpPrivate = "thp-private"
   /// Shared memory of 4 KiB pages.
   case base
 
@@ -16,7 +20,7 @@ public enum Backing: String, Hashable, Sendable, CaseIterable, Codable {
     switch self {
     case .hugetlb1G: .giant
     case .hugetlb2M: .large
-    case .thp, .base: .small
+    case .thp, .thpPrivate, .base: .small
     }
   }
 
@@ -25,12 +29,19 @@ public enum Backing: String, Hashable, Sendable, CaseIterable, Codable {
     switch self {
     case .hugetlb1G: .gibibytes(1)
     case .hugetlb2M: .mebibytes(2)
-    case .thp, .base: nil
+    case .thp, .thpPrivate, .base: nil
     }
   }
 
   /// The size of the pages that the kernel is expected to map.
   public var mappedPageSize: ByteCount {
-    self == .thp ? .mebibytes(2) : geometry.pageSize
+    isTransparentHuge ? .mebibytes(2) : geometry.pageSize
   }
+
+  /// Whether the kernel is asked for huge pages and gives them when it has them.
+  public var isTransparentHuge: Bool { self == .thp || self == .thpPrivate }
+
+  /// Whether the memory is a file that windows can map. Otherwise guests are placed in the arena's own
+  /// mapping.
+  public var hasFile: Bool { self != .thpPrivate }
 }

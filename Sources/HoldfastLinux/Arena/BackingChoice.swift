@@ -151,6 +151,17 @@ struct BackingChoice {
             "advise", to: "/sys/kernel/mm/transparent_hugepage/shmem_enabled"))
       }
     }
+    if backing == .thpPrivate {
+      let mode = host.transparentHugePages.privateMemory
+      guard let mode, mode != .never else {
+        throw HostError(
+          operation: operation,
+          what: "transparent huge pages are off for private memory (enabled is "
+            + "\(host.transparentHugePages.privateMemory?.rawValue ?? "missing"))",
+          advice: Commands(user: host.privileges.effectiveUser).write(
+            "madvise", to: "/sys/kernel/mm/transparent_hugepage/enabled"))
+      }
+    }
     let available = host.confined(to: nodes).availableForGuests
     let needed = size.rawValue.addingReportingOverflow(Self.margin.rawValue)
     guard needed.overflow || needed.partialValue > available.rawValue else { return }

@@ -23,7 +23,7 @@ package struct KernelView: Hashable, Sendable {
   package init() {}
 }
 
-extension WindowPmap {
+extension GuestWindow {
   /// Asks the kernel what of a range is mapped, resident and locked, from smaps, pagemap and
   /// mincore, and on which nodes it lies.
   ///
@@ -73,7 +73,7 @@ extension WindowPmap {
         let bytes = mapping["Shared_Hugetlb"] + mapping["Private_Hugetlb"]
         if bytes > 0 { view.bytesByPageSize[size, default: 0] += bytes }
       } else {
-        let huge = mapping["ShmemPmdMapped"]
+        let huge = mapping["ShmemPmdMapped"] + mapping["AnonHugePages"]
         if huge > 0 { view.bytesByPageSize[.mebibytes(2), default: 0] += huge }
         if mapping["Rss"] > huge {
           view.bytesByPageSize[.kibibytes(4), default: 0] += mapping["Rss"] - huge

@@ -17,7 +17,7 @@ package struct NodeView: Hashable, Sendable {
   package init() {}
 }
 
-extension WindowPmap {
+extension GuestWindow {
   /// Asks the kernel on which nodes the pages of a range are, page by page (move_pages(2)) or, where
   /// it may not be asked that, by mapping (numa_maps).
   ///

@@ -57,6 +57,13 @@ extension HostRange {
     }
   }
 
+  /// A part of the reservation, which goes on owning it.
+  func part(_ offset: ByteCount, length: ByteCount) -> HostRange {
+    precondition(
+      offset <= self.length && length <= self.length - offset, "a part outside of its range")
+    return unsafe HostRange(start: pointer(at: offset), length: length)
+  }
+
   /// Gives the addresses and what is mapped there back. The corresponding C function is `munmap`.
   func release() {
     _ = unsafe hf_unmap(start, Int(length.rawValue))

@@ -22,14 +22,16 @@ internal import SystemPackage
 /// Removing and protecting may need the kernel to split mappings, of which a process may have
 /// `vm.max_map_count`. All windows together make no more than half of that in extents, as a gap may
 /// lie beside each, less what is set aside for the rest of the process and for undoing.
-public final class WindowPmap: InspectablePmap {
+public final class WindowPmap: GuestWindow {
   public let arena: Arena
   /// Where the window lies in this process. Aligned to 1 GiB, so that superpages of guest addresses
   /// are superpages here.
   package let hostRange: HostRange
   /// Why pages are not installed by userfaultfd, or nil where they are.
   public let userFaultProblem: String?
+  package var isAlwaysWhole: Bool { userFaultProblem != nil }
 
+  private let file: MemoryFile
   private let userFault: UserFault?
   private let extentLimit: Int
   private let lock = Lock()
@@ -53,6 +55,13 @@ public final class WindowPmap: InspectablePmap {
     arena: Arena, length: ByteCount, host: Host, usesUserFault: Bool
   ) throws(HostError) {
     self.arena = arena
+    guard let file = arena.file else {
+      throw HostError(
+        operation: "make a window of an arena",
+        what: "\(arena.backing.rawValue) has no file to map",
+        advice: "another backing: hugetlb-2M, thp or base")
+    }
+    self.file = file
     do {
       hostRange = try HostRange.reserve(length, alignment: .gibibytes(1))
     } catch {
@@ -145,7 +154,7 @@ public final class WindowPmap: InspectablePmap {
     let replaced = unsafe extents.parts(of: region)
     do throws(Errno) {
       try hostRange.map(
-        region, protection, file: arena.file.descriptor, offset: region.lowerBound &+ delta,
+        region, protection, file: file.descriptor, offset: region.lowerBound &+ delta,
         basePages: arena.backing == .base)
     } catch {
       // What was there may be gone already, and nothing else of this process may come to lie there.

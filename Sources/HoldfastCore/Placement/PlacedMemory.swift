@@ -1,0 +1,52 @@
+extension PhysicalMemory {
+  /// Memory of one guest whose frames follow each other, for a guest that reaches its frames where they
+  /// are instead of by translations: the frame of guest address `a` is the first one plus `a`.
+  ///
+  /// The frames have an allocator of their own. They go back to this memory, all of them as dirty since
+  /// the guest could reach them all the time, with the last object that has this memory.
+  ///
+  /// - Returns: nil where so many frames that follow each other are not free. Reservations are broken
+  ///   and memory is compacted for it.
+  /// - Complexity: O(blocks), and what compacting takes.
+  public func placed(_ count: PageCount) -> (memory: PhysicalMemory, start: Frame)? {
+    var dirty: [FrameRun] = []
+    var run = allocator.allocateContiguous(count, dirty: &dirty)
+    if run == nil {
+      reservations.breakAll()
+      run = allocator.allocateContiguous(count, dirty: &dirty)
+    }
+    if run == nil, compact().superpages > 0 {
+      run = allocator.allocateContiguous(count, dirty: &dirty)
+    }
+    guard let run else { return nil }
+    let node = allocator.domain(of: run.start).node
+    let own = FrameAllocator(
+      geometry: geometry, parts: [FrameAllocator.Part(run, node: node)], zeroed: true)
+    for part in dirty {
+      var known: [FrameRun] = []
+      let isThere = own.allocate(part, dirty: &known)
+      precondition(isThere, "a fresh allocator lacks frames")
+      own.free(part, zeroed: false)
+    }
+    let books = MemoryBooks(allocator: own, claim: FrameClaim(run, of: allocator))
+    return (PhysicalMemory(allocator: own, store: store, books: books), run.start)
+  }
+
+  /// Whether frames must lie as guest addresses do. Such memory can be neither forked nor compacted.
+  public var isPlaced: Bool { books.claim != nil }
+}
+
+/// Frames that are another allocator's as long as this lives.
+final class FrameClaim: Sendable {
+  private let run: FrameRun
+  private let owner: FrameAllocator
+
+  init(_ run: FrameRun, of owner: FrameAllocator) {
+    self.run = run
+    self.owner = owner
+  }
+
+  deinit {
+    owner.free(run, zeroed: false)
+  }
+}
