@@ -4,6 +4,7 @@ SWIFT ?= swift
 TSAN_SCRATCH ?= .build/tsan
 
 MODEL_STEPS ?= 1000000
+COMPACTION_STEPS ?= 1000000
 
 .PHONY: check format lint build release test tsan model bench static numa-guest clean
 
@@ -28,10 +29,10 @@ test:
 tsan:
 	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) --filter "ConcurrencyTests|WaitingTests|MeetingTests|FillingTests"
 
-# The VM layer against its model, longer than the tests do it.
+# The VM layer against its model, and compaction, longer than the tests do it.
 model:
-	HOLDFAST_MODEL_STEPS=$(MODEL_STEPS) $(SWIFT) test -c release -Xswiftc -enable-testing \
-	  --scratch-path .build/model --filter ModelTests
+	HOLDFAST_MODEL_STEPS=$(MODEL_STEPS) HOLDFAST_COMPACTION_STEPS=$(COMPACTION_STEPS) $(SWIFT) test -c release -Xswiftc -enable-testing \
+	  --scratch-path .build/model --filter "ModelTests|CompactionTests"
 
 # The VM layer alone, on the null pmap. `holdfast bench wire` measures it on real memory.
 bench:
