@@ -4,7 +4,7 @@ internal import HoldfastCore
 extension Simulation {
   private var geometry: Geometry { memory.geometry }
 
-  private var free: ByteCount { geometry.bytes(memory.allocator.occupancy.free) }
+  private var free: ByteCount { geometry.bytes(memory.available) }
 
   /// The base pages that a guest of a size writes to in one round.
   private func pagesToWrite(_ size: ByteCount) -> UInt64 {

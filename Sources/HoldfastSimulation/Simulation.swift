@@ -69,6 +69,7 @@ public struct Simulation {
     runGuests(progress: progress)
     for number in running.all.keys.sorted() { depart(number, isTimed: false) }
     figures.freeAtEnd = memory.geometry.bytes(memory.allocator.occupancy.free)
+    figures.reservations = memory.reservations.statistics
     figures.scrubbedBytes = memory.geometry.bytes(scrub.scrubbed)
     return Result(options: options, duration: plan.duration, figures: figures, times: times)
   }
@@ -118,7 +119,7 @@ public struct Simulation {
     figures.samples.append(
       SimulationFigures.Sample(
         time: time, guests: running.all.count,
-        used: geometry.bytes(occupancy.total - occupancy.free),
+        used: geometry.bytes(occupancy.total - memory.available),
         zeroed: geometry.bytes(occupancy.zeroed),
         superpageFragmentation: blocks.fragmentation(below: geometry.order(ofLevel: 1)),
         largestFragmentation: blocks.fragmentation(below: geometry.maximumOrder),
@@ -128,7 +129,8 @@ public struct Simulation {
 
   /// The metadata of all structures, each counted once.
   var metadata: SimulationFigures.Metadata {
-    var metadata = SimulationFigures.Metadata(allocator: memory.allocator.metadata)
+    var metadata = SimulationFigures.Metadata(
+      allocator: memory.allocator.metadata + memory.reservations.metadata)
     var seen: Set<ObjectIdentifier> = []
     for guest in running.all.values {
       metadata.maps += guest.space.metadata

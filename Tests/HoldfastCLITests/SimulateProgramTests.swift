@@ -39,7 +39,7 @@ import Testing
     #expect(
       Set(report.keys) == [
         "options", "simulatedSeconds", "guests", "wires", "faults", "shortages", "memory",
-        "fragmentation", "metadata", "digest", "samples", "times",
+        "fragmentation", "reservations", "metadata", "digest", "samples", "times",
       ])
     let options = try #require(report["options"] as? [String: Any])
     #expect(options["memoryBytes"] as? Int == 8 << 30 && options["guests"] as? Int == 20)
@@ -67,6 +67,10 @@ import Testing
       let summary = (report["fragmentation"] as? [String: [String: Double]])?[size]
       #expect(summary.map { Set($0.keys) } == ["mean", "most", "last"])
     }
+    let reservations = try #require(report["reservations"] as? [String: Int])
+    #expect(reservations["made"]! > 0)
+    #expect(
+      ["filled", "broken", "emptied"].reduce(0) { $0 + reservations[$1]! } == reservations["made"])
     let metadata = try #require(report["metadata"] as? [String: Double])
     #expect(Set(metadata.keys) == ["bytes", "share", "allocatorBytes", "objectBytes", "mapBytes"])
     let share = (metadata["bytes"] ?? 0) / Double(8 << 30)
@@ -87,7 +91,7 @@ import Testing
       outcome.output.hasPrefix(
         "8 GiB of memory, 20 guests at once, steady arrivals, 6.0 hours simulated (seed 1)\n\n"))
     for label in [
-      "guests", "refused", "wired", "touched", "scrubbed", "used", "metadata",
+      "guests", "refused", "wired", "touched", "scrubbed", "used", "reserved", "metadata",
       "free memory in blocks", "below 2 MiB", "below 1 GiB", "operation", "wire", "fork", "fault",
       "free",
     ] {

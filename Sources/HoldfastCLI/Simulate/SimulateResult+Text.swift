@@ -15,6 +15,7 @@ extension SimulateResult {
         "used",
         "\(amount(memory.meanUsedBytes)) on average, \(amount(memory.mostUsedBytes)) at most"
       ),
+      ("reserved", reservationList),
       ("metadata", metadataList),
     ]
     let width = rows.map(\.label.count).max() ?? 0
@@ -76,6 +77,13 @@ extension SimulateResult {
   private var touched: String {
     let shortage = shortages == 0 ? "" : "; \(count(shortages)) times no frame was free"
     return "\(grouped(faults)) pages of 4 KiB" + shortage
+  }
+
+  private var reservationList: String {
+    func count(_ number: Int) -> String { grouped(UInt64(number)) }
+    return "\(count(reservations.made)) superpages for base pages: "
+      + "\(count(reservations.filled)) filled, \(count(reservations.broken)) broken for want of memory, "
+      + "\(count(reservations.emptied)) empty again"
   }
 
   private var metadataList: String {

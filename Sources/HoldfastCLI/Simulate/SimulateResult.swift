@@ -15,6 +15,7 @@ struct SimulateResult: Encodable {
   let shortages: Int
   let memory: Memory
   let fragmentation: Fragmentation
+  let reservations: Reservations
   let metadata: Metadata
   /// Of all operations in order, as hexadecimal digits.
   let digest: String
@@ -81,6 +82,14 @@ struct SimulateResult: Encodable {
       let most: Double
       let last: Double
     }
+  }
+
+  /// Superpages that base pages began to fill, and what became of them.
+  struct Reservations: Encodable {
+    let made: Int
+    let filled: Int
+    let broken: Int
+    let emptied: Int
   }
 
   /// Where they were largest.
@@ -153,6 +162,9 @@ extension SimulateResult {
     fragmentation = Fragmentation(
       below2MiB: Fragmentation.Summary(figures.samples.map(\.superpageFragmentation)),
       below1GiB: Fragmentation.Summary(figures.samples.map(\.largestFragmentation)))
+    reservations = Reservations(
+      made: figures.reservations.reserved, filled: figures.reservations.filled,
+      broken: figures.reservations.broken, emptied: figures.reservations.emptied)
     let peak = figures.peakMetadata
     metadata = Metadata(
       bytes: peak.total,

@@ -30,7 +30,7 @@ public final class ReservationPool: @unchecked Sendable {
   /// The bytes of the records. Takes the pool's lock.
   public var metadata: ByteCount {
     lock.withLock {
-      let records = reservations.capacity * MemoryLayout<Reservation?>.stride + spare.capacity * 8
+      let records = reservations.count * MemoryLayout<Reservation?>.stride + spare.count * 8
       let tables =
         byKey.capacity * (MemoryLayout<Reservation.Key>.stride + 9) + byBlock.capacity * 17
       return ByteCount(UInt64(records + tables))

@@ -92,6 +92,8 @@ public struct SimulationFigures: Hashable, Sendable {
   public var samples: [Sample] = []
   /// Free once all guests have gone; all of the memory, or frames were lost.
   public var freeAtEnd = ByteCount.zero
+  /// What became of reservations.
+  public var reservations = ReservationStatistics()
   /// Of all operations in order with their arguments (FNV-1a).
   public var digest: UInt64 = 0xCBF2_9CE4_8422_2325
 
