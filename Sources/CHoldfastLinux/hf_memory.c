@@ -77,6 +77,12 @@ int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int 
   return 0;
 }
 
+int hf_keep_private(void *start, size_t length) {
+  if (madvise(start, length, MADV_DONTDUMP) < 0)
+    return -errno;
+  return status(madvise(start, length, MADV_DONTFORK));
+}
+
 int hf_unmap(void *start, size_t length) { return status(munmap(start, length)); }
 
 int hf_protect(void *start, size_t length, int access) {

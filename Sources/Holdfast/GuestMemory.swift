@@ -23,6 +23,8 @@ public final class GuestMemory: Sendable {
   let window: any GuestWindow
   /// Where the guest is placed in the arena's own mapping, the frame of guest address 0.
   private let placement: Frame?
+  /// What was zeroed when the guest was placed.
+  let zeroedAtPlacing: ByteCount
 
   private let lock = Lock()
   /// Protected by `lock`.
@@ -70,6 +72,7 @@ public final class GuestMemory: Sendable {
       }
       own = memory
       placement = nil
+      zeroedAtPlacing = .zero
     } else {
       let pages = arena.geometry.pages(in: limit)
       guard let placed = memory.placed(pages) else {
@@ -83,6 +86,7 @@ public final class GuestMemory: Sendable {
       window = PlacedPmap(arena: arena, start: placed.start, length: limit)
       own = placed.memory
       placement = placed.start
+      zeroedAtPlacing = arena.geometry.bytes(placed.zeroed)
     }
     space = AddressSpace(
       bounds: AddressRange(.zero, .zero + limit), memory: own, pmap: window,
@@ -90,8 +94,11 @@ public final class GuestMemory: Sendable {
   }
 
   /// Where guest address 0 lies in this process. A monitor gives this and `limit` to KVM as a slot,
-  /// and to device models; what is not mapped or not wired is not accessible there. (With the backing
-  /// thp-private all of it is, and reads as whatever was written there by way of this address.)
+  /// and to device models; what is not mapped or not wired is not accessible there.
+  ///
+  /// With the backing thp-private all of it is accessible, holes too, which take memory up to the limit.
+  /// The frames are another guest's soon after this guest and its segments have gone: slots and virtual
+  /// processors must be gone before.
   public var hostAddress: UInt64 { window.hostRange.address }
 
   /// For debugging: what does not hold of the VM layer's own books, nothing where all is well. Every

@@ -98,6 +98,10 @@ public struct WireReceipt: Sendable {
         "\(geometry.bytes(summary.fragmented)) in smaller blocks than aligned: "
           + "free memory lies in fragments")
     }
+    if memory.zeroedAtPlacing > .zero {
+      fallbacks.append(
+        "\(memory.zeroedAtPlacing) were zeroed before, when the guest's memory was made")
+    }
     if path == .fault, let problem = memory.window.userFaultProblem { fallbacks.append(problem) }
     self.fallbacks = fallbacks
   }

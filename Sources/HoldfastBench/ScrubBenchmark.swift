@@ -13,12 +13,17 @@ public struct ScrubBenchmark: Sendable {
   /// Threads that bring memory in, and that the guest writes with.
   public var threads: Int
   public var scrubbing: Scrubber.Options
+  /// The NUMA nodes that the memory comes from, nil for all, and how the guests take it from them.
+  public var nodes: HostNodes?
+  public var guestPolicy: DomainPolicy
   public var host: HoldfastLinux.Host
 
   public init(
     memory: ByteCount, backing: Backing?, threads: Int, scrubbing: Scrubber.Options,
-    host: HoldfastLinux.Host
+    nodes: HostNodes? = nil, guestPolicy: DomainPolicy = .firstTouch, host: HoldfastLinux.Host
   ) {
+    self.nodes = nodes
+    self.guestPolicy = guestPolicy
     self.memory = memory
     self.backing = backing
     self.threads = threads
@@ -71,7 +76,8 @@ public struct ScrubBenchmark: Sendable {
     let arena: Arena
     let scrubber: Scrubber
     do throws(HostError) {
-      arena = try Arena(size: memory, backing: backing, host: host, threads: threads)
+      arena = try Arena(
+        size: memory, backing: backing, nodes: nodes, host: host, threads: threads)
       scrubber = try Scrubber(memory: arena.memory, options: scrubbing)
     } catch {
       throw HoldfastError(error)
@@ -97,7 +103,8 @@ public struct ScrubBenchmark: Sendable {
     on arena: Arena, _ progress: (Step) -> Void
   ) throws(HoldfastError) -> (Wiring, dirtySeconds: Double) {
     progress(.first)
-    let guest = try GuestMemory(arena: arena, limit: arena.size, host: host)
+    let guest = try GuestMemory(
+      arena: arena, limit: arena.size, hostNUMANode: guestPolicy, host: host)
     let wiring = try wire(guest)
     progress(.dirtying)
     let seconds = hf_bench_fill(
@@ -114,7 +121,8 @@ public struct ScrubBenchmark: Sendable {
     on arena: Arena, _ progress: (Step) -> Void
   ) throws(HoldfastError) -> (Wiring, isZero: Bool) {
     progress(.second)
-    let guest = try GuestMemory(arena: arena, limit: arena.size, host: host)
+    let guest = try GuestMemory(
+      arena: arena, limit: arena.size, hostNUMANode: guestPolicy, host: host)
     let wiring = try wire(guest)
     progress(.checking)
     return (wiring, hf_bench_is_zero(guest.hostAddress, Int(arena.size.rawValue)) != 0)

@@ -44,18 +44,18 @@ import Testing
     }
   }
 
-  @Test func `placed memory is zeroed where dirty, and goes back when its last object goes`() throws
-  {
+  @Test func `placed memory is zero, and goes back when its last object goes`() throws {
     let machine = Machine(frames: 8192)
     var none: [FrameRun] = []
     #expect(machine.allocator.allocate(FrameRun(Frame(100), PageCount(300)), dirty: &none))
     machine.store.soil(FrameRun(Frame(100), PageCount(300)), with: 7)
     machine.allocator.free(FrameRun(Frame(100), PageCount(300)), zeroed: false)
     do {
-      let (memory, start) = try #require(machine.memory.placed(PageCount(2000)))
+      let (memory, start, zeroed) = try #require(machine.memory.placed(PageCount(2000)))
       #expect(start == Frame(0) && memory.isPlaced && !machine.memory.isPlaced)
       #expect(machine.allocator.occupancy.free == PageCount(8192 - 2000))
-      #expect(memory.allocator.occupancy.zeroed == PageCount(1700))
+      #expect(memory.allocator.occupancy.zeroed == PageCount(2000) && zeroed == PageCount(300))
+      #expect(machine.store.isZero(FrameRun(start, PageCount(2000))))
       let pmap = CheckingPmap(geometry: machine.geometry)
       let space = AddressSpace(bounds: machine.range(0..<2000), memory: memory, pmap: pmap)
       let object = MemoryObject(memory: memory, size: PageCount(1500))
@@ -65,7 +65,7 @@ import Testing
       try space.map(object, offset: PageIndex(10), at: machine.range(50..<1500))
       for path in WirePath.allCases {
         let summary = try space.wire(machine.range(50..<1500), path.options)
-        #expect(path == .fault || summary.zeroedNow == PageCount(300))
+        #expect(path == .fault || summary.zeroedNow == .zero)
         #expect(!object.place(PageIndex(0), at: start))
         for mapping in pmap.mappings {
           #expect(mapping.frames.start.rawValue << 12 == mapping.address.rawValue)

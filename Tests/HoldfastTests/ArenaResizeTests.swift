@@ -71,6 +71,23 @@ import Testing
     if let pool, let free { #expect(try pool.counts().available == free) }
   }
 
+  @Test func `what was grown is zeroed and shared out like the rest`() throws {
+    let arena = try Arena(
+      size: .mebibytes(16), maximum: .mebibytes(64), backing: .base, threads: 2)
+    try arena.grow(by: .mebibytes(48))
+    for _ in 0..<2 {
+      let guest = try GuestMemory(arena: arena, limit: .mebibytes(64))
+      let ram = try guest.allocateSegment("ram", size: .mebibytes(64))
+      let receipt = try guest.map(ram, at: .zero, options: .wired)
+      #expect(try receipt.verify().problems == [])
+      #expect(
+        try receipt.verify().nodes.map { $0.values.reduce(0) { $0 + $1.rawValue } } ?? 64 << 20
+          == 64 << 20)
+      #expect(try guest.read(.zero, count: 64 << 20).allSatisfy { $0 == 0 })
+      try guest.write([UInt8](repeating: 0xA5, count: 64 << 20), to: .zero)
+    }
+  }
+
   @Test func `memory that the host has not is not taken`() throws {
     let arena = try Arena(
       size: .mebibytes(8), maximum: .tebibytes(8), backing: .base, threads: 2)
@@ -90,11 +107,15 @@ import Testing
       try guest.write([7], to: Address(megabyte << 20))
     }
     #expect(arena.allocator.occupancy.free == .zero)
-    #expect(try arena.shrink(by: .mebibytes(31)) == .mebibytes(31))
+    #expect(try arena.shrink(by: .mebibytes(31)) == .zero)
+    // Each superpage has a page of the guest's: put together, they leave whole ones.
+    let whole = arena.memory.compact().superpages
+    #expect(whole >= 13)
+    #expect(try arena.shrink(by: .mebibytes(31)) == .mebibytes(UInt64(2 * whole)))
     for megabyte in stride(from: UInt64(0), to: 32, by: 2) {
       #expect(try guest.read(Address(megabyte << 20), count: 1) == [7])
     }
-    try arena.grow(by: .mebibytes(31))
+    try arena.grow(by: .mebibytes(UInt64(2 * whole)))
     try guest.wire(AddressRange(.zero, Address(32 << 20)))
     #expect(guest.invariantProblems() == [])
   }

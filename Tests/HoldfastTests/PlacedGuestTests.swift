@@ -57,8 +57,13 @@ import Testing
     }
     #expect(arena.allocator.occupancy.free == PageCount(32 << 8))
     #expect(arena.allocator.occupancy.zeroed == .zero)
-    let (memory, receipt) = try wired(arena, .mebibytes(32))
-    #expect(receipt.zeroedNowBytes == .mebibytes(32))
+    // Before any of it is wired, for all of it can be reached.
+    let bare = try GuestMemory(arena: arena, limit: .mebibytes(32))
+    for offset in [0, 9 << 20, 31 << 20] as [UInt64] { #expect(pointer(bare, offset).pointee == 0) }
+    let ram = try bare.allocateSegment("ram", size: .mebibytes(32))
+    let receipt = try bare.map(ram, at: .zero, options: .wired)
+    #expect(receipt.fallbacks.contains { $0.contains("32 MiB were zeroed before") })
+    let memory = bare
     #expect(try memory.read(.zero, count: 32 << 20).allSatisfy { $0 == 0 })
   }
 

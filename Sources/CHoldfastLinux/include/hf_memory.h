@@ -37,6 +37,10 @@ int hf_reserve_again(void *start, size_t length);
 /// told to keep to these (MADV_NOHUGEPAGE), also later.
 int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int base_pages);
 
+/// Keeps private memory out of core dumps and of children of fork(2), which would have it copied at the
+/// next write.
+int hf_keep_private(void *start, size_t length);
+
 int hf_unmap(void *start, size_t length);
 int hf_protect(void *start, size_t length, int access);
 

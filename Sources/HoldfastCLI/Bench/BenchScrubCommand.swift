@@ -43,7 +43,8 @@ struct BenchScrubCommand: ParsableCommand {
     let result = try plan.perform(cleaning: progress) { host in
       let benchmark = ScrubBenchmark(
         memory: plan.memory, backing: plan.backing, threads: options.threads ?? host.parallelism,
-        scrubbing: Scrubber.Options(threads: scrubThreads, rate: rate?.bytes), host: host)
+        scrubbing: Scrubber.Options(threads: scrubThreads, rate: rate?.bytes),
+        nodes: plan.nodes, guestPolicy: options.guestPolicy, host: host)
       return try benchmark.run { progress.begin($0.rawValue) }
     }
     let report = ScrubBenchmarkReport(result)

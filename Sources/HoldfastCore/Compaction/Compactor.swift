@@ -8,6 +8,9 @@
 /// block are allocated before its pages move, so that nobody gets one meanwhile, and given back with
 /// those that the pages have left.
 struct Compactor {
+  /// What is left free to others at any time.
+  private static let reserve = PageCount(64)
+
   private let memory: PhysicalMemory
   private var blocks: [UInt64: Block] = [:]
   /// The blocks that pages move to, the last one first.
@@ -97,6 +100,12 @@ struct Compactor {
     let free = domain.freeFrames(ofSuperpage: block.start)
     // Else a frame is nobody's page, or much has changed.
     guard free + block.count == Reservation.pages else {
+      summary.skipped += 1
+      return
+    }
+    // While the block is emptied its free frames and those that the pages go to are nobody's: others must
+    // not run short for it.
+    guard domain.occupancy.free >= Reservation.pages + Compactor.reserve else {
       summary.skipped += 1
       return
     }

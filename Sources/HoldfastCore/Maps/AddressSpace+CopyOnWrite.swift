@@ -1,3 +1,5 @@
+internal import Synchronization
+
 extension AddressSpace {
   /// Gives an entry that needs a copy an object of its own before the first write (FreeBSD:
   /// `vm_object_shadow` in `vm_map_lookup`): the one it has if nobody else refers to that, else a
@@ -22,6 +24,7 @@ extension AddressSpace {
     entry.object = shadow
     entry.offset = .zero + head
     entry.publish(pmap, geometry)
+    memory.books.chainChanges.wrappingAdd(1, ordering: .sequentiallyConsistent)
   }
 
   /// Before a write to an entry that needs a copy. The caller looks everything up again.

@@ -148,6 +148,7 @@ extension AddressSpace {
         case .failed(let error): throw error
         case .copy(let below, let place, let source):
           memory.store.copy(from: FrameRun(source, .one), to: ahead.frame(for: index))
+          target.hidePageBelow(index)
           below.endCopy(place)
           target.add(PageRange(start: index, count: .one), isFresh: true)
           summary.copied += .one
@@ -195,9 +196,12 @@ extension AddressSpace {
     let order = min(Geometry.levelShift, geometry.largestOrder(at: index, limit: missing))
     var dirty: [FrameRun] = []
     let limit = min(missing, Reservation.pages)
+    let object = target.object
     guard
-      let run = target.object.reservedFrames(for: index, limit: limit, dirty: &dirty)
-        ?? target.object.memory.allocateLargest(order: order, dirty: &dirty)?.run
+      let run = object.lock.withLock({
+        object.reservedFrames(for: index, limit: limit, dirty: &dirty)
+          ?? object.anyFrames(order: order, dirty: &dirty)
+      })
     else {
       throw VMError(.resourceShortage, at: target.address(of: index), "no free frame is left")
     }

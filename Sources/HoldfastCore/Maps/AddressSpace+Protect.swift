@@ -12,6 +12,10 @@ extension AddressSpace {
     guard geometry.isPageAligned(range) else {
       throw VMError(.invalidArgument, at: range.start, "a range starts and ends on a page")
     }
+    guard !memory.isPlaced || protection.isSuperset(of: .readWrite) else {
+      throw VMError(
+        .invalidArgument, at: range.start, "placed memory cannot be protected from its guest")
+    }
     if range.isEmpty { return }
     lock.lockExclusive()
     var copied: [MapEntry] = []

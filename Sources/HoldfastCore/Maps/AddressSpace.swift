@@ -159,9 +159,15 @@ public final class AddressSpace: @unchecked Sendable {
   /// Takes away what an entry that is not in the list any more has: its wirings, its translations,
   /// its pages if nobody else can reach them, its reference.
   func discardLocked(_ entry: MapEntry) {
-    // First: later the addresses may be another mapping's.
-    entry.withdraw()
-    pmap.remove(entry.range)
+    // Under one hold of the lock, for a page that moves meanwhile must find either both or neither.
+    if let object = entry.object {
+      object.lock.withLock {
+        object.mappings[ObjectIdentifier(entry)] = nil
+        pmap.remove(entry.range)
+      }
+    } else {
+      pmap.remove(entry.range)
+    }
     if entry.isUserWired { wiredLimit.uncharge(entry.range.length) }
     guard let object = entry.object else { return }
     let pages = entry.pages(of: entry.range, geometry)

@@ -60,6 +60,13 @@ struct WireTarget {
     fresh = []
   }
 
+  /// Takes away what other mappings have entered of the page below a copy, before that page may move.
+  func hidePageBelow(_ index: PageIndex) {
+    object.lock.withLock {
+      object.removeTranslationsLocked(of: PageRange(start: index, count: .one), except: entry)
+    }
+  }
+
   /// Lets the objects below go where none of their pages can be seen any more.
   func shortenChain() {
     if object.hidesBacking { object.collapse(waits: false) }

@@ -15,6 +15,7 @@ extension MemoryObject {
     for index: PageIndex, limit: PageCount, dirty: inout [FrameRun]
   ) -> FrameRun? {
     if let run = reservedFrames(for: index, limit: limit, dirty: &dirty) { return run }
+    if placement != nil { return nil }
     if let run = reserveLocked(index, limit: limit, dirty: &dirty) { return run }
     if limit == .one, index > .zero, let neighbour = pages[PageIndex(index.rawValue - 1)],
       let beside = memory.allocator.allocate(neighbour.frame + .one, order: 0, dirty: &dirty)
@@ -35,6 +36,11 @@ extension MemoryObject {
       placement = wanted
       return true
     }
+  }
+
+  /// The largest block that is to be had for pages whose frames may lie anywhere.
+  func anyFrames(order: Int, dirty: inout [FrameRun]) -> FrameRun? {
+    placement == nil ? memory.allocateLargest(order: order, dirty: &dirty)?.run : nil
   }
 
   /// Frames that the region's reservation has for pages from `index` on, nil where there is none.

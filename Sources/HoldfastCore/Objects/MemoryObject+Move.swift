@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// Moving pages to other frames. Only pages that are valid and neither busy nor wired move.
 extension MemoryObject {
   /// Moves pages to other frames, with what they hold: every translation of them goes, in this object's
@@ -12,20 +14,23 @@ extension MemoryObject {
   func move(_ range: PageRange, from: Frame, to destination: Frame) -> Bool {
     guard lock.withLock({ claimLocked(range, from) }) else { return false }
     defer { pagesChanged.announce() }
-    // While the pages are busy nobody makes a translation of them, nor copies nor wires them.
-    do throws(VMError) {
-      try forEachMapping(of: range) { (record, addresses) throws(VMError) in
-        try record.pmap.prepareToSplit(addresses)
+    // While the pages are busy nobody makes a translation of them, nor copies nor wires them. Those that
+    // there are may be another object's by the time the walk comes there: then it begins anew.
+    let books = memory.books
+    var before: UInt64
+    repeat {
+      before = books.chainChanges.load(ordering: .sequentiallyConsistent)
+      do throws(VMError) {
+        try forEachMapping(of: range) { (record, addresses) throws(VMError) in
+          try record.pmap.prepareToSplit(addresses)
+        }
+        try forEachMapping(of: range) { record, addresses in record.pmap.remove(addresses) }
+      } catch {
+        // What was taken away comes again at the next touch.
+        lock.withLock { pages.update(in: range) { $0.isBusy = false } }
+        return false
       }
-    } catch {
-      lock.withLock { pages.update(in: range) { $0.isBusy = false } }
-      return false
-    }
-    do throws(VMError) {
-      try forEachMapping(of: range) { record, addresses in record.pmap.remove(addresses) }
-    } catch {
-      preconditionFailure("taking translations away does not throw: \(error)")
-    }
+    } while books.chainChanges.load(ordering: .sequentiallyConsistent) != before
     memory.store.copy(from: FrameRun(from, range.count), to: destination)
     lock.withLock {
       pages.remove(in: range) { _, _ in }

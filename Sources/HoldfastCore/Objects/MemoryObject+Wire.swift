@@ -86,7 +86,7 @@ extension MemoryObject {
       let limit = gap.end - index
       let order = memory.geometry.largestOrder(at: index, limit: limit)
       let reserved = reservedFrames(for: index, limit: limit, dirty: &batch.dirty)
-      guard let run = reserved ?? memory.allocateLargest(order: order, dirty: &batch.dirty)?.run
+      guard let run = reserved ?? anyFrames(order: order, dirty: &batch.dirty)
       else {
         batch.end = .failed(VMError(.resourceShortage, "no free frame is left"))
         batch.next = index

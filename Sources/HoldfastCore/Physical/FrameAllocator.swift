@@ -154,13 +154,17 @@ public final class FrameAllocator: Sendable {
 
   /// Allocates one block of 2^order frames, in each domain zeroed if it has such a block.
   ///
-  /// - Parameter dirty: gets the runs of the block that are not known to be zero.
+  /// - Parameters:
+  ///   - isLast: the caller has no other use for smaller blocks, so that loans are waited for.
+  ///   - dirty: gets the runs of the block that are not known to be zero.
   /// - Returns: nil when no domain that the policy allows has a block of the order left.
   /// - Complexity: O(levels) a domain, plus the dirty runs of a block of both kinds.
-  public func allocate(order: Int, dirty: inout [FrameRun]) -> Allocation? {
-    if let only { return only.allocate(orders: order...order, isLast: true, dirty: &dirty) }
+  public func allocate(
+    order: Int, isLast: Bool = true, dirty: inout [FrameRun]
+  ) -> Allocation? {
+    if let only { return only.allocate(orders: order...order, isLast: isLast, dirty: &dirty) }
     for index in candidates() {
-      if let block = domains[index].allocate(orders: order...order, isLast: true, dirty: &dirty) {
+      if let block = domains[index].allocate(orders: order...order, isLast: isLast, dirty: &dirty) {
         return block
       }
     }
@@ -256,7 +260,8 @@ public final class FrameAllocator: Sendable {
     }
   }
 
-  /// Takes free frames out of use, the largest blocks first, whatever the policy. Their memory may go.
+  /// Takes free frames out of use, the largest blocks first and none smaller than a large page, whatever
+  /// the policy. Their memory may go.
   ///
   /// - Returns: runs of at most `limit` frames together, which are the caller's until they are brought
   ///   online again.

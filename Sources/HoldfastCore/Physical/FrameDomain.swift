@@ -148,16 +148,18 @@ public final class FrameDomain: @unchecked Sendable {
 
   // MARK: Frames that come and go
 
-  /// Takes free frames out of use, the largest blocks first (Linux: `offline_pages`).
+  /// Takes free frames out of use, the largest blocks first, none smaller than a large page (Linux:
+  /// `offline_pages`).
   ///
   /// - Returns: runs of at most `limit` frames together, which are the caller's.
   func takeOffline(_ limit: PageCount) -> [FrameRun] {
     var dirty: [FrameRun] = []
     var runs: [FrameRun] = []
     var rest = limit
-    while rest > .zero {
+    let least = geometry.largePageOrder
+    while rest >= .order(least) {
       let order = geometry.largestOrder(at: Frame(0), limit: rest)
-      guard let block = allocateLargest(order: order, dirty: &dirty) else { break }
+      guard let block = allocate(orders: least...order, isLast: true, dirty: &dirty) else { break }
       runs.append(block.run)
       rest -= block.run.count
     }

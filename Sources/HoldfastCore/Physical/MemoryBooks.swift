@@ -1,8 +1,13 @@
+internal import Synchronization
+
 /// What is kept about the frames of one allocator, besides which are free: once for all `PhysicalMemory`
 /// values of the allocator.
 public final class MemoryBooks: Sendable {
   let reservations: ReservationPool
   let objects = ObjectRegistry()
+  /// Counts changes of shadow chains and of which object a map entry has on top. Who walks up a chain
+  /// without holding its locks walks again where it has changed meanwhile.
+  let chainChanges = Atomic<UInt64>(0)
   /// What the frames are taken from, where that is another allocator.
   let claim: FrameClaim?
 

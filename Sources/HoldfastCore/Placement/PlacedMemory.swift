@@ -5,31 +5,37 @@ extension PhysicalMemory {
   /// The frames have an allocator of their own. They go back to this memory, all of them as dirty since
   /// the guest could reach them all the time, with the last object that has this memory.
   ///
-  /// - Returns: nil where so many frames that follow each other are not free. Reservations are broken
-  ///   and memory is compacted for it.
+  /// - Returns: the memory, all of it zero, its first frame, and how much had to be zeroed now; nil where
+  ///   so many frames that follow each other are not free. Reservations are broken and memory is
+  ///   compacted for it.
   /// - Complexity: O(blocks), and what compacting takes.
-  public func placed(_ count: PageCount) -> (memory: PhysicalMemory, start: Frame)? {
+  public func placed(_ count: PageCount) -> (
+    memory: PhysicalMemory, start: Frame, zeroed: PageCount
+  )? {
     var dirty: [FrameRun] = []
     var run = allocator.allocateContiguous(count, dirty: &dirty)
     if run == nil {
+      // Frames that are being zeroed in the background are as good as free; so are reserved ones.
       reservations.breakAll()
-      run = allocator.allocateContiguous(count, dirty: &dirty)
+      run = allocator.loans.callBack(isPatient: true) {
+        var found: [FrameRun] = []
+        let run = allocator.allocateContiguous(count, dirty: &found)
+        dirty += found
+        return run
+      }
     }
     if run == nil, compact().superpages > 0 {
       run = allocator.allocateContiguous(count, dirty: &dirty)
     }
     guard let run else { return nil }
+    // Before anybody knows where it is: the guest can reach all of it, wired or not.
+    if !dirty.isEmpty { store.zero(dirty) }
+    let zeroed = dirty.reduce(PageCount.zero) { $0 + $1.count }
     let node = allocator.domain(of: run.start).node
     let own = FrameAllocator(
       geometry: geometry, parts: [FrameAllocator.Part(run, node: node)], zeroed: true)
-    for part in dirty {
-      var known: [FrameRun] = []
-      let isThere = own.allocate(part, dirty: &known)
-      precondition(isThere, "a fresh allocator lacks frames")
-      own.free(part, zeroed: false)
-    }
     let books = MemoryBooks(allocator: own, claim: FrameClaim(run, of: allocator))
-    return (PhysicalMemory(allocator: own, store: store, books: books), run.start)
+    return (PhysicalMemory(allocator: own, store: store, books: books), run.start, zeroed)
   }
 
   /// Whether frames must lie as guest addresses do. Such memory can be neither forked nor compacted.

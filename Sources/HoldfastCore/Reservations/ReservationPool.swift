@@ -60,7 +60,7 @@ public final class ReservationPool: @unchecked Sendable {
   ///   - allocator: that of the owner's policy.
   ///   - neighbour: where the block would lie beside those of the regions around, so that regions that
   ///     come one after the other lie so in memory too.
-  /// - Returns: nil where no block is free.
+  /// - Returns: nil where no block is free, or there is a reservation already.
   func reserve(
     _ owner: ObjectIdentifier, _ index: PageIndex, limit: PageCount,
     from allocator: FrameAllocator, beside neighbour: Frame?, dirty: inout [FrameRun]
@@ -71,10 +71,12 @@ public final class ReservationPool: @unchecked Sendable {
       allocator.allocate($0, order: Reservation.order, dirty: &blockDirty)
     }
     guard
-      let whole = beside ?? allocator.allocate(order: Reservation.order, dirty: &blockDirty)
+      let whole = beside
+        ?? allocator.allocate(order: Reservation.order, isLast: false, dirty: &blockDirty)
     else { return nil }
-    return lock.withLock {
-      precondition(byKey[key] == nil, "a region has two reservations")
+    let run: FrameRun?? = lock.withLock {
+      // Somebody holds slots of the region ahead of pages that are not there yet.
+      if byKey[key] != nil { return nil }
       let reservation = Reservation(whole.run.start, key, dirty: blockDirty)
       let number = spare.popLast() ?? reservations.count
       if number == reservations.count { reservations.append(nil) }
@@ -85,8 +87,11 @@ public final class ReservationPool: @unchecked Sendable {
       counters.reserved += 1
       counters.partial += 1
       counters.unpopulated += Reservation.pages
-      return populateLocked(number, index, limit: limit, dirty: &dirty)
+      return .some(populateLocked(number, index, limit: limit, dirty: &dirty))
     }
+    if let run { return run }
+    allocator.free(whole.run, zeroed: whole.isZeroed)
+    return nil
   }
 
   private func populateLocked(

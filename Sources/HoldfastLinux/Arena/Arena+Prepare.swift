@@ -70,6 +70,7 @@ extension Arena {
         basePages: backing == .base)
     } else {
       try range.protect(bytes, .readWrite)
+      try range.keepPrivate(bytes)
     }
     if backing.isTransparentHuge { try range.adviseHuge(bytes, true) }
     let unpinned = try populate(range, backing, bound(), threads: threads, progress)
@@ -140,7 +141,7 @@ extension Arena {
     return unpinned
   }
 
-  private static func lockProblem(_ error: Errno, _ host: Host) -> String {
+  static func lockProblem(_ error: Errno, _ host: Host) -> String {
     let limit = host.privileges.memoryLockLimit.map { "RLIMIT_MEMLOCK is \($0)" }
     let reason = limit ?? "RLIMIT_MEMLOCK is too low"
     return host.privileges.ignoresMemoryLockLimit

@@ -25,25 +25,14 @@ extension Arena {
           advice: "make it with a larger maximum, or grow it by \(geometry.bytes(room))")
       }
       let choice = try BackingChoice(size: bytes, wanted: backing, nodes: nil, host: host)
-      var wanted = geometry.pages(in: choice.size)
-      var runs: [FrameRun] = []
-      for run in unsafe offline {
-        // A run may reach into several domains where all of them have a hole.
-        var start = run.start
-        while wanted > .zero && run.end > start {
-          let end = min(run.end, allocator.domain(of: start).frames.end)
-          let part = FrameRun(start, min(end - start, wanted))
-          runs.append(part)
-          wanted -= part.count
-          start = part.end
-        }
-      }
+      let runs = firstOffline(geometry.pages(in: choice.size))
+      try check(runs, host)
       for (number, run) in runs.enumerated() {
-        do throws(Errno) {
-          try bringIn(run, progress)
+        do throws(HostError) {
+          try bringIn(run, choice, operation, host, progress)
         } catch {
           for run in runs.prefix(number + 1) { giveBack(run) }
-          throw choice.shortage(operation, error, host)
+          throw error
         }
       }
       for run in runs {
@@ -53,11 +42,42 @@ extension Arena {
     }
   }
 
+  /// The first runs of what is offline, each of one domain. Needs `resizing`.
+  private func firstOffline(_ count: PageCount) -> [FrameRun] {
+    var wanted = count
+    var runs: [FrameRun] = []
+    for run in unsafe offline {
+      var start = run.start
+      while wanted > .zero && run.end > start {
+        let end = min(run.end, allocator.domain(of: start).frames.end)
+        let part = FrameRun(start, min(end - start, wanted))
+        runs.append(part)
+        wanted -= part.count
+        start = part.end
+      }
+    }
+    return runs
+  }
+
+  /// Checks that the nodes which parts are bound to have the memory: the kernel would kill for it.
+  private func check(_ runs: [FrameRun], _ host: Host) throws(HostError) {
+    for (domain, part) in zip(allocator.domains, parts) where part.isStrict {
+      let pages = runs.reduce(PageCount.zero) {
+        $0 + (domain.frames.contains($1.start) ? $1.count : .zero)
+      }
+      guard pages > .zero, let node = part.node else { continue }
+      // Where there is but one node, it is the host that was checked.
+      guard part.policy != nil else { continue }
+      _ = try BackingChoice(
+        size: geometry.bytes(pages), wanted: backing, nodes: .bind(node), host: host)
+    }
+  }
+
   /// Gives free memory back to the host, as much as there is of `bytes`: hugetlb pages are the pool's
   /// again. Guests keep what they have. Reservations are broken where that is needed.
   ///
-  /// - Parameter bytes: rounded down to the backing's page.
-  /// - Returns: how much it was. What lies in fragments can be put together before
+  /// - Parameter bytes: rounded down to 2 MiB, or to the backing's page where that is larger.
+  /// - Returns: how much it was. What lies in smaller fragments can be put together before
   ///   (`PhysicalMemory.compact`), but need not.
   /// - Throws: `HostError` where the kernel refuses; what was given back before stays so.
   @discardableResult
@@ -69,17 +89,25 @@ extension Arena {
       var given = PageCount.zero
       for (number, run) in runs.enumerated() {
         do throws(Errno) {
-          try file?.punch(self.bytes(of: run))
+          try directMap.range.unmap(self.bytes(of: run))
         } catch {
-          // What it holds is as it was.
+          // It is mapped as it was: the kernel has no room for one mapping more.
           for run in runs[number...] { allocator.bringOnline(run, zeroed: false) }
           throw HostError(
-            operation: "shrink an arena by \(bytes)", what: "fallocate(2) failed",
-            errno: error.rawValue, advice: "the memory stays the arena's")
+            operation: "shrink an arena by \(bytes)", what: "the kernel refused to unmap a part",
+            errno: error.rawValue, advice: "raise vm.max_map_count")
         }
-        unmap(run)
         putIn(run)
         given += run.count
+        do throws(Errno) {
+          try file?.punch(self.bytes(of: run))
+        } catch {
+          // The memory goes with the arena; what comes there again is zeroed first.
+          for run in runs[(number + 1)...] { allocator.bringOnline(run, zeroed: false) }
+          throw HostError(
+            operation: "shrink an arena by \(bytes)", what: "fallocate(2) failed",
+            errno: error.rawValue, advice: "the memory is the host's again when the arena goes")
+        }
       }
       return geometry.bytes(given)
     }
@@ -92,34 +120,35 @@ extension Arena {
 
   /// Maps frames that are offline, binds them to their domain's node, brings them in and locks them.
   private func bringIn(
-    _ run: FrameRun, _ progress: (@Sendable (ByteCount) -> Void)?
-  ) throws(Errno) {
-    let part = bytes(of: run)
+    _ run: FrameRun, _ choice: BackingChoice, _ operation: String, _ host: Host,
+    _ progress: (@Sendable (ByteCount) -> Void)?
+  ) throws(HostError) {
+    let bytes = bytes(of: run)
     let domain = allocator.domain(of: run.start)
     guard let index = allocator.domains.firstIndex(where: { $0 === domain }) else {
       preconditionFailure("a domain is foreign")
     }
     let like = parts[index]
-    var problem: Errno?
-    _ = try Arena.bringIn(
-      part, directMap.range, file, backing, threads: threads, progress
-    ) {
-      if let node = like.node, let policy = like.policy {
-        do throws(Errno) {
-          try directMap.range.bind(part, to: [node], policy)
-        } catch {
-          // As when the arena was made, the threads' place still decides.
-          problem = like.policy == .preferred ? nil : error
+    let part = ArenaPart(
+      bytes: bytes, node: like.node, policy: like.policy, processors: like.processors)
+    do throws(Errno) {
+      _ = try Arena.bringIn(bytes, directMap.range, file, backing, threads: threads, progress) {
+        // Where it is refused the threads' place still decides, as when the arena was made.
+        if let node = part.node, let policy = part.policy {
+          _ = try? directMap.range.bind(bytes, to: [node], policy)
         }
+        return [part]
       }
-      return [
-        ArenaPart(
-          bytes: part, node: like.node, policy: like.policy, processors: like.processors)
-      ]
+    } catch {
+      throw choice.shortage(operation, error, host)
     }
-    if let problem { throw problem }
-    if backing.hugePageSize == nil, preparation.lockProblem == nil {
-      try directMap.range.lock(part)
+    guard backing.hugePageSize == nil, preparation.lockProblem == nil else { return }
+    do throws(Errno) {
+      try directMap.range.lock(bytes)
+    } catch {
+      throw HostError(
+        operation: operation, what: Arena.lockProblem(error, host), errno: error.rawValue,
+        advice: "ulimit -l unlimited, or grant CAP_IPC_LOCK")
     }
   }
 

@@ -2,7 +2,7 @@ public import HoldfastCore
 internal import Synchronization
 internal import SystemPackage
 
-/// The physical memory of guests: one file in memory, all of it resident. The number of a frame is
+/// The physical memory of guests: one file in memory, or private memory, all of it resident. The number of a frame is
 /// its offset in the file over the base page.
 ///
 /// The file is mapped once in this process, for zeroing and copying (the direct map), and by parts
@@ -131,9 +131,11 @@ public final class Arena: FrameStore {
       file = made.file
       self.threads = threads
       let geometry = choice.backing.geometry
-      self.parts = made.parts
+      // What the arena grows by is the last part's.
+      self.parts =
+        made.parts.dropLast() + [made.parts[made.parts.count - 1].extended(to: maximumSize)]
       directMap = DirectMap(
-        range: made.range, geometry: geometry, threads: threads, parts: made.parts)
+        range: made.range, geometry: geometry, threads: threads, parts: self.parts)
       allocator = FrameAllocator(
         geometry: geometry,
         parts: Arena.frames(of: made.parts, upTo: made.range.length, geometry),

@@ -69,6 +69,12 @@ struct BackingChoice {
     self.size = rounded
     self.fallbacks = fallbacks
     self.nodes = nodes?.policy == .bind ? nodes : nil
+    if !backing.hasFile, let several = nodes, several.nodes.count > 1 {
+      throw HostError(
+        operation: operation,
+        what: "a guest's memory is in one piece there, and cannot come from \(several.words)",
+        advice: "one node, or --backing hugetlb-2M, thp or base")
+    }
     if backing.hugePageSize != nil {
       try checkHugePages(operation, host)
     } else {

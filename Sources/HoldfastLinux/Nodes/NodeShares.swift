@@ -12,6 +12,12 @@ struct ArenaPart: Hashable, Sendable {
   /// nothing to choose.
   let processors: [UInt32]
 
+  /// The part with memory up to `end`.
+  func extended(to end: ByteCount) -> ArenaPart {
+    ArenaPart(
+      bytes: bytes.lowerBound..<end.rawValue, node: node, policy: policy, processors: processors)
+  }
+
   /// Whether every page is on the node for certain.
   var isStrict: Bool { node != nil && policy != .preferred }
 }
@@ -28,7 +34,8 @@ enum NodeShares {
   ) -> [ArenaPart] {
     let size = choice.size.rawValue
     let candidates = host.memoryNodes.filter { nodes?.nodes.contains($0.id) ?? true }
-    if nodes == nil, candidates.count < 2 || !spread {
+    // Frames of a guest that is placed in the arena follow each other, so they are of one part.
+    if nodes == nil, candidates.count < 2 || !spread || !choice.backing.hasFile {
       // Where there is but one node the kernel has no choice.
       let only = host.nodes.count == 1 ? host.nodes[0].id : nil
       return [ArenaPart(bytes: 0..<size, node: only, policy: nil, processors: [])]

@@ -91,6 +91,12 @@ extension HostRange {
     try unsafe check(hf_protect(start + Int(part.lowerBound), part.count, access(protection)))
   }
 
+  /// Keeps private memory to this process. The corresponding C function is `madvise`, with MADV_DONTDUMP
+  /// and MADV_DONTFORK.
+  func keepPrivate(_ part: Range<UInt64>) throws(Errno) {
+    try unsafe check(hf_keep_private(start + Int(part.lowerBound), part.count))
+  }
+
   /// Installs every page of a part. The corresponding C function is `madvise`, with
   /// MADV_POPULATE_WRITE or MADV_POPULATE_READ: shortage is an error, never SIGBUS.
   func populate(_ part: Range<UInt64>, _ protection: Protection) throws(Errno) {
