@@ -86,6 +86,44 @@ import Testing
     try family.expectNothingLeft()
   }
 
+  @Test func `a page that moves while a wiring copies it leaves no translation behind`() throws {
+    let machine = Machine(frames: 8 * Self.superpage, dirty: true)
+    let family = Family(machine)
+    let object = MemoryObject(memory: machine.memory, size: PageCount(1024))
+    family.handles = [object]
+    let range = machine.range(0..<20)
+    try family.spaces[0].map(object, at: machine.range(0..<1024))
+    for page in 0..<20 as Range<UInt64> { try family.write(0, page, UInt8(page + 1)) }
+    // Something to move to.
+    let other = family.addSpace()
+    try family.spaces[other].map(at: machine.range(0..<512))
+    for page in 0..<100 as Range<UInt64> { try family.write(other, page * 3, 9) }
+    // A shadow that two spaces have, the second with a translation of the page below.
+    let first = family.addSpace()
+    try family.spaces[first].map(object, at: range, inheritance: .share, copyOnWrite: true)
+    let second = try family.fork(first)
+    let address = machine.address(3)
+    try family.spaces[second].fault(address, .read)
+    let old = try #require(family.pmaps[second].mapping(at: address)).frames
+    let moved = Findings()
+    let (memory, pmap) = (machine.memory, family.pmaps[second])
+    family.pmaps[first].beforeEntering { _, place in
+      guard place == machine.address(10) else { return }
+      if memory.compact().moved > .zero { moved.tally() }
+      if let mapping = pmap.mapping(at: address) { moved.report("\(mapping) is left") }
+    }
+    try family.spaces[first].wire(range, .faultPath)
+    family.pmaps[first].beforeEntering(nil)
+    #expect(moved.operations == 1 && moved.all == [])
+    #expect(object.state(of: PageIndex(3))?.frame != old.start)
+    #expect(family.problems == [])
+    for page in 0..<20 as Range<UInt64> {
+      #expect(try family.byte(first, page) == UInt8(page + 1))
+      #expect(try family.byte(second, page) == UInt8(page + 1))
+    }
+    try family.expectNothingLeft()
+  }
+
   @Test func `no more is moved than is wanted`() throws {
     let stage = Stage(pages: 8 * Self.superpage, frames: 16 * Self.superpage)
     try stage.map(0..<8 * Self.superpage)
