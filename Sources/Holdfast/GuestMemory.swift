@@ -24,7 +24,7 @@ public final class GuestMemory: Sendable {
   /// Where the guest is placed in the arena's own mapping, the frame of guest address 0.
   private let placement: Frame?
   /// What was zeroed when the guest was placed.
-  let zeroedAtPlacing: ByteCount
+  package let zeroedAtPlacing: ByteCount
 
   private let lock = Lock()
   /// Protected by `lock`.

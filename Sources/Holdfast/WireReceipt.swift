@@ -148,7 +148,8 @@ public struct WireReceipt: Sendable {
 
   /// Checks the receipt against the kernel's own view: smaps for page sizes and locks, pagemap for
   /// what the page tables hold (and, where allowed, that it is the arena's very frames), mincore for
-  /// what is in memory, move_pages(2) or numa_maps for the NUMA nodes that it is on. Other mappings of the same guest may exist; the range must be as wired.
+  /// what is in memory, move_pages(2) or numa_maps for the NUMA nodes that it is on. Other
+  /// mappings of the same guest may exist; the range must be as wired.
   ///
   /// - Throws: code `host` where the kernel cannot be asked, `invalidAddress` where the memory is
   ///   gone.

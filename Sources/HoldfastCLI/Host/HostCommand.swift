@@ -11,8 +11,8 @@ struct HostCommand: ParsableCommand {
     usage: "holdfast host [--memory <size>] [--format <format>]",
     discussion: """
       Lists processors, memory, huge pages, transparent huge pages of shared memory, userfaultfd, \
-      KVM, the limits on locked memory and the NUMA nodes with their processors and distances, as far as this user and container can see them. Below \
-      are the findings for a guest of the given size: what is good, what could be better and what \
+      KVM, the limits on locked memory and the NUMA nodes with their processors and distances, as \
+      far as this user and container can see them. Below are the findings for a guest of the given size: what is good, what could be better and what \
       is missing, each with the command that mends it. Nothing is changed.
 
       The ways to zero memory that the processor has are measured, which takes some milliseconds. \

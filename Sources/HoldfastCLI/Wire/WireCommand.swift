@@ -10,7 +10,7 @@ struct WireCommand: ParsableCommand {
     abstract: "Take memory, wire it as a guest's, and show what was really obtained.",
     usage: "holdfast wire [--memory <size>] [<options>]",
     discussion: """
-      Prepares an arena: a file in memory, brought in whole and locked, as a monitor would do once \
+      Prepares an arena: memory of the host, brought in whole and locked, as a monitor would do once \
       for all its guests. Then maps and wires a segment of it at guest address 0, which is what \
       the start of a guest waits for, checks the result against the kernel's own view, prints the \
       receipt, and gives everything back.

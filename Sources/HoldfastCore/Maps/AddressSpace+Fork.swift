@@ -8,8 +8,8 @@ extension AddressSpace {
   /// before. Nothing of the child is wired. Waits for entries in transition.
   ///
   /// - Parameter pmap: the child's, without translations.
-  /// - Throws: invalidArgument for placed memory (`PhysicalMemory.placed`); resourceShortage without frames for the copies, or where the pmap cannot split what it
-  ///   has at an entry's ends. There is no child then; the parent's
+  /// - Throws: invalidArgument for placed memory (`PhysicalMemory.placed`); resourceShortage without
+  ///   frames for the copies, or where the pmap cannot split what it has at an entry's ends. There is no child then; the parent's
   ///   contents, wirings and protections are what they were.
   /// - Complexity: O(entries), plus the pages of wired writable entries. Takes the lock exclusive.
   public func fork(pmap childPmap: any Pmap) throws(VMError) -> AddressSpace {

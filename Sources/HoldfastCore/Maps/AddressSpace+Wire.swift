@@ -17,8 +17,8 @@ extension AddressSpace {
   /// maps twice, or that came from a pager, stay resident, unwired.
   ///
   /// A writable entry that needs a copy gets one of every page; of a read-only one the pages below
-  /// are wired in place. Missing pages are preallocated in the largest blocks that there are, inserted busy, zeroed in
-  /// parallel where dirty, and entered by the run.
+  /// are wired in place. Missing pages are preallocated in the largest blocks that there are, inserted
+  /// busy, zeroed in parallel where dirty, and entered by the run.
   ///
   /// - Throws: invalidAddress for a hole or an inaccessible entry without `holesOK`; resourceShortage
   ///   without frames or translations or over the wired limit; pagerFailure; invalidArgument for a range that

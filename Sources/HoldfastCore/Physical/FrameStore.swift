@@ -1,8 +1,8 @@
 /// The bytes of the physical memory: how the VM layer zeroes, copies, reads and writes frames.
 ///
 /// Called without any lock but, in `read` and `write`, the address space's and those of objects. Safe
-/// from any thread; callers see to it that no two of them work on the same frame, except that a guest may touch at
-/// any time what is mapped to it.
+/// from any thread; callers see to it that no two of them work on the same frame, except that a
+/// guest may touch at any time what is mapped to it.
 public protocol FrameStore: AnyObject, Sendable {
   /// Makes every byte of the runs zero (FreeBSD: `pmap_zero_page`). A store may use several
   /// threads and returns when all is done.

@@ -2,18 +2,18 @@ public import HoldfastCore
 internal import Synchronization
 internal import SystemPackage
 
-/// The physical memory of guests: one file in memory, or private memory, all of it resident. The number of a frame is
-/// its offset in the file over the base page.
+/// The physical memory of guests: one file in memory, or private memory, all of it
+/// resident. The number of a frame is its offset there over the base page.
 ///
-/// The file is mapped once in this process, for zeroing and copying (the direct map), and by parts
-/// in windows, where guests reach it.
+/// The memory is mapped once in this process, for zeroing and copying (the direct map), and a file by
+/// parts in windows, where guests reach it; without a file they reach it in the direct map.
 ///
 /// Why no guest ever meets SIGBUS for want of memory: the kernel raises it when a page of a file
 /// mapping cannot be had at the moment of the touch, past the end of the file or for shortage. Here
 /// every page that the allocator gives out was brought in by MADV_POPULATE_WRITE before, which reports
 /// shortage as an error; the file's size is sealed; nobody else has its descriptor, and only pages
-/// that are out of the allocator's hands are given back (`shrink`); hugetlb pages are never reclaimed, and shared-memory pages are kept by mlock(2)
-/// on the direct map. (Where the host refuses to lock they may be swapped out, and come back.)
+/// that are out of the allocator's hands are given back (`shrink`); hugetlb pages are never
+/// reclaimed, and other pages are kept by mlock(2) on the direct map. (Where the host refuses to lock they may be swapped out, and come back.)
 public final class Arena: FrameStore {
   public let backing: Backing
   /// How large the arena may grow. A multiple of the backing's page.

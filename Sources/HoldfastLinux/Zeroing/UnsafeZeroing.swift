@@ -42,8 +42,8 @@ enum Zeroing {
     return min(max(64 << 20, 2 * cache), 512 << 20) / piece * piece
   }()
 
-  /// Chooses on memory that is nobody's yet and zero, or may become so, unless that was done, is being done or there
-  /// is too little of it.
+  /// Chooses on memory that is nobody's yet and zero, or may become so, unless that was done, is
+  /// being done or there is too little of it.
   ///
   /// SAFETY: as `zero`; all of it may be written to by several threads.
   static func chooseOnce(on start: UnsafeMutableRawPointer, _ count: Int, threads: Int) {
