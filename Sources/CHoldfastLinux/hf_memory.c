@@ -77,6 +77,40 @@ int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int 
   return 0;
 }
 
+int hf_map_anonymous(size_t length, void **start) {
+  void *place = mmap(NULL, length, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (place == MAP_FAILED)
+    return -errno;
+  (void)madvise(place, length, MADV_DONTDUMP);
+  *start = place;
+  return 0;
+}
+
+int hf_map_anywhere(size_t length, int fd, uint64_t offset, int base_pages, void **start) {
+  void *place = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+  if (place == MAP_FAILED)
+    return -errno;
+  (void)madvise(place, length, MADV_DONTDUMP);
+  if (base_pages)
+    (void)madvise(place, length, MADV_NOHUGEPAGE);
+  *start = place;
+  return 0;
+}
+
+int hf_move(void *from, size_t length, void *to) {
+  void *place = mremap(from, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+  return place == MAP_FAILED ? -errno : 0;
+}
+
+int hf_drop_translations(void *start, size_t length) {
+  int result;
+  do {
+    result = madvise(start, length, MADV_DONTNEED);
+  } while (result < 0 && (errno == EINTR || errno == EAGAIN));
+  return status(result);
+}
+
 int hf_keep_private(void *start, size_t length) {
   if (madvise(start, length, MADV_DONTDUMP) < 0)
     return -errno;

@@ -3,12 +3,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #ifndef USERFAULTFD_IOC_NEW
 #define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
+#endif
+// Newer than the headers of some distributions.
+#ifndef UFFD_FEATURE_WP_HUGETLBFS_SHMEM
+#define UFFD_FEATURE_WP_HUGETLBFS_SHMEM (1 << 12)
+#endif
+#ifndef UFFDIO_CONTINUE_MODE_WP
+#define UFFDIO_CONTINUE_MODE_WP ((uint64_t)1 << 1)
 #endif
 
 static int open_any(void) {
@@ -52,10 +61,17 @@ int hf_userfault_register_minor(int fd, void *start, size_t length) {
 }
 
 int hf_userfault_continue(int fd, void *start, size_t length, size_t page) {
+  return hf_userfault_continue_as(fd, start, length, page, 0);
+}
+
+int hf_userfault_continue_as(int fd, void *start, size_t length, size_t page, int read_only) {
   uintptr_t place = (uintptr_t)start;
   uintptr_t end = place + length;
   while (place < end) {
-    struct uffdio_continue request = {.range = {.start = place, .len = end - place}};
+    struct uffdio_continue request = {
+        .range = {.start = place, .len = end - place},
+        .mode = read_only ? UFFDIO_CONTINUE_MODE_WP : 0,
+    };
     if (ioctl(fd, UFFDIO_CONTINUE, &request) == 0)
       return 0;
     if (request.mapped > 0) {
@@ -77,4 +93,95 @@ int hf_userfault_unregister(int fd, void *start, size_t length) {
 int hf_userfault_wake(int fd, void *start, size_t length) {
   struct uffdio_range range = {.start = (uintptr_t)start, .len = length};
   return ioctl(fd, UFFDIO_WAKE, &range) < 0 ? -errno : 0;
+}
+
+int hf_userfault_open_paging(void) {
+  int fd = open_any();
+  if (fd < 0)
+    return fd;
+  uint64_t wanted = UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MISSING_HUGETLBFS |
+                    UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_MINOR_HUGETLBFS |
+                    UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
+                    UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_THREAD_ID;
+  struct uffdio_api api = {.api = UFFD_API, .features = wanted};
+  if (ioctl(fd, UFFDIO_API, &api) < 0 || (api.features & wanted) != wanted) {
+    int problem = errno == EINVAL || errno == 0 ? ENOTSUP : errno;
+    close(fd);
+    return -problem;
+  }
+  return fd;
+}
+
+int hf_userfault_register(int fd, void *start, size_t length, int traps) {
+  struct uffdio_register request = {
+      .range = {.start = (uintptr_t)start, .len = length},
+      .mode = (traps & HF_TRAP_MISSING ? UFFDIO_REGISTER_MODE_MISSING : 0) |
+              (traps & HF_TRAP_MINOR ? UFFDIO_REGISTER_MODE_MINOR : 0) |
+              (traps & HF_TRAP_WRITE ? UFFDIO_REGISTER_MODE_WP : 0),
+  };
+  return ioctl(fd, UFFDIO_REGISTER, &request) < 0 ? -errno : 0;
+}
+
+int hf_userfault_protect(int fd, void *start, size_t length, int read_only) {
+  struct uffdio_writeprotect request = {
+      .range = {.start = (uintptr_t)start, .len = length},
+      .mode = read_only ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
+  };
+  int result;
+  do {
+    result = ioctl(fd, UFFDIO_WRITEPROTECT, &request);
+  } while (result < 0 && (errno == EAGAIN || errno == EINTR));
+  return result < 0 ? -errno : 0;
+}
+
+int hf_userfault_wait(int fd, int stop_fd) {
+  struct pollfd files[2] = {{.fd = fd, .events = POLLIN}, {.fd = stop_fd, .events = POLLIN}};
+  int result;
+  do {
+    result = poll(files, 2, -1);
+  } while (result < 0 && errno == EINTR);
+  if (result < 0)
+    return -errno;
+  return files[1].revents == 0;
+}
+
+int hf_userfault_read(int fd, hf_userfault_event *events, int capacity) {
+  struct uffd_msg messages[16];
+  int count = 0;
+  while (count < capacity) {
+    size_t room = (size_t)(capacity - count);
+    if (room > 16)
+      room = 16;
+    ssize_t bytes = read(fd, messages, room * sizeof messages[0]);
+    if (bytes < 0) {
+      if (errno == EINTR)
+        continue;
+      return errno == EAGAIN || count > 0 ? count : -errno;
+    }
+    int found = (int)((size_t)bytes / sizeof messages[0]);
+    for (int i = 0; i < found; i++) {
+      if (messages[i].event != UFFD_EVENT_PAGEFAULT)
+        continue;
+      uint64_t flags = messages[i].arg.pagefault.flags;
+      events[count++] = (hf_userfault_event){
+          .address = messages[i].arg.pagefault.address,
+          .thread = messages[i].arg.pagefault.feat.ptid,
+          .is_write = (flags & (UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP)) != 0,
+          .is_protection = (flags & UFFD_PAGEFAULT_FLAG_WP) != 0,
+      };
+    }
+    if ((size_t)found < room)
+      return count;
+  }
+  return count;
+}
+
+int hf_signal_open(void) {
+  int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return fd < 0 ? -errno : fd;
+}
+
+int hf_signal(int fd) {
+  uint64_t one = 1;
+  return write(fd, &one, sizeof one) < 0 && errno != EAGAIN ? -errno : 0;
 }

@@ -21,6 +21,10 @@ public final class GuestMemory: Sendable {
   /// The VM layer's view, for those who work on it.
   public let space: AddressSpace
   let window: any GuestWindow
+  /// Answers the guest's faults; nil where what is not wired cannot be reached.
+  public let faultThread: FaultThread?
+  let demandPaging: DemandPaging?
+  let host: HoldfastLinux.Host
   /// Where the guest is placed in the arena's own mapping, the frame of guest address 0.
   private let placement: Frame?
   /// What was zeroed when the guest was placed.
@@ -37,11 +41,13 @@ public final class GuestMemory: Sendable {
   ///   - wiredLimit: how much may be wired, over all guests that share the limit.
   ///   - hostNUMANode: which of the arena's nodes the guest's memory comes from: by default that of
   ///     the thread that wires or touches it first, then the others from near to far.
+  ///   - demandPaging: how faults of the guest are answered; nil for a guest that reaches only what is
+  ///     wired.
   /// - Throws: code `invalidArgument` for a limit that is zero or no multiple, or nodes of which the
   ///   arena has no memory, code `host` where the addresses cannot be reserved.
   public init(
     arena: Arena, limit: ByteCount, wiredLimit: WiredLimit = .none,
-    hostNUMANode policy: DomainPolicy = .firstTouch,
+    hostNUMANode policy: DomainPolicy = .firstTouch, demandPaging: DemandPaging? = nil,
     host: HoldfastLinux.Host = HostProbe().host()
   ) throws(HoldfastError) {
     guard limit > .zero, limit.isMultiple(of: arena.geometry.pageSize), limit < .tebibytes(64)
@@ -63,10 +69,14 @@ public final class GuestMemory: Sendable {
     }
     self.arena = arena
     self.limit = limit
+    self.host = host
     let own: PhysicalMemory
     if arena.backing.hasFile {
-      do {
-        window = try WindowPmap(arena: arena, length: limit, host: host)
+      do throws(HostError) {
+        window =
+          demandPaging == nil
+          ? try WindowPmap(arena: arena, length: limit, host: host)
+          : try PagedWindow(arena: arena, length: limit, host: host)
       } catch {
         throw HoldfastError(error)
       }
@@ -75,6 +85,12 @@ public final class GuestMemory: Sendable {
       zeroedAtPlacing = .zero
     } else {
       let pages = arena.geometry.pages(in: limit)
+      guard demandPaging == nil else {
+        throw HoldfastError(
+          .invalidArgument, operation: "make a guest's memory",
+          reason: "\(arena.backing.rawValue) is private memory, whose pages cannot come on demand",
+          advice: "a backing with a memfd: hugetlb-2M, hugetlb-1G, thp or base")
+      }
       guard let placed = memory.placed(pages) else {
         let free = arena.geometry.bytes(memory.available)
         throw HoldfastError(
@@ -90,7 +106,42 @@ public final class GuestMemory: Sendable {
     }
     space = AddressSpace(
       bounds: AddressRange(.zero, .zero + limit), memory: own, pmap: window,
-      wiredLimit: wiredLimit)
+      wiredLimit: wiredLimit, faultGranularity: demandPaging?.granularity ?? .basePage)
+    self.demandPaging = demandPaging
+    faultThread = try GuestMemory.answer(window, space, demandPaging)
+  }
+
+  /// The memory of a fork.
+  init(
+    _ parent: GuestMemory, space: AddressSpace, window: PagedWindow
+  ) throws(HoldfastError) {
+    arena = parent.arena
+    limit = parent.limit
+    host = parent.host
+    self.window = window
+    self.space = space
+    demandPaging = parent.demandPaging
+    placement = nil
+    zeroedAtPlacing = .zero
+    faultThread = try GuestMemory.answer(window, space, demandPaging)
+  }
+
+  private static func answer(
+    _ window: any GuestWindow, _ space: AddressSpace, _ paging: DemandPaging?
+  ) throws(HoldfastError) -> FaultThread? {
+    guard let paging, let window = window as? PagedWindow else { return nil }
+    do {
+      return try FaultThread(
+        window: window, space: space, threadLimit: paging.threadLimit,
+        onFailure: paging.onFailure)
+    } catch {
+      throw HoldfastError(error)
+    }
+  }
+
+  deinit {
+    // Before the address space goes, whose translations a guest could still be waiting for.
+    faultThread?.stop()
   }
 
   /// Where guest address 0 lies in this process. A monitor gives this and `limit` to KVM as a slot,

@@ -159,7 +159,7 @@ extension Simulation {
       for page in first..<first + count {
         do throws(VMError) {
           let address = guest.range.start + geometry.bytes(PageCount(page))
-          try timed(.fault) { () throws(VMError) in try guest.space.fault(address, .readWrite) }
+          _ = try timed(.fault) { () throws(VMError) in try guest.space.fault(address, .readWrite) }
           figures.faults += 1
         } catch {
           figures.shortages += 1

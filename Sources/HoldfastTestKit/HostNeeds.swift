@@ -42,6 +42,15 @@ public enum HostNeeds {
       && hasMemory(.mebibytes(512), on: host)
   }
 
+  /// Whether faults of this process's memory can be trapped, the kernel's own among them, as KVM's are.
+  public static let userFault: Bool = {
+    if isStrict && isRoot { return true }
+    guard let arena = try? Arena(size: .mebibytes(2), backing: .base, threads: 1) else {
+      return false
+    }
+    return (try? PagedWindow(arena: arena, length: .mebibytes(2), host: HostProbe().host())) != nil
+  }()
+
   /// Whether the kernel tells this process the numbers of its frames. It takes CAP_SYS_ADMIN, which
   /// root in a container seldom has; others read zeros.
   public static let seesFrames: Bool = {
@@ -74,6 +83,8 @@ public enum HostNeeds {
     (host.memory.available ?? .zero) >= size + .mebibytes(256)
   }
 
+  public static let userFaultComment =
+    "needs userfaultfd with the kernel's faults: root, or access to /dev/userfaultfd"
   /// Why a test without huge pages was skipped, for its comment.
   public static let hugePagesComment = "needs free huge pages: echo 200 > \(poolPath)"
   public static let sharedHugePagesComment = "needs: echo advise > \(sharedModePath)"

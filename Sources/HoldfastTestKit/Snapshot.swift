@@ -75,6 +75,7 @@ extension Machine {
   /// Takes frames away so that only so many are free, while `body` runs.
   ///
   /// - Precondition: at least as many are free.
+  @discardableResult
   public func withFree<Result>(_ count: UInt64, _ body: () throws -> Result) rethrows -> Result {
     // What they hold would be given out too.
     memory.reservations.breakAll()

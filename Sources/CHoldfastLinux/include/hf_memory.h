@@ -58,6 +58,21 @@ int hf_lock(void *start, size_t length);
 /// mincore(2): one byte for each page of 4 KiB.
 int hf_mincore(void *start, size_t length, unsigned char *residence);
 
+/// Maps memory of this process alone, of which nothing is there, at addresses of the kernel's choice.
+/// Returns 0 or a negative errno.
+int hf_map_anonymous(size_t length, void *_Nullable *_Nonnull start);
+
+/// Maps a part of a file for reading and writing at addresses of the kernel's choice.
+int hf_map_anywhere(size_t length, int fd, uint64_t offset, int base_pages,
+                    void *_Nullable *_Nonnull start);
+
+/// Moves a mapping over what is at `to`, in one step for whoever touches there (mremap with
+/// MREMAP_FIXED).
+int hf_move(void *from, size_t length, void *to);
+
+/// Takes the page-table entries of a shared mapping away; the file keeps its pages (MADV_DONTNEED).
+int hf_drop_translations(void *start, size_t length);
+
 #pragma clang assume_nonnull end
 
 #endif

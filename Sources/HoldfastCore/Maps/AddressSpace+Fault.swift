@@ -4,25 +4,36 @@ extension AddressSpace {
   /// in transition or another thread has the page busy.
   ///
   /// - Parameter access: what the guest tried.
+  /// - Returns: what can be reached now, at least the page.
   /// - Throws: invalidAddress where nothing is mapped, protectionFailure where the access is not
   ///   allowed, resourceShortage without frames or translations, pagerFailure where the page could
   ///   not be brought in.
   /// - Complexity: O(log entries + objects of the chain). Takes the lock shared, then the objects';
   ///   none while zeroing, copying or paging.
-  public func fault(_ address: Address, _ access: Protection) throws(VMError) {
+  @discardableResult
+  public func fault(
+    _ address: Address, _ access: Protection
+  ) throws(VMError) -> FaultResolution {
     try fault(address, access, enters: true)
   }
 
   /// The same, and without `enters` no translation is made: for those who reach the memory by
   /// themselves.
-  func fault(_ address: Address, _ access: Protection, enters: Bool) throws(VMError) {
+  @discardableResult
+  func fault(
+    _ address: Address, _ access: Protection, enters: Bool
+  ) throws(VMError) -> FaultResolution {
+    let page = address.roundedDown(to: geometry.pageSize)
+    var work = FaultResolution.Work.none
     while true {
       lock.lockShared()
       guard let entry = try settledEntryLocked(at: address, access) else { continue }
       // What is wired is entered, and may not go even for a moment.
       if entry.isWired {
-        lock.unlock()
-        return
+        defer { lock.unlock() }
+        let range = AddressRange(page, page + geometry.pageSize)
+        pmap.refresh(range)
+        return FaultResolution(range: range, work: .none)
       }
       guard let object = entry.object else {
         lock.unlock()
@@ -35,11 +46,22 @@ extension AddressSpace {
         prepareWrite(at: address)
         continue
       }
-      let page = address.roundedDown(to: geometry.pageSize)
       let index = entry.pages(of: AddressRange(page, page + geometry.pageSize), geometry).start
       do throws(VMError) {
         let step = try faultLocked(entry, object, index, writes: writes, enters: enters)
-        if try object.advance(step, index) { return }
+        if try object.advance(step) {
+          guard case .done(let pages, let isNew) = step else { preconditionFailure("not done") }
+          let start = Address(page.rawValue - geometry.bytes(index - pages.start).rawValue)
+          return FaultResolution(
+            range: AddressRange(start, start + geometry.bytes(pages.count)),
+            work: isNew ? .zeroed : work)
+        }
+        switch step {
+        case .zero: work = .zeroed
+        case .copy: work = .copied
+        case .paged: work = .paged
+        default: break
+        }
         switch step {
         case .copy, .zero: if object.hidesBacking { object.collapse(waits: false) }
         default: break
@@ -57,7 +79,9 @@ extension AddressSpace {
   ) throws(VMError) -> MemoryObject.FaultStep {
     defer { lock.unlock() }
     let bounds = entry.pages(of: entry.range, geometry)
-    return try object.fault(index, in: bounds, writes: writes) { (run, isTop) throws(VMError) in
+    return try object.fault(
+      index, in: bounds, writes: writes, granularity: enters ? faultGranularity : .basePage
+    ) { (run, isTop) throws(VMError) in
       guard enters else { return }
       let start = entry.range.start + geometry.bytes(run.index - bounds.start)
       let mayWrite = isTop && !entry.needsCopy

@@ -25,7 +25,8 @@ extension AddressSpace {
       waitForTransitionLocked(exclusive: true)
     }
     let child = AddressSpace(
-      bounds: bounds, memory: memory, pmap: childPmap, wiredLimit: wiredLimit)
+      bounds: bounds, memory: memory, pmap: childPmap, wiredLimit: wiredLimit,
+      faultGranularity: faultGranularity)
     for entry in entries where entry.inheritance != .none {
       // Of nobody else's knowledge yet, so that its lock is not needed. Where a later entry fails
       // it goes with all that it has.

@@ -4,6 +4,11 @@ extension AddressSpace {
     lock.withSharedLock { entryLocked(at: address)?.object }
   }
 
+  /// Whether what an address is mapped to is wired. Takes the lock shared.
+  public func isWired(_ address: Address) -> Bool {
+    lock.withSharedLock { entryLocked(at: address)?.isWired ?? false }
+  }
+
   /// The bytes of the entries. Those of objects, which other address spaces may have too, are
   /// `MemoryObject.metadata`. Takes the lock shared.
   public var metadata: ByteCount {
@@ -43,5 +48,29 @@ extension AddressSpace {
         }
       }
     }
+  }
+
+  /// How many pages of a range are resident, and how many of these others reach too: pages of an
+  /// object that another entry maps, or that is below one. Takes the lock shared and the
+  /// objects' in turn.
+  ///
+  /// - Complexity: as `forEachResident`.
+  public func residency(
+    in range: AddressRange
+  ) -> (resident: PageCount, shared: PageCount) {
+    var resident = PageCount.zero
+    var shared = PageCount.zero
+    lock.withSharedLock {
+      for entry in entries where entry.range.overlaps(range) {
+        guard let object = entry.object else { continue }
+        let others = object.sharedPartOfChain
+        object.forEachTopmost(in: entry.pages(of: entry.range.clamped(to: range), geometry)) {
+          run, holder, _, _ in
+          resident += run.count
+          if others.contains(ObjectIdentifier(holder)) { shared += run.count }
+        }
+      }
+    }
+    return (resident, shared)
   }
 }

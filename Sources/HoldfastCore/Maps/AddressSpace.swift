@@ -17,6 +17,8 @@ public final class AddressSpace: @unchecked Sendable {
   public let pmap: any Pmap
   /// What user wirings are charged to, perhaps together with those of other address spaces.
   public let wiredLimit: WiredLimit
+  /// How much a fault zeroes or copies at once. A fork's is the parent's.
+  public let faultGranularity: FaultGranularity
 
   let lock = SharedLock()
   /// Announced whenever entries leave transition.
@@ -26,7 +28,8 @@ public final class AddressSpace: @unchecked Sendable {
 
   /// An empty address space. `bounds` is aligned to base pages.
   public init(
-    bounds: AddressRange, memory: PhysicalMemory, pmap: any Pmap, wiredLimit: WiredLimit = .none
+    bounds: AddressRange, memory: PhysicalMemory, pmap: any Pmap, wiredLimit: WiredLimit = .none,
+    faultGranularity: FaultGranularity = .basePage
   ) {
     precondition(
       memory.geometry.isPageAligned(bounds), "an address space starts and ends on a page")
@@ -34,6 +37,7 @@ public final class AddressSpace: @unchecked Sendable {
     self.memory = memory
     self.pmap = pmap
     self.wiredLimit = wiredLimit
+    self.faultGranularity = faultGranularity
   }
 
   deinit {

@@ -5,8 +5,8 @@ enum ChainHit {
   case resident(MemoryObject, PageIndex, PageState, range: PageRange)
   /// Nowhere; the pager of `object` has it there.
   case paged(MemoryObject, PageIndex, count: PageCount)
-  /// Nowhere: zero, and so are the pages after it up to `end`, if not further.
-  case absent(end: PageIndex)
+  /// Nowhere: zero, and so are the pages around it in the range, if not more.
+  case absent(PageRange)
 }
 
 extension MemoryObject {
@@ -46,15 +46,15 @@ extension MemoryObject {
     }
     // A fault on a plain object does not pay for a look around.
     let isPlainTop = depth == .zero && backing == nil && pager == nil
-    if isPlainTop { return try body(.absent(end: index + .one)) }
+    if isPlainTop { return try body(.absent(PageRange(start: index, count: .one))) }
     let gap = pages.gap(at: index, in: around)
     if let pager {
       let count = pager.pages(at: index, limit: gap.end - index)
       if count > .zero { return try body(.paged(self, index, count: count)) }
-      return try body(.absent(end: inTop(PageRange(index, index + .one)).end))
+      return try body(.absent(inTop(PageRange(start: index, count: .one))))
     }
     guard let backing, (index + backing.offset).rawValue < backing.object.size.rawValue else {
-      return try body(.absent(end: inTop(gap).end))
+      return try body(.absent(inTop(gap)))
     }
     return try backing.object.descend(
       index + backing.offset, depth: depth + backing.offset, inTop(gap), body)
@@ -81,7 +81,7 @@ extension MemoryObject {
             body(run, object, place, state)
             return run.end
           case .paged(_, _, let count): return index + count
-          case .absent(let end): return end
+          case .absent(let gap): return gap.end
           }
         }
       } catch {
@@ -100,6 +100,20 @@ extension MemoryObject {
     return chain
   }
 
+  /// The objects of the chain that others reach too, by a mapping or a shadow of their own, for one that
+  /// maps this object. Takes the locks in turn.
+  package var sharedPartOfChain: Set<ObjectIdentifier> {
+    var shared: Set<ObjectIdentifier> = []
+    for object in chain {
+      let ways = object.lock.withLock { object.mappings.count + object.shadows.count }
+      // Ours is one: a mapping of the top object, a shadow of each one below.
+      if ways > 1 || !shared.isEmpty {
+        shared.insert(ObjectIdentifier(object))
+      }
+    }
+    return shared
+  }
+
   /// Takes away what mappings other than `entry` have entered of the pages below a range, where
   /// pages of this object have come to lie. None of them is wired. Needs the object's lock.
   func removeTranslationsLocked(of range: PageRange, except entry: ObjectIdentifier?) {
@@ -111,14 +125,13 @@ extension MemoryObject {
     }
   }
 
-  /// Sees to it that a copy can come to lie at a page: that the translations which other mappings have
-  /// of it, perhaps parts of larger ones, can be taken away or replaced. Needs the object's lock.
+  /// Sees to it that copies can come to lie at some pages: that the translations which other mappings
+  /// have of them, perhaps parts of larger ones, can be taken away or replaced. Needs the object's lock.
   ///
   /// - Throws: resourceShortage.
-  func prepareCopyLocked(_ index: PageIndex) throws(VMError) {
-    let page = PageRange(start: index, count: .one)
-    for record in mappings.values where record.pages.contains(index) {
-      try record.pmap.prepareToSplit(addresses(of: page, record))
+  func prepareCopyLocked(_ pages: PageRange) throws(VMError) {
+    for record in mappings.values where record.pages.overlaps(pages) {
+      try record.pmap.prepareToSplit(addresses(of: record.pages.clamped(to: pages), record))
     }
   }
 
@@ -129,39 +142,47 @@ extension MemoryObject {
       record.start + geometry.bytes(pages.end - record.pages.start))
   }
 
-  /// Puts a copy, whose contents are there, in the place of the page below that it was made of: it
-  /// becomes valid, wired translations are replaced and their wirings moved up, others go. Takes the
-  /// locks of this object and then of `below`. The page below stays busy.
+  /// Puts copies, whose contents are there, in the place of the pages below that they were made of: they
+  /// become valid, wired translations are replaced and their wirings moved up, others go. Takes the
+  /// locks of this object and then of `below`. The pages below stay busy.
   ///
+  /// - Parameter pages: a single page where a mapping of it is wired.
   /// - Throws: where a wired translation cannot be replaced; the copy is gone then.
   func finishCopy(
-    _ index: PageIndex, of below: MemoryObject, _ place: PageIndex, from source: Frame
+    _ copied: PageRange, of below: MemoryObject, _ place: PageIndex, from source: Frame
   ) throws(VMError) {
-    let page = PageRange(start: index, count: .one)
+    let index = copied.start
     defer { pagesChanged.announce() }
     lock.lock()
     defer { lock.unlock() }
     copiesUnderWay -= 1
     guard let frame = pages[index]?.frame else { preconditionFailure("a copy is missing") }
-    let wired = mappings.values.filter { $0.isWired && $0.isEntered && $0.pages.contains(index) }
+    let wired = mappings.values.filter {
+      $0.isWired && $0.isEntered && $0.pages.overlaps(copied)
+    }
+    if copied.count > .one, !wired.isEmpty {
+      // Wired since the copy began: a wired page's place is taken page by page.
+      removeLocked(copied, zeroed: false)
+      return
+    }
     var moved: UInt16 = 0
     do throws(VMError) {
       for record in wired {
         try record.pmap.enter(
-          FrameRun(frame, .one), at: addresses(of: page, record).start,
+          FrameRun(frame, .one), at: addresses(of: copied, record).start,
           protection: record.protection, wired: true, reach: nil)
         moved += 1
       }
     } catch {
       for record in wired.prefix(Int(moved) + 1) { restore(source, at: index, record) }
-      removeLocked(page, zeroed: false)
+      removeLocked(copied, zeroed: false)
       throw error
     }
     for record in mappings.values
-    where !(record.isWired && record.isEntered) && record.pages.contains(index) {
-      record.pmap.remove(addresses(of: page, record))
+    where !(record.isWired && record.isEntered) && record.pages.overlaps(copied) {
+      record.pmap.remove(addresses(of: record.pages.clamped(to: copied), record))
     }
-    pages.update(in: page) { state in
+    pages.update(in: copied) { state in
       state.isValid = true
       state.isBusy = false
       state.wireCount += moved

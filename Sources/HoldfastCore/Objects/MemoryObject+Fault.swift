@@ -1,15 +1,15 @@
 extension MemoryObject {
   /// What a fault finds at a page.
   enum FaultStep {
-    /// The page is there; the body entered it.
-    case done
+    /// The page is there, in this range; the body entered it. `isNew`: a page of zeros, made now.
+    case done(PageRange, isNew: Bool)
     /// Another thread works on the page: wait, then fault again.
     case busy(MemoryObject, Event.Ticket)
-    /// The page is new, busy and invalid in a frame that has to be zeroed.
-    case zero(Frame)
-    /// The page is new, busy and invalid in a frame that has to become a copy of the page below,
-    /// which is busy too.
-    case copy(below: MemoryObject, PageIndex, from: Frame, to: Frame)
+    /// The pages are new, busy and invalid; of their frames these have to be zeroed.
+    case zero(PageRange, [FrameRun])
+    /// The pages are new, busy and invalid in frames from `to` on, which have to become copies of those
+    /// below, which are busy too.
+    case copy(PageRange, below: MemoryObject, PageIndex, from: Frame, to: Frame)
     /// The page has to be paged in first.
     case paged(MemoryObject, PageIndex, count: PageCount)
     case failed(VMError)
@@ -22,78 +22,131 @@ extension MemoryObject {
   /// - Parameters:
   ///   - bounds: the pages of the map entry; the run is cut to them.
   ///   - writes: whether the guest is about to write, so that a page below has to be copied.
+  ///   - granularity: how much to zero or copy at once where it can be had.
   ///   - enter: gets the run in this object's indexes, and whether it may be written to.
   func fault(
     _ index: PageIndex, in bounds: PageRange, writes: Bool,
+    granularity: FaultGranularity = .basePage,
     enter: (WiredRun, _ isTop: Bool) throws(VMError) -> Void
   ) throws(VMError) -> FaultStep {
-    try withChain(index, in: bounds) { (hit) throws(VMError) in
+    let wanted = largePage(around: index, in: bounds, granularity)
+    return try withChain(index, in: bounds) { (hit) throws(VMError) in
       switch hit {
       case .resident(let object, let place, let state, let range):
         if state.isBusy { return .busy(object, object.pagesChanged.ticket()) }
         let isTop = object === self
-        guard isTop || !writes else { return try copyLocked(index, object, place, state) }
-        // The state is the page's own; the run may begin before it.
-        let ahead = index - range.start
-        let first = Frame(state.frame.rawValue - ahead.rawValue)
-        let run = WiredRun(
-          index: range.start, frames: FrameRun(first, range.count), isFresh: false)
-        try enter(run, isTop)
-        return .done
+        guard isTop || !writes else {
+          if let wanted, range.contains(wanted) {
+            let ahead = index - wanted.start
+            let first = Frame(state.frame.rawValue - ahead.rawValue)
+            let start = PageIndex(place.rawValue - ahead.rawValue)
+            if let step = try copyLocked(wanted, object, start, first) { return step }
+          }
+          let page = PageRange(start: index, count: .one)
+          return try copyLocked(page, object, place, state.frame)
+            ?? .failed(VMError(.resourceShortage, "no free frame is left"))
+        }
+        // The state is the page's own; the run may begin before it. Of a large one a superpage of the
+        // first level is enough.
+        let part = range.clamped(to: PageRange(around: index, order: Geometry.levelShift))
+        let first = Frame(state.frame.rawValue - (index - part.start).rawValue)
+        try enter(
+          WiredRun(index: part.start, frames: FrameRun(first, part.count), isFresh: false), isTop)
+        return .done(part, isNew: false)
       case .paged(let object, let place, let count):
         return .paged(object, place, count: count)
-      case .absent:
-        return try fillLocked(index, in: bounds, enter)
+      case .absent(let gap):
+        if let wanted, gap.contains(wanted) || isAbsentPlainLocked(wanted),
+          let step = try fillLocked(wanted, in: bounds, enter)
+        {
+          return step
+        }
+        return try fillLocked(PageRange(start: index, count: .one), in: bounds, enter)
+          ?? .failed(VMError(.resourceShortage, "no free frame is left"))
       }
     }
   }
 
-  /// Makes a page of zeros, at once if there is a zeroed frame.
-  private func fillLocked(
-    _ index: PageIndex, in bounds: PageRange,
-    _ enter: (WiredRun, _ isTop: Bool) throws(VMError) -> Void
-  ) throws(VMError) -> FaultStep {
-    var dirty: [FrameRun] = []
-    guard let frame = framesLocked(for: index, limit: .one, dirty: &dirty)?.start else {
-      return .failed(VMError(.resourceShortage, "no free frame is left"))
+  /// The large page around one that all lies within `bounds`, if that much is wanted.
+  private func largePage(
+    around index: PageIndex, in bounds: PageRange, _ granularity: FaultGranularity
+  ) -> PageRange? {
+    let order = memory.geometry.largePageOrder
+    guard granularity == .largePage, order > 0, memory.geometry.superpageLevels > 0 else {
+      return nil
     }
+    let region = PageRange(around: index, order: order)
+    return bounds.contains(region) && mapped.contains(region) ? region : nil
+  }
+
+  /// Whether all of an aligned large page is absent, here and, as there is nothing below, at all.
+  private func isAbsentPlainLocked(_ region: PageRange) -> Bool {
+    backing == nil && pager == nil
+      && pages.isAbsent(around: region.start, order: memory.geometry.largePageOrder)
+  }
+
+  /// Frames for one page, or a whole block for a large page; nil where there is none.
+  private func framesLocked(for range: PageRange, dirty: inout [FrameRun]) -> Frame? {
+    guard range.count > .one else {
+      return framesLocked(for: range.start, limit: .one, dirty: &dirty)?.start
+    }
+    guard placement == nil else { return nil }
+    let order = memory.geometry.largePageOrder
+    return memory.allocator.allocate(order: order, dirty: &dirty)?.run.start
+  }
+
+  /// Makes pages of zeros, at once if there are zeroed frames. Nil where there is no frame.
+  private func fillLocked(
+    _ range: PageRange, in bounds: PageRange,
+    _ enter: (WiredRun, _ isTop: Bool) throws(VMError) -> Void
+  ) throws(VMError) -> FaultStep? {
+    var dirty: [FrameRun] = []
+    guard let frame = framesLocked(for: range, dirty: &dirty) else { return nil }
     let isZeroed = dirty.isEmpty
-    pages.insert(.one, at: index, PageState(frame: frame, isValid: isZeroed, isBusy: !isZeroed))
-    guard isZeroed else { return .zero(frame) }
+    pages.insert(
+      range.count, at: range.start, PageState(frame: frame, isValid: isZeroed, isBusy: !isZeroed))
+    guard isZeroed else { return .zero(range, dirty) }
     do throws(VMError) {
       // With the last page of a superpage the whole of it.
-      guard let (range, state) = pages.run(at: index, in: bounds) else {
+      guard let (run, state) = pages.run(at: range.start, in: bounds) else {
         preconditionFailure("a page is gone")
       }
-      let run = FrameRun(state.frame, range.count)
-      try enter(WiredRun(index: range.start, frames: run, isFresh: false), true)
+      let part = run.clamped(to: PageRange(around: range.start, order: Geometry.levelShift))
+      let first = state.advanced(by: part.start - run.start).frame
+      try enter(
+        WiredRun(index: part.start, frames: FrameRun(first, part.count), isFresh: false), true)
+      return .done(part, isNew: true)
     } catch {
       // Not known to be zero any more: the guest may have reached it for a moment.
-      removeLocked(PageRange(start: index, count: .one), zeroed: false)
+      removeLocked(range, zeroed: false)
       throw error
     }
-    return .done
   }
 
-  /// Begins the copy of a page below.
+  /// Begins the copy of pages below, whose frames follow each other. Nil where there is no frame, or,
+  /// for a large page, one of it is wired, which is replaced page by page.
   private func copyLocked(
-    _ index: PageIndex, _ below: MemoryObject, _ place: PageIndex, _ state: PageState
-  ) throws(VMError) -> FaultStep {
-    try prepareCopyLocked(index)
-    var dirty: [FrameRun] = []
-    guard let frame = framesLocked(for: index, limit: .one, dirty: &dirty)?.start else {
-      return .failed(VMError(.resourceShortage, "no free frame is left"))
+    _ range: PageRange, _ below: MemoryObject, _ place: PageIndex, _ source: Frame
+  ) throws(VMError) -> FaultStep? {
+    if range.count > .one,
+      mappings.values.contains(where: { $0.isWired && $0.pages.overlaps(range) })
+    {
+      return nil
     }
-    pages.insert(.one, at: index, PageState(frame: frame, isValid: false, isBusy: true))
-    below.pages.update(in: PageRange(start: place, count: .one)) { $0.isBusy = true }
+    try prepareCopyLocked(range)
+    var dirty: [FrameRun] = []
+    guard let frame = framesLocked(for: range, dirty: &dirty) else { return nil }
+    pages.insert(
+      range.count, at: range.start, PageState(frame: frame, isValid: false, isBusy: true))
+    below.pages.update(in: PageRange(start: place, count: range.count)) { $0.isBusy = true }
     copiesUnderWay += 1
-    return .copy(below: below, place, from: state.frame, to: frame)
+    return .copy(range, below: below, place, from: source, to: frame)
   }
 
-  /// Marks a page that was zeroed valid, and lets others have it. Takes the object's lock.
-  func finishFault(_ index: PageIndex) {
+  /// Marks pages that were zeroed valid, and lets others have them. Takes the object's lock.
+  func finishFault(_ range: PageRange) {
     lock.withLock {
-      pages.update(in: PageRange(start: index, count: .one)) { state in
+      pages.update(in: range) { state in
         state.isValid = true
         state.isBusy = false
       }
@@ -107,24 +160,24 @@ extension MemoryObject {
     while true {
       let step = try fault(index, in: PageRange(start: index, count: .one), writes: true) { _, _ in
       }
-      if try advance(step, index) { return }
+      if try advance(step) { return }
     }
   }
 
   /// Does the work of a step that has to be done without locks.
   ///
   /// - Returns: whether the page has been entered; otherwise fault again.
-  func advance(_ step: FaultStep, _ index: PageIndex) throws(VMError) -> Bool {
+  func advance(_ step: FaultStep) throws(VMError) -> Bool {
     switch step {
     case .done: return true
     case .busy(let object, let ticket): object.pagesChanged.wait(since: ticket)
-    case .zero(let frame):
-      memory.store.zero([FrameRun(frame, .one)])
-      finishFault(index)
-    case .copy(let below, let place, let source, let frame):
-      memory.store.copy(from: FrameRun(source, .one), to: frame)
-      defer { below.endCopy(place) }
-      try finishCopy(index, of: below, place, from: source)
+    case .zero(let range, let dirty):
+      memory.store.zero(dirty)
+      finishFault(range)
+    case .copy(let range, let below, let place, let source, let frame):
+      memory.store.copy(from: FrameRun(source, range.count), to: frame)
+      defer { below.endCopy(place, count: range.count) }
+      try finishCopy(range, of: below, place, from: source)
     case .paged(let object, let place, let count): try object.pageIn(place, limit: count)
     case .failed(let error): throw error
     }

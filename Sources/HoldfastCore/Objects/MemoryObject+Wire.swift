@@ -162,7 +162,7 @@ extension MemoryObject {
           }
           if isWiredBelow { return .shared }
           guard let frame else { return .missing }
-          try prepareCopyLocked(index)
+          try prepareCopyLocked(PageRange(start: index, count: .one))
           pages.insert(.one, at: index, PageState(frame: frame, isValid: false, isBusy: true))
           object.pages.update(in: PageRange(start: place, count: .one)) { $0.isBusy = true }
           return .copy(object, place, state.frame)
@@ -179,10 +179,10 @@ extension MemoryObject {
     }
   }
 
-  /// Lets others have a page that was copied from. Takes this object's lock.
-  func endCopy(_ index: PageIndex) {
+  /// Lets others have pages that were copied from. Takes this object's lock.
+  func endCopy(_ index: PageIndex, count: PageCount = .one) {
     lock.withLock {
-      pages.update(in: PageRange(start: index, count: .one)) { $0.isBusy = false }
+      pages.update(in: PageRange(start: index, count: count)) { $0.isBusy = false }
     }
     pagesChanged.announce()
   }

@@ -6,7 +6,7 @@ internal import Glibc
 /// A mutual exclusion lock over `pthread_mutex_t`. Not recursive.
 @safe public final class Lock: @unchecked Sendable {
   // SAFETY: allocated once, initialised before use, destroyed only when no reference remains.
-  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+  fileprivate let mutex: UnsafeMutablePointer<pthread_mutex_t>
 
   /// A lock that nobody holds.
   public init() {
@@ -41,6 +41,41 @@ internal import Glibc
     lock()
     defer { unlock() }
     return try body()
+  }
+}
+
+extension Lock {
+  /// What threads wait for that hold the lock, which they do not while they wait (`pthread_cond_t`).
+  @safe public final class Condition: @unchecked Sendable {
+    // SAFETY: as in Lock.
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+
+    public init() {
+      unsafe condition = .allocate(capacity: 1)
+      unsafe condition.initialize(to: pthread_cond_t())
+      let status = unsafe pthread_cond_init(condition, nil)
+      precondition(status == 0, "a condition cannot be made")
+    }
+
+    deinit {
+      unsafe pthread_cond_destroy(condition)
+      unsafe condition.deallocate()
+    }
+
+    /// Lets the lock go, waits for a signal, or for none, and takes the lock again.
+    public func wait(_ lock: Lock) {
+      unsafe pthread_cond_wait(condition, lock.mutex)
+    }
+
+    /// Wakes one who waits.
+    public func signal() {
+      unsafe pthread_cond_signal(condition)
+    }
+
+    /// Wakes all who wait.
+    public func broadcast() {
+      unsafe pthread_cond_broadcast(condition)
+    }
   }
 }
 

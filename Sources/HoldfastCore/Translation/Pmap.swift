@@ -37,6 +37,10 @@ public protocol Pmap: AnyObject, Sendable {
   /// Sets the protection of the translations that are there (FreeBSD: `pmap_protect`).
   func protect(_ range: AddressRange, _ protection: Protection)
 
+  /// Makes the translations that are there effective again where the host dropped them for reasons of
+  /// its own; makes none where there is none. A pmap whose host refills them by itself does nothing.
+  func refresh(_ range: AddressRange)
+
   /// Clears the wired mark of the range, where every translation is wired; the translations stay
   /// (FreeBSD: `pmap_unwire`). A superpage of which a part is unwired is split.
   func unwire(_ range: AddressRange)
@@ -44,5 +48,6 @@ public protocol Pmap: AnyObject, Sendable {
 
 extension Pmap {
   public func endReach(_ range: AddressRange) {}
+  public func refresh(_ range: AddressRange) {}
   public func prepareToSplit(_ range: AddressRange) throws(VMError) {}
 }

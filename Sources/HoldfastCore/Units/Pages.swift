@@ -109,6 +109,17 @@ public struct PageRange: Hashable, Sendable {
 
   @inlinable
   public func overlaps(_ other: PageRange) -> Bool { start < other.end && other.start < end }
+
+  /// The pages of both, where they overlap.
+  func clamped(to other: PageRange) -> PageRange {
+    PageRange(max(start, other.start), min(end, other.end))
+  }
+
+  /// The aligned block of 2^order pages around one.
+  init(around index: PageIndex, order: Int) {
+    let count = PageCount.order(order)
+    self.init(start: PageIndex(index.rawValue & ~(count.rawValue &- 1)), count: count)
+  }
 }
 
 extension PageRange: CustomStringConvertible {

@@ -42,6 +42,14 @@ final class BackgroundThread: Sendable {
     _ = pthread_join(thread, nil)
   }
 
+  /// Whether the caller is the thread itself, which cannot wait for its own end.
+  var isCurrent: Bool { pthread_equal(thread, pthread_self()) != 0 }
+
+  /// Lets the thread end without anybody waiting for it, in place of `join`.
+  func detach() {
+    _ = pthread_detach(thread)
+  }
+
   private static let start: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? =
     {
       // SAFETY: the argument is the box that `init` retained for this thread.

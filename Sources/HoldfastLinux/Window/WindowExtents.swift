@@ -7,9 +7,11 @@ struct WindowExtents {
     var range: Range<UInt64>
     /// File offset less window offset, modulo 2^64.
     var delta: UInt64
-    /// Registered for minor faults: a page can be reached only once it was continued.
+    /// Registered with userfaultfd: a page can be reached only once it was continued.
     var isTrapped: Bool
     var protection = Protection.readWrite
+    /// Trapped, and no page of it can be reached: only the mapping is there, for pages to come.
+    var isVacant = false
   }
 
   private(set) var all: [Extent] = []
@@ -32,6 +34,26 @@ struct WindowExtents {
       all[position].range.upperBound >= range.upperBound
     else { return nil }
     return all[position]
+  }
+
+  /// Whether all of a range is in extents, of whatever kind.
+  func covers(_ range: Range<UInt64>) -> Bool {
+    var place = range.lowerBound
+    var position = position(after: place)
+    while position < all.count, all[position].range.lowerBound <= place {
+      place = all[position].range.upperBound
+      if place >= range.upperBound { return true }
+      position += 1
+    }
+    return range.isEmpty
+  }
+
+  /// Whether an end of a range lies inside of an extent: whole ones go or change without a split.
+  func isCut(at range: Range<UInt64>) -> Bool {
+    [range.lowerBound, range.upperBound].contains { bound in
+      let position = position(after: bound)
+      return position < all.count && all[position].range.lowerBound < bound
+    }
   }
 
   /// The extents of a range, cut to it.
@@ -92,6 +114,6 @@ struct WindowExtents {
 
   private func isAlike(_ one: Extent, _ other: Extent) -> Bool {
     one.delta == other.delta && one.isTrapped == other.isTrapped
-      && one.protection == other.protection
+      && one.protection == other.protection && one.isVacant == other.isVacant
   }
 }

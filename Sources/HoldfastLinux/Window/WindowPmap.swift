@@ -1,5 +1,4 @@
 public import HoldfastCore
-internal import Synchronization
 internal import SystemPackage
 
 /// The translations of one address space as a window: a reserved range of this process's addresses
@@ -19,9 +18,7 @@ internal import SystemPackage
 /// kernel may take a page out of the page tables for its own reasons (compaction, say), and puts it
 /// back by itself at the next touch, from the arena, which stays in memory.
 ///
-/// Removing and protecting may need the kernel to split mappings, of which a process may have
-/// `vm.max_map_count`. All windows together make no more than half of that in extents, as a gap may
-/// lie beside each, less what is set aside for the rest of the process and for undoing.
+/// Removing and protecting may need the kernel to split mappings: `MappingRoom` is for that.
 public final class WindowPmap: GuestWindow {
   public let arena: Arena
   /// Where the window lies in this process. Aligned to 1 GiB, so that superpages of guest addresses
@@ -33,15 +30,10 @@ public final class WindowPmap: GuestWindow {
 
   private let file: MemoryFile
   private let userFault: UserFault?
-  private let extentLimit: Int
+  private let room: MappingRoom
   private let lock = Lock()
   /// Protected by `lock`.
   private nonisolated(unsafe) var extents = WindowExtents()
-
-  /// The extents of all windows of this process.
-  private static let extentCount = Atomic<Int>(0)
-  /// Mappings that are left to the rest of the process and to undoing.
-  private static let setAside: UInt64 = 8192
 
   /// An empty window for guest addresses from 0 to `length`.
   ///
@@ -78,13 +70,12 @@ public final class WindowPmap: GuestWindow {
       userFault = nil
       userFaultProblem = "userfaultfd may not be used (\(error)): base pages are populated instead"
     }
-    let mappings = host.maximumMapCount ?? 65_530
-    extentLimit = Int(clamping: (mappings - min(mappings, Self.setAside)) / 2)
+    room = MappingRoom(host)
   }
 
   deinit {
     hostRange.release()
-    Self.extentCount.wrappingSubtract(unsafe extents.all.count, ordering: .relaxed)
+    room.leave(unsafe extents.all.count)
   }
 
   /// How many mappings of the kernel's the window has, joined where alike.
@@ -106,10 +97,8 @@ public final class WindowPmap: GuestWindow {
   private func changeExtents(_ body: (inout WindowExtents) -> Void) {
     let before = unsafe extents.all.count
     unsafe body(&extents)
-    Self.extentCount.wrappingAdd(unsafe extents.all.count - before, ordering: .relaxed)
+    room.change(by: unsafe extents.all.count - before)
   }
-
-  private var hasRoom: Bool { Self.extentCount.load(ordering: .relaxed) < extentLimit }
 
   // MARK: Pmap
 
@@ -149,7 +138,7 @@ public final class WindowPmap: GuestWindow {
     {
       return extent.isTrapped
     }
-    guard hasRoom else { throw .noMemory }
+    guard room.isThere else { throw .noMemory }
     let region = reach.map { $0.start.rawValue..<$0.end.rawValue } ?? part
     let replaced = unsafe extents.parts(of: region)
     do throws(Errno) {
@@ -201,16 +190,8 @@ public final class WindowPmap: GuestWindow {
 
   public func prepareToSplit(_ range: AddressRange) throws(VMError) {
     let bounds = range.start.rawValue..<range.end.rawValue
-    let isCut = lock.withLock {
-      guard let first = unsafe extents.parts(of: bounds).first else { return false }
-      // Whole extents go or change without a split.
-      return unsafe extents.covering(first.range)?.range != first.range
-        || extents.parts(of: bounds).last.map {
-          unsafe extents.covering($0.range)?.range != $0.range
-        }
-          ?? false
-    }
-    guard isCut, !hasRoom else { return }
+    let isCut = lock.withLock { unsafe extents.isCut(at: bounds) }
+    guard isCut, !room.isThere else { return }
     throw VMError(
       .resourceShortage, at: range.start,
       "this process has too many mappings; raise vm.max_map_count", errno: Errno.noMemory.rawValue)

@@ -1,0 +1,209 @@
+internal import Glibc
+internal import HoldfastCore
+internal import SystemPackage
+
+/// The threads of a `FaultThread` and what they share.
+///
+/// Roles, under `lock`: at most one thread is the reader (`isRead`); the others serve faults or are idle.
+/// A thread that has read gives the role up only if an idle thread or a new one can take it; else it
+/// queues what it has read and goes on reading. So somebody reads whenever others may have to wait for
+/// that.
+final class FaultWork: Sendable {
+  private let window: PagedWindow
+  private let space: AddressSpace
+  private let threadLimit: Int
+  private let onFailure: FaultThread.FailureHandler
+  private let stopSignal: StopSignal
+
+  private let lock = Lock()
+  private let roles = Lock.Condition()
+  // Protected by `lock`.
+  private nonisolated(unsafe) var threads: [BackgroundThread] = []
+  private nonisolated(unsafe) var idle = 0
+  private nonisolated(unsafe) var isRead = false
+  private nonisolated(unsafe) var isStopping = false
+  private nonisolated(unsafe) var isStopped = false
+  private nonisolated(unsafe) var queue: [PagingFault.Event] = []
+  private nonisolated(unsafe) var counts = FaultStatistics()
+  private nonisolated(unsafe) var paused: [FaultFailure] = []
+
+  init(
+    window: PagedWindow, space: AddressSpace, threadLimit: Int,
+    onFailure: @escaping FaultThread.FailureHandler
+  ) throws(Errno) {
+    self.window = window
+    self.space = space
+    self.threadLimit = threadLimit
+    self.onFailure = onFailure
+    stopSignal = try StopSignal()
+    do throws(Errno) {
+      // One would have nobody to read for it.
+      for _ in 0..<2 { try addThread() }
+    } catch {
+      stop()
+      throw error
+    }
+  }
+
+  var statistics: FaultStatistics { lock.withLock { unsafe counts } }
+  var pausedFaults: [FaultFailure] { lock.withLock { unsafe paused } }
+
+  private func addThread() throws(Errno) {
+    // With the lock held, so that who stops the threads waits for this one too.
+    lock.lock()
+    defer { lock.unlock() }
+    if unsafe isStopped { return }
+    unsafe threads.append(try BackgroundThread("holdfast-fault") { self.run() })
+    unsafe counts.threads = unsafe threads.count
+  }
+
+  func stop() {
+    let isFirst = lock.withLock {
+      defer { unsafe isStopping = true }
+      return unsafe !isStopping
+    }
+    guard isFirst else { return }
+    // With all threads there: what they are at may wait for a reader, and after this for none.
+    window.close()
+    let ending = lock.withLock {
+      unsafe isStopped = true
+      roles.broadcast()
+      return unsafe threads
+    }
+    stopSignal.raise()
+    for thread in ending {
+      // The owner may let go of the last reference in its answer to a failure.
+      if thread.isCurrent { thread.detach() } else { thread.join() }
+    }
+    lock.withLock {
+      // Each has this as its work.
+      unsafe threads = []
+      unsafe paused = []
+    }
+  }
+
+  func retryPaused() {
+    let retried = lock.withLock {
+      let all = unsafe paused
+      unsafe paused = []
+      return all
+    }
+    for fault in retried { wake(fault.address) }
+  }
+
+  private func wake(_ page: Address) {
+    window.wake(AddressRange(page, page + space.geometry.pageSize))
+  }
+
+  // MARK: The threads
+
+  private func run() {
+    lock.lock()
+    while unsafe !isStopped {
+      // Before all else: others may wait for a reader.
+      if unsafe !isRead {
+        readLocked()
+      } else if let event = nextLocked() {
+        lock.unlock()
+        serve(event)
+        lock.lock()
+      } else {
+        unsafe idle += 1
+        roles.wait(lock)
+        unsafe idle -= 1
+      }
+    }
+    lock.unlock()
+  }
+
+  private func nextLocked() -> PagingFault.Event? {
+    unsafe queue.isEmpty ? nil : queue.removeFirst()
+  }
+
+  /// Has the role of the reader until another thread is free to take it, and then serves one of the
+  /// faults. Needs the lock, which it lets go while it waits and serves.
+  private func readLocked() {
+    unsafe isRead = true
+    while unsafe !isStopped {
+      if unsafe !queue.isEmpty, hasHelpLocked() {
+        unsafe isRead = false
+        guard let event = nextLocked() else { return }
+        lock.unlock()
+        serve(event)
+        return lock.lock()
+      }
+      lock.unlock()
+      let events = window.faults.wait(orFor: stopSignal) ? window.faults.read() : []
+      lock.lock()
+      unsafe queue.append(contentsOf: events)
+    }
+    unsafe isRead = false
+  }
+
+  /// Sees to it that another thread looks for work. Needs the lock, which it may let go for a moment.
+  ///
+  /// - Returns: false where there is none and none may be made.
+  private func hasHelpLocked() -> Bool {
+    if unsafe idle > 0 {
+      // One to read, and others for what else there is to serve.
+      if unsafe queue.count > 1 { roles.broadcast() } else { roles.signal() }
+      return true
+    }
+    guard unsafe threads.count < threadLimit else { return false }
+    lock.unlock()
+    defer { lock.lock() }
+    return (try? addThread()) != nil
+  }
+
+  private func serve(_ event: PagingFault.Event) {
+    let page = window.guestAddress(of: event.address)
+    lock.withLock {
+      if event.isProtection {
+        unsafe counts.copyFaults += 1
+      } else {
+        unsafe counts.demandFaults += 1
+      }
+    }
+    do throws(VMError) {
+      let resolution = try space.fault(page, event.access)
+      count(resolution.work)
+      window.wake(resolution.range)
+    } catch {
+      report(FaultFailure(address: page, access: event.access, thread: event.thread, error: error))
+    }
+  }
+
+  private func count(_ work: FaultResolution.Work) {
+    if work == .none { return }
+    lock.withLock {
+      switch work {
+      case .none: break
+      case .zeroed: unsafe counts.zeroedFaults += 1
+      case .copied: unsafe counts.copiedFaults += 1
+      case .paged: unsafe counts.pagedFaults += 1
+      }
+    }
+  }
+
+  private func report(_ failure: FaultFailure) {
+    lock.withLock {
+      unsafe counts.failures += 1
+      // Before the owner hears of it, who may let paused touchers try again at once.
+      unsafe paused.append(failure)
+    }
+    var response = onFailure(failure)
+    if response == .refuse, space.isWired(failure.address) { response = .pause }
+    guard response != .pause else { return }
+    lock.withLock {
+      if let index = unsafe paused.firstIndex(where: {
+        $0.address == failure.address && $0.thread == failure.thread
+      }) {
+        unsafe paused.remove(at: index)
+      }
+    }
+    if response == .refuse {
+      window.refuse(AddressRange(failure.address, failure.address + space.geometry.pageSize))
+    }
+    wake(failure.address)
+  }
+}

@@ -1,0 +1,164 @@
+import Glibc
+import Holdfast
+import HoldfastCore
+import HoldfastLinux
+import HoldfastTestKit
+import Synchronization
+import Testing
+
+/// Copies of running guests that share their frames until either side writes.
+@Suite(.serialized, .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
+struct GuestForkTests {
+  private static let all = AddressRange(.zero, Address(32 << 20))
+  private static let bytes = UInt64(0)..<UInt64(32 << 20)
+
+  /// A guest whose words are their addresses and one.
+  private func filled(
+    _ backing: Backing, arena size: ByteCount = .mebibytes(128), wired: Bool = false,
+    granularity: FaultGranularity = .largePage
+  ) throws -> GuestMemory {
+    let guest = try DemandPagingTests.guest(
+      backing, size: size, paging: DemandPaging(granularity: granularity))
+    let ram = try guest.allocateSegment("ram", size: .mebibytes(32))
+    try guest.map(ram, at: .zero, options: wired ? .wired : [])
+    try guest.freeSegment(ram)
+    let touch = GuestToucher(guest)
+    for address in stride(from: 0, to: Self.bytes.upperBound, by: 4096) {
+      touch.write(address + 1, to: address)
+    }
+    return guest
+  }
+
+  @Test func `both sides have the bytes of the moment, and neither sees the other's writes`() throws
+  {
+    try HugePageTurn.take {
+      for backing in DemandPagingTests.backings() {
+        for granularity in [FaultGranularity.largePage, .basePage] {
+          try checkFork(backing, granularity)
+        }
+      }
+    }
+  }
+
+  private func checkFork(_ backing: Backing, _ granularity: FaultGranularity) throws {
+    let parent = try filled(backing, granularity: granularity)
+    let (child, receipt) = try parent.fork()
+    #expect(receipt.residentBytes == .mebibytes(32) && receipt.sharedBytes == .mebibytes(32))
+    #expect(receipt.copiedBytes == .zero)
+    let (touch, childTouch) = (GuestToucher(parent), GuestToucher(child))
+    // Some pages are written on this side first, some on the other, some are only read.
+    for address in stride(from: 0, to: Self.bytes.upperBound, by: 4096) {
+      switch address / 4096 % 1024 {
+      case 0: touch.write(address + 2, to: address)
+      case 512: childTouch.write(address + 3, to: address)
+      default: break
+      }
+    }
+    let wrong = touch.firstMismatch(in: Self.bytes) {
+      $0 / 4096 % 1024 == 0 ? $0 + 2 : $0 + 1
+    }
+    let childWrong = childTouch.firstMismatch(in: Self.bytes) {
+      $0 / 4096 % 1024 == 512 ? $0 + 3 : $0 + 1
+    }
+    #expect(wrong == nil && childWrong == nil, "\(backing) \(granularity)")
+    let problems = parent.invariantProblems(with: [child])
+    #expect(problems == [], "\(backing) \(granularity)")
+    let statistics = try #require(parent.faultThread).statistics
+    #expect(statistics.copiedFaults == 8, "\(backing) \(granularity) \(statistics)")
+    let residency = parent.residency(in: Self.all)
+    #expect(residency.residentBytes == .mebibytes(32))
+    let page = granularity == .largePage || backing == .hugetlb2M ? 2 << 20 : 4096
+    // What the child copied is the parent's alone, but for what it reads below its own copies.
+    #expect(residency.sharedBytes.rawValue == (32 << 20) - 8 * UInt64(page))
+  }
+
+  @Test func `a hundred forks share their parent's frames`() throws {
+    let parent = try filled(.base, arena: .mebibytes(40))
+    let free = parent.arena.allocator.occupancy.free
+    var children: [GuestMemory] = []
+    for _ in 0..<100 {
+      let (child, receipt) = try parent.fork()
+      #expect(receipt.sharedBytes == .mebibytes(32))
+      children.append(child)
+    }
+    for (number, child) in children.enumerated() {
+      let address = UInt64(number) % 16 * (2 << 20)
+      #expect(GuestToucher(child).read(address) == address + 1)
+    }
+    #expect(parent.arena.allocator.occupancy.free == free)
+    GuestToucher(children[7]).write(7, to: 0)
+    #expect(parent.arena.allocator.occupancy.free + PageCount(512) == free)
+    #expect(GuestToucher(parent).read(0) == 1 && GuestToucher(children[8]).read(0) == 1)
+    children = []
+    #expect(parent.arena.allocator.occupancy.free == free)
+    #expect(parent.residency(in: Self.all).sharedBytes == .zero)
+    #expect(parent.invariantProblems() == [])
+  }
+
+  @Test func `what is wired is copied at once, and what was unwired before is shared`() throws {
+    let parent = try filled(.base, wired: true)
+    try parent.unwire(AddressRange(Address(8 << 20), Address(32 << 20)))
+    let (child, receipt) = try parent.fork()
+    #expect(receipt.copiedBytes == .mebibytes(8) && receipt.sharedBytes == .mebibytes(24))
+    let before = try #require(parent.faultThread).statistics
+    GuestToucher(parent).write(9, to: 4 << 20)
+    #expect(parent.faultThread?.statistics == before)
+    #expect(GuestToucher(child).firstMismatch(in: Self.bytes) { $0 + 1 } == nil)
+    #expect(parent.invariantProblems(with: [child]) == [])
+  }
+
+  @Test func `guests that write while they are forked again and again see their own bytes alone`()
+    throws
+  {
+    let parent = try filled(.base, arena: .mebibytes(256))
+    let touch = GuestToucher(parent)
+    let findings = Findings()
+    let isOver = Atomic<Bool>(false)
+    // Each thread counts in pages of its own; a fork may hold any of the values, but not go on.
+    let ended = runThreads(4, seconds: 120) { number in
+      if number == 3 {
+        defer { isOver.store(true, ordering: .releasing) }
+        do {
+          for round in 0..<12 {
+            let (child, _) = try parent.fork()
+            let childTouch = GuestToucher(child)
+            let first = stride(from: UInt64(0), to: 32 << 20, by: 1 << 20).map {
+              childTouch.read($0 + 8)
+            }
+            for address in stride(from: UInt64(0), to: 32 << 20, by: 4 << 20) {
+              childTouch.write(99, to: address + 16)
+            }
+            usleep(2000)
+            let second = stride(from: UInt64(0), to: 32 << 20, by: 1 << 20).map {
+              childTouch.read($0 + 8)
+            }
+            if first != second { findings.report("round \(round): the child goes on") }
+          }
+        } catch {
+          findings.report("\(error)")
+        }
+        return
+      }
+      var counts = [UInt64](repeating: 0, count: 32)
+      while !isOver.load(ordering: .acquiring) {
+        for page in 0..<32 where page % 3 == number {
+          let address = UInt64(page) << 20
+          let found = touch.read(address + 8)
+          if found != counts[page] { findings.report("\(address): \(found), not \(counts[page])") }
+          if touch.read(address + 16) == 99 { findings.report("\(address): the child's byte") }
+          counts[page] += 1
+          touch.write(counts[page], to: address + 8)
+        }
+      }
+    }
+    #expect(ended && findings.all == [])
+    #expect(parent.invariantProblems() == [])
+  }
+
+  @Test func `a guest whose faults are not answered cannot be forked`() throws {
+    let arena = try Arena(size: .mebibytes(8), backing: .base, threads: 1)
+    let guest = try GuestMemory(arena: arena, limit: .mebibytes(8))
+    let error = #expect(throws: HoldfastError.self) { try guest.fork() }
+    #expect(error?.code == .invalidArgument && error?.description.contains("demandPaging") == true)
+  }
+}
