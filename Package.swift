@@ -31,6 +31,7 @@ let package = Package(
     .library(name: "Holdfast", targets: ["Holdfast"]),
     .library(name: "HoldfastCore", targets: ["HoldfastCore"]),
     .library(name: "HoldfastLinux", targets: ["HoldfastLinux"]),
+    .library(name: "HoldfastKVM", targets: ["HoldfastKVM"]),
     .library(name: "HoldfastStatistics", targets: ["HoldfastStatistics"]),
     .executable(name: "holdfast", targets: ["HoldfastCLI"]),
   ],
@@ -47,6 +48,11 @@ let package = Package(
       swiftSettings: settings),
     .target(
       name: "Holdfast", dependencies: ["HoldfastCore", "HoldfastLinux"], swiftSettings: settings),
+    .target(name: "CHoldfastKVM", cSettings: [.define("_GNU_SOURCE")]),
+    .target(
+      name: "HoldfastKVM",
+      dependencies: ["CHoldfastKVM", "Holdfast", "HoldfastCore", "HoldfastLinux", systemPackage],
+      swiftSettings: settings),
     .target(name: "HoldfastStatistics", swiftSettings: settings),
     .target(name: "CHoldfastBench", cSettings: [.define("_GNU_SOURCE")]),
     .target(
@@ -73,6 +79,12 @@ let package = Package(
     .testTarget(
       name: "HoldfastTests",
       dependencies: ["Holdfast", "HoldfastTestKit"],
+      swiftSettings: testSettings),
+    .testTarget(
+      name: "HoldfastKVMTests",
+      dependencies: [
+        "Holdfast", "HoldfastCore", "HoldfastKVM", "HoldfastLinux", "HoldfastTestKit",
+      ],
       swiftSettings: testSettings),
     .testTarget(
       name: "HoldfastStatisticsTests",

@@ -41,11 +41,18 @@ int hf_probe_userfault_device(const char *path, uint64_t *features) {
   return failed ? -failed : features_of(fd, features);
 }
 
-int hf_probe_kvm(const char *path) {
+/// Opens the device, makes one request that answers with a number, and closes it.
+static int ask_kvm(const char *path, unsigned long request, unsigned long argument) {
   int device = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (device < 0) return -errno;
-  int version = ioctl(device, KVM_GET_API_VERSION, 0);
-  int result = version < 0 ? -errno : version;
+  int answer = ioctl(device, request, argument);
+  int result = answer < 0 ? -errno : answer;
   close(device);
   return result;
+}
+
+int hf_probe_kvm(const char *path) { return ask_kvm(path, KVM_GET_API_VERSION, 0); }
+
+int hf_probe_kvm_extension(const char *path, int capability) {
+  return ask_kvm(path, KVM_CHECK_EXTENSION, (unsigned long)capability);
 }

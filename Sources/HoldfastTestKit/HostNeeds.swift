@@ -27,6 +27,15 @@ public enum HostNeeds {
     isRoot && isWritable(poolPath) && hasMemory(.mebibytes(512), on: HostProbe().host())
   }
 
+  /// Virtual machines can be made, or ought to be: where the device is there CI=true skips nothing.
+  public static let kvm: Bool = {
+    if HostProbe().host().kvm.isUsable { return true }
+    // SAFETY: the path's bytes live through the call.
+    return unsafe isStrict && access("/dev/kvm", F_OK) == 0
+  }()
+
+  public static let kvmComment = "needs a usable /dev/kvm: see holdfast host"
+
   /// Root may run a program as nobody.
   public static var canChangeUser: Bool {
     // SAFETY: the texts' bytes live through the calls.

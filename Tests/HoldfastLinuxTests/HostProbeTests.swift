@@ -35,7 +35,7 @@ import struct HoldfastLinux.Host
     #expect(host.userFault.way == .systemCall && host.userFault.isComplete)
     #expect(host.privileges.ignoresMemoryLockLimit)
     #expect(host.privileges.effectiveUser == 1000)
-    #expect(host.kvm.isUsable)
+    #expect(host.kvm.isUsable && host.kvm.preFaults == true)
     #expect(host.nodes.map(\.id) == [NodeID(0), NodeID(1)])
     #expect(host.nodes[1].total == .gibibytes(8))
     #expect(host.nodes[1].free == .kibibytes(2))

@@ -99,7 +99,8 @@ extension HostSystem {
     pageSize: { .kibibytes(4) }, usableProcessors: { [0, 1, 2, 8] }, effectiveUser: { 1000 },
     memoryLockLimits: { (.mebibytes(8), .mebibytes(8)) },
     userFaultFeatures: { _ in .success(1 << 0 | 1 << 9 | 1 << 10 | 1 << 12) },
-    kvmVersion: { _ in .success(12) }, groupMayOpen: { _ in true })
+    kvmVersion: { _ in .success(12) }, kvmExtension: { _, _ in .success(1) },
+    groupMayOpen: { _ in true })
 
   /// A kernel that refuses all that can be refused.
   static let refusing = HostSystem(
@@ -112,5 +113,6 @@ extension HostSystem {
       case .device: .failure(.permissionDenied)
       }
     },
-    kvmVersion: { _ in .failure(.permissionDenied) }, groupMayOpen: { _ in true })
+    kvmVersion: { _ in .failure(.permissionDenied) },
+    kvmExtension: { _, _ in .failure(.permissionDenied) }, groupMayOpen: { _ in true })
 }

@@ -17,6 +17,9 @@ int hf_probe_userfault_device(const char *path, uint64_t *features);
 /// negative errno.
 int hf_probe_kvm(const char *path);
 
+/// Opens the device at `path` and returns its KVM_CHECK_EXTENSION of a capability, or a negative errno.
+int hf_probe_kvm_extension(const char *path, int capability);
+
 #pragma clang assume_nonnull end
 
 #endif

@@ -59,6 +59,9 @@ extension Host {
   public struct KVM: Hashable, Sendable, Codable {
     /// KVM_GET_API_VERSION, or nil where the device cannot be opened; usable versions are 12.
     public var version: Int?
+    /// Whether guest memory can be mapped ahead of its touching (KVM_CAP_PRE_FAULT_MEMORY, Linux
+    /// 6.11), or nil where that could not be asked.
+    public var preFaults: Bool?
     /// Why it cannot be used, or nil where it can.
     public var problem: String?
     /// The command that mends it, or nil.

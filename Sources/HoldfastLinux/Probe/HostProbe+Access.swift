@@ -72,7 +72,9 @@ extension HostProbe {
     let commands = Commands(user: system.effectiveUser())
     switch system.kvmVersion(device) {
     case .success(12):
-      return Host.KVM(version: 12)
+      // KVM_CAP_PRE_FAULT_MEMORY.
+      let preFaults = try? system.kvmExtension(device, 236).get()
+      return Host.KVM(version: 12, preFaults: preFaults.map { $0 > 0 })
     case .success(let version):
       return Host.KVM(version: version, problem: "/dev/kvm speaks version \(version), not 12")
     case .failure(.noSuchFileOrDirectory):

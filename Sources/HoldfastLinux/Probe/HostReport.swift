@@ -2,6 +2,12 @@ public import HoldfastCore
 
 /// What a host offers as text for people.
 public enum HostReport {
+  private static func kvm(_ kvm: Host.KVM) -> String {
+    guard let version = kvm.version else { return kvm.problem ?? unknown }
+    let preFaults = kvm.preFaults.map { $0 ? ", maps memory ahead" : ", does not map memory ahead" }
+    return "version \(version)" + (preFaults ?? "")
+  }
+
   /// All facts and the findings on a host, in aligned lines of which each ends in a newline.
   ///
   /// `advice` is that for the default memory unless given; `zeroing` has a line where given.
@@ -17,7 +23,7 @@ public enum HostReport {
       ("huge pages", host.hugePages.isEmpty ? ["none"] : host.hugePages.map(hugePages)),
       ("transparent", [transparent(host.transparentHugePages)]),
       ("userfaultfd", userFault(host.userFault)),
-      ("KVM", [host.kvm.version.map { "version \($0)" } ?? host.kvm.problem ?? unknown]),
+      ("KVM", [kvm(host.kvm)]),
       ("locking", [locking(host.privileges)]),
       ("NUMA nodes", host.nodes.isEmpty ? [unknown] : host.nodes.map { node($0, of: host) }),
       (

@@ -27,6 +27,8 @@ package struct HostSystem: Sendable {
   package var userFaultFeatures: @Sendable (UserFaultCall) -> Result<UInt64, Errno>
   /// KVM_GET_API_VERSION on the device.
   package var kvmVersion: @Sendable (String) -> Result<Int, Errno>
+  /// KVM_CHECK_EXTENSION of a capability on the device.
+  package var kvmExtension: @Sendable (String, Int32) -> Result<Int, Errno>
   /// Whether a group other than root's may read and write the file.
   package var groupMayOpen: @Sendable (String) -> Bool
 
@@ -61,6 +63,11 @@ package struct HostSystem: Sendable {
     kvmVersion: { path in
       // SAFETY: the path's bytes live through the call, which does not keep them.
       let result = unsafe hf_probe_kvm(path)
+      return result < 0 ? .failure(Errno(rawValue: -result)) : .success(Int(result))
+    },
+    kvmExtension: { path, capability in
+      // SAFETY: as above.
+      let result = unsafe hf_probe_kvm_extension(path, capability)
       return result < 0 ? .failure(Errno(rawValue: -result)) : .success(Int(result))
     },
     groupMayOpen: { path in

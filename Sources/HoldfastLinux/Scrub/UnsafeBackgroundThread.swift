@@ -1,9 +1,9 @@
 internal import CHoldfastLinux
 internal import Glibc
-internal import SystemPackage
+package import SystemPackage
 
 /// A thread of the library's own, with all signals blocked, which its owner waits for.
-final class BackgroundThread: Sendable {
+package final class BackgroundThread: Sendable {
   private let thread: pthread_t
 
   private final class Work: Sendable {
@@ -19,7 +19,7 @@ final class BackgroundThread: Sendable {
   /// Starts it. The corresponding C function is `pthread_create`.
   ///
   /// - Parameter name: of at most 15 bytes, for those who look at the process's threads.
-  init(_ name: String, _ body: @escaping @Sendable () -> Void) throws(Errno) {
+  package init(_ name: String, _ body: @escaping @Sendable () -> Void) throws(Errno) {
     // SAFETY: the box is retained for the thread, which takes that reference over.
     let box = unsafe Unmanaged.passRetained(Work(name, body))
     var every = sigset_t()
@@ -38,7 +38,7 @@ final class BackgroundThread: Sendable {
   }
 
   /// Returns when the thread has ended. Called once, by another thread.
-  func join() {
+  package func join() {
     _ = pthread_join(thread, nil)
   }
 

@@ -1,0 +1,75 @@
+internal import CHoldfastKVM
+internal import HoldfastCore
+internal import HoldfastLinux
+internal import SystemPackage
+
+/// The requests that make a machine, with errors that name them.
+enum KVMCalls {
+  /// Throws what a C function of this project returned as a negative errno.
+  static func check(
+    _ status: Int32, _ operation: String, _ request: String, advice: String? = nil
+  ) throws(KVMError) {
+    guard status < 0 else { return }
+    throw KVMError(
+      Errno(rawValue: -status), operation: operation, request: request, advice: advice)
+  }
+
+  /// Opens the device and checks its version. The corresponding request is `KVM_GET_API_VERSION`.
+  static func open(_ path: String, operation: String) throws(KVMError) -> Int32 {
+    // SAFETY: the path's bytes live through the call, which does not keep them.
+    let device = unsafe hf_kvm_open(path)
+    guard device >= 0 else {
+      let found = path == "/dev/kvm" ? HostProbe().host().kvm : nil
+      throw KVMError(
+        .unavailable, operation: operation, request: "open",
+        reason: found?.problem ?? "\(path) does not open", errno: -device, advice: found?.remedy)
+    }
+    let version = hf_kvm_api_version(device)
+    guard version == 12 else {
+      _ = hf_kvm_close(device)
+      throw KVMError(
+        .unavailable, operation: operation, request: "KVM_GET_API_VERSION",
+        reason: version < 0 ? "\(path) is no KVM" : "\(path) speaks version \(version), not 12",
+        errno: version < 0 ? -version : nil)
+    }
+    return device
+  }
+
+  /// What the kernel can do for this machine. The corresponding request is `KVM_CHECK_EXTENSION`.
+  static func capabilities(
+    of machine: Int32, operation: String
+  ) throws(KVMError) -> VirtualMachine.Capabilities {
+    func value(_ capability: some BinaryInteger) -> Int {
+      max(0, Int(hf_kvm_extension(machine, Int32(capability))))
+    }
+    let needed = [
+      ("KVM_CAP_USER_MEMORY", HF_CAP_USER_MEMORY),
+      ("KVM_CAP_IMMEDIATE_EXIT", HF_CAP_IMMEDIATE_EXIT),
+    ]
+    for (name, capability) in needed where value(capability) == 0 {
+      throw KVMError(
+        .unsupported, operation: operation, request: "KVM_CHECK_EXTENSION",
+        reason: "this kernel lacks \(name)", advice: "Linux 5.14 or newer")
+    }
+    let processors = value(HF_CAP_MAX_VCPUS)
+    return VirtualMachine.Capabilities(
+      slots: max(32, value(HF_CAP_NR_MEMSLOTS)),
+      processors: processors > 0 ? processors : 4,
+      hasReadOnlySlots: value(HF_CAP_READONLY_MEM) > 0,
+      tellsFaults: value(HF_CAP_MEMORY_FAULT_INFO) > 0,
+      preFaults: value(HF_CAP_PRE_FAULT_MEMORY) > 0)
+  }
+
+  /// Four pages below 4 GiB that Intel's processors need, and others do not mind. The corresponding
+  /// requests are `KVM_SET_TSS_ADDR` and `KVM_SET_IDENTITY_MAP_ADDR`.
+  static func setUp(_ machine: Int32, operation: String) throws(KVMError) {
+    if hf_kvm_extension(machine, Int32(HF_CAP_SET_TSS_ADDR)) > 0 {
+      let status = hf_kvm_set_tss(machine, VirtualMachine.reserved.end.rawValue - 0x3000)
+      try check(status, operation, "KVM_SET_TSS_ADDR")
+    }
+    if hf_kvm_extension(machine, Int32(HF_CAP_SET_IDENTITY_MAP_ADDR)) > 0 {
+      let status = hf_kvm_set_identity_map(machine, VirtualMachine.reserved.end.rawValue - 0x4000)
+      try check(status, operation, "KVM_SET_IDENTITY_MAP_ADDR")
+    }
+  }
+}

@@ -1,0 +1,209 @@
+internal import CHoldfastKVM
+
+/// The general registers of a processor (Linux: `struct kvm_regs`).
+public struct Registers: Hashable, Sendable {
+  public var rax: UInt64 = 0
+  public var rbx: UInt64 = 0
+  public var rcx: UInt64 = 0
+  public var rdx: UInt64 = 0
+  public var rsi: UInt64 = 0
+  public var rdi: UInt64 = 0
+  public var rsp: UInt64 = 0
+  public var rbp: UInt64 = 0
+  public var r8: UInt64 = 0
+  public var r9: UInt64 = 0
+  public var r10: UInt64 = 0
+  public var r11: UInt64 = 0
+  public var r12: UInt64 = 0
+  public var r13: UInt64 = 0
+  public var r14: UInt64 = 0
+  public var r15: UInt64 = 0
+  public var rip: UInt64 = 0
+  /// Bit 1 is always set.
+  public var rflags: UInt64 = 2
+
+  public init() {}
+}
+
+/// The registers that say how the processor works (Linux: `struct kvm_sregs`), as far as bare guests
+/// need them.
+public struct SpecialRegisters: Hashable, Sendable {
+  /// A segment register with what is loaded for it.
+  public struct Segment: Hashable, Sendable {
+    public var base: UInt64 = 0
+    public var limit: UInt32 = 0xFFFF_FFFF
+    public var selector: UInt16 = 0
+    /// The descriptor's type: 11 for code, 3 for data.
+    public var type: UInt8 = 3
+    public var is32Bit = true
+    public var is64BitCode = false
+
+    public init() {}
+  }
+
+  public var cr0: UInt64 = 0
+  public var cr2: UInt64 = 0
+  public var cr3: UInt64 = 0
+  public var cr4: UInt64 = 0
+  public var efer: UInt64 = 0
+  public var code = Segment()
+  /// DS, ES, FS, GS and SS, alike.
+  public var data = Segment()
+
+  public init() {}
+
+  /// Long mode without interrupts, on page tables at a guest address.
+  public static func longMode(pageTables: UInt64) -> SpecialRegisters {
+    var registers = SpecialRegisters()
+    registers.cr0 = 0x8000_0011  // PG, ET, PE
+    registers.cr3 = pageTables
+    registers.cr4 = 0x20  // PAE
+    registers.efer = 0x500  // LMA, LME
+    registers.code.selector = 8
+    registers.code.type = 11
+    registers.code.is32Bit = false
+    registers.code.is64BitCode = true
+    registers.data.selector = 16
+    return registers
+  }
+}
+
+extension VirtualCPU {
+  /// Reads the general registers.
+  ///
+  /// - Throws: code `busy` while the guest runs.
+  public func registers() throws(KVMError) -> Registers {
+    let operation = "read registers of virtual processor \(number)"
+    return try withTurn(operation) { () throws(KVMError) in
+      var raw = kvm_regs()
+      // SAFETY: the call fills a struct that lives through it; so in the others below.
+      try KVMCalls.check(unsafe hf_kvm_get_registers(descriptor, &raw), operation, "KVM_GET_REGS")
+      var registers = Registers()
+      registers.rax = raw.rax
+      registers.rbx = raw.rbx
+      registers.rcx = raw.rcx
+      registers.rdx = raw.rdx
+      registers.rsi = raw.rsi
+      registers.rdi = raw.rdi
+      registers.rsp = raw.rsp
+      registers.rbp = raw.rbp
+      registers.r8 = raw.r8
+      registers.r9 = raw.r9
+      registers.r10 = raw.r10
+      registers.r11 = raw.r11
+      registers.r12 = raw.r12
+      registers.r13 = raw.r13
+      registers.r14 = raw.r14
+      registers.r15 = raw.r15
+      registers.rip = raw.rip
+      registers.rflags = raw.rflags
+      return registers
+    }
+  }
+
+  /// Sets all general registers. An access that waits for its answer ends first.
+  ///
+  /// - Throws: code `busy` while the guest runs.
+  public func setRegisters(_ registers: Registers) throws(KVMError) {
+    let operation = "set registers of virtual processor \(number)"
+    var raw = kvm_regs()
+    raw.rax = registers.rax
+    raw.rbx = registers.rbx
+    raw.rcx = registers.rcx
+    raw.rdx = registers.rdx
+    raw.rsi = registers.rsi
+    raw.rdi = registers.rdi
+    raw.rsp = registers.rsp
+    raw.rbp = registers.rbp
+    raw.r8 = registers.r8
+    raw.r9 = registers.r9
+    raw.r10 = registers.r10
+    raw.r11 = registers.r11
+    raw.r12 = registers.r12
+    raw.r13 = registers.r13
+    raw.r14 = registers.r14
+    raw.r15 = registers.r15
+    raw.rip = registers.rip
+    raw.rflags = registers.rflags
+    try withTurn(operation) { () throws(KVMError) in
+      settle()
+      try KVMCalls.check(unsafe hf_kvm_set_registers(descriptor, &raw), operation, "KVM_SET_REGS")
+    }
+  }
+
+  /// Reads the special registers; of the data segments DS.
+  ///
+  /// - Throws: code `busy` while the guest runs.
+  public func specialRegisters() throws(KVMError) -> SpecialRegisters {
+    let operation = "read special registers of virtual processor \(number)"
+    return try withTurn(operation) { () throws(KVMError) in
+      let raw = try rawSpecialRegisters(operation)
+      var registers = SpecialRegisters()
+      registers.cr0 = raw.cr0
+      registers.cr2 = raw.cr2
+      registers.cr3 = raw.cr3
+      registers.cr4 = raw.cr4
+      registers.efer = raw.efer
+      registers.code = SpecialRegisters.Segment(raw.cs)
+      registers.data = SpecialRegisters.Segment(raw.ds)
+      return registers
+    }
+  }
+
+  /// Sets the special registers; what they do not name, as the local APIC's base, stays.
+  ///
+  /// - Throws: code `busy` while the guest runs, `invalidArgument` for values that no processor has.
+  public func setSpecialRegisters(_ registers: SpecialRegisters) throws(KVMError) {
+    let operation = "set special registers of virtual processor \(number)"
+    try withTurn(operation) { () throws(KVMError) in
+      settle()
+      var raw = try rawSpecialRegisters(operation)
+      raw.cr0 = registers.cr0
+      raw.cr2 = registers.cr2
+      raw.cr3 = registers.cr3
+      raw.cr4 = registers.cr4
+      raw.efer = registers.efer
+      raw.cs = registers.code.raw
+      raw.ds = registers.data.raw
+      raw.es = registers.data.raw
+      raw.fs = registers.data.raw
+      raw.gs = registers.data.raw
+      raw.ss = registers.data.raw
+      try KVMCalls.check(
+        unsafe hf_kvm_set_special_registers(descriptor, &raw), operation, "KVM_SET_SREGS")
+    }
+  }
+
+  private func rawSpecialRegisters(_ operation: String) throws(KVMError) -> kvm_sregs {
+    var raw = kvm_sregs()
+    try KVMCalls.check(
+      unsafe hf_kvm_get_special_registers(descriptor, &raw), operation, "KVM_GET_SREGS")
+    return raw
+  }
+}
+
+extension SpecialRegisters.Segment {
+  init(_ raw: kvm_segment) {
+    base = raw.base
+    limit = raw.limit
+    selector = raw.selector
+    type = raw.type
+    is32Bit = raw.db != 0
+    is64BitCode = raw.l != 0
+  }
+
+  /// Present, for code or data, with a limit in pages.
+  var raw: kvm_segment {
+    var raw = kvm_segment()
+    raw.base = base
+    raw.limit = limit
+    raw.selector = selector
+    raw.type = type
+    raw.present = 1
+    raw.s = 1
+    raw.g = 1
+    raw.db = is32Bit ? 1 : 0
+    raw.l = is64BitCode ? 1 : 0
+    return raw
+  }
+}
