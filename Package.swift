@@ -83,7 +83,8 @@ let package = Package(
     .testTarget(
       name: "HoldfastKVMTests",
       dependencies: [
-        "Holdfast", "HoldfastCore", "HoldfastKVM", "HoldfastLinux", "HoldfastTestKit",
+        "CHoldfastLinux", "Holdfast", "HoldfastCore", "HoldfastKVM", "HoldfastLinux",
+        "HoldfastTestKit",
       ],
       swiftSettings: testSettings),
     .testTarget(

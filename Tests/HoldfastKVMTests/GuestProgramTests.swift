@@ -18,6 +18,7 @@ struct GuestProgramTests {
     #expect(fresh.wrongWords == 0 && fresh.firstWrong == nil && fresh.touches == pages)
     #expect(fresh.processors == 2 && fresh.exits == [.halted: 2] && fresh.isComplete)
     let filled = try runner.run(GuestTask(.fillAndCheck, over: [guest.range], seed: 41))
+    #expect(filled.exits == [.halted: 2])
     #expect(filled.wrongWords == 0 && filled.touches == 2 * pages && filled.passes == 2)
     // The monitor reads what the guest wrote.
     for page in stride(from: UInt64(0), to: pages, by: 7) {
@@ -195,7 +196,8 @@ struct GuestProgramTests {
     // One that nobody waits for ends with its object.
     _ = try runner.start(GuestTask(.spin, over: [guest.range]))
     #expect(throws: KVMError.self) { try runner.run(GuestTask(.touch, over: [guest.range])) }
-    #expect(try runner.run(GuestTask(.scan, over: [guest.range])).isComplete)
+    let after = try runner.run(GuestTask(.scan, over: [guest.range]))
+    #expect(after.isComplete && after.exits == [.halted: 2])
   }
 
   @Test func `bad tasks are refused in words`() throws {

@@ -112,6 +112,13 @@ struct SlotTests {
     #expect(memory.invariantProblems(with: [short]) == [])
   }
 
+  @Test func `a slot whose writes are logged is like any other to the guest`() throws {
+    let guest = try WiredGuest(size: .mebibytes(4))
+    let runner = try GuestRunner(memory: guest.memory, flags: .logDirty)
+    #expect(runner.machine.slots.first?.flags == .logDirty)
+    #expect(try runner.run(GuestTask(.fillAndCheck, over: [guest.range])).wrongWords == 0)
+  }
+
   @Test func `no device, or another one, is an error in words`() {
     let missing = #expect(throws: KVMError.self) { try VirtualMachine(path: "/dev/nonexistent") }
     #expect(missing?.code == .unavailable && missing?.errno == ENOENT)

@@ -3,7 +3,7 @@ internal import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
-/// A task that runs. It ends at the latest when this object goes.
+/// A task that runs. It ends at the latest when this object goes, which waits for the processors.
 public final class GuestRun: Sendable {
   private let work: GuestWork
   private let threads: [BackgroundThread]
@@ -58,7 +58,7 @@ public final class GuestRun: Sendable {
     for number in work.runner.processors.indices { work.runner.control.stop(number) }
   }
 
-  /// Stops the processors where they are.
+  /// Stops the processors where they are; see `VirtualCPU.interrupt` for those that wait for memory.
   public func cancel() {
     work.cancel()
   }
@@ -127,7 +127,11 @@ final class GuestWork: Sendable {
   }
 
   func cancel() {
-    lock.withLock { unsafe isCancelled = true }
+    let isOver = lock.withLock {
+      unsafe isCancelled = true
+      return unsafe tallies.count == runner.processors.count
+    }
+    guard !isOver else { return }
     // A processor that has not begun yet keeps the request, and looks when it comes back.
     for processor in runner.processors { processor.interrupt() }
   }
@@ -170,7 +174,7 @@ final class GuestWork: Sendable {
         add(share, try processor.registers(), &tally)
         return
       case .interrupted:
-        // A request of an earlier run may have come late.
+        // It may not be ours: who has the processor may interrupt it.
         guard lock.withLock({ unsafe isCancelled }) else { continue }
         add(share, try processor.registers(), &tally)
         tally.isComplete = false

@@ -128,7 +128,11 @@ public final class GuestRunner: Sendable {
         .busy, operation: operation, reason: "another task runs", advice: "wait for it")
     }
     control.load(task.program)
-    for number in processors.indices { control.reset(number) }
+    for (number, processor) in processors.enumerated() {
+      control.reset(number)
+      // A processor that had ended when its task was cancelled has kept the request.
+      processor.discardInterruption()
+    }
     return try GuestRun(self, task, stride: stride, shares: shares, operation: operation)
   }
 

@@ -87,6 +87,11 @@ internal import SystemPackage
 
   /// Makes the call of `run` that is under way, or else the next one, return `VMExit.interrupted`. Any
   /// thread; several calls before `run` returns count as one.
+  ///
+  /// A guest that waits for memory that userfaultfd has trapped may come back only when the fault is
+  /// served: where KVM emulates the instruction the kernel itself touches the memory, and goes on trying.
+  /// So whoever serves faults ends after the processors have stopped, or closes the userfaultfd, which
+  /// lets them go.
   public func interrupt() {
     lock.withLock {
       // First the flag: a thread that is on its way into the guest sees it, one that is inside gets
@@ -95,6 +100,14 @@ internal import SystemPackage
       unsafe hf_kvm_request_exit(area)
       // It can fail only for a thread that is gone, and this one is inside `run`.
       if unsafe runner != 0 { _ = unsafe hf_kvm_kick(runner) }
+    }
+  }
+
+  /// Forgets a request that came since the last `run`.
+  func discardInterruption() {
+    lock.withLock {
+      isInterrupted.store(false, ordering: .sequentiallyConsistent)
+      _ = unsafe hf_kvm_take_exit_request(area)
     }
   }
 
