@@ -11,10 +11,10 @@ COMPACTION_STEPS ?= 1000000
 check: lint build test tsan
 
 format:
-	$(SWIFT) format --in-place --recursive Sources Tests Benchmarks/Core Benchmarks/Package.swift Package.swift
+	$(SWIFT) format --in-place --recursive Sources Tests Benchmarks/Core Benchmarks/Faults Benchmarks/Package.swift Package.swift
 
 lint:
-	$(SWIFT) format lint --recursive --strict Sources Tests Benchmarks/Core Benchmarks/Package.swift Package.swift
+	$(SWIFT) format lint --recursive --strict Sources Tests Benchmarks/Core Benchmarks/Faults Benchmarks/Package.swift Package.swift
 
 build:
 	$(SWIFT) build --build-tests

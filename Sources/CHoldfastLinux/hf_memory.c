@@ -64,16 +64,21 @@ int hf_reserve_again(void *start, size_t length) {
   return place == MAP_FAILED ? -errno : 0;
 }
 
-int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int base_pages) {
+// A core dump need not have the guest in it. Where the kernel is to share the page tables of hugetlb
+// memory between mappings of a file, all of them need the same flags.
+static void advise(void *start, size_t length, int advice) {
+  if (advice >= HF_ADVICE_NO_DUMP)
+    (void)madvise(start, length, MADV_DONTDUMP);
+  if (advice == HF_ADVICE_BASE_PAGES)
+    (void)madvise(start, length, MADV_NOHUGEPAGE);
+}
+
+int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int advice) {
   void *place =
       mmap(start, length, protection(access), MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
   if (place == MAP_FAILED)
     return -errno;
-  // A core dump need not have the guest in it. All mappings of a file get the same flags, without
-  // which the kernel could not share the page tables of hugetlb memory between them.
-  (void)madvise(start, length, MADV_DONTDUMP);
-  if (base_pages)
-    (void)madvise(start, length, MADV_NOHUGEPAGE);
+  advise(start, length, advice);
   return 0;
 }
 
@@ -87,13 +92,11 @@ int hf_map_anonymous(size_t length, void **start) {
   return 0;
 }
 
-int hf_map_anywhere(size_t length, int fd, uint64_t offset, int base_pages, void **start) {
+int hf_map_anywhere(size_t length, int fd, uint64_t offset, int advice, void **start) {
   void *place = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
   if (place == MAP_FAILED)
     return -errno;
-  (void)madvise(place, length, MADV_DONTDUMP);
-  if (base_pages)
-    (void)madvise(place, length, MADV_NOHUGEPAGE);
+  advise(place, length, advice);
   *start = place;
   return 0;
 }

@@ -33,9 +33,16 @@ int hf_reserve(size_t length, void *_Nullable *_Nonnull start);
 /// Turns a range back into reserved addresses, which takes away what was mapped there.
 int hf_reserve_again(void *start, size_t length);
 
-/// mmap(2) of a file, MAP_SHARED and MAP_FIXED, left out of core dumps. With `base_pages` the kernel is
-/// told to keep to these (MADV_NOHUGEPAGE), also later.
-int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int base_pages);
+/// What the kernel is told of a mapping: that it is to be left out of core dumps, and further that it is
+/// to keep to base pages (MADV_NOHUGEPAGE), also later.
+enum {
+  HF_ADVICE_NONE = 0,
+  HF_ADVICE_NO_DUMP = 1,
+  HF_ADVICE_BASE_PAGES = 2,
+};
+
+/// mmap(2) of a file, MAP_SHARED and MAP_FIXED.
+int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int advice);
 
 /// Keeps private memory out of core dumps and of children of fork(2), which would have it copied at the
 /// next write.
@@ -63,7 +70,7 @@ int hf_mincore(void *start, size_t length, unsigned char *residence);
 int hf_map_anonymous(size_t length, void *_Nullable *_Nonnull start);
 
 /// Maps a part of a file for reading and writing at addresses of the kernel's choice.
-int hf_map_anywhere(size_t length, int fd, uint64_t offset, int base_pages,
+int hf_map_anywhere(size_t length, int fd, uint64_t offset, int advice,
                     void *_Nullable *_Nonnull start);
 
 /// Moves a mapping over what is at `to`, in one step for whoever touches there (mremap with

@@ -14,14 +14,23 @@ extension AddressSpace {
   public func fault(
     _ address: Address, _ access: Protection
   ) throws(VMError) -> FaultResolution {
-    try fault(address, access, enters: true)
+    try fault(address, access, enters: true, beforeLongWork: {})
+  }
+
+  /// The same, for those who answer faults: `beforeLongWork` is called whenever pages are about to be
+  /// zeroed, copied, paged in or waited for, without locks.
+  @discardableResult
+  package func fault(
+    _ address: Address, _ access: Protection, beforeLongWork: () -> Void
+  ) throws(VMError) -> FaultResolution {
+    try fault(address, access, enters: true, beforeLongWork: beforeLongWork)
   }
 
   /// The same, and without `enters` no translation is made: for those who reach the memory by
   /// themselves.
   @discardableResult
   func fault(
-    _ address: Address, _ access: Protection, enters: Bool
+    _ address: Address, _ access: Protection, enters: Bool, beforeLongWork: () -> Void = {}
   ) throws(VMError) -> FaultResolution {
     let page = address.roundedDown(to: geometry.pageSize)
     var work = FaultResolution.Work.none
@@ -49,6 +58,10 @@ extension AddressSpace {
       let index = entry.pages(of: AddressRange(page, page + geometry.pageSize), geometry).start
       do throws(VMError) {
         let step = try faultLocked(entry, object, index, writes: writes, enters: enters)
+        switch step {
+        case .done, .failed: break
+        default: beforeLongWork()
+        }
         if try object.advance(step) {
           guard case .done(let pages, let isNew) = step else { preconditionFailure("not done") }
           let start = Address(page.rawValue - geometry.bytes(index - pages.start).rawValue)

@@ -67,7 +67,7 @@ extension Arena {
       // A hugetlb file sets its pages aside here, all or none, before any is touched.
       try range.map(
         bytes, .readWrite, file: file.descriptor, offset: bytes.lowerBound,
-        basePages: backing == .base)
+        advice: backing == .base ? .basePages : .noDump)
     } else {
       try range.protect(bytes, .readWrite)
       try range.keepPrivate(bytes)

@@ -4,10 +4,12 @@ internal import SystemPackage
 
 /// The threads of a `FaultThread` and what they share.
 ///
-/// Roles, under `lock`: at most one thread is the reader (`isRead`); the others serve faults or are idle.
-/// A thread that has read gives the role up only if an idle thread or a new one can take it; else it
-/// queues what it has read and goes on reading. So somebody reads whenever others may have to wait for
-/// that.
+/// Under `lock`: at most one thread reads (`isRead`). When it has a fault it serves it itself if another
+/// thread is idle, which is not woken for that: a wakeup would cost as much as the fault. Who needs a
+/// reader in the meantime asks for one (`ensureReader`): whoever is about to move a mapping, who waits for
+/// the kernel's word of it to be read, and a fault that is to take long, so that others are served
+/// meanwhile. With no thread idle one more is made, and where that may not be, faults are queued and the
+/// reader goes on reading. So there is always a thread that reads or can be made to.
 final class FaultWork: Sendable {
   private let window: PagedWindow
   private let space: AddressSpace
@@ -36,6 +38,7 @@ final class FaultWork: Sendable {
     self.threadLimit = threadLimit
     self.onFailure = onFailure
     stopSignal = try StopSignal()
+    window.setReader(self)
     do throws(Errno) {
       // One would have nobody to read for it.
       for _ in 0..<2 { try addThread() }
@@ -120,14 +123,15 @@ final class FaultWork: Sendable {
     unsafe queue.isEmpty ? nil : queue.removeFirst()
   }
 
-  /// Has the role of the reader until another thread is free to take it, and then serves one of the
-  /// faults. Needs the lock, which it lets go while it waits and serves.
+  /// Reads until there is a fault that another thread's idleness allows to be served. Needs the lock, which
+  /// it lets go while it waits and serves.
   private func readLocked() {
     unsafe isRead = true
     while unsafe !isStopped {
-      if unsafe !queue.isEmpty, hasHelpLocked() {
+      if unsafe !queue.isEmpty, hasIdleLocked(), let event = nextLocked() {
         unsafe isRead = false
-        guard let event = nextLocked() else { return }
+        // Others there are to serve are another thread's, which reads when it has.
+        if unsafe !queue.isEmpty { roles.signal() }
         lock.unlock()
         serve(event)
         return lock.lock()
@@ -140,19 +144,21 @@ final class FaultWork: Sendable {
     unsafe isRead = false
   }
 
-  /// Sees to it that another thread looks for work. Needs the lock, which it may let go for a moment.
-  ///
-  /// - Returns: false where there is none and none may be made.
-  private func hasHelpLocked() -> Bool {
-    if unsafe idle > 0 {
-      // One to read, and others for what else there is to serve.
-      if unsafe queue.count > 1 { roles.broadcast() } else { roles.signal() }
-      return true
-    }
+  /// Whether another thread is idle; one more is made if not. Needs the lock, which it may let go for a
+  /// moment.
+  private func hasIdleLocked() -> Bool {
+    if unsafe idle > 0 { return true }
     guard unsafe threads.count < threadLimit else { return false }
     lock.unlock()
     defer { lock.lock() }
     return (try? addThread()) != nil
+  }
+
+  /// Sees to it that a thread reads, or is about to, if none does.
+  func ensureReader() {
+    lock.withLock {
+      if unsafe !isRead { roles.signal() }
+    }
   }
 
   private func serve(_ event: PagingFault.Event) {
@@ -165,7 +171,7 @@ final class FaultWork: Sendable {
       }
     }
     do throws(VMError) {
-      let resolution = try space.fault(page, event.access)
+      let resolution = try space.fault(page, event.access) { ensureReader() }
       count(resolution.work)
       window.wake(resolution.range)
     } catch {

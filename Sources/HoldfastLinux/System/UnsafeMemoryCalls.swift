@@ -71,14 +71,22 @@ extension HostRange {
 
   /// Maps a part of a file. The corresponding C function is `mmap`, with MAP_SHARED and MAP_FIXED.
   ///
-  /// - Parameter basePages: the kernel keeps to base pages (MADV_NOHUGEPAGE).
   func map(
-    _ part: Range<UInt64>, _ protection: Protection, file: Int32, offset: UInt64, basePages: Bool
+    _ part: Range<UInt64>, _ protection: Protection, file: Int32, offset: UInt64, advice: Advice
   ) throws(Errno) {
     try unsafe check(
       hf_map(
         start + Int(part.lowerBound), part.count, access(protection), file, offset,
-        basePages ? 1 : 0))
+        advice.rawValue))
+  }
+
+  /// What the kernel is told of a mapping of a file.
+  enum Advice: Int32 {
+    case none = 0
+    /// It is not in core dumps (MADV_DONTDUMP).
+    case noDump = 1
+    /// The same, and the kernel keeps to base pages (MADV_NOHUGEPAGE).
+    case basePages = 2
   }
 
   /// Takes what is mapped in a part away. The corresponding C function is `mmap`.

@@ -130,10 +130,10 @@ extension HostRange {
 
   /// A part of a file, shared, for reading and writing, at an address of the kernel's choice.
   static func shared(
-    _ length: UInt64, file: Int32, offset: UInt64, basePages: Bool
+    _ length: UInt64, file: Int32, offset: UInt64, advice: Advice
   ) throws(Errno) -> HostRange {
     var found: UnsafeMutableRawPointer?
-    try unsafe check(hf_map_anywhere(Int(length), file, offset, basePages ? 1 : 0, &found))
+    try unsafe check(hf_map_anywhere(Int(length), file, offset, advice.rawValue, &found))
     guard let place = unsafe found else { throw .noMemory }
     return unsafe HostRange(start: place, length: ByteCount(length))
   }

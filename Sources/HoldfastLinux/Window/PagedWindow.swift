@@ -35,9 +35,10 @@ public final class PagedWindow: GuestWindow {
   private let file: MemoryFile
   private let room: MappingRoom
   private let lock = Lock()
-  /// Protected by `lock`, and so is the next.
+  /// Protected by `lock`, and so are the next.
   private nonisolated(unsafe) var extents = WindowExtents()
   private nonisolated(unsafe) var isClosed = false
+  private nonisolated(unsafe) weak var reader: FaultWork?
 
   /// An empty window for guest addresses from 0 to `length`. A `FaultThread` has to be made for it before
   /// anything is entered.
@@ -101,6 +102,17 @@ public final class PagedWindow: GuestWindow {
     }
   }
 
+  /// From now on these threads answer the window's faults.
+  func setReader(_ work: FaultWork) {
+    lock.withLock { unsafe reader = work }
+  }
+
+  /// Moves a mapping over a part of the window. The call returns when the kernel's word of it was read.
+  private func move(_ aside: HostRange, to offset: UInt64) throws(Errno) {
+    unsafe reader?.ensureReader()
+    try aside.move(to: hostRange, at: offset)
+  }
+
   /// Ends the guest's access for good, before the threads that answer its faults stop: who touches the
   /// window from now on, or waits in it, gets a SIGSEGV, a virtual processor EFAULT.
   func close() {
@@ -162,7 +174,6 @@ public final class PagedWindow: GuestWindow {
         .resourceShortage, at: address, "the kernel refused a translation (\(error))",
         errno: error.rawValue)
     }
-    faults.wake(hostRange, part)
   }
 
   private func enter(
@@ -215,12 +226,18 @@ public final class PagedWindow: GuestWindow {
     }
   }
 
+  /// What the kernel is told of the window's mappings. Shared huge pages are not in core dumps anyway, and a
+  /// fault has no time for a call that changes nothing.
+  private var advice: HostRange.Advice {
+    arena.backing == .base ? .basePages : arena.backing.hugePageSize == nil ? .noDump : .none
+  }
+
   /// Maps pages that may be read and written over what is there.
   private func mapOver(_ part: Range<UInt64>, _ delta: UInt64) throws(Errno) {
     do throws(Errno) {
       try hostRange.map(
         part, .readWrite, file: file.descriptor, offset: part.lowerBound &+ delta,
-        basePages: arena.backing == .base)
+        advice: advice)
     } catch {
       // What was there may be gone already.
       try clearAtOnce(part)
@@ -250,12 +267,12 @@ public final class PagedWindow: GuestWindow {
   ) throws(Errno) {
     let aside = try HostRange.shared(
       UInt64(region.count), file: file.descriptor, offset: region.lowerBound &+ delta,
-      basePages: arena.backing == .base)
+      advice: advice)
     do throws(Errno) {
       try faults.register(aside, 0..<UInt64(region.count), .everything)
       let inside = part.lowerBound - region.lowerBound..<part.upperBound - region.lowerBound
       try faults.resume(aside, inside, readOnly: !protection.contains(.write))
-      try aside.move(to: hostRange, at: region.lowerBound)
+      try move(aside, to: region.lowerBound)
     } catch {
       aside.release()
       throw error
@@ -347,7 +364,7 @@ public final class PagedWindow: GuestWindow {
     let aside = try HostRange.anonymous(UInt64(range.count))
     do throws(Errno) {
       try faults.register(aside, 0..<UInt64(range.count), .nothingThere)
-      try aside.move(to: hostRange, at: range.lowerBound)
+      try move(aside, to: range.lowerBound)
     } catch {
       aside.release()
       throw error

@@ -144,7 +144,7 @@ public final class WindowPmap: GuestWindow {
     do throws(Errno) {
       try hostRange.map(
         region, protection, file: file.descriptor, offset: region.lowerBound &+ delta,
-        basePages: arena.backing == .base)
+        advice: arena.backing == .base ? .basePages : .noDump)
     } catch {
       // What was there may be gone already, and nothing else of this process may come to lie there.
       reserveAgain(region)
