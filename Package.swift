@@ -32,6 +32,7 @@ let package = Package(
     .library(name: "HoldfastCore", targets: ["HoldfastCore"]),
     .library(name: "HoldfastLinux", targets: ["HoldfastLinux"]),
     .library(name: "HoldfastKVM", targets: ["HoldfastKVM"]),
+    .library(name: "HoldfastReservoir", targets: ["HoldfastReservoir"]),
     .library(name: "HoldfastStatistics", targets: ["HoldfastStatistics"]),
     .executable(name: "holdfast", targets: ["HoldfastCLI"]),
   ],
@@ -52,6 +53,10 @@ let package = Package(
     .target(
       name: "HoldfastKVM",
       dependencies: ["CHoldfastKVM", "Holdfast", "HoldfastCore", "HoldfastLinux", systemPackage],
+      swiftSettings: settings),
+    .target(
+      name: "HoldfastReservoir",
+      dependencies: ["HoldfastCore", "HoldfastLinux", "CHoldfastLinux", systemPackage],
       swiftSettings: settings),
     .target(name: "HoldfastStatistics", swiftSettings: settings),
     .target(name: "CHoldfastBench", cSettings: [.define("_GNU_SOURCE")]),
@@ -88,6 +93,10 @@ let package = Package(
       ],
       swiftSettings: testSettings),
     .testTarget(
+      name: "HoldfastReservoirTests",
+      dependencies: ["HoldfastReservoir", "HoldfastCore", "HoldfastLinux", "HoldfastTestKit"],
+      swiftSettings: testSettings),
+    .testTarget(
       name: "HoldfastStatisticsTests",
       dependencies: ["HoldfastStatistics"],
       swiftSettings: testSettings),
@@ -104,8 +113,8 @@ let package = Package(
     .executableTarget(
       name: "HoldfastCLI",
       dependencies: [
-        "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastLinux", "HoldfastSimulation",
-        "HoldfastStatistics", argumentParser, systemPackage,
+        "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastLinux", "HoldfastReservoir",
+        "HoldfastSimulation", "HoldfastStatistics", argumentParser, systemPackage,
       ],
       swiftSettings: settings),
     .testTarget(

@@ -12,7 +12,8 @@ struct HoldfastCommand: ParsableCommand {
       Begin with `holdfast host`: what this machine offers for guest memory, and the commands \
       that improve it. Then `holdfast wire`: takes memory, wires it as a guest's, asks the kernel \
       what was really obtained, and prints that. `holdfast bench wire` measures it against what \
-      the kernel does alone. `holdfast simulate` tries a whole host's days of guests.
+      the kernel does alone. `holdfast reservoir` keeps memory ready for QEMU and other monitors, \
+      and `holdfast run` starts them on it. `holdfast simulate` tries a whole host's days of guests.
 
       Sizes have a unit that is a power of two, or are in bytes: 512M, 2MiB, 10G, 1T, 4096. \
       Errors are one line on standard error; the status is then 64 for a wrong command line and \
@@ -22,6 +23,8 @@ struct HoldfastCommand: ParsableCommand {
     subcommands: [
       HostCommand.self,
       WireCommand.self,
+      RunCommand.self,
+      ReservoirCommand.self,
       BenchCommand.self,
       SimulateCommand.self,
     ])

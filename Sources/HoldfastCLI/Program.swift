@@ -28,6 +28,7 @@ enum Program {
   }
 
   private static func finish(_ error: any Error) -> Int32 {
+    if let child = error as? ChildStatus { return child.status }
     if let error = error as? CLIError { return fail(error.line, status: CLIError.failure) }
     let status = HoldfastCommand.exitCode(for: error).rawValue
     if status == 0 { return printHelp(HoldfastCommand.fullMessage(for: error)) }

@@ -50,7 +50,7 @@ enum Signals {
   }
 
   /// Ends the process by a signal's own effect, so that its parent sees what happened.
-  private static func end(by number: Int32) -> Never {
+  static func end(by number: Int32) -> Never {
     signal(number, SIG_DFL)
     var set = sigset_t()
     unsafe sigemptyset(&set)
@@ -61,7 +61,7 @@ enum Signals {
     exit(128 + number)
   }
 
-  private static func isIgnored(_ number: Int32) -> Bool {
+  static func isIgnored(_ number: Int32) -> Bool {
     var action = sigaction()
     // SAFETY: `action` is a whole sigaction and lives through the call.
     guard unsafe sigaction(number, nil, &action) == 0 else { return false }

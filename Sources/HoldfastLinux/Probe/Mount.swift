@@ -1,4 +1,4 @@
-/// A line of /proc/self/mountinfo, as far as finding cgroups needs it.
+/// A line of /proc/self/mountinfo, as far as finding cgroups and huge pages needs it.
 struct Mount: Hashable {
   /// The directory of the file system that is mounted.
   var root: String
@@ -9,13 +9,13 @@ struct Mount: Hashable {
   /// The file system's own options; for a version 1 cgroup they name its controllers.
   var options: [String] = []
 
-  /// Mounts of cgroup file systems; lines that do not parse are left out.
-  static func parse(_ text: String) -> [Mount] {
+  /// Mounts of file systems whose type begins so; lines that do not parse are left out.
+  static func parse(_ text: String, type: String = "cgroup") -> [Mount] {
     text.split(whereSeparator: \.isNewline).compactMap { line in
       // 36 35 98:0 /root /point rw,noatime master:1 - type source options
       let words = line.split(separator: " ")
       guard words.count >= 9, let dash = words[5...].firstIndex(of: "-"), words.count > dash + 3,
-        words[dash + 1].hasPrefix("cgroup")
+        words[dash + 1].hasPrefix(type)
       else { return nil }
       return Mount(
         root: unescaped(words[3]), point: unescaped(words[4]), type: String(words[dash + 1]),

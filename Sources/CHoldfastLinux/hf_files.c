@@ -1,0 +1,113 @@
+#include "hf_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+static int status(int result) { return result < 0 ? -errno : 0; }
+
+int hf_current_folder(void) { return AT_FDCWD; }
+
+int hf_open_at(int folder, const char *name, int how) {
+  int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+  if (how & HF_OPEN_FOLDER)
+    flags |= O_DIRECTORY;
+  flags |= how & HF_OPEN_WRITE ? O_RDWR : O_RDONLY;
+  if (how & HF_OPEN_CREATE)
+    flags |= O_CREAT | O_EXCL;
+  int fd;
+  do {
+    fd = openat(folder, name, flags, 0600);
+  } while (fd < 0 && errno == EINTR);
+  return fd < 0 ? -errno : fd;
+}
+
+static void copy(const struct stat *from, struct hf_file *file) {
+  file->device = from->st_dev;
+  file->inode = from->st_ino;
+  file->size = (uint64_t)from->st_size;
+  file->allocated = (uint64_t)from->st_blocks * 512;
+  file->changed = from->st_ctim.tv_sec;
+  file->mode = from->st_mode;
+  file->owner = from->st_uid;
+  file->group = from->st_gid;
+  file->links = (uint32_t)from->st_nlink;
+}
+
+int hf_stat(int fd, struct hf_file *file) {
+  struct stat found;
+  if (fstat(fd, &found) < 0)
+    return -errno;
+  copy(&found, file);
+  return 0;
+}
+
+int hf_stat_at(int folder, const char *name, struct hf_file *file) {
+  struct stat found;
+  if (fstatat(folder, name, &found, AT_SYMLINK_NOFOLLOW) < 0)
+    return -errno;
+  copy(&found, file);
+  return 0;
+}
+
+int hf_stat_file_system(int fd, struct hf_file_system *system) {
+  struct statfs found;
+  if (fstatfs(fd, &found) < 0)
+    return -errno;
+  // The type is 32 bits wide; some are negative where it is kept signed.
+  system->type = (int64_t)(uint32_t)found.f_type;
+  system->block = (uint64_t)found.f_bsize;
+  // hugetlbfs without a limit says nothing, or that it has -1 blocks.
+  int64_t total = (int64_t)found.f_blocks;
+  system->total = total > 0 ? (uint64_t)total : 0;
+  system->free = total > 0 ? (uint64_t)found.f_bavail : 0;
+  return 0;
+}
+
+int hf_rename_at(int from, const char *name, int to, const char *new_name) {
+  return status(renameat2(from, name, to, new_name, RENAME_NOREPLACE));
+}
+
+int hf_unlink_at(int folder, const char *name) { return status(unlinkat(folder, name, 0)); }
+
+int hf_make_folder_at(int folder, const char *name, uint32_t mode) {
+  return status(mkdirat(folder, name, (mode_t)mode));
+}
+
+int hf_change_owner(int fd, uint32_t owner, uint32_t group) {
+  return status(fchown(fd, (uid_t)owner, (gid_t)group));
+}
+
+int hf_change_mode(int fd, uint32_t mode) { return status(fchmod(fd, (mode_t)mode)); }
+
+int hf_lock_file(int fd, int wait) {
+  int result;
+  do {
+    result = flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB);
+  } while (result < 0 && errno == EINTR);
+  return status(result);
+}
+
+int hf_take_lease(int fd) {
+  // Whoever opens the file makes the kernel send a signal, which is SIGIO and ends the process unless
+  // told otherwise: one that is ignored, until there is nobody to send it to.
+  if (fcntl(fd, F_SETSIG, SIGURG) < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+    return -errno;
+  (void)fcntl(fd, F_SETOWN, 0);
+  return 0;
+}
+
+int hf_has_lease(int fd) { return fcntl(fd, F_GETLEASE) == F_WRLCK; }
+
+int hf_end_lease(int fd) { return status(fcntl(fd, F_SETLEASE, F_UNLCK)); }
+
+int hf_mount_hugetlbfs(const char *path, const char *options) {
+  return status(
+      mount("hugetlbfs", path, "hugetlbfs", MS_NODEV | MS_NOEXEC | MS_NOSUID, options));
+}

@@ -1,0 +1,75 @@
+public import HoldfastCore
+
+/// The name of a ready file, which says what is in it: `10G-6f2a…`, or `10G@1-6f2a…` for memory of NUMA
+/// node 1.
+///
+/// A name is used once: whatever is made ready again gets another one. So whoever has looked a name up
+/// renames that very file or nothing.
+struct ReadyName: Hashable, Comparable {
+  let size: ByteCount
+  /// The node that the memory was bound to, or nil for any.
+  let node: NodeID?
+  let id: String
+
+  init(size: ByteCount, node: NodeID?) {
+    self.size = size
+    self.node = node
+    id = Self.newID()
+  }
+
+  /// Reads a name; nil where no reservoir would have given it.
+  init?(_ text: String) {
+    let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+    guard parts.count == 2, parts[1].utf8.count == 16 else { return nil }
+    let head = parts[0].split(separator: "@", omittingEmptySubsequences: false)
+    guard (1...2).contains(head.count), let size = Self.size(head[0]) else { return nil }
+    if head.count == 2 {
+      guard let number = UInt32(head[1]) else { return nil }
+      node = NodeID(number)
+    } else {
+      node = nil
+    }
+    self.size = size
+    id = String(parts[1])
+    // There is one way to write a name, so that no two mean the same.
+    guard self.text == text, id.allSatisfy({ $0.isASCII && $0.isHexDigit }) else { return nil }
+  }
+
+  var text: String {
+    Self.short(size) + (node.map { "@\($0.rawValue)" } ?? "") + "-" + id
+  }
+
+  /// Random, 64 bits in hexadecimal digits.
+  static func newID() -> String {
+    let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }
+
+  /// A size as QEMU reads it, in the largest unit that divides it: `10G`, `512M`, `4K`.
+  static func short(_ size: ByteCount) -> String {
+    for (shift, unit) in units where size.rawValue != 0 && size.rawValue % (1 << shift) == 0 {
+      return "\(size.rawValue >> shift)\(unit)"
+    }
+    return "\(size.rawValue)"
+  }
+
+  private static let units: [(shift: UInt64, unit: String)] = [
+    (40, "T"), (30, "G"), (20, "M"), (10, "K"),
+  ]
+
+  private static func size(_ text: Substring) -> ByteCount? {
+    let shift = units.first { $0.unit == text.suffix(1) }?.shift ?? 0
+    guard let number = UInt64(shift == 0 ? text : text.dropLast()) else { return nil }
+    let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << shift)
+    return overflow || bytes == 0 ? nil : ByteCount(bytes)
+  }
+
+  static func < (left: ReadyName, right: ReadyName) -> Bool {
+    (left.size, left.text) < (right.size, right.text)
+  }
+}
+
+extension ByteCount {
+  /// The size as QEMU and other monitors read it: `10G`, `512M`, `4K`.
+  public var shortDescription: String { ReadyName.short(self) }
+}

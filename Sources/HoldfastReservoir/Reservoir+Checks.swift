@@ -1,0 +1,100 @@
+internal import Glibc
+internal import HoldfastCore
+internal import HoldfastLinux
+internal import SystemPackage
+
+extension Reservoir {
+  /// Why a file in the folder of ready ones is not to be touched, or nil where it is as it should be.
+  func problem(_ status: FileStatus, named name: ReadyName) -> String? {
+    if let problem = problem(status) { return problem }
+    if status.size != name.size { return "it has \(status.size), not what its name says" }
+    if status.permissions & (group == nil ? 0o077 : 0o007) != 0 { return "others may open it" }
+    return nil
+  }
+
+  /// Why a file is not one that this reservoir has made, or nil.
+  func problem(_ status: FileStatus) -> String? {
+    if !status.isRegular { return "it is \(status.kind)" }
+    if status.owner != owner { return "user \(status.owner) owns it, not \(owner)" }
+    if status.links != 1 { return "it has \(status.links) names" }
+    return nil
+  }
+
+  /// Tries to prove for a while that nobody else has the file open: others open files for a moment to
+  /// look at them, and a monitor's descriptors are closed a little after its end.
+  ///
+  /// - Returns: nil where it is proven, else why not.
+  func prove(_ file: OpenFile, patience: Duration) -> Errno? {
+    let end = ContinuousClock.now + patience
+    while true {
+      do throws(Errno) {
+        try file.proveAlone()
+        return nil
+      } catch {
+        guard error == .wouldBlock, ContinuousClock.now < end else { return error }
+        usleep(200)
+      }
+    }
+  }
+
+  /// Opens a file of leases or of filling and takes its lock.
+  ///
+  /// - Returns: nil where somebody else has the lock, or the file went meanwhile.
+  func lockedFile(
+    _ name: String, in folder: Folder, writable: Bool
+  ) throws(Errno) -> (file: OpenFile, status: FileStatus)? {
+    do throws(Errno) {
+      let file = try folder.file(name, writable: writable)
+      try file.lock(waiting: false)
+      let status = try file.status()
+      // Who moves a file on has its lock, so from here on the name stands for it.
+      guard try folder.status(name).identity == status.identity else { return nil }
+      return (file, status)
+    } catch {
+      if error == .wouldBlock || error == .noSuchFileOrDirectory { return nil }
+      throw error
+    }
+  }
+
+  /// A user's folder of leases.
+  ///
+  /// - Returns: nil where he has none.
+  func leaseFolder(of user: UInt32, _ operation: String) throws(ReservoirError) -> Folder? {
+    let folder: Folder
+    let status: FileStatus
+    do throws(Errno) {
+      folder = try leased.folder("\(user)")
+      status = try folder.status()
+    } catch {
+      if error == .noSuchFileOrDirectory { return nil }
+      throw ReservoirError(
+        error, operation: operation, what: "\(path)/leased/\(user) cannot be opened",
+        advice: error == .permissionDenied ? "sudo, for other users' leases" : nil)
+    }
+    guard status.owner == user, status.permissions & 0o077 == 0 else {
+      throw ReservoirError(
+        .untrusted, operation: operation,
+        what: "\(path)/leased/\(user) is not that user's alone",
+        advice: "as root: look who owns it, and take it away")
+    }
+    return folder
+  }
+
+  /// The caller's own folder of leases, made where there is none.
+  func ownLeaseFolder(_ operation: String) throws(ReservoirError) -> Folder {
+    let user = geteuid()
+    if let folder = try leaseFolder(of: user, operation) { return folder }
+    do throws(Errno) {
+      try leased.makeFolder("\(user)", permissions: 0o700)
+    } catch {
+      guard error == .fileExists else {
+        throw ReservoirError(
+          error, operation: operation, what: "\(path)/leased/\(user) cannot be made",
+          advice: "membership of the group that may lease, or sudo")
+      }
+    }
+    if let folder = try leaseFolder(of: user, operation) { return folder }
+    throw ReservoirError(
+      .system, operation: operation, what: "\(path)/leased/\(user) went away", advice: "again")
+  }
+}

@@ -1,0 +1,215 @@
+internal import Glibc
+public import HoldfastCore
+internal import HoldfastLinux
+internal import SystemPackage
+
+/// What to collect, and how.
+public struct CollectOptions: Hashable, Sendable {
+  /// Plain leases of at least this age that nobody has open are collected too; nil for none.
+  public var age: Duration?
+  /// Make orphans ready again where that can be proven safe; else the host gets their memory.
+  public var recycles = true
+  public var recycling = RecycleOptions()
+
+  public init(age: Duration? = nil, recycles: Bool = true) {
+    self.age = age
+    self.recycles = recycles
+  }
+}
+
+/// What was collected.
+public struct CollectReport: Hashable, Sendable, Codable {
+  /// Left-overs of dead fillers, taken away.
+  public var removed = 0
+  /// Orphans that are ready again.
+  public var recycled = 0
+  /// Orphans whose memory went back to the host.
+  public var unlinked = 0
+  /// The bytes of all three.
+  public var bytes = ByteCount.zero
+  /// Held leases and files at work, whose lock somebody has.
+  public var live = 0
+  /// Old plain leases that somebody has open.
+  public var inUse = 0
+  /// Files that are not the reservoir's, and were left alone: path and reason.
+  public var foreign: [String] = []
+}
+
+extension Reservoir {
+  /// Takes away what dead processes left: files in filling that nobody has locked, and held leases whose
+  /// lock is free. A plain lease is nobody's orphan, since no process holds it: it is collected only by
+  /// age, if asked for, and never while somebody has it open.
+  ///
+  /// The owner collects his own leases and what is in filling, root everybody's, others their own.
+  public func collect(
+    _ options: CollectOptions = CollectOptions()
+  ) throws(ReservoirError) -> CollectReport {
+    let operation = "collect orphans"
+    var report = CollectReport()
+    var filling: Folder?
+    if isOwner {
+      let folder = try openFilling(operation)
+      report = try removeLeftovers(folder, operation)
+      filling = folder
+    } else if options.age != nil {
+      throw ReservoirError(
+        .notPermitted, operation: operation,
+        what: "only user \(owner) and root can prove that nobody has an old lease open",
+        advice: "sudo, or holdfast reservoir release")
+    }
+    for user in try leaseUsers(operation) {
+      guard let folder = try leaseFolder(of: user, operation) else { continue }
+      let names = try during(operation, "\(path)/leased/\(user) cannot be read") {
+        () throws(Errno) in try folder.names()
+      }
+      for name in names {
+        try collect(name, in: folder, of: user, filling, options, operation, &report)
+      }
+    }
+    return report
+  }
+
+  /// Gives all ready memory back to the host, and what dead fillers left. Leases stay.
+  ///
+  /// - Returns: the files, their bytes, and what is not the reservoir's.
+  public func drain() throws(ReservoirError) -> CollectReport {
+    let operation = "drain the reservoir"
+    let filling = try openFilling(operation)
+    var report = try removeLeftovers(filling, operation)
+    let names = try during(operation, "\(path)/ready cannot be read") { () throws(Errno) in
+      try ready.names()
+    }
+    for name in names {
+      do throws(Errno) {
+        let status = try ready.status(name)
+        if ReadyName(name) == nil || problem(status) != nil {
+          report.foreign.append(foreign("ready/\(name)", status))
+          continue
+        }
+        try ready.unlink(name)
+        report.unlinked += 1
+        report.bytes += status.size
+      } catch {
+        // Leased meanwhile.
+        if error == .noSuchFileOrDirectory { continue }
+        throw ReservoirError(
+          error, operation: operation, what: "\(path)/ready/\(name) cannot be taken away")
+      }
+    }
+    return report
+  }
+
+  /// Takes files away from filling that nobody has locked.
+  func removeLeftovers(
+    _ filling: Folder, _ operation: String
+  ) throws(ReservoirError) -> CollectReport {
+    var report = CollectReport()
+    let names = try during(operation, "\(path)/filling cannot be read") { () throws(Errno) in
+      try filling.names()
+    }
+    for name in names {
+      do throws(Errno) {
+        let status = try filling.status(name)
+        guard status.isRegular else {
+          report.foreign.append(foreign("filling/\(name)", status))
+          continue
+        }
+        guard let (file, _) = try lockedFile(name, in: filling, writable: false) else {
+          report.live += 1
+          continue
+        }
+        try filling.unlink(name)
+        withExtendedLifetime(file) {}
+        report.removed += 1
+        report.bytes += status.allocated
+      } catch {
+        if error == .noSuchFileOrDirectory { continue }
+        throw ReservoirError(
+          error, operation: operation, what: "\(path)/filling/\(name) cannot be taken away")
+      }
+    }
+    return report
+  }
+
+  /// Users whose leases the caller may look at.
+  func leaseUsers(_ operation: String) throws(ReservoirError) -> [UInt32] {
+    let me = geteuid()
+    guard me == 0 else { return [me] }
+    let names = try during(operation, "\(path)/leased cannot be read") { () throws(Errno) in
+      try leased.names()
+    }
+    return names.compactMap { UInt32($0) }
+  }
+
+  private func collect(
+    _ name: String, in folder: Folder, of user: UInt32, _ filling: Folder?,
+    _ options: CollectOptions, _ operation: String, _ report: inout CollectReport
+  ) throws(ReservoirError) {
+    let status: FileStatus
+    let found: (file: OpenFile, status: FileStatus)?
+    let lease = LeaseFile(name)
+    do throws(Errno) {
+      status = try folder.status(name)
+      guard let lease, status.isRegular, status.owner == owner else {
+        report.foreign.append(foreign("leased/\(user)/\(name)", status))
+        return
+      }
+      if !lease.isHeld, !isOld(status, options) { return }
+      found = try lockedFile(name, in: folder, writable: true)
+    } catch {
+      if error == .noSuchFileOrDirectory { return }
+      throw ReservoirError(
+        error, operation: operation, what: "\(path)/leased/\(user)/\(name) cannot be looked at")
+    }
+    guard let found else {
+      report.live += 1
+      return
+    }
+    let isHeld = lease?.isHeld ?? false
+    do throws(ReservoirError) {
+      let end = try end(
+        Taken(file: found.file, name: name, folder: folder), isHeld: isHeld, filling, options,
+        operation)
+      switch end {
+      case .recycled(let size):
+        report.recycled += 1
+        report.bytes += size
+      case .unlinked(let size, _):
+        report.unlinked += 1
+        report.bytes += size
+      }
+    } catch {
+      // Only of plain leases: orphans are unlinked where they cannot be recycled.
+      guard error.code == .inUse else { throw error }
+      report.inUse += 1
+    }
+  }
+
+  private func isOld(_ status: FileStatus, _ options: CollectOptions) -> Bool {
+    guard let age = options.age else { return false }
+    return Int64(time(nil)) - status.changed >= age.components.seconds
+  }
+
+  private func end(
+    _ taken: Taken, isHeld: Bool, _ filling: Folder?, _ options: CollectOptions,
+    _ operation: String
+  ) throws(ReservoirError) -> LeaseEnd {
+    if let filling, options.recycles {
+      return try recycle(
+        taken, filling, otherwise: isHeld ? .unlink : .refuse, options.recycling, operation)
+    }
+    // Its age says nothing of whether somebody uses a plain lease.
+    if !isHeld, prove(taken.file, patience: options.recycling.patience) != nil {
+      throw ReservoirError(.inUse, operation: operation, what: "somebody has it open")
+    }
+    return try during(operation, "the orphan cannot be taken away") { () throws(Errno) in
+      let size = try taken.file.status().size
+      try taken.folder.unlink(taken.name)
+      return .unlinked(size, reason: nil)
+    }
+  }
+
+  private func foreign(_ name: String, _ status: FileStatus) -> String {
+    "\(path)/\(name): " + (problem(status) ?? "no reservoir gives such names")
+  }
+}

@@ -1,0 +1,85 @@
+internal import Glibc
+internal import HoldfastCore
+internal import HoldfastLinux
+internal import SystemPackage
+
+extension Reservoir {
+  /// Makes the folders of a reservoir, or sets the owner and permissions of those that are there.
+  ///
+  ///     holdfast/   0700, with a group 0750     others get nowhere
+  ///     ready/      0700, with a group 0770     to lease is to rename out of it
+  ///     leased/     0700, with a group 1730     a folder of his own for each user, whom nobody follows
+  ///     filling/    0700
+  ///
+  /// - Parameters:
+  ///   - mount: a mounted hugetlbfs, or a folder on tmpfs.
+  ///   - owner: who fills and recycles, by number; nil for the caller.
+  ///   - group: whose members may lease, by number; nil for the owner alone.
+  public static func create(
+    mount: String, owner: UInt32? = nil, group: UInt32? = nil
+  ) throws(ReservoirError) -> Reservoir {
+    let operation = "make a reservoir in \(mount)"
+    let owner = owner ?? geteuid()
+    let place = try during(
+      operation, "that folder cannot be opened", advice: "a folder on hugetlbfs or tmpfs"
+    ) { () throws(Errno) in try Folder.open(path: mount) }
+    let system = try during(operation, "it tells nothing of its file system") { () throws(Errno) in
+      try place.fileSystem()
+    }
+    guard system.kind != .other else {
+      throw ReservoirError(
+        .noReservoir, operation: operation, what: "that is neither hugetlbfs nor tmpfs",
+        advice: "a mount of hugetlbfs")
+    }
+    let top = try make(folderName, in: place, owner: owner, operation)
+    let folders: [(name: String, permissions: UInt32)] = [
+      ("filling", 0o700), ("ready", group == nil ? 0o700 : 0o770),
+      ("leased", group == nil ? 0o700 : 0o1730),
+    ]
+    for (name, permissions) in folders {
+      let folder = try make(name, in: top, owner: owner, operation)
+      try set(folder, name, owner, group, permissions, operation)
+    }
+    // Last, so that nobody gets in before all is as it should be.
+    try set(top, folderName, owner, group, group == nil ? 0o700 : 0o750, operation)
+    return try Reservoir(mount: mount)
+  }
+
+  private static func make(
+    _ name: String, in folder: Folder, owner: UInt32, _ operation: String
+  ) throws(ReservoirError) -> Folder {
+    do throws(Errno) {
+      try folder.makeFolder(name, permissions: 0o700)
+    } catch {
+      guard error == .fileExists else {
+        throw ReservoirError(
+          error, operation: operation, what: "the folder '\(name)' cannot be made",
+          advice: error == .permissionDenied ? "sudo" : nil)
+      }
+    }
+    let what = "'\(name)' cannot be opened as a folder"
+    let made = try during(operation, what) { () throws(Errno) in try folder.folder(name) }
+    let status = try during(operation, what) { () throws(Errno) in try made.status() }
+    guard status.owner == geteuid() || status.owner == owner else {
+      throw ReservoirError(
+        .untrusted, operation: operation,
+        what: "there is a folder '\(name)' of user \(status.owner)",
+        advice: "as root: look what it is, and take it away")
+    }
+    return made
+  }
+
+  private static func set(
+    _ folder: Folder, _ name: String, _ owner: UInt32, _ group: UInt32?, _ permissions: UInt32,
+    _ operation: String
+  ) throws(ReservoirError) {
+    try during(
+      operation, "the owner and permissions of '\(name)' cannot be set", advice: "sudo"
+    ) { () throws(Errno) in
+      let status = try folder.status()
+      let group = group ?? status.group
+      if status.owner != owner || status.group != group { try folder.setOwner(owner, group: group) }
+      try folder.setPermissions(permissions)
+    }
+  }
+}

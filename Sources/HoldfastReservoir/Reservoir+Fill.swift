@@ -1,0 +1,204 @@
+internal import Glibc
+internal import HoldfastCore
+internal import HoldfastLinux
+internal import SystemPackage
+
+extension Reservoir {
+  /// Makes memory ready until the plan is reached: first takes away what dead fillers left, then brings
+  /// file after file in. Fills of a reservoir wait for each other.
+  ///
+  /// What is ready when it fails or is stopped stays ready; the file at work goes.
+  ///
+  /// - Parameter progress: told how far it is, from any thread; false stops the fill.
+  /// - Throws: ``ReservoirError``: `shortage` before anything is brought in where the host has too little,
+  ///   with the amounts; `stopped`; `badSize` where sizes are no whole pages.
+  /// - Complexity: the bytes that are missing, at the speed of the kernel's zeroing.
+  public func fill(
+    _ plan: FillPlan, options: FillOptions = FillOptions(),
+    progress: @escaping @Sendable (FillProgress) -> Bool = { _ in true }
+  ) throws(ReservoirError) -> FillReport {
+    let operation = "fill the reservoir"
+    try check(plan, operation)
+    let filling = try openFilling(operation)
+    try during(operation, "\(path)/filling cannot be locked") { () throws(Errno) in
+      try filling.lock()
+    }
+    var report = FillReport()
+    report.removed = try removeLeftovers(filling, operation).removed
+
+    let (missing, found) = try self.missing(plan, operation)
+    report.found = found
+    let total = try sum(missing, operation)
+    let host = HostProbe().host()
+    let nodes = plan.node.map { HostNodes.bind($0) }
+    do throws(HostError) {
+      try nodes?.check(host)
+    } catch {
+      throw ReservoirError(error)
+    }
+    if !options.reservesHugePages { try checkRoom(total, plan.node, operation) }
+
+    let work = FillWork(
+      filling: filling, nodes: nodes, threads: options.threads ?? host.parallelism,
+      operation: operation)
+    var done = ByteCount.zero
+    for part in missing {
+      var made = 0
+      defer { if made > 0 { report.made.append(FillPlan.Part(count: made, size: part.size)) } }
+      while made < part.count {
+        let before = done
+        var reservation: HugePageReservation?
+        if options.reservesHugePages { reservation = try reserve(part.size, plan.node, operation) }
+        do throws(ReservoirError) {
+          try makeReady(part.size, work) {
+            progress(FillProgress(done: before + $0, total: total))
+          }
+        } catch {
+          // The first error is the one to tell; a pool left raised shows in nr_hugepages.
+          try? reservation?.giveBack()
+          throw error
+        }
+        report.reserved = PageCount(
+          report.reserved.rawValue + (reservation?.count.rawValue ?? 0))
+        made += 1
+        done += part.size
+      }
+    }
+    return report
+  }
+
+  /// What all files of a fill share.
+  private struct FillWork {
+    let filling: Folder
+    let nodes: HostNodes?
+    let threads: Int
+    let operation: String
+  }
+
+  /// Makes one file, brings it in and renames it to ready.
+  private func makeReady(
+    _ size: ByteCount, _ work: FillWork, progress: @escaping @Sendable (ByteCount) -> Bool
+  ) throws(ReservoirError) {
+    let (file, id) = try makeFile(work.filling, work.operation)
+    do throws(Errno) {
+      try dress(file)
+      try file.setSize(size)
+      let memory = try MappedFile(
+        file, 0..<size.rawValue, pageSize: pageSize, threads: work.threads)
+      if let nodes = work.nodes { try memory.bind(to: nodes) }
+      try memory.populate(progress)
+      // Never less than it says, whatever the kernel told.
+      guard try file.status().allocated >= size else { throw .noMemory }
+      let name = ReadyName(size: size, node: work.nodes?.nodes.first)
+      try work.filling.rename(id, to: ready, name.text)
+    } catch {
+      try? work.filling.unlink(id)
+      if error == .canceled {
+        throw ReservoirError(
+          .stopped, operation: work.operation, what: "it was stopped; what is ready stays ready")
+      }
+      throw ReservoirError(
+        error, operation: work.operation,
+        what: "\(size) could not be brought in; what is ready stays ready",
+        advice: "holdfast reservoir status, holdfast host")
+    }
+  }
+
+  /// Makes a file in filling and takes its lock.
+  private func makeFile(
+    _ filling: Folder, _ operation: String
+  ) throws(ReservoirError) -> (OpenFile, String) {
+    try during(operation, "no file can be made in \(path)/filling") { () throws(Errno) in
+      while true {
+        let id = ReadyName.newID()
+        let file = try filling.makeFile(id)
+        try file.lock(waiting: true)
+        // Who collects may have had the lock first.
+        if try file.status().links == 1 { return (file, id) }
+      }
+    }
+  }
+
+  /// Gives a file the owner and the permissions of ready ones. Nobody else can reach it yet.
+  func dress(_ file: OpenFile) throws(Errno) {
+    let status = try file.status()
+    let group = try fileGroup()
+    if status.owner != owner || status.group != group {
+      try file.setOwner(owner, group: group)
+    }
+    try file.setPermissions(filePermissions)
+  }
+
+  private func check(_ plan: FillPlan, _ operation: String) throws(ReservoirError) {
+    for part in plan.parts {
+      guard part.count > 0, part.size > .zero else {
+        throw ReservoirError(
+          .badSize, operation: operation, what: "a part of the plan is of nothing",
+          advice: "a count and a size, such as 4x10G")
+      }
+      try checkSize(part.size, operation)
+    }
+  }
+
+  /// Refuses sizes that are no whole pages.
+  func checkSize(_ size: ByteCount, _ operation: String) throws(ReservoirError) {
+    if size > .zero, size.isMultiple(of: pageSize), size.rawValue <= UInt64(Int64.max) { return }
+    let next = size.rawValue <= UInt64(Int64.max) ? size.roundedUp(to: pageSize) : nil
+    throw ReservoirError(
+      .badSize, operation: operation,
+      what: "\(size) is no whole number of this reservoir's pages of \(pageSize)",
+      advice: next.map { "\($0.shortDescription)" })
+  }
+
+  /// What is to be made, and how many files count that are there.
+  private func missing(
+    _ plan: FillPlan, _ operation: String
+  ) throws(ReservoirError) -> (missing: [FillPlan.Part], found: Int) {
+    if plan.isAddition { return (plan.parts, 0) }
+    var there: [ByteCount: Int] = [:]
+    for name in try readyNames(operation) where plan.node == nil || name.node == plan.node {
+      there[name.size, default: 0] += 1
+    }
+    var missing: [FillPlan.Part] = []
+    var found = 0
+    for part in plan.parts {
+      let counted = min(part.count, there[part.size] ?? 0)
+      there[part.size, default: 0] -= counted
+      found += counted
+      if counted < part.count {
+        missing.append(FillPlan.Part(count: part.count - counted, size: part.size))
+      }
+    }
+    return (missing, found)
+  }
+
+  /// The names of ready files that are as they should be.
+  func readyNames(_ operation: String) throws(ReservoirError) -> [ReadyName] {
+    let names = try during(operation, "\(path)/ready cannot be read") { () throws(Errno) in
+      try ready.names()
+    }
+    return names.compactMap { text in
+      guard let name = ReadyName(text), let status = try? ready.status(text),
+        problem(status, named: name) == nil
+      else { return nil }
+      return name
+    }
+  }
+
+  private func sum(
+    _ parts: [FillPlan.Part], _ operation: String
+  ) throws(ReservoirError) -> ByteCount {
+    var sum: UInt64 = 0
+    for part in parts {
+      let (bytes, overflow) = part.size.rawValue.multipliedReportingOverflow(
+        by: UInt64(part.count))
+      let (next, carry) = sum.addingReportingOverflow(bytes)
+      guard !overflow, !carry else {
+        throw ReservoirError(
+          .badSize, operation: operation, what: "that is more than any host has")
+      }
+      sum = next
+    }
+    return ByteCount(sum)
+  }
+}

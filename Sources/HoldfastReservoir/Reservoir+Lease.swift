@@ -1,0 +1,238 @@
+internal import Glibc
+internal import HoldfastCore
+internal import HoldfastLinux
+internal import SystemPackage
+
+extension Reservoir {
+  /// Leases memory: the file of exactly the size, else the smallest larger one, cut to size, else, where
+  /// the request lets it grow, the largest smaller one. One rename(2) decides who gets a file; who loses
+  /// takes the next.
+  ///
+  /// - Throws: ``ReservoirError``: `empty` where nothing suits, `nameTaken`, `badSize`, `shortage` where it
+  ///   could not grow; then the file is ready again.
+  /// - Complexity: O(*n* log *n*) for *n* ready files; growing costs what the kernel needs to zero.
+  public func lease(_ request: LeaseRequest) throws(ReservoirError) -> Lease {
+    let operation = "lease \(request.size)"
+    try checkSize(request.size, operation)
+    let name = request.name ?? LeaseName(unique: request.isHeld ? "run" : "lease")
+    let folder = try ownLeaseFolder(operation)
+    // Two leases of a name would be hard to tell apart, though they could do each other no harm.
+    let other = LeaseFile(name, isHeld: !request.isHeld)
+    if (try? folder.status(other.text)) != nil { throw nameTaken(name, operation) }
+
+    let clock = ContinuousClock()
+    let beginning = clock.now
+    var search = LeaseSearch(
+      request: request, file: LeaseFile(name, isHeld: request.isHeld), folder: folder,
+      operation: operation)
+    var contended = 0
+    while true {
+      let start = clock.now
+      search.isContended = false
+      search.notes = []
+      if let (found, file) = try attempt(&search) {
+        var receipt = found
+        receipt.waitedSeconds = (start - beginning).inSeconds
+        receipt.seconds = (clock.now - start).inSeconds
+        return Lease(receipt, file)
+      }
+      // Somebody is at a file that suits: either he takes it or it is there again at once.
+      if search.isContended, contended < 500 {
+        contended += 1
+        usleep(200)
+        continue
+      }
+      guard clock.now - beginning < request.patience else { throw empty(search) }
+      contended = 0
+      usleep(5000)
+    }
+  }
+
+  /// One look at all that is ready.
+  private func attempt(
+    _ search: inout LeaseSearch
+  ) throws(ReservoirError) -> (LeaseReceipt, OpenFile)? {
+    let request = search.request
+    let texts = try during(search.operation, "\(path)/ready cannot be read") { () throws(Errno) in
+      try ready.names()
+    }
+    let names = texts.compactMap { ReadyName($0) }.filter {
+      request.node == nil || $0.node == request.node
+    }.sorted()
+    search.seen = names.map(\.size)
+    let fitting = names.filter {
+      request.isExact ? $0.size == request.size : $0.size >= request.size
+    }
+    let smaller = names.filter { request.grows && !request.isExact && $0.size < request.size }
+    for name in fitting + smaller.reversed() {
+      if let found = try take(name, &search) { return found }
+    }
+    return nil
+  }
+
+  /// Tries to get one file.
+  private func take(
+    _ name: ReadyName, _ search: inout LeaseSearch
+  ) throws(ReservoirError) -> (LeaseReceipt, OpenFile)? {
+    let file: OpenFile
+    let status: FileStatus
+    do throws(Errno) {
+      // A look before it is opened: opening a device may do something.
+      guard search.accepts(problem(try ready.status(name.text), named: name), name) else {
+        return nil
+      }
+      file = try ready.file(name.text)
+      status = try file.status()
+      guard search.accepts(problem(status, named: name), name) else { return nil }
+      if search.request.isHeld { try file.lock(waiting: false) }
+    } catch {
+      return try search.lost(error, name, path: path)
+    }
+    do throws(Errno) {
+      try ready.rename(name.text, to: search.folder, search.file.text)
+    } catch {
+      if error == .fileExists { throw nameTaken(search.file.name, search.operation) }
+      return try search.lost(error, name, path: path)
+    }
+    // From here on the file is leased, and whoever kills this process leaves a lease behind.
+    do throws(LeaseProblem) {
+      return (try finish(name, file, status, search), file)
+    } catch {
+      // All that was done to it is undone, and it is as zero as it was: back to where it came from.
+      do throws(Errno) {
+        try search.folder.rename(search.file.text, to: ready, name.text)
+      } catch let second {
+        throw ReservoirError(
+          second, operation: search.operation,
+          what: "\(error.reason), and the file could not go back to the ready ones",
+          advice: "holdfast reservoir release \(search.file.name)")
+      }
+      if let fatal = error.error {
+        throw ReservoirError(
+          fatal, operation: search.operation, what: error.reason,
+          advice: "a smaller size, or: holdfast reservoir status")
+      }
+      search.notes.append("\(name.text): \(error.reason)")
+      return nil
+    }
+  }
+
+  /// Why a file that was already renamed is not the lease.
+  private struct LeaseProblem: Error {
+    let reason: String
+    /// Set where no other file would do better.
+    var error: Errno?
+  }
+
+  /// Checks, proves and sizes a file that was just renamed.
+  private func finish(
+    _ name: ReadyName, _ file: OpenFile, _ status: FileStatus, _ search: LeaseSearch
+  ) throws(LeaseProblem) -> LeaseReceipt {
+    guard (try? search.folder.status(search.file.text))?.identity == status.identity else {
+      throw LeaseProblem(reason: "another file was put in its place")
+    }
+    // Nobody else gets into this folder by its permissions, so the proof cannot grow old.
+    if group != nil, isOwner {
+      if prove(file, patience: .milliseconds(20)) != nil {
+        throw LeaseProblem(reason: "another process has it open")
+      }
+      file.endProof()
+    }
+    let size = search.request.size
+    do throws(Errno) {
+      if name.size > size { try file.setSize(size) }
+      if name.size < size { try grow(file, from: name.size, search.request) }
+    } catch {
+      throw LeaseProblem(
+        reason: "the file of \(name.size) could not be brought to that size", error: error)
+    }
+    return LeaseReceipt(
+      path: "\(path)/leased/\(geteuid())/\(search.file.text)", name: search.file.name.text,
+      size: size, pageSize: pageSize, node: name.node, trimmed: name.size - min(name.size, size),
+      grown: size - min(name.size, size), isHeld: search.request.isHeld,
+      isExclusive: group == nil || isOwner, waitedSeconds: 0, seconds: 0)
+  }
+
+  /// Brings in what a file lacks, or leaves it as it was.
+  private func grow(
+    _ file: OpenFile, from size: ByteCount, _ request: LeaseRequest
+  ) throws(Errno) {
+    do throws(Errno) {
+      try file.setSize(request.size)
+      let memory = try MappedFile(
+        file, size.rawValue..<request.size.rawValue, pageSize: pageSize,
+        threads: request.threads ?? HostProbe().host().parallelism)
+      if let node = request.node { try memory.bind(to: .bind(node)) }
+      try memory.populate()
+      withExtendedLifetime(memory) {}
+    } catch {
+      // Cutting takes no memory.
+      try file.setSize(size)
+      throw error
+    }
+  }
+
+  private func nameTaken(_ name: LeaseName, _ operation: String) -> ReservoirError {
+    ReservoirError(
+      .nameTaken, operation: operation, what: "you have a lease '\(name)' already",
+      advice: "another name, or: holdfast reservoir release \(name)")
+  }
+
+  private func empty(_ search: LeaseSearch) -> ReservoirError {
+    let request = search.request
+    let place = request.node.map { " of node \($0)" } ?? ""
+    var what = "nothing is ready\(place)"
+    if let largest = search.seen.max() {
+      what =
+        request.isExact
+        ? "no file of just that size is ready\(place)"
+        : "the largest that is ready\(place) has \(largest)"
+      if largest >= request.size, !request.isExact { what = "all that suits is in other hands" }
+    }
+    if let note = search.notes.first { what += "; \(note)" }
+    return ReservoirError(
+      .empty, operation: search.operation, what: what,
+      advice: "--wait <seconds>, or: holdfast reservoir fill 1x\(request.size.shortDescription)")
+  }
+}
+
+/// What one call of `lease` looks for, and what it came upon.
+private struct LeaseSearch {
+  let request: LeaseRequest
+  let file: LeaseFile
+  let folder: Folder
+  let operation: String
+  /// Somebody was at a file that would do.
+  var isContended = false
+  /// The sizes that are ready.
+  var seen: [ByteCount] = []
+  /// Why files that seem to suit do not.
+  var notes: [String] = []
+
+  mutating func accepts(_ problem: String?, _ name: ReadyName) -> Bool {
+    if let problem { notes.append("\(name.text) is left alone: \(problem)") }
+    return problem == nil
+  }
+
+  /// A file that somebody else was faster to get, or that this user cannot have.
+  mutating func lost(
+    _ error: Errno, _ name: ReadyName, path: String
+  ) throws(ReservoirError) -> (LeaseReceipt, OpenFile)? {
+    switch error {
+    case .noSuchFileOrDirectory: break
+    case .wouldBlock: isContended = true
+    case .tooManySymbolicLinkLevels: notes.append("\(name.text) is left alone: it is a link")
+    default:
+      throw ReservoirError(
+        error, operation: operation, what: "\(path)/ready/\(name.text) cannot be had",
+        advice: "membership of the group that may lease, or sudo")
+    }
+    return nil
+  }
+}
+
+extension Duration {
+  var inSeconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+  }
+}

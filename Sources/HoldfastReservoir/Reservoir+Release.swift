@@ -1,0 +1,208 @@
+internal import Glibc
+public import HoldfastCore
+internal import HoldfastLinux
+internal import SystemPackage
+
+/// How to recycle.
+public struct RecycleOptions: Hashable, Sendable {
+  /// Debug: read all of the memory after it was scrubbed, and unlink it where a byte is not zero.
+  public var verifies = false
+  /// Threads that scrub, or nil for one for each processor that may be used.
+  public var threads: Int?
+  /// How long to wait for the last descriptors of a monitor that has just ended.
+  public var patience = Duration.milliseconds(250)
+
+  public init(verifies: Bool = false, threads: Int? = nil) {
+    self.verifies = verifies
+    self.threads = threads
+  }
+}
+
+/// What became of a lease.
+public enum LeaseEnd: Hashable, Sendable {
+  /// Its memory is zero and ready again.
+  case recycled(ByteCount)
+  /// Its file is gone; the kernel has the memory once nobody has it mapped. With the reason why it was
+  /// not recycled, where that was wanted.
+  case unlinked(ByteCount, reason: String?)
+}
+
+extension Reservoir {
+  /// What to do with a lease that cannot be recycled.
+  public enum Fallback: Hashable, Sendable {
+    /// Leave the lease as it is and throw.
+    case refuse
+    /// Give the memory back to the host.
+    case unlink
+  }
+
+  /// Gives a lease's memory back to the host: the file goes at once, the memory when the last process that
+  /// has it mapped lets go. Costs what the kernel needs to free the pages.
+  ///
+  /// - Parameter user: whose lease it is, by number; nil for the caller's own.
+  /// - Throws: ``ReservoirError``: `noLease`; `inUse` for a held lease while somebody holds it.
+  public func release(
+    _ name: LeaseName, user: UInt32? = nil
+  ) throws(ReservoirError) -> LeaseEnd {
+    let operation = "release '\(name)'"
+    let (folder, file) = try find(name, user: user, operation)
+    do throws(Errno) {
+      guard file.isHeld else {
+        let size = try folder.status(file.text).size
+        try folder.unlink(file.text)
+        return .unlinked(size, reason: nil)
+      }
+      if let (open, status) = try lockedFile(file.text, in: folder, writable: false) {
+        try folder.unlink(file.text)
+        withExtendedLifetime(open) {}
+        return .unlinked(status.size, reason: nil)
+      }
+    } catch {
+      throw ReservoirError(
+        error, operation: operation, what: "its file cannot be taken away")
+    }
+    throw held(operation)
+  }
+
+  /// Scrubs a lease's memory and makes it ready again, in its size, once the kernel has proven that nobody
+  /// has it open or mapped. For the owner and root.
+  ///
+  /// Pages that a device or a pipe still has pinned (vfio, vmsplice(2)) are neither open nor mapped, and no
+  /// proof can tell: recycle what monitors leave that are trusted so far, release the rest.
+  ///
+  /// - Parameters:
+  ///   - user: whose lease it is, by number; nil for the caller's own.
+  ///   - fallback: what to do where it is in use.
+  ///   - progress: told the bytes scrubbed and those of the file, from any thread.
+  /// - Throws: ``ReservoirError``: `noLease`, `inUse`, `notPermitted`; `system` or `shortage` where
+  ///   scrubbing failed, after which the memory is the host's.
+  public func recycle(
+    _ name: LeaseName, user: UInt32? = nil, otherwise fallback: Fallback = .refuse,
+    options: RecycleOptions = RecycleOptions(),
+    progress: @escaping @Sendable (ByteCount, ByteCount) -> Void = { _, _ in }
+  ) throws(ReservoirError) -> LeaseEnd {
+    let operation = "recycle '\(name)'"
+    let filling = try openFilling(operation)
+    let (folder, file) = try find(name, user: user, operation)
+    let found = try during(operation, "its file cannot be opened") { () throws(Errno) in
+      try lockedFile(file.text, in: folder, writable: true)
+    }
+    guard let found else { throw held(operation) }
+    return try recycle(
+      Taken(file: found.file, name: file.text, folder: folder), filling, otherwise: fallback,
+      options, operation, progress)
+  }
+
+  /// A leased file whose lock is ours.
+  struct Taken {
+    let file: OpenFile
+    let name: String
+    let folder: Folder
+  }
+
+  func recycle(
+    _ taken: Taken, _ filling: Folder, otherwise fallback: Fallback, _ options: RecycleOptions,
+    _ operation: String,
+    _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void = { _, _ in }
+  ) throws(ReservoirError) -> LeaseEnd {
+    let id = ReadyName.newID()
+    let unchanged = "the lease stays as it is"
+    let status = try during(operation, unchanged) { () throws(Errno) in try taken.file.status() }
+    let size = status.size
+    let reason = try during(operation, unchanged) { () throws(Errno) in
+      try obstacle(taken.file, status, patience: options.patience)
+    }
+    if let reason {
+      guard fallback == .unlink else {
+        throw ReservoirError(
+          .inUse, operation: operation, what: reason,
+          advice: "its end first, or holdfast reservoir release: the kernel frees the memory with "
+            + "the last mapping")
+      }
+      try during(operation, unchanged) { () throws(Errno) in try taken.folder.unlink(taken.name) }
+      return .unlinked(size, reason: reason)
+    }
+    // From here on a crash leaves it in filling, which is never made ready by anybody else.
+    try during(operation, unchanged) { () throws(Errno) in
+      try taken.folder.rename(taken.name, to: filling, id)
+    }
+    do throws(Errno) {
+      try scrub(taken.file, size, options, progress)
+      try proveAgain(taken.file, patience: options.patience)
+      try filling.rename(id, to: ready, ReadyName(size: size, node: nil).text)
+      // With the last reference to the file its lock and the proof end.
+      return .recycled(size)
+    } catch {
+      try? filling.unlink(id)
+      throw ReservoirError(
+        error, operation: operation,
+        what: "scrubbing failed, and the memory was given back to the host")
+    }
+  }
+
+  /// Why a file cannot be made ready again, or nil; then the proof is held.
+  private func obstacle(
+    _ file: OpenFile, _ status: FileStatus, patience: Duration
+  ) throws(Errno) -> String? {
+    if status.links != 1 { return "its file has \(status.links) names" }
+    guard status.size > .zero, status.size.isMultiple(of: pageSize) else {
+      return "its file was cut to \(status.size)"
+    }
+    guard let problem = prove(file, patience: patience) else { return nil }
+    guard problem == .wouldBlock else { throw problem }
+    return "another process has its memory open or mapped"
+  }
+
+  /// Makes all of a file zero, also what the monitor gave back in between.
+  private func scrub(
+    _ file: OpenFile, _ size: ByteCount, _ options: RecycleOptions,
+    _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void
+  ) throws(Errno) {
+    try dress(file)
+    let memory = try MappedFile(
+      file, 0..<size.rawValue, pageSize: pageSize,
+      threads: options.threads ?? HostProbe().host().parallelism)
+    try memory.populate()
+    memory.zero { progress($0, size) }
+    if options.verifies, !memory.isZero() { throw .ioError }
+    withExtendedLifetime(memory) {}
+  }
+
+  /// Somebody of the owner's may have looked whether the file is locked, which wears a proof out. Until
+  /// now nobody else could reach it.
+  private func proveAgain(_ file: OpenFile, patience: Duration) throws(Errno) {
+    while !file.isStillAlone {
+      file.endProof()
+      if let problem = prove(file, patience: patience) { throw problem }
+    }
+  }
+
+  /// A user's lease of a name, of either kind.
+  private func find(
+    _ name: LeaseName, user: UInt32?, _ operation: String
+  ) throws(ReservoirError) -> (Folder, LeaseFile) {
+    let user = user ?? geteuid()
+    if let folder = try leaseFolder(of: user, operation) {
+      for file in [LeaseFile(name, isHeld: false), LeaseFile(name, isHeld: true)] {
+        guard let status = try? folder.status(file.text) else { continue }
+        guard status.isRegular, status.owner == owner else {
+          throw ReservoirError(
+            .untrusted, operation: operation,
+            what: "\(path)/leased/\(user)/\(file.text) is not the reservoir's: "
+              + (problem(status) ?? "it is \(status.kind)"),
+            advice: "as its user: rm")
+        }
+        return (folder, file)
+      }
+    }
+    throw ReservoirError(
+      .noLease, operation: operation, what: "user \(user) has no lease of that name",
+      advice: "holdfast reservoir status")
+  }
+
+  private func held(_ operation: String) -> ReservoirError {
+    ReservoirError(
+      .inUse, operation: operation, what: "another process holds its lock",
+      advice: "the end of the monitor that runs on it")
+  }
+}

@@ -1,0 +1,246 @@
+import Glibc
+import HoldfastCore
+import HoldfastTestKit
+import Testing
+
+@testable import HoldfastReservoir
+
+@Suite struct ReservoirTests {
+  private let small = ByteCount.mebibytes(4)
+  private let large = ByteCount.mebibytes(12)
+
+  @Test func fillsToALevel() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir()
+    let plan = FillPlan([.init(count: 2, size: small), .init(count: 1, size: large)])
+    let first = try reservoir.fill(plan)
+    #expect(first.made == plan.parts && first.found == 0)
+    #expect(first.bytes == .mebibytes(20))
+    let second = try reservoir.fill(plan)
+    #expect(second.made.isEmpty && second.found == 3)
+    _ = try reservoir.lease(small, "vm")
+    let third = try reservoir.fill(plan)
+    #expect(third.made == [.init(count: 1, size: small)] && third.found == 2)
+    #expect(try reservoir.counts() == ["12M 1 0 0", "4M 2 1 0"])
+    for name in place.names("ready") {
+      #expect(try Mapping(place.file("ready/\(name)")).isZero)
+    }
+    var addition = plan
+    addition.isAddition = true
+    _ = try reservoir.fill(addition)
+    #expect(try reservoir.counts() == ["12M 2 0 0", "4M 4 1 0"])
+  }
+
+  @Test func aStoppedFillKeepsWhatIsReady() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir()
+    let size = ByteCount.mebibytes(8)
+    let error = #expect(throws: ReservoirError.self) {
+      try reservoir.fill(FillPlan([.init(count: 4, size: size)])) { $0.done <= size + size }
+    }
+    #expect(error?.code == .stopped)
+    #expect(try reservoir.counts() == ["8M 2 0 0"])
+    #expect(place.names("filling").isEmpty)
+  }
+
+  @Test func leasesExactlyThenBestFit() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(small, large, .mebibytes(8))
+    let exact = try reservoir.lease(small, "a").receipt
+    #expect(exact.size == small && exact.trimmed == .zero && exact.isExclusive)
+    #expect(exact.path == place.file("leased/\(geteuid())/a"))
+    let cut = try reservoir.lease(small, "b").receipt
+    #expect(cut.trimmed == .mebibytes(4) && cut.size == small)
+    var status = stat()
+    #expect(stat(cut.path, &status) == 0 && status.st_size == 4 << 20)
+    var request = LeaseRequest(size: small)
+    request.isExact = true
+    #expect(code { _ = try reservoir.lease(request) } == .empty)
+    #expect(try reservoir.counts() == ["12M 1 0 0", "4M 0 2 0"])
+  }
+
+  @Test func growsWhatIsTooSmall() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(small, .mebibytes(8))
+    var request = LeaseRequest(size: large, name: try LeaseName("vm"))
+    #expect(code { _ = try reservoir.lease(request) } == .empty)
+    request.grows = true
+    let receipt = try reservoir.lease(request).receipt
+    #expect(receipt.grown == .mebibytes(4) && receipt.size == large)
+    let mapping = try Mapping(receipt.path)
+    #expect(mapping.length == 12 << 20 && mapping.isZero)
+    #expect(try reservoir.counts() == ["12M 0 1 0", "4M 1 0 0"])
+  }
+
+  @Test func growingThatFailsLosesNothing() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(small)
+    var request = LeaseRequest(size: .tebibytes(1 << 22), name: try LeaseName("vm"))
+    request.grows = true
+    #expect(code { _ = try reservoir.lease(request) } != nil)
+    #expect(try reservoir.counts() == ["4M 1 0 0"])
+    #expect(try Mapping(place.file("ready/\(place.names("ready")[0])")).length == 4 << 20)
+  }
+
+  @Test func aNameIsTakenOnce() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(small, small, small)
+    _ = try reservoir.lease(small, "vm")
+    #expect(code { _ = try reservoir.lease(small, "vm") } == .nameTaken)
+    #expect(code { _ = try reservoir.held(small, "vm") } == .nameTaken)
+    let held = try reservoir.held(small, "other")
+    #expect(code { _ = try reservoir.lease(small, "other") } == .nameTaken)
+    #expect(try reservoir.counts() == ["4M 1 2 0"])
+    withExtendedLifetime(held) {}
+  }
+
+  @Test func releases() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(small)
+    _ = try reservoir.lease(small, "vm")
+    let name = try LeaseName("vm")
+    #expect(try reservoir.release(name) == .unlinked(small, reason: nil))
+    #expect(code { _ = try reservoir.release(name) } == .noLease)
+    #expect(code { _ = try reservoir.recycle(name) } == .noLease)
+    #expect(try reservoir.counts() == [])
+  }
+
+  @Test func recyclesScrubbed() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(large)
+    let path = try reservoir.lease(large, "vm").receipt.path
+    do {
+      let mapping = try Mapping(path)
+      mapping.dirty()
+    }
+    let options = RecycleOptions(verifies: true)
+    #expect(try reservoir.recycle(LeaseName("vm"), options: options) == .recycled(large))
+    #expect(try reservoir.counts() == ["12M 1 0 0"])
+    #expect(try Mapping(place.file("ready/\(place.names("ready")[0])")).isZero)
+  }
+
+  @Test func recyclesWhatHasHoles() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(large)
+    let path = try reservoir.lease(large, "vm").receipt.path
+    try Mapping(path).dirty()
+    #expect(truncate(path, 4096) == 0 && truncate(path, 8 << 20) == 0)
+    #expect(try reservoir.recycle(LeaseName("vm")) == .recycled(.mebibytes(8)))
+    let ready = place.file("ready/\(place.names("ready")[0])")
+    var status = stat()
+    #expect(stat(ready, &status) == 0 && status.st_blocks * 512 >= 8 << 20)
+    #expect(try Mapping(ready).isZero)
+  }
+
+  @Test func whatIsOpenElsewhereIsNotRecycled() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(small, small)
+    let name = try LeaseName("vm")
+    let path = try reservoir.lease(small, "vm").receipt.path
+    let mapping = try Mapping(path)
+    mapping.dirty()
+    var options = RecycleOptions()
+    options.patience = .milliseconds(5)
+    #expect(code { _ = try reservoir.recycle(name, options: options) } == .inUse)
+    #expect(try reservoir.counts() == ["4M 1 1 0"])
+    // A descriptor does as well as a mapping, also one for reading alone.
+    let file = open(try reservoir.lease(small, "other").receipt.path, O_RDONLY)
+    #expect(code { _ = try reservoir.recycle(LeaseName("other"), options: options) } == .inUse)
+    close(file)
+    let end = try reservoir.recycle(name, otherwise: .unlink, options: options)
+    guard case .unlinked(small, .some) = end else {
+      Issue.record("\(end)")
+      return
+    }
+    #expect(mapping.start.load(as: UInt8.self) == 0xA5)
+    #expect(try reservoir.counts() == ["4M 0 1 0"])
+  }
+
+  @Test func drainsWhatIsReadyAlone() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(small, small, large)
+    _ = try reservoir.lease(small, "vm")
+    let report = try reservoir.drain()
+    #expect(report.unlinked == 2 && report.bytes == small + large)
+    #expect(try reservoir.counts() == ["4M 0 1 0"])
+  }
+
+  @Test func waitsForMemory() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir()
+    var request = LeaseRequest(size: small)
+    request.patience = .milliseconds(30)
+    let start = ContinuousClock.now
+    #expect(code { _ = try reservoir.lease(request) } == .empty)
+    #expect(ContinuousClock.now - start >= .milliseconds(30))
+    request.patience = .seconds(60)
+    let waiting = request
+    let small = small
+    let error = both {
+      _ = try reservoir.lease(waiting)
+    } and: {
+      usleep(20_000)
+      try reservoir.fill([small])
+    }
+    #expect(error == nil)
+  }
+
+  @Test(arguments: ["", "a/b", "..", ".", "a.b", "a\nb", "vm.run", "é", "a b", "-\0", "~"])
+  func hostileNames(_ name: String) {
+    #expect(code { _ = try LeaseName(name) } == .badName)
+  }
+
+  @Test func theLongestName() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(small)
+    let longest = String(repeating: "a", count: LeaseName.longest)
+    #expect(code { _ = try LeaseName(longest + "a") } == .badName)
+    _ = try reservoir.held(small, longest)
+  }
+
+  @Test func readyNames() {
+    for (size, node) in [
+      (ByteCount.gibibytes(10), nil), (.mebibytes(3), NodeID(12)), (.kibibytes(4), nil),
+    ] {
+      let name = ReadyName(size: size, node: node)
+      #expect(ReadyName(name.text) == name)
+    }
+    for text in [
+      "", "10G", "10G-", "10G-0123", "1024M-0123456789abcdef", "0G-0123456789abcdef",
+      "+1G-0123456789abcdef", "1G@-0123456789abcdef", "1G@01-0123456789abcdef",
+      "99999999999999999999G-0123456789abcdef", "1G-0123456789abcde/", "1G-0123456789abcdeé",
+    ] {
+      #expect(ReadyName(text) == nil, "\(text)")
+    }
+  }
+
+  @Test func sizesOfNoWholePages() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(small)
+    for size in [ByteCount(1), ByteCount(4097), .zero, ByteCount(.max)] {
+      #expect(code { _ = try reservoir.lease(LeaseRequest(size: size)) } == .badSize)
+      #expect(code { try reservoir.fill([size]) } == .badSize)
+    }
+    #expect(
+      code {
+        _ = try reservoir.fill(FillPlan([.init(count: .max, size: .tebibytes(1))]))
+      } == .badSize)
+    #expect(
+      code { _ = try reservoir.fill(FillPlan([.init(count: 0, size: small)])) } == .badSize)
+  }
+
+  @Test func moreThanThereIs() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir()
+    #expect(code { try reservoir.fill([.tebibytes(999)]) } == .shortage)
+    #expect(place.names("filling").isEmpty)
+  }
+
+  @Test func aFolderWithoutReservoir() throws {
+    let place = try Place()
+    #expect(code { _ = try Reservoir(mount: place.path) } == .noReservoir)
+    #expect(code { _ = try Reservoir(mount: place.path + "/none") } == .noReservoir)
+    #expect(code { _ = try Reservoir(mount: "/proc") } == .noReservoir)
+    #expect(code { _ = try Reservoir.create(mount: "/proc") } == .noReservoir)
+  }
+}
