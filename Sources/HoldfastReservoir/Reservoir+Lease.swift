@@ -100,6 +100,7 @@ extension Reservoir {
     } catch {
       // All that was done to it is undone, and it is as zero as it was: back to where it came from.
       do throws(Errno) {
+        if group != nil, isOwner { try file.setPermissions(filePermissions) }
         try search.folder.rename(search.file.text, to: ready, name.text)
       } catch let second {
         throw ReservoirError(
@@ -131,13 +132,7 @@ extension Reservoir {
     guard (try? search.folder.status(search.file.text))?.identity == status.identity else {
       throw LeaseProblem(reason: "another file was put in its place")
     }
-    // Nobody else gets into this folder by its permissions, so the proof cannot grow old.
-    if group != nil, isOwner {
-      if prove(file, patience: .milliseconds(20)) != nil {
-        throw LeaseProblem(reason: "another process has it open")
-      }
-      file.endProof()
-    }
+    if group != nil, isOwner { try makeExclusive(file) }
     let size = search.request.size
     do throws(Errno) {
       if name.size > size { try file.setSize(size) }
@@ -151,6 +146,21 @@ extension Reservoir {
       size: size, pageSize: pageSize, node: name.node, trimmed: name.size - min(name.size, size),
       grown: size - min(name.size, size), isHeld: search.request.isHeld,
       isExclusive: group == nil || isOwner, waitedSeconds: 0, seconds: 0)
+  }
+
+  /// Proves that no member of the group has opened the file while it was ready, and keeps all from it that
+  /// have not: the folder does so by its permissions, and the file's own are for those who remember where
+  /// it is (O_PATH). So the proof cannot grow old.
+  private func makeExclusive(_ file: OpenFile) throws(LeaseProblem) {
+    do throws(Errno) {
+      try file.setPermissions(0o600)
+    } catch {
+      throw LeaseProblem(reason: "its permissions cannot be set", error: error)
+    }
+    if prove(file, patience: .milliseconds(20)) != nil {
+      throw LeaseProblem(reason: "another process has it open")
+    }
+    file.endProof()
   }
 
   /// Brings in what a file lacks, or leaves it as it was.

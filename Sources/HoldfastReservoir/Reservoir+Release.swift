@@ -58,6 +58,8 @@ extension Reservoir {
         return .unlinked(status.size, reason: nil)
       }
     } catch {
+      // Collected meanwhile.
+      if error == .noSuchFileOrDirectory { throw noLease(operation, user ?? geteuid()) }
       throw ReservoirError(
         error, operation: operation, what: "its file cannot be taken away")
     }
@@ -129,7 +131,14 @@ extension Reservoir {
     do throws(Errno) {
       try scrub(taken.file, size, options, progress)
       try proveAgain(taken.file, patience: options.patience)
-      try filling.rename(id, to: ready, ReadyName(size: size, node: nil).text)
+      let name = ReadyName(size: size, node: nil).text
+      try filling.rename(id, to: ready, name)
+      // Who had looked up the old name and opens it only now shows in the proof, while which nobody can
+      // lease the file.
+      guard taken.file.isStillAlone else {
+        try ready.unlink(name)
+        throw .wouldBlock
+      }
       // With the last reference to the file its lock and the proof end.
       return .recycled(size)
     } catch {
@@ -195,9 +204,13 @@ extension Reservoir {
         return (folder, file)
       }
     }
-    throw ReservoirError(
+    throw noLease(operation, user)
+  }
+
+  private func noLease(_ operation: String, _ user: UInt32) -> ReservoirError {
+    ReservoirError(
       .noLease, operation: operation, what: "user \(user) has no lease of that name",
-      advice: "holdfast reservoir status")
+      advice: "holdfast reservoir status --leases")
   }
 
   private func held(_ operation: String) -> ReservoirError {

@@ -1,0 +1,144 @@
+import Foundation
+import Glibc
+import HoldfastCore
+import HoldfastTestKit
+import Testing
+
+@testable import HoldfastReservoir
+
+/// What dead processes leave, and what only looks like it.
+@Suite struct OrphanTests {
+  private let size = ByteCount.mebibytes(4)
+
+  @Test func fillingsWithoutLockGo() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
+    for name in ["0123456789abcdef", "anything"] {
+      #expect(FileManager.default.createFile(atPath: place.file("filling/\(name)"), contents: nil))
+    }
+    let live = open(place.file("filling/live"), O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    defer { close(live) }
+    #expect(flock(live, LOCK_EX) == 0)
+    let report = try reservoir.collect()
+    #expect(report.removed == 2 && report.live == 1)
+    #expect(place.names("filling") == ["live"])
+    #expect(try reservoir.fill([size]).removed == 0)
+  }
+
+  @Test func aHeldLeaseLastsAsLongAsItsLock() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
+    var lease: Lease? = try reservoir.held(size, "vm")
+    let path = try #require(lease?.receipt.path)
+    #expect(path.hasSuffix("/vm.run"))
+    try Mapping(path).dirty()
+    let descriptor = try #require(lease?.descriptor)
+    // As a monitor that inherited it.
+    let inherited = dup(descriptor)
+    lease = nil
+    #expect(try reservoir.collect().live == 1)
+    #expect(code { _ = try reservoir.release(LeaseName("vm")) } == .inUse)
+    #expect(code { _ = try reservoir.recycle(LeaseName("vm")) } == .inUse)
+    #expect(try reservoir.counts() == ["4M 0 1 0"])
+    close(inherited)
+    let report = try reservoir.collect()
+    #expect(report.recycled == 1 && report.live == 0)
+    #expect(try reservoir.counts() == ["4M 1 0 0"])
+    #expect(try Mapping(place.file("ready/\(place.names("ready")[0])")).isZero)
+  }
+
+  @Test func anOrphanThatIsStillMappedIsUnlinked() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
+    var lease: Lease? = try reservoir.held(size, "vm")
+    let mapping = try Mapping(#require(lease?.receipt.path))
+    mapping.dirty()
+    lease = nil
+    var options = CollectOptions()
+    options.recycling.patience = .milliseconds(5)
+    let report = try reservoir.collect(options)
+    #expect(report.unlinked == 1 && report.recycled == 0)
+    #expect(try reservoir.counts() == [])
+    #expect(mapping.start.load(as: UInt8.self) == 0xA5)
+  }
+
+  @Test func plainLeasesGoByAgeAlone() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size, size)
+    _ = try reservoir.lease(size, "idle")
+    let mapping = try Mapping(reservoir.lease(size, "busy").receipt.path)
+    #expect(try reservoir.collect() == CollectReport())
+    #expect(try reservoir.collect(CollectOptions(age: .seconds(3600))) == CollectReport())
+    var options = CollectOptions(age: .zero)
+    options.recycling.patience = .milliseconds(5)
+    let report = try reservoir.collect(options)
+    #expect(report.recycled == 1 && report.inUse == 1)
+    #expect(try reservoir.counts() == ["4M 1 1 0"])
+    options.recycles = false
+    #expect(try reservoir.collect(options).inUse == 1)
+    withExtendedLifetime(mapping) {}
+  }
+
+  @Test func collectsWhileOthersLease() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size, size, size)
+    let size = size
+    let errors = inParallel(4) { number in
+      for round in 0..<40 {
+        if number == 0 {
+          let report = try reservoir.collect()
+          #expect(report.foreign.isEmpty)
+          continue
+        }
+        let name = try LeaseName("vm\(number)-\(round)")
+        var request = LeaseRequest(size: size, name: name)
+        request.isHeld = true
+        request.patience = .seconds(20)
+        let lease = try reservoir.lease(request)
+        let mapping = try Mapping(lease.receipt.path)
+        #expect(mapping.isZero)
+        mapping.dirty()
+        #expect(code { _ = try reservoir.release(name) } == .inUse)
+        withExtendedLifetime(lease) {}
+        // Who collects may be faster; what he could not prove is gone, so there is more to fill.
+        _ = try? reservoir.fill(FillPlan([.init(count: 1, size: size)]))
+      }
+    }
+    for error in errors { #expect(error == nil) }
+    #expect(try reservoir.collect().live == 0)
+    #expect(try reservoir.status().rows.allSatisfy { $0.leased == 0 && $0.filling == 0 })
+    for name in place.names("ready") {
+      #expect(try Mapping(place.file("ready/\(name)")).isZero)
+    }
+  }
+
+  @Test(arguments: [false, true])
+  func eightLeasersOverFourFiles(_ isHeld: Bool) throws {
+    let size = size
+    for _ in 0..<20 {
+      let place = try Place()
+      let reservoir = try place.reservoir(size, size, size, size)
+      let leases = LeaseBox()
+      let errors = inParallel(8) { number in
+        var request = LeaseRequest(size: size, name: try LeaseName("vm\(number)"))
+        request.isHeld = isHeld
+        leases.add(try reservoir.lease(request))
+      }
+      let codes = errors.compactMap { ($0 as? ReservoirError)?.code }
+      #expect(codes == [.empty, .empty, .empty, .empty])
+      let inodes = leases.all.map { lease in
+        var status = stat()
+        #expect(fstat(lease.descriptor, &status) == 0)
+        return status.st_ino
+      }
+      #expect(Set(inodes).count == 4 && inodes.count == 4)
+      #expect(try reservoir.counts() == ["4M 0 4 0"])
+    }
+  }
+}
+
+private final class LeaseBox: @unchecked Sendable {
+  private let lock = NSLock()
+  private(set) var all: [Lease] = []
+  func add(_ lease: Lease) { lock.withLock { all.append(lease) } }
+}

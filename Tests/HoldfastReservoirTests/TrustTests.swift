@@ -1,0 +1,175 @@
+import Foundation
+import Glibc
+import HoldfastCore
+import HoldfastTestKit
+import Testing
+
+@testable import HoldfastReservoir
+
+/// What others plant in the folders is neither leased nor scrubbed nor unlinked.
+@Suite struct TrustTests {
+  private let size = ByteCount.mebibytes(4)
+  private static let id = "-0123456789abcdef"
+
+  /// A reservoir with one good file of 8 MiB, and something of 4 MiB by its name that is not.
+  private func refuses(
+    _ words: String, sourceLocation: SourceLocation = #_sourceLocation,
+    plant: (_ path: String) throws -> Void
+  ) throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(.mebibytes(8))
+    let path = place.file("ready/4M" + Self.id)
+    try plant(path)
+    var request = LeaseRequest(size: size)
+    request.isExact = true
+    let error = #expect(throws: ReservoirError.self, sourceLocation: sourceLocation) {
+      try reservoir.lease(request)
+    }
+    #expect(error?.code == .empty, sourceLocation: sourceLocation)
+    #expect(
+      error?.what.contains(words) == true, "\(error?.what ?? "")", sourceLocation: sourceLocation)
+    let status = try reservoir.status()
+    #expect(status.foreign.count == 1, sourceLocation: sourceLocation)
+    #expect(status.foreign[0].contains(words), "\(status.foreign)", sourceLocation: sourceLocation)
+    // What is good is still to be had, and the rest stays where it is.
+    _ = try reservoir.lease(.mebibytes(8), "vm")
+    var found = stat()
+    #expect(lstat(path, &found) == 0, sourceLocation: sourceLocation)
+  }
+
+  private func write(_ path: String, _ bytes: Int, _ mode: mode_t = 0o600) throws {
+    let file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+    try #require(file >= 0)
+    defer { close(file) }
+    try #require(ftruncate(file, bytes) == 0 && fchmod(file, mode) == 0)
+  }
+
+  @Test func links() throws {
+    try refuses("a symbolic link") { path in try #require(symlink("/etc/passwd", path) == 0) }
+  }
+
+  @Test func fifos() throws {
+    try refuses("a FIFO") { path in try #require(mkfifo(path, 0o600) == 0) }
+  }
+
+  @Test func folders() throws {
+    try refuses("a folder") { path in try #require(mkdir(path, 0o700) == 0) }
+  }
+
+  @Test func wrongSizes() throws {
+    try refuses("not what its name says") { path in try write(path, 8 << 20) }
+  }
+
+  @Test func filesThatOthersMayOpen() throws {
+    try refuses("others may open it") { path in try write(path, 4 << 20, 0o666) }
+  }
+
+  @Test func filesWithSeveralNames() throws {
+    try refuses("2 names") { path in
+      try write(path, 4 << 20)
+      try #require(link(path, path + ".other") == 0)
+      // The other name is foreign as well.
+      try #require(
+        rename(path + ".other", (path as NSString).deletingLastPathComponent + "/../x") == 0)
+    }
+  }
+
+  @Test(.enabled(if: HostNeeds.isRoot, "needs root to make another user's file"))
+  func wrongOwners() throws {
+    try refuses("user 65534 owns it") { path in
+      try write(path, 4 << 20)
+      try #require(chown(path, 65534, 65534) == 0)
+    }
+  }
+
+  @Test func leasesThatAreNone() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
+    _ = try reservoir.lease(size, "vm")
+    let folder = place.file("leased/\(geteuid())")
+    try #require(symlink("/etc/passwd", folder + "/link.run") == 0)
+    try #require(mkfifo(folder + "/fifo.run", 0o600) == 0)
+    try #require(mkdir(folder + "/folder", 0o700) == 0)
+    try #require(symlink("/etc/passwd", place.file("filling/link")) == 0)
+    let report = try reservoir.collect(CollectOptions(age: .zero))
+    #expect(report.foreign.count == 4 && report.removed == 0 && report.recycled == 1)
+    #expect(code { _ = try reservoir.release(LeaseName("link")) } == .untrusted)
+    #expect(code { _ = try reservoir.recycle(LeaseName("folder")) } == .untrusted)
+    #expect(place.names("leased/\(geteuid())").count == 3)
+    #expect(place.names("filling") == ["link"])
+    _ = try reservoir.drain()
+    #expect(place.names("ready").isEmpty)
+  }
+
+  @Test func foldersThatAreLinks() throws {
+    for name in ["ready", "leased", "filling"] {
+      let place = try Place()
+      let reservoir = try place.reservoir(size)
+      try #require(rename(place.file(name), place.file("old")) == 0)
+      try #require(symlink("old", place.file(name)) == 0)
+      if name != "filling" {
+        #expect(code { _ = try Reservoir(mount: place.path) } == .untrusted)
+      }
+      #expect(code { _ = try Reservoir.create(mount: place.path) } != nil)
+      if name == "filling" { #expect(code { try reservoir.fill([size]) } == .untrusted) }
+    }
+  }
+
+  @Test func foldersThatAllMayUse() throws {
+    for name in ["", "ready", "leased"] {
+      let place = try Place()
+      _ = try place.reservoir(size)
+      try #require(chmod(place.file(name), 0o777) == 0)
+      #expect(code { _ = try Reservoir(mount: place.path) } == .untrusted)
+      // Made again it is as it should be.
+      #expect(try Reservoir.create(mount: place.path).counts() == ["4M 1 0 0"])
+    }
+  }
+
+  @Test func aUsersFolderThatOthersMayEnter() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
+    try #require(mkdir(place.file("leased/\(geteuid())"), 0o700) == 0)
+    try #require(chmod(place.file("leased/\(geteuid())"), 0o755) == 0)
+    #expect(code { _ = try reservoir.lease(size, "vm") } == .untrusted)
+    #expect(place.names("ready").count == 1)
+  }
+
+  @Test(.enabled(if: HostNeeds.isRoot, "needs root to make another user's folder"))
+  func anotherUsersFolder() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
+    try #require(mkdir(place.file("leased/0"), 0o700) == 0)
+    try #require(chown(place.file("leased/0"), 65534, 65534) == 0)
+    #expect(code { _ = try reservoir.lease(size, "vm") } == .untrusted)
+  }
+
+  @Test(.enabled(if: HostNeeds.isRoot, "needs root to make another user's reservoir"))
+  func anotherUsersReservoir() throws {
+    let place = try Place()
+    _ = try Reservoir.create(mount: place.path, owner: 65534)
+    #expect(try Reservoir(mount: place.path).owner == 65534)
+    // Anybody could have made it, had the folder above been theirs to write to.
+    try #require(chmod(place.path, 0o1777) == 0)
+    #expect(code { _ = try Reservoir(mount: place.path) } == .untrusted)
+  }
+
+  @Test func readyFilesThatAMemberHasOpen() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size, group: getegid())
+    let path = place.file("ready/\(place.names("ready")[0])")
+    let file = open(path, O_RDONLY | O_CLOEXEC)
+    let error = #expect(throws: ReservoirError.self) { try reservoir.lease(size, "vm") }
+    #expect(error?.code == .empty && error?.what.contains("has it open") == true)
+    #expect(try reservoir.counts() == ["4M 1 0 0"])
+    close(file)
+    let receipt = try reservoir.lease(size, "vm").receipt
+    #expect(receipt.isExclusive)
+    // And nobody opens it afterwards who remembers where it is.
+    var status = stat()
+    #expect(stat(receipt.path, &status) == 0 && status.st_mode & 0o777 == 0o600)
+    #expect(try reservoir.recycle(LeaseName("vm")) == .recycled(size))
+    #expect(try reservoir.status().foreign.isEmpty)
+    _ = try reservoir.lease(size, "again")
+  }
+}
