@@ -8,7 +8,7 @@ extension Reservoir {
   ///
   ///     holdfast/   0700, with a group 0750     others get nowhere
   ///     ready/      0700, with a group 0770     to lease is to rename out of it
-  ///     leased/     0700, with a group 1730     a folder of his own for each user, whom nobody follows
+  ///     leased/     0700, with a group 1770     a folder of his own for each user, whom nobody follows
   ///     filling/    0700
   ///
   /// - Parameters:
@@ -34,7 +34,7 @@ extension Reservoir {
     let top = try make(folderName, in: place, owner: owner, operation)
     let folders: [(name: String, permissions: UInt32)] = [
       ("filling", 0o700), ("ready", group == nil ? 0o700 : 0o770),
-      ("leased", group == nil ? 0o700 : 0o1730),
+      ("leased", group == nil ? 0o700 : 0o1770),
     ]
     for (name, permissions) in folders {
       let folder = try make(name, in: top, owner: owner, operation)

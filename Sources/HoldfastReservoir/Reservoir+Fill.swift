@@ -142,12 +142,16 @@ extension Reservoir {
 
   /// Refuses sizes that are no whole pages.
   func checkSize(_ size: ByteCount, _ operation: String) throws(ReservoirError) {
-    if size > .zero, size.isMultiple(of: pageSize), size.rawValue <= UInt64(Int64.max) { return }
-    let next = size.rawValue <= UInt64(Int64.max) ? size.roundedUp(to: pageSize) : nil
+    guard size.rawValue <= UInt64(Int64.max) else {
+      throw ReservoirError(
+        .badSize, operation: operation, what: "\(size) is more than any file can have",
+        advice: "less")
+    }
+    if size > .zero, size.isMultiple(of: pageSize) { return }
     throw ReservoirError(
       .badSize, operation: operation,
       what: "\(size) is no whole number of this reservoir's pages of \(pageSize)",
-      advice: next.map { "\($0.shortDescription)" })
+      advice: size.roundedUp(to: pageSize).map { max($0, pageSize).shortDescription })
   }
 
   /// What is to be made, and how many files count that are there.

@@ -1,0 +1,171 @@
+import Foundation
+import HoldfastTestKit
+import Testing
+
+/// `holdfast reservoir` as users run it.
+@Suite struct ReservoirProgramTests {
+  @Test func aWholeLife() throws {
+    let place = try ReservoirPlace()
+    #expect(try place.get("reservoir", "fill", "2x4M", "8M").contains("2x4M 1x8M made ready"))
+    #expect(try place.get("reservoir", "fill", "2x4M").contains("2 ready before; nothing to fill"))
+    #expect(try place.rows() == ["8M 1 0 0", "4M 2 0 0"])
+    let path = try place.get("reservoir", "lease", "--size", "4M", "--name", "vm1")
+    #expect(path == place.file("leased/\(geteuid())/vm1\n"))
+    let json = try place.get(
+      "reservoir", "lease", "-m", "4M", "--name", "vm2", "--format", "json")
+    let receipt = try #require(
+      try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
+    #expect(receipt["sizeBytes"] as? Int == 4 << 20 && receipt["isExclusive"] as? Bool == true)
+    #expect(try place.rows() == ["8M 1 0 0", "4M 0 2 0"])
+    let table = try place.get("reservoir", "status", "--leases")
+    #expect(table.hasPrefix("Size  Ready  Leased  Filling  Page  Node\n8M        1"), "\(table)")
+    #expect(table.contains("vm1"))
+    #expect(
+      try place.get("reservoir", "recycle", "vm1", "--verify")
+        == "4 MiB scrubbed and ready again.\n")
+    #expect(try place.get("reservoir", "release", "vm2").hasPrefix("4 MiB given back"))
+    #expect(try place.get("reservoir", "gc") == "nothing to do\n")
+    #expect(try place.get("reservoir", "drain") == "2 given back to the host; 12 MiB\n")
+    #expect(try place.rows() == [])
+  }
+
+  @Test func errors() throws {
+    let place = try ReservoirPlace()
+    try place.get("reservoir", "fill", "4M")
+    for (words, status, text) in [
+      (["lease", "-m", "4M", "--name", "a/b"], 64, "letters, digits, - and _"),
+      (["lease", "-m", "4M", "--name", "a.b"], 64, "letters, digits, - and _"),
+      (["lease", "-m", "4M", "--name", "a\nb"], 64, "letters, digits, - and _"),
+      (["lease", "-m", "4M", "--name", ""], 64, "letters, digits, - and _"),
+      (["lease", "-m", "4M", "--name", String(repeating: "x", count: 129)], 64, "1 to 128"),
+      (["lease"], 64, "--size"),
+      (["lease", "-m", "1048577"], 1, "no whole number of this reservoir's pages of 4 KiB"),
+      (["lease", "-m", "8M"], 1, "the largest that is ready has 4 MiB"),
+      (["lease", "-m", "2M", "--exact"], 1, "no file of just that size"),
+      (["lease", "-m", "2M", "--exact", "--grow"], 64, "exclude each other"),
+      (["lease", "-m", "4M", "--wait", "soon"], 64, "a number of seconds"),
+      (["lease", "-m", "4M", "--host-numa-node", "7"], 1, "nothing is ready of node 7"),
+      (["release", "none"], 1, "no lease of that name"),
+      (["release", "../x"], 64, "letters, digits, - and _"),
+      (["recycle", "none"], 1, "no lease of that name"),
+      (["recycle", "none", "--user", "nobody at all"], 1, "there is no user"),
+      (["fill"], 64, "<plan>"),
+      (["fill", "0x4M"], 64, "1 to 65536"),
+      (["fill", "x4M"], 64, "such as 4x10G"),
+      (["fill", "4x"], 64, "512M or 10G"),
+      (["fill", "1x5000"], 1, "no whole number"),
+      (["fill", "1x999T"], 1, "999 TiB is needed"),
+      (["fill", "65536x16777215T"], 1, "more than any file"),
+      (["fill", "1x4M", "--add", "--reserve-hugepages"], 1, "takes no huge pages from a pool"),
+      (["fill", "1x4M", "--add", "--host-numa-node", "1023"], 1, "node 1023"),
+      (["gc", "--older-than", "-1"], 64, "a number of seconds"),
+      (["bogus"], 64, "'bogus'"),
+    ] as [([String], Int32, String)] {
+      let all =
+        words == ["bogus"] ? ["reservoir", "bogus"] : place.arguments(["reservoir"] + words)
+      try HoldfastProgram(all).wait().expectFailure(status, text)
+    }
+    #expect(try place.rows() == ["4M 1 0 0"])
+    try HoldfastProgram.run("reservoir", "status", "--mount", "/none").expectFailure(
+      1, "cannot be opened")
+    try HoldfastProgram.run("reservoir", "status", "--mount", "/proc").expectFailure(
+      1, "neither hugetlbfs nor tmpfs")
+  }
+
+  @Test func eightLeasersOverFourFiles() throws {
+    let place = try ReservoirPlace()
+    try place.get("reservoir", "fill", "4x4M")
+    let programs = try (0..<8).map {
+      try place.start(["reservoir", "lease", "-m", "4M", "--name", "vm\($0)"])
+    }
+    let outcomes = try programs.map { try $0.wait() }
+    let won = outcomes.filter { $0.status == 0 }
+    #expect(won.count == 4 && Set(won.map(\.output)).count == 4)
+    for outcome in outcomes where outcome.status != 0 {
+      outcome.expectFailure(1, "cannot lease 4 MiB: nothing is ready; try: --wait")
+    }
+    #expect(try place.rows() == ["4M 0 4 0"])
+  }
+
+  @Test func aLeaseThatIsOpenElsewhere() throws {
+    let place = try ReservoirPlace()
+    try place.get("reservoir", "fill", "4M")
+    let path = String(try place.get("reservoir", "lease", "-m", "4M", "--name", "vm").dropLast())
+    let file = open(path, O_RDWR | O_CLOEXEC)
+    try place.run(["reservoir", "recycle", "vm"]).expectFailure(1, "open or mapped")
+    #expect(try place.rows() == ["4M 0 1 0"])
+    #expect(try place.get("reservoir", "recycle", "vm", "--or-release").contains("given back"))
+    close(file)
+    #expect(try place.rows() == [])
+  }
+
+  @Test func aFillThatIsStopped() throws {
+    let place = try ReservoirPlace()
+    let program = try place.start(["reservoir", "fill", "2000x4M"])
+    while place.names("ready").count < 3 { usleep(500) }
+    program.send(SIGTERM)
+    let outcome = try program.wait()
+    #expect(outcome.signal == SIGTERM && outcome.error.isEmpty, "\(outcome)")
+    #expect(place.names("filling").isEmpty && place.names("ready").count >= 3)
+    try place.get("reservoir", "drain")
+  }
+}
+
+/// Who may do what, with members of a group and without.
+@Suite(.enabled(if: HostNeeds.canChangeUser, "needs root and runuser"))
+struct ReservoirUserTests {
+  /// Whether another user can run the program where it is built.
+  private func canRun() throws -> Bool {
+    try HoldfastProgram(
+      ["--version"], command: ["runuser", "-u", "nobody", "--", HoldfastProgram.path]
+    )
+    .wait().status == 0
+  }
+
+  @Test func othersGetNowhere() throws {
+    guard try canRun() else { return }
+    let place = try ReservoirPlace()
+    try place.get("reservoir", "fill", "4M")
+    for words in [["lease", "-m", "4M"], ["status"], ["gc"], ["drain"], ["fill", "4M"]] {
+      try place.run(["reservoir"] + words, as: "nobody").expectFailure(1, "(Permission denied)")
+    }
+    #expect(try place.rows() == ["4M 1 0 0"])
+  }
+
+  @Test func membersLeaseForThemselves() throws {
+    guard try canRun() else { return }
+    let place = try ReservoirPlace(options: ["--group", "65534"])
+    try place.get("reservoir", "fill", "4x4M")
+    let mine = try place.get("reservoir", "lease", "-m", "4M", "--name", "roots").dropLast()
+    let outcome = try place.run(
+      ["reservoir", "lease", "-m", "4M", "--name", "vm", "--format", "json"], as: "nobody")
+    #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
+    #expect(outcome.output.contains("\"isExclusive\" : false"))
+    let his = place.file("leased/65534/vm")
+    func sh(_ script: String) throws -> Int32? {
+      try HoldfastProgram([], command: ["runuser", "-u", "nobody", "--", "sh", "-c", script]).wait()
+        .status
+    }
+    #expect(try sh("exec 3<>\(his)") == 0)
+    #expect(try sh("exec 3<>\(mine)") != 0)
+    #expect(try sh("ls \(place.file("leased/0"))") != 0)
+    #expect(try sh("mv \(place.file("leased/0")) \(place.file("leased/1"))") != 0)
+    #expect(try sh("ls \(place.file("filling"))") != 0)
+    #expect(try sh("rm -r \(place.file("leased/0"))") != 0)
+    for words in [["fill", "4M"], ["recycle", "vm"], ["drain"], ["gc", "--older-than", "1"]] {
+      try place.run(["reservoir"] + words, as: "nobody").expectFailure(1, "only user 0")
+    }
+    try place.run(["reservoir", "release", "roots"], as: "nobody").expectFailure(1, "no lease")
+    try place.run(["reservoir", "release", "x", "--user", "0"], as: "nobody").expectFailure(
+      1, "Permission denied")
+    let run = try place.run(
+      ["run", "-m", "4M", "--", "sh", "-c", "echo x 1<>{memory}"], as: "nobody")
+    #expect(run.status == 0 && run.error.isEmpty, "\(run)")
+    #expect(try place.rows() == ["4M 1 2 0"])
+    // Root recycles what others have leased.
+    try place.get("reservoir", "recycle", "vm", "--user", "nobody", "--verify")
+    #expect(try place.rows() == ["4M 2 1 0"])
+    try place.run(["reservoir", "gc"], as: "nobody")
+    #expect(try place.run(["reservoir", "lease", "-m", "4M"], as: "nobody").status == 0)
+  }
+}

@@ -1,0 +1,107 @@
+import Foundation
+import Glibc
+import HoldfastCore
+import HoldfastLinux
+import HoldfastTestKit
+import Testing
+
+@testable import HoldfastReservoir
+
+/// On real huge pages, in a mount of its own, so that every page is accounted for.
+@Suite(
+  .serialized,
+  .enabled(
+    if: HostNeeds.isRoot && HostNeeds.hugePages(.mebibytes(64)),
+    "needs root and \(HostNeeds.hugePagesComment)"))
+struct HugetlbTests {
+  private let size = ByteCount.mebibytes(8)
+  private let large = ByteCount.mebibytes(16)
+  private let pool = HugePagePool(size: .mebibytes(2))
+
+  @Test func aWholeLife() throws {
+    try HugePageTurn.take {
+      let place = try Place(fileSystem: "hugetlbfs", size: .mebibytes(48))
+      let reservoir = try place.reservoir(size, size, large)
+      #expect(reservoir.isHugetlb && reservoir.pageSize == .mebibytes(2))
+      #expect(place.used == .mebibytes(32))
+      #expect(try reservoir.status().freePages != nil)
+      // Cut: the rest is the pool's at once.
+      let cut = try reservoir.lease(.mebibytes(12), "cut").receipt
+      #expect(cut.trimmed == .mebibytes(4) && place.used == .mebibytes(28))
+      do {
+        let mapping = try Mapping(cut.path)
+        #expect(mapping.isZero)
+        mapping.dirty()
+        var options = RecycleOptions()
+        options.patience = .milliseconds(5)
+        #expect(code { _ = try reservoir.recycle(LeaseName("cut"), options: options) } == .inUse)
+      }
+      let options = RecycleOptions(verifies: true)
+      let end = try reservoir.recycle(LeaseName("cut"), options: options)
+      #expect(end == .recycled(.mebibytes(12)))
+      #expect(place.used == .mebibytes(28))
+      let again = try reservoir.lease(.mebibytes(12), "again").receipt
+      #expect(try Mapping(again.path).isZero)
+      #expect(again.trimmed == .zero)
+      var request = LeaseRequest(size: .mebibytes(10))
+      request.grows = true
+      #expect(try reservoir.lease(request).receipt.grown == .mebibytes(2))
+      #expect(place.used == .mebibytes(30))
+      _ = try reservoir.release(LeaseName("again"))
+      #expect(place.used == .mebibytes(18))
+      _ = try reservoir.drain()
+      #expect(place.used == .mebibytes(10))
+    }
+  }
+
+  @Test func aFullMount() throws {
+    try HugePageTurn.take {
+      let place = try Place(fileSystem: "hugetlbfs", size: .mebibytes(20))
+      let reservoir = try place.reservoir(size)
+      let error = #expect(throws: ReservoirError.self) { try reservoir.fill([large]) }
+      #expect(error?.code == .shortage)
+      #expect(error?.what.contains("16 MiB is needed") == true, "\(error?.what ?? "")")
+      var request = LeaseRequest(size: .mebibytes(24))
+      request.grows = true
+      #expect(code { _ = try reservoir.lease(request) } == .shortage)
+      #expect(try reservoir.counts() == ["8M 1 0 0"])
+      #expect(place.used == size && place.names("filling").isEmpty)
+    }
+  }
+
+  @Test func aFullPool() throws {
+    try HugePageTurn.take {
+      let place = try Place(fileSystem: "hugetlbfs", size: .tebibytes(1))
+      let reservoir = try place.reservoir()
+      let available = try pool.available.rawValue
+      let error = #expect(throws: ReservoirError.self) {
+        try reservoir.fill([ByteCount((available + 50_000) << 21)])
+      }
+      #expect(error?.code == .shortage)
+      #expect(
+        error?.what.contains("huge pages of 2 MiB are needed and") == true, "\(error?.what ?? "")")
+      #expect(place.names("filling").isEmpty && place.used == .zero)
+    }
+  }
+
+  @Test func poolsAreRaisedByWhatIsMissing() throws {
+    try HugePageTurn.take {
+      let place = try Place(fileSystem: "hugetlbfs", size: .tebibytes(1))
+      let reservoir = try place.reservoir()
+      let available = try pool.available.rawValue
+      let options = FillOptions(reservesHugePages: true)
+      let missing = UInt64(20)
+      // More than is free: a few files of it all, so that a large pool is no large test.
+      var report = FillReport()
+      let size = ByteCount((available + missing) << 21)
+      try #require(size < .gibibytes(2), "the pool is too large for this test")
+      report = try reservoir.fill(FillPlan([.init(count: 1, size: size)]), options: options)
+      #expect(report.reserved.rawValue >= missing / 2)
+      #expect(place.used == size)
+      #expect(try reservoir.drain().bytes == size)
+      // What was added is the host's again, and no more.
+      let now = try #require(try pool.counts().total).rawValue
+      try HostFiles.replaceContents(of: pool.path, with: "\(now - report.reserved.rawValue)")
+    }
+  }
+}
