@@ -56,7 +56,7 @@ let package = Package(
       swiftSettings: settings),
     .target(
       name: "HoldfastReservoir",
-      dependencies: ["HoldfastCore", "HoldfastLinux", "CHoldfastLinux", systemPackage],
+      dependencies: ["HoldfastCore", "HoldfastLinux", systemPackage],
       swiftSettings: settings),
     .target(name: "HoldfastStatistics", swiftSettings: settings),
     .target(name: "CHoldfastBench", cSettings: [.define("_GNU_SOURCE")]),

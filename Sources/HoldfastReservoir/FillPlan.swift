@@ -42,7 +42,7 @@ public struct FillOptions: Hashable, Sendable {
   }
 }
 
-/// How far a fill is.
+/// How far a fill is; both are zero while it waits for another one.
 public struct FillProgress: Hashable, Sendable {
   /// Bytes brought in by this fill, and those that it has to bring in.
   public var done: ByteCount

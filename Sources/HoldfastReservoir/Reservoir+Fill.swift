@@ -20,9 +20,7 @@ extension Reservoir {
     let operation = "fill the reservoir"
     try check(plan, operation)
     let filling = try openFilling(operation)
-    try during(operation, "\(path)/filling cannot be locked") { () throws(Errno) in
-      try filling.lock()
-    }
+    try waitForTurn(filling, operation, progress)
     var report = FillReport()
     report.removed = try removeLeftovers(filling, operation).removed
 
@@ -67,6 +65,25 @@ extension Reservoir {
     return report
   }
 
+  /// Waits for other fills: a level is reached by counting, and two who count at once would both fill.
+  private func waitForTurn(
+    _ filling: Folder, _ operation: String, _ progress: @Sendable (FillProgress) -> Bool
+  ) throws(ReservoirError) {
+    while true {
+      let isLocked = try during(operation, "\(path)/filling cannot be locked") {
+        () throws(Errno) in try filling.tryLock()
+      }
+      if isLocked { return }
+      guard progress(FillProgress(done: .zero, total: .zero)) else { throw stopped(operation) }
+      usleep(10_000)
+    }
+  }
+
+  private func stopped(_ operation: String) -> ReservoirError {
+    ReservoirError(
+      .stopped, operation: operation, what: "it was stopped; what is ready stays ready")
+  }
+
   /// What all files of a fill share.
   private struct FillWork {
     let filling: Folder
@@ -93,10 +110,7 @@ extension Reservoir {
       try work.filling.rename(id, to: ready, name.text)
     } catch {
       try? work.filling.unlink(id)
-      if error == .canceled {
-        throw ReservoirError(
-          .stopped, operation: work.operation, what: "it was stopped; what is ready stays ready")
-      }
+      if error == .canceled { throw stopped(work.operation) }
       throw ReservoirError(
         error, operation: work.operation,
         what: "\(size) could not be brought in; what is ready stays ready",

@@ -180,10 +180,12 @@ extension Reservoir {
   /// Somebody of the owner's may have looked whether the file is locked, which wears a proof out. Until
   /// now nobody else could reach it.
   private func proveAgain(_ file: OpenFile, patience: Duration) throws(Errno) {
-    while !file.isStillAlone {
+    for _ in 0..<100 {
+      if file.isStillAlone { return }
       file.endProof()
       if let problem = prove(file, patience: patience) { throw problem }
     }
+    throw .wouldBlock
   }
 
   /// A user's lease of a name, of either kind.

@@ -31,6 +31,19 @@ import Testing
           "steady, bursts, trace",
         ]
       ),
+      (
+        ["reservoir", "--help"],
+        ["init", "fill", "lease", "release", "recycle", "gc", "status", "drain", "--older-than"]
+      ),
+      (
+        ["reservoir", "init", "--help"],
+        ["--group <group>", "--hugepage-size", "Members are trusted"]
+      ),
+      (["reservoir", "fill", "--help"], ["a level to reach", "--host-numa-node", "--threads"]),
+      (["reservoir", "lease", "--help"], ["belongs to no process", "--grow", "--wait <seconds>"]),
+      (["reservoir", "recycle", "--help"], ["vmsplice", "--or-release", "--verify"]),
+      (["reservoir", "gc", "--help"], ["--older-than <time>", "only their age can tell"]),
+      (["run", "--help"], ["{memory}", "mem-path={memory}", "128 and the number"]),
       (["host", "--help"], ["--memory <size>", "--format <format>", "HOLDFAST_ZEROING"]),
       (["bench", "scrub", "--help"], ["--scrub-threads", "--rate", "HOLDFAST_CHECK_ZEROED=1"]),
       (["bench", "wire", "--help"], ["the floor of prefault-dirty"]),

@@ -88,20 +88,31 @@ struct HugetlbTests {
     try HugePageTurn.take {
       let place = try Place(fileSystem: "hugetlbfs", size: .tebibytes(1))
       let reservoir = try place.reservoir()
+      // All that is free but four pages is promised to a mapping that nobody touches.
       let available = try pool.available.rawValue
-      let options = FillOptions(reservesHugePages: true)
-      let missing = UInt64(20)
-      // More than is free: a few files of it all, so that a large pool is no large test.
-      var report = FillReport()
-      let size = ByteCount((available + missing) << 21)
-      try #require(size < .gibibytes(2), "the pool is too large for this test")
-      report = try reservoir.fill(FillPlan([.init(count: 1, size: size)]), options: options)
-      #expect(report.reserved.rawValue >= missing / 2)
-      #expect(place.used == size)
-      #expect(try reservoir.drain().bytes == size)
-      // What was added is the host's again, and no more.
+      let length = Int(available - min(available, 4)) << 21
+      let promised = mmap(
+        nil, max(length, 4096), PROT_READ | PROT_WRITE,
+        MAP_SHARED | MAP_ANONYMOUS | (length > 0 ? MAP_HUGETLB | 21 << 26 : 0), -1, 0)
+      try #require(promised != MAP_FAILED)
+      defer { munmap(promised, max(length, 4096)) }
+      let plan = FillPlan([.init(count: 3, size: size)])
+      #expect(code { _ = try reservoir.fill(plan) } == .shortage)
+      var options = FillOptions(reservesHugePages: true)
+      let stopped = #expect(throws: ReservoirError.self) {
+        try reservoir.fill(plan, options: options) { $0.done.rawValue <= 8 << 20 }
+      }
+      #expect(stopped?.code == .stopped)
+      #expect(try reservoir.counts() == ["8M 1 0 0"])
+      options.threads = 1
+      let report = try reservoir.fill(plan, options: options)
+      #expect(report.reserved.rawValue > 0 && report.reserved.rawValue <= 8)
+      #expect(place.used == .mebibytes(24))
+      #expect(try reservoir.drain().unlinked == 3)
+      // What was added is the host's again.
       let now = try #require(try pool.counts().total).rawValue
-      try HostFiles.replaceContents(of: pool.path, with: "\(now - report.reserved.rawValue)")
+      let added = report.reserved.rawValue
+      try HostFiles.replaceContents(of: pool.path, with: "\(now - added)")
     }
   }
 }

@@ -43,6 +43,20 @@ import Testing
     #expect(place.names("filling").isEmpty)
   }
 
+  @Test func fillsWaitForEachOther() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir()
+    let plan = FillPlan([.init(count: 3, size: small)])
+    let errors = inParallel(4) { _ in _ = try reservoir.fill(plan) }
+    for error in errors { #expect(error == nil) }
+    #expect(try reservoir.counts() == ["4M 3 0 0"])
+    // Who waits can be stopped.
+    let folder = open(place.file("filling"), O_RDONLY | O_CLOEXEC)
+    defer { close(folder) }
+    #expect(flock(folder, LOCK_EX) == 0)
+    #expect(code { _ = try reservoir.fill(plan) { _ in false } } == .stopped)
+  }
+
   @Test func leasesExactlyThenBestFit() throws {
     let place = try Place()
     let reservoir = try place.reservoir(small, large, .mebibytes(8))

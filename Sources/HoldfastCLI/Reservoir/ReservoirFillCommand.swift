@@ -70,7 +70,7 @@ struct ReservoirFillCommand: ParsableCommand {
         FillPlan(plan.map(\.part), node: hostNumaNode, isAddition: add),
         options: FillOptions(threads: threads, reservesHugePages: reserveHugepages)
       ) {
-        progress.update(.bytes(done: $0.done, total: $0.total))
+        if $0.total > .zero { progress.update(.bytes(done: $0.done, total: $0.total)) }
         return !stop.isRequested
       }
     }

@@ -7,7 +7,7 @@ struct ReservoirInitCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "init",
     abstract: "Find or mount hugetlbfs and make the reservoir's folders there.",
-    usage: "holdfast reservoir init [--group <group>] [--mount <folder>] [--hugepage-size <size>]",
+    usage: "holdfast reservoir init [--group <group>] [<options>]",
     discussion: """
       Takes the first mounted hugetlbfs of the page size, or mounts one; mounting needs root. It is \
       safe to repeat: folders that are there get their owner and permissions, and keep what is in \

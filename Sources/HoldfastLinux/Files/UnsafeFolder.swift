@@ -101,10 +101,15 @@ package final class Folder: Sendable {
     try check(hf_change_mode(descriptor, permissions))
   }
 
-  /// Waits for the folder's lock, which goes with the folder's last reference. The corresponding C
-  /// function is `flock`.
-  package func lock() throws(Errno) {
-    try check(hf_lock_file(descriptor, 1))
+  /// Takes the folder's lock, which goes with the folder's last reference. The corresponding C function
+  /// is `flock`.
+  ///
+  /// - Returns: false where somebody else has it.
+  package func tryLock() throws(Errno) -> Bool {
+    let status = hf_lock_file(descriptor, 0)
+    if status == -Errno.wouldBlock.rawValue { return false }
+    try check(status)
+    return true
   }
 
   /// All names in the folder, sorted. The corresponding C functions are `fdopendir` and `readdir`.
