@@ -229,8 +229,8 @@ private struct LeaseSearch {
     _ error: Errno, _ name: ReadyName, path: String
   ) throws(ReservoirError) -> (LeaseReceipt, OpenFile)? {
     switch error {
-    case .noSuchFileOrDirectory: break
-    case .wouldBlock: isContended = true
+    // Leased by somebody else since the names were read, so there is something new to see.
+    case .noSuchFileOrDirectory, .wouldBlock: isContended = true
     case .tooManySymbolicLinkLevels: notes.append("\(name.text) is left alone: it is a link")
     default:
       throw ReservoirError(

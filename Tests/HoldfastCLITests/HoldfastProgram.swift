@@ -24,6 +24,12 @@ struct HoldfastProgram {
     return URL(filePath: tests ?? "").deletingLastPathComponent().appending(path: "holdfast").path
   }()
 
+  /// Whether another user can run the program where it is built.
+  static let othersCanRun: Bool = {
+    let command = ["runuser", "-u", "nobody", "--", path]
+    return (try? HoldfastProgram(["--version"], command: command).wait().status) == 0
+  }()
+
   private let process: pid_t
   private let folder: URL
 
