@@ -29,6 +29,7 @@ extension Reservoir {
     while true {
       let start = clock.now
       search.isContended = false
+      search.isOpenElsewhere = false
       search.notes = []
       if let (found, file) = try attempt(&search) {
         var receipt = found
@@ -38,7 +39,8 @@ extension Reservoir {
       }
       // Somebody is at a file that suits: either he takes it or it is there again at once.
       if search.isContended, contended < 500 {
-        contended += 1
+        // A proof has its own patience, so there are not as many.
+        contended += search.isOpenElsewhere ? 50 : 1
         usleep(200)
         continue
       }
@@ -114,6 +116,8 @@ extension Reservoir {
           advice: "a smaller size, or: holdfast reservoir status")
       }
       search.notes.append("\(name.text): \(error.reason)")
+      search.isContended = true
+      search.isOpenElsewhere = true
       return nil
     }
   }
@@ -214,6 +218,8 @@ private struct LeaseSearch {
   let operation: String
   /// Somebody was at a file that would do.
   var isContended = false
+  /// Somebody had one open that was already renamed: another leaser for a moment, or a member for long.
+  var isOpenElsewhere = false
   /// The sizes that are ready.
   var seen: [ByteCount] = []
   /// Why files that seem to suit do not.

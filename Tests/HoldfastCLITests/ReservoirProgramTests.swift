@@ -101,7 +101,7 @@ import Testing
 
   @Test func aFillThatIsStopped() throws {
     let place = try ReservoirPlace()
-    let program = try place.start(["reservoir", "fill", "2000x4M"])
+    let program = try place.start(["reservoir", "fill", "200x4M"])
     while place.names("ready").count < 3 { usleep(500) }
     program.send(SIGTERM)
     let outcome = try program.wait()

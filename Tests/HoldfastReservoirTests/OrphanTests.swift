@@ -112,12 +112,13 @@ import Testing
     }
   }
 
-  @Test(arguments: [false, true])
-  func eightLeasersOverFourFiles(_ isHeld: Bool) throws {
+  @Test(arguments: [false, true], [false, true])
+  func eightLeasersOverFourFiles(_ isHeld: Bool, _ hasGroup: Bool) throws {
     let size = size
     for _ in 0..<20 {
       let place = try Place()
-      let reservoir = try place.reservoir(size, size, size, size)
+      let reservoir = try place.reservoir(
+        size, size, size, size, group: hasGroup ? getegid() : nil)
       let leases = LeaseBox()
       let errors = inParallel(8) { number in
         var request = LeaseRequest(size: size, name: try LeaseName("vm\(number)"))
