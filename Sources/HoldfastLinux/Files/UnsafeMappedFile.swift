@@ -30,7 +30,7 @@ package final class MappedFile: Sendable {
     do {
       try range.map(
         0..<length.rawValue, .readWrite, file: file.descriptor, offset: part.lowerBound,
-        basePages: false)
+        advice: .noDump)
     } catch {
       range.release()
       throw error
