@@ -6,6 +6,7 @@ public struct Machine: Sendable {
   public let store: MemoryFrameStore
   public let memory: PhysicalMemory
   public let wiredLimit: WiredLimit
+  public let faultGranularity: FaultGranularity
 
   /// A machine of `frames` base pages.
   ///
@@ -13,15 +14,18 @@ public struct Machine: Sendable {
   ///   - dirty: the frames hold garbage and the allocator knows it.
   ///   - domains: the pages of NUMA nodes 0, 1 and so on, where there are several; the frames are
   ///     their sum then.
+  ///   - faultGranularity: how much the faults of its address spaces bring at once.
   ///   - local: the node that the caller runs on.
   public init(
     geometry: Geometry = .small, frames: UInt64 = 1 << 14, dirty: Bool = false,
     wiredLimit: WiredLimit = .none, domains: [UInt64] = [],
+    faultGranularity: FaultGranularity = .basePage,
     local: @escaping @Sendable () -> NodeID? = { nil }
   ) {
     let frames = domains.isEmpty ? frames : domains.reduce(0, +)
     self.geometry = geometry
     self.wiredLimit = wiredLimit
+    self.faultGranularity = faultGranularity
     store = MemoryFrameStore(
       geometry: geometry, count: PageCount(frames), garbage: dirty ? 0xA5 : 0)
     var parts: [FrameAllocator.Part] = []
@@ -44,7 +48,7 @@ public struct Machine: Sendable {
     let pmap = CheckingPmap(geometry: geometry)
     let space = AddressSpace(
       bounds: AddressRange(.zero, Address(1 << 46)), memory: memory.withPolicy(policy), pmap: pmap,
-      wiredLimit: wiredLimit)
+      wiredLimit: wiredLimit, faultGranularity: faultGranularity)
     return (space, pmap)
   }
 

@@ -8,6 +8,7 @@ final class ModelWorld {
   static let inset = ByteCount(33)
   /// Superpages of 2 MiB only, so that few pages are enough to pass the largest.
   static let geometry = Geometry(pageShift: 12, superpageLevels: 1)
+  private static let coarse = Geometry(pageShift: 19, superpageLevels: 1)
   /// The pages at which addresses and objects begin, each at another distance from the next superpage:
   /// so hardly a page has the number in an object that it has in the one above or as an address. Where
   /// reservations are to be at work, the shared object's superpages are those of the addresses.
@@ -29,14 +30,22 @@ final class ModelWorld {
   /// What the last step came to; nil where it succeeded.
   private(set) var lastError: VMError?
 
-  /// - Parameter domains: the frames lie on three nodes, and each object has a policy of its own.
-  init(dirty: Bool, path: WirePath? = nil, scale: UInt64 = 1, domains: Bool = false) {
+  /// - Parameters:
+  ///   - domains: the frames lie on three nodes, and each object has a policy of its own.
+  ///   - large: faults zero and copy large pages: four base pages of 512 KiB, or with a scale all 512 of
+  ///     a superpage.
+  init(
+    dirty: Bool, path: WirePath? = nil, scale: UInt64 = 1, domains: Bool = false,
+    large: Bool = false
+  ) {
     self.path = path
     self.scale = scale
+    let geometry = large && scale == 1 ? Self.coarse : Self.geometry
     machine = Machine(
-      geometry: Self.geometry, frames: 768 * scale, dirty: dirty,
-      wiredLimit: WiredLimit(Self.geometry.bytes(PageCount(UInt64(ModelWorld.limit) * scale))),
-      domains: domains ? [100 * scale, 540 * scale, 128 * scale] : [])
+      geometry: geometry, frames: 768 * scale, dirty: dirty,
+      wiredLimit: WiredLimit(geometry.bytes(PageCount(UInt64(ModelWorld.limit) * scale))),
+      domains: domains ? [100 * scale, 540 * scale, 128 * scale] : [],
+      faultGranularity: large ? .largePage : .basePage)
     origin = scale == 1 ? 512 - 12 : 512
     sharedOrigin = scale == 1 ? 2 * 512 - 7 : 2 * 512
     let size = ModelStep.pages * scale

@@ -107,12 +107,13 @@ extension MemoryObject {
       range.count, at: range.start, PageState(frame: frame, isValid: isZeroed, isBusy: !isZeroed))
     guard isZeroed else { return .zero(range, dirty) }
     do throws(VMError) {
+      var part = range
+      var first = frame
       // With the last page of a superpage the whole of it.
-      guard let (run, state) = pages.run(at: range.start, in: bounds) else {
-        preconditionFailure("a page is gone")
+      if let (run, state) = pages.run(at: range.start, in: bounds), run.contains(range) {
+        part = run.clamped(to: PageRange(around: range.start, order: Geometry.levelShift))
+        first = state.advanced(by: part.start - run.start).frame
       }
-      let part = run.clamped(to: PageRange(around: range.start, order: Geometry.levelShift))
-      let first = state.advanced(by: part.start - run.start).frame
       try enter(
         WiredRun(index: part.start, frames: FrameRun(first, part.count), isFresh: false), true)
       return .done(part, isNew: true)

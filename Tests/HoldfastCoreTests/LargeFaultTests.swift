@@ -1,0 +1,136 @@
+import HoldfastCore
+import HoldfastTestKit
+import Testing
+
+/// Faults that zero or copy a large page as a whole.
+@Suite struct LargeFaultTests {
+  private func family(_ pages: Range<UInt64>, frames: UInt64, dirty: Bool = true) throws -> Family {
+    let family = Family(
+      Machine(
+        frames: frames, dirty: dirty, wiredLimit: WiredLimit(.tebibytes(1)),
+        faultGranularity: .largePage))
+    try family.spaces[0].map(at: family.machine.range(pages))
+    return family
+  }
+
+  private func resident(_ family: Family, _ index: Int) -> UInt64 {
+    let space = family.spaces[index]
+    return space.residency(in: space.bounds).resident.rawValue
+  }
+
+  @Test(arguments: [true, false])
+  func `one touch brings a whole large page of zeros`(dirty: Bool) throws {
+    let family = try family(0..<1024, frames: 2048, dirty: dirty)
+    let resolution = try family.spaces[0].fault(family.machine.address(700), .read)
+    #expect(resolution.range == family.machine.range(512..<1024) && resolution.work == .zeroed)
+    #expect(resident(family, 0) == 512)
+    let mapping = try #require(family.pmaps[0].mapping(at: family.machine.address(512)))
+    #expect(mapping.frames.count == PageCount(512))
+    #expect(family.machine.store.isZero(mapping.frames))
+    let again = try family.spaces[0].fault(family.machine.address(600), .write)
+    #expect(again.work == .none && again.range == family.machine.range(512..<1024))
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test func `at the ends of a mapping, beside pages that are there, pages come one by one`() throws {
+    let family = try family(100..<1124, frames: 4096)
+    try family.spaces[0].fault(family.machine.address(200), .read)
+    #expect(resident(family, 0) == 1)
+    try family.spaces[0].fault(family.machine.address(1100), .read)
+    #expect(resident(family, 0) == 2)
+    try family.spaces[0].fault(family.machine.address(600), .read)
+    #expect(resident(family, 0) == 514)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test func `without a free block a base page does`() throws {
+    let family = try family(0..<512, frames: 1024)
+    var dirty: [FrameRun] = []
+    // One frame of each block is taken.
+    let taken = [Frame(5), Frame(700)]
+    for frame in taken {
+      #expect(family.machine.allocator.allocate(frame, order: 0, dirty: &dirty) != nil)
+    }
+    let resolution = try family.spaces[0].fault(family.machine.address(7), .write)
+    #expect(resolution.range == family.machine.range(7..<8) && resident(family, 0) == 1)
+    for frame in taken { family.machine.allocator.free(FrameRun(frame, .one), zeroed: false) }
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test func `a write after a fork copies the large page, and the other side's stays`() throws {
+    let family = try family(0..<1024, frames: 4096)
+    for page in stride(from: UInt64(0), to: 1024, by: 100) { try family.write(0, page, 7) }
+    let child = try family.fork(0)
+    let copies = family.machine.store
+    let resolution = try family.spaces[child].fault(family.machine.address(300), .write)
+    #expect(resolution.range == family.machine.range(0..<512) && resolution.work == .copied)
+    try family.write(child, 300, 9)
+    #expect(try family.byte(0, 300) == 7 && family.byte(child, 300) == 9)
+    #expect(try family.byte(child, 200) == 7 && family.byte(child, 900) == 7)
+    let (all, shared) = family.spaces[child].residency(in: family.spaces[child].bounds)
+    #expect(all == PageCount(1024) && shared == PageCount(512))
+    // The parent is the only one that reaches its own page now, and need not copy it.
+    try family.write(0, 100, 3)
+    #expect(try family.byte(child, 100) == 7 && family.byte(0, 100) == 3)
+    #expect(family.problems == [])
+    _ = copies
+    try family.expectNothingLeft()
+  }
+
+  @Test func `beside a wired page a copy is of one page, and the wiring moves with it`() throws {
+    let family = try family(0..<512, frames: 4096)
+    try family.write(0, 10, 1)
+    let child = try family.fork(0)
+    let space = family.spaces[child]
+    // Wired to be read only, so that a write may come later.
+    try space.protect(family.machine.range(0..<512), .read)
+    try space.wire(family.machine.range(0..<16))
+    try space.protect(family.machine.range(16..<512), .readWrite)
+    try space.fault(family.machine.address(100), .write)
+    #expect(family.problems == [])
+    #expect(try family.byte(child, 10) == 1)
+    try space.unwire(family.machine.range(0..<16))
+    try family.expectNothingLeft()
+  }
+
+  @Test func `a copy for which the pmap has no room leaves all as it was`() throws {
+    let family = try family(0..<1024, frames: 4096)
+    try family.write(0, 10, 1)
+    let child = try family.fork(0)
+    _ = try family.spaces[child].fault(family.machine.address(10), .read)
+    for number in 0..<2 {
+      family.pmaps[child].fail(at: number == 0 ? 0 : nil)
+      let error = failure { try family.spaces[child].fault(family.machine.address(10), .write) }
+      #expect((error?.code == .resourceShortage) == (number == 0))
+      #expect(family.problems == [])
+      #expect(try family.byte(child, 10) == 1 && family.byte(0, 10) == 1)
+    }
+    try family.expectNothingLeft()
+  }
+
+  @Test func `threads that write to one large page of a fork copy it once`() throws {
+    let family = try family(0..<512, frames: 4096)
+    try family.write(0, 0, 1)
+    let child = try family.fork(0)
+    let space = family.spaces[child]
+    let machine = family.machine
+    let findings = Findings()
+    let ended = runThreads(8) { number in
+      for page in stride(from: UInt64(number), to: 512, by: 8) {
+        do {
+          try space.fault(machine.address(page), .write)
+        } catch {
+          findings.report("\(error)")
+        }
+      }
+    }
+    #expect(ended && findings.all == [])
+    let used = machine.allocator.occupancy.total - machine.allocator.occupancy.free
+    #expect(used == PageCount(1024))
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+}
