@@ -30,7 +30,9 @@ private struct FaultComparison: ~Copyable {
 
   deinit { cfaults_close(file) }
 
-  private static func median(_ body: (UnsafeMutablePointer<UInt64>) -> Void) -> UInt64 {
+  static func median(
+    of size: ByteCount = size, _ body: (UnsafeMutablePointer<UInt64>) -> Void
+  ) -> UInt64 {
     var touches = [UInt64](repeating: 0, count: Int(size.rawValue / page.rawValue))
     touches.withUnsafeMutableBufferPointer { body($0.baseAddress!) }
     return touches.sorted()[touches.count / 2]
@@ -77,5 +79,36 @@ let benchmarks: @Sendable () -> Void = {
     benchmark.measurement(ours, Int(holdfast))
     benchmark.measurement(floor, Int(c))
     benchmark.measurement(ratio, Int(holdfast * 100 / c))
+  }
+
+  let fork = BenchmarkMetric.custom("fork (us)", polarity: .prefersSmaller, useScalingFactor: false)
+  let copy = BenchmarkMetric.custom(
+    "write after it (ns)", polarity: .prefersSmaller, useScalingFactor: false)
+  Benchmark(
+    "fork of a guest of 256 MiB, and its writes to 32 MiB",
+    configuration: .init(
+      metrics: [fork, copy], warmupIterations: 2, maxDuration: .seconds(20), maxIterations: 20)
+  ) { benchmark in
+    let size = ByteCount.mebibytes(256)
+    let written = ByteCount.mebibytes(32)
+    let backings: [Backing] = [.hugetlb2M, .thp, .base]
+    guard
+      let arena = backings.lazy.compactMap({ try? Arena(size: size + written, backing: $0) }).first
+    else {
+      benchmark.error("no arena of \(size + written) can be made")
+      return
+    }
+    let parent = try GuestMemory(arena: arena, limit: size, demandPaging: DemandPaging())
+    let ram = try parent.allocateSegment("ram", size: size)
+    let receipt = try parent.map(ram, at: .zero, options: .wired)
+    // It stays resident, and is shared then.
+    try parent.unwire(receipt.range)
+    let (child, forked) = try parent.fork()
+    benchmark.measurement(fork, Int(forked.duration / .microseconds(1)))
+    let median = FaultComparison.median(of: written) {
+      cfaults_touch(
+        child.hostAddress, Int(written.rawValue), Int(FaultComparison.page.rawValue), $0)
+    }
+    benchmark.measurement(copy, Int(median))
   }
 }

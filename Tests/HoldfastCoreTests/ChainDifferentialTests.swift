@@ -52,7 +52,9 @@ import Testing
 
   private static func run(seed: UInt64, steps: Int, scale: UInt64) -> String? {
     var random = SeededGenerator(seed: seed)
-    let worlds = WirePath.allCases.map { ModelWorld(dirty: seed % 2 == 0, path: $0, scale: scale, large: seed % 5 < 2) }
+    let worlds = WirePath.allCases.map {
+      ModelWorld(dirty: seed % 2 == 0, path: $0, scale: scale, large: seed % 5 < 2)
+    }
     defer { for world in worlds { _ = world.finish() } }
     for number in 0..<steps {
       var step = ModelStep(using: &random)

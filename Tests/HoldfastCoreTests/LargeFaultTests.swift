@@ -33,7 +33,8 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `at the ends of a mapping, beside pages that are there, pages come one by one`() throws {
+  @Test func `at the ends of a mapping, beside pages that are there, pages come one by one`() throws
+  {
     let family = try family(100..<1124, frames: 4096)
     try family.spaces[0].fault(family.machine.address(200), .read)
     #expect(resident(family, 0) == 1)

@@ -194,6 +194,8 @@ final class FaultWork: Sendable {
   private func report(_ failure: FaultFailure) {
     lock.withLock {
       unsafe counts.failures += 1
+      // A toucher waits in one place; it may have been called away from another by a signal.
+      unsafe paused.removeAll { $0.thread == failure.thread }
       // Before the owner hears of it, who may let paused touchers try again at once.
       unsafe paused.append(failure)
     }
