@@ -16,6 +16,9 @@
 #ifndef UFFD_FEATURE_WP_HUGETLBFS_SHMEM
 #define UFFD_FEATURE_WP_HUGETLBFS_SHMEM (1 << 12)
 #endif
+#ifndef UFFD_FEATURE_WP_UNPOPULATED
+#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
+#endif
 #ifndef UFFDIO_CONTINUE_MODE_WP
 #define UFFDIO_CONTINUE_MODE_WP ((uint64_t)1 << 1)
 #endif
@@ -102,7 +105,9 @@ int hf_userfault_open_paging(void) {
   uint64_t wanted = UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MISSING_HUGETLBFS |
                     UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_MINOR_HUGETLBFS |
                     UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
-                    UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_THREAD_ID;
+                    UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_THREAD_ID |
+                    // For its age alone: UFFDIO_CONTINUE_MODE_WP came with it (6.4), and says so by no bit.
+                    UFFD_FEATURE_WP_UNPOPULATED;
   struct uffdio_api api = {.api = UFFD_API, .features = wanted};
   if (ioctl(fd, UFFDIO_API, &api) < 0 || (api.features & wanted) != wanted) {
     int problem = errno == EINVAL || errno == 0 ? ENOTSUP : errno;

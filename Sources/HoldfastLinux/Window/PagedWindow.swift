@@ -60,7 +60,7 @@ public final class PagedWindow: GuestWindow {
       throw HostError(
         operation: operation, what: "userfaultfd may not be used", errno: error.rawValue,
         advice: error == .notSupported
-          ? "Linux 5.19 or later" : "run as root, or grant access to /dev/userfaultfd")
+          ? "Linux 6.4 or later" : "run as root, or grant access to /dev/userfaultfd")
     }
     do throws(Errno) {
       hostRange = try HostRange.reserve(length, alignment: .gibibytes(1))
