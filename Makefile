@@ -27,7 +27,7 @@ test:
 
 # The tests with threads of their own, under ThreadSanitizer.
 tsan:
-	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) --filter "ConcurrencyTests|WaitingTests|MeetingTests|FillingTests"
+	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) --filter "ConcurrencyTests|WaitingTests|MeetingTests|FillingTests|GuestForkTests"
 
 # The VM layer against its model, and compaction, longer than the tests do it.
 model:

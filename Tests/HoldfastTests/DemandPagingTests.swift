@@ -90,7 +90,8 @@ struct DemandPagingTests {
           touch.write(address + 1, to: address)
         }
         let receipt = try guest.wire(AddressRange(.zero, Address(32 << 20)))
-        #expect(try receipt.verify().problems == [])
+        let verification = try receipt.verify()
+        #expect(verification.problems == [], "\(backing) \(verification)")
         let before = try #require(guest.faultThread).statistics
         let wrong = touch.firstMismatch(in: 0..<(32 << 20)) {
           $0 % (6 << 20) == 0 ? $0 + 1 : 0
