@@ -36,7 +36,8 @@ extension AddressSpace {
     var work = FaultResolution.Work.none
     while true {
       lock.lockShared()
-      guard let entry = try settledEntryLocked(at: address, access) else { continue }
+      guard let entry = try settledEntryLocked(at: address, access, beforeWaiting: beforeLongWork)
+      else { continue }
       // What is wired is entered, and may not go even for a moment.
       if entry.isWired {
         defer { lock.unlock() }
@@ -113,7 +114,9 @@ extension AddressSpace {
 
   /// The entry at an address once it is out of transition, with the lock still held; nil, with the
   /// lock let go, when it has to be looked up again. Lets the lock go when it throws.
-  func settledEntryLocked(at address: Address, _ access: Protection) throws(VMError) -> MapEntry? {
+  func settledEntryLocked(
+    at address: Address, _ access: Protection, beforeWaiting: () -> Void = {}
+  ) throws(VMError) -> MapEntry? {
     guard let entry = entryLocked(at: address) else {
       lock.unlock()
       throw VMError(.invalidAddress, at: address, "nothing is mapped")
@@ -121,6 +124,7 @@ extension AddressSpace {
     if entry.transition != nil {
       let ticket = transitions.ticket()
       lock.unlock()
+      beforeWaiting()
       transitions.wait(since: ticket)
       return nil
     }
@@ -131,6 +135,35 @@ extension AddressSpace {
         .protectionFailure, at: address, "the access \(access) is not allowed by \(protection)")
     }
     return entry
+  }
+
+  /// What may become of a page whose fault failed.
+  package enum Refusal: Sendable {
+    /// `body` was called.
+    case refused
+    /// It is wired, and to be left as it is.
+    case wired
+    /// The cause is gone, or may be: fault again.
+    case changed
+  }
+
+  /// Makes a page one that cannot be had, unless it has become one that can be since a fault of it failed.
+  /// While `body` is called nobody maps, wires or unmaps it. Takes the lock shared.
+  package func refuse(
+    _ address: Address, _ access: Protection, after error: VMError, _ body: () -> Void
+  ) -> Refusal {
+    lock.withSharedLock {
+      if let entry = entryLocked(at: address) {
+        if entry.transition != nil { return .changed }
+        if entry.isWired { return .wired }
+        let isAllowed = access.isSubset(of: entry.protection) && !entry.protection.isEmpty
+        // Without the entry, or the permission, the fault failed for want of that.
+        let wanted: [VMError.Code] = [.invalidAddress, .protectionFailure]
+        if isAllowed, wanted.contains(error.code) { return .changed }
+      }
+      body()
+      return .refused
+    }
   }
 
   private func makeObject(at address: Address) {

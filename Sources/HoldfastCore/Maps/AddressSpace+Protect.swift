@@ -42,6 +42,8 @@ extension AddressSpace {
         entry.protection = protection
         let allowed = entry.isWired ? protection : allowedProtection(entry, protection)
         pmap.protect(entry.range, allowed)
+        // Where the pmap took translations away instead, those of wired pages come back at once.
+        if entry.isWired, !allowed.isEmpty { pmap.refresh(entry.range) }
         entry.publish(pmap, geometry)
       }
     } catch {

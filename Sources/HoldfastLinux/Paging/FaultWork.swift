@@ -28,6 +28,8 @@ final class FaultWork: Sendable {
   private nonisolated(unsafe) var queue: [PagingFault.Event] = []
   private nonisolated(unsafe) var counts = FaultStatistics()
   private nonisolated(unsafe) var paused: [FaultFailure] = []
+  /// How often all paused touchers were let go.
+  private nonisolated(unsafe) var retries: UInt64 = 0
 
   init(
     window: PagedWindow, space: AddressSpace, threadLimit: Int,
@@ -89,6 +91,7 @@ final class FaultWork: Sendable {
     let retried = lock.withLock {
       let all = unsafe paused
       unsafe paused = []
+      unsafe retries &+= 1
       return all
     }
     for fault in retried { wake(fault.address) }
@@ -162,20 +165,23 @@ final class FaultWork: Sendable {
   }
 
   private func serve(_ event: PagingFault.Event) {
-    let page = window.guestAddress(of: event.address)
-    lock.withLock {
+    guard let page = window.guestAddress(of: event.address) else { return }
+    let round = lock.withLock {
       if event.isProtection {
         unsafe counts.copyFaults += 1
       } else {
         unsafe counts.demandFaults += 1
       }
+      return unsafe retries
     }
     do throws(VMError) {
       let resolution = try space.fault(page, event.access) { ensureReader() }
       count(resolution.work)
       window.wake(resolution.range)
     } catch {
-      report(FaultFailure(address: page, access: event.access, thread: event.thread, error: error))
+      report(
+        FaultFailure(address: page, access: event.access, thread: event.thread, error: error),
+        since: round)
     }
   }
 
@@ -191,27 +197,46 @@ final class FaultWork: Sendable {
     }
   }
 
-  private func report(_ failure: FaultFailure) {
-    lock.withLock {
+  private func report(_ failure: FaultFailure, since round: UInt64) {
+    let isLate = lock.withLock {
       unsafe counts.failures += 1
-      // A toucher waits in one place; it may have been called away from another by a signal.
-      unsafe paused.removeAll { $0.thread == failure.thread }
-      // Before the owner hears of it, who may let paused touchers try again at once.
+      // All were let go while this one was found to fail: the cause may be gone, and nobody might say so
+      // again.
+      if unsafe retries != round { return true }
+      // Before the owner hears of it, who may let paused touchers try again at once. A toucher whom a
+      // signal took out of its wait comes again.
+      removePausedLocked(failure)
       unsafe paused.append(failure)
+      return false
     }
-    var response = onFailure(failure)
-    if response == .refuse, space.isWired(failure.address) { response = .pause }
-    guard response != .pause else { return }
-    lock.withLock {
-      if let index = unsafe paused.firstIndex(where: {
-        $0.address == failure.address && $0.thread == failure.thread
-      }) {
-        unsafe paused.remove(at: index)
-      }
+    if isLate { return wake(failure.address) }
+    // The owner may take his time.
+    ensureReader()
+    switch onFailure(failure) {
+    case .pause: return
+    case .retry: break
+    case .refuse: guard refuse(failure) else { return }
     }
-    if response == .refuse {
-      window.refuse(AddressRange(failure.address, failure.address + space.geometry.pageSize))
-    }
+    lock.withLock { removePausedLocked(failure) }
     wake(failure.address)
+  }
+
+  /// - Returns: whether the toucher is to try again, and fail or not.
+  private func refuse(_ failure: FaultFailure) -> Bool {
+    let page = AddressRange(failure.address, failure.address + space.geometry.pageSize)
+    var isRefused = false
+    let refusal = space.refuse(failure.address, failure.access, after: failure.error) {
+      isRefused = window.refuse(page)
+    }
+    return switch refusal {
+    case .refused: isRefused
+    case .wired: false
+    case .changed: true
+    }
+  }
+
+  private func removePausedLocked(_ failure: FaultFailure) {
+    // A toucher waits in one place; a signal may have called it away from another.
+    unsafe paused.removeAll { $0.thread == failure.thread }
   }
 }

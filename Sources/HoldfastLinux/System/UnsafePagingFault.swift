@@ -74,6 +74,13 @@ final class PagingFault: Sendable {
     _ = unsafe hf_userfault_wake(descriptor, range.start + Int(part.lowerBound), part.count)
   }
 
+  /// The same for a page wherever it is.
+  func wake(_ page: UInt64) {
+    guard let start = unsafe UnsafeMutableRawPointer(bitPattern: UInt(page)) else { return }
+    // SAFETY: only the kernel looks at the address.
+    _ = unsafe hf_userfault_wake(descriptor, start, pageSize)
+  }
+
   /// Waits for something to read. The corresponding C function is `poll`.
   ///
   /// - Returns: false where the stop signal came.

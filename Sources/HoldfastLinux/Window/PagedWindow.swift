@@ -37,6 +37,8 @@ public final class PagedWindow: GuestWindow {
   private let lock = Lock()
   /// Protected by `lock`, and so are the next.
   private nonisolated(unsafe) var extents = WindowExtents()
+  /// Where who touches gets an error: mappings too, of which a guest must not make as many as it likes.
+  private nonisolated(unsafe) var refused = WindowExtents()
   private nonisolated(unsafe) var isClosed = false
   private nonisolated(unsafe) weak var reader: FaultWork?
 
@@ -84,7 +86,7 @@ public final class PagedWindow: GuestWindow {
   deinit {
     // Before the userfaultfd goes: without it absent pages would be filled by the kernel.
     hostRange.release()
-    room.leave(unsafe extents.all.count)
+    room.leave(unsafe extents.all.count + refused.all.count)
   }
 
   /// How many mappings of the arena's file the window has, joined where alike.
@@ -124,13 +126,20 @@ public final class PagedWindow: GuestWindow {
         preconditionFailure("cannot take a guest's translations away: \(error)")
       }
       changeExtents { $0 = WindowExtents() }
+      changeRefused { $0 = WindowExtents() }
     }
     faults.wake(hostRange, 0..<hostRange.length.rawValue)
   }
 
-  /// The guest's address of one of this process's, at the start of its base page.
-  func guestAddress(of address: UInt64) -> Address {
-    Address(address - hostRange.address).roundedDown(to: arena.geometry.pageSize)
+  /// The guest's address of one of this process's, at the start of its base page. Nil for what is being
+  /// prepared aside, where only a debugger can have touched: it is woken, and touches again.
+  func guestAddress(of address: UInt64) -> Address? {
+    guard address >= hostRange.address, address - hostRange.address < hostRange.length.rawValue
+    else {
+      faults.wake(address & ~(arena.geometry.pageSize.rawValue - 1))
+      return nil
+    }
+    return Address(address - hostRange.address).roundedDown(to: arena.geometry.pageSize)
   }
 
   /// Lets those who wait in a range touch again.
@@ -139,22 +148,32 @@ public final class PagedWindow: GuestWindow {
   }
 
   /// Makes a page one that cannot be had: who touches it gets SIGSEGV, a virtual processor EFAULT, until
-  /// something is entered there.
-  func refuse(_ page: AddressRange) {
+  /// something is entered there. Wakes nobody.
+  ///
+  /// - Returns: false where there is no room for another mapping.
+  func refuse(_ page: AddressRange) -> Bool {
     let part = page.start.rawValue..<page.end.rawValue
-    lock.withLock {
-      if unsafe isClosed { return }
-      // Where the kernel has no mapping left the toucher goes on waiting.
-      guard (try? hostRange.unmap(part)) != nil else { return }
+    return lock.withLock {
+      if unsafe isClosed { return true }
+      guard room.isThere, (try? hostRange.unmap(part)) != nil else { return false }
       changeExtents { $0.remove(part) }
+      changeRefused {
+        $0.insert(WindowExtents.Extent(range: part, delta: 0, isTrapped: false))
+      }
+      return true
     }
-    faults.wake(hostRange, part)
   }
 
   private func changeExtents(_ body: (inout WindowExtents) -> Void) {
     let before = unsafe extents.all.count
     unsafe body(&extents)
     room.change(by: unsafe extents.all.count - before)
+  }
+
+  private func changeRefused(_ body: (inout WindowExtents) -> Void) {
+    let before = unsafe refused.all.count
+    unsafe body(&refused)
+    room.change(by: unsafe refused.all.count - before)
   }
 
   // MARK: Pmap
@@ -243,6 +262,7 @@ public final class PagedWindow: GuestWindow {
       try clearAtOnce(part)
       throw error
     }
+    changeRefused { $0.remove(part) }
     changeExtents {
       $0.insert(WindowExtents.Extent(range: part, delta: delta, isTrapped: false))
     }
@@ -272,11 +292,19 @@ public final class PagedWindow: GuestWindow {
       try faults.register(aside, 0..<UInt64(region.count), .everything)
       let inside = part.lowerBound - region.lowerBound..<part.upperBound - region.lowerBound
       try faults.resume(aside, inside, readOnly: !protection.contains(.write))
-      try move(aside, to: region.lowerBound)
     } catch {
       aside.release()
       throw error
     }
+    do throws(Errno) {
+      try move(aside, to: region.lowerBound)
+    } catch {
+      aside.release()
+      // It may have failed after what was there had gone.
+      try clearAtOnce(region)
+      throw error
+    }
+    changeRefused { $0.remove(region) }
     changeExtents {
       $0.insert(
         WindowExtents.Extent(range: region, delta: delta, isTrapped: true, isVacant: true))
@@ -319,10 +347,16 @@ public final class PagedWindow: GuestWindow {
 
   public func refresh(_ range: AddressRange) {
     lock.withLock {
-      for part in unsafe extents.parts(of: range.start.rawValue..<range.end.rawValue)
-      where part.isTrapped && !part.isVacant {
+      for var part in unsafe extents.parts(of: range.start.rawValue..<range.end.rawValue)
+      where part.isTrapped && !part.protection.isEmpty {
+        let isReadOnly = !part.protection.contains(.write)
         // Where it fails the toucher comes again.
-        try? faults.resume(hostRange, part.range, readOnly: !part.protection.contains(.write))
+        guard (try? faults.resume(hostRange, part.range, readOnly: isReadOnly)) != nil,
+          part.isVacant
+        else { continue }
+        // It was left vacant when its protection changed.
+        part.isVacant = false
+        changeExtents { $0.insert(part) }
       }
     }
   }
@@ -348,11 +382,8 @@ public final class PagedWindow: GuestWindow {
     if unsafe isClosed { return }
     let parts = unsafe extents.parts(of: range)
     do throws(Errno) {
-      if parts.count > Self.fewMappings {
-        try clearAtOnce(range)
-      } else {
-        for part in parts where !part.isVacant { try vacate(part) }
-      }
+      if parts.count > Self.fewMappings, (try? clearAtOnce(range)) != nil { return }
+      for part in parts where !part.isVacant { try vacate(part) }
     } catch {
       // Going on would let a guest reach frames that are about to be another's.
       preconditionFailure("cannot take a translation away: \(error)")
@@ -361,6 +392,25 @@ public final class PagedWindow: GuestWindow {
 
   /// Puts nothing in the place of all that is there.
   private func clearAtOnce(_ range: Range<UInt64>) throws(Errno) {
+    var isTrapped = true
+    if (try? moveNothing(to: range)) == nil {
+      // The kernel has no room for a second mapping (RLIMIT_AS, no overcommit). By steps, then: who
+      // touches between them, or after one that fails, gets an error, but nobody's memory.
+      try hostRange.unmap(range)
+      isTrapped =
+        (try? faults.register(hostRange, range, .nothingThere)) != nil
+        && (try? hostRange.protect(range, .readWrite)) != nil
+    }
+    changeExtents { $0.remove(range) }
+    changeRefused {
+      $0.remove(range)
+      if !isTrapped {
+        $0.insert(WindowExtents.Extent(range: range, delta: 0, isTrapped: false))
+      }
+    }
+  }
+
+  private func moveNothing(to range: Range<UInt64>) throws(Errno) {
     let aside = try HostRange.anonymous(UInt64(range.count))
     do throws(Errno) {
       try faults.register(aside, 0..<UInt64(range.count), .nothingThere)
@@ -369,43 +419,59 @@ public final class PagedWindow: GuestWindow {
       aside.release()
       throw error
     }
-    changeExtents { $0.remove(range) }
   }
 
-  private func vacate(_ part: WindowExtents.Extent) throws(Errno) {
+  /// Takes the pages of a part away and keeps its mapping.
+  ///
+  /// - Parameter protection: what `refresh` is to enter them with, if it is called.
+  private func vacate(
+    _ part: WindowExtents.Extent, _ protection: Protection = .readWrite
+  ) throws(Errno) {
     if !part.isTrapped { try faults.register(hostRange, part.range, .everything) }
     try hostRange.dropTranslations(part.range)
     changeExtents {
       $0.insert(
         WindowExtents.Extent(
-          range: part.range, delta: part.delta, isTrapped: true, isVacant: true))
+          range: part.range, delta: part.delta, isTrapped: true, protection: protection,
+          isVacant: true))
     }
   }
 
   public func protect(_ range: AddressRange, _ protection: Protection) {
-    let isReadOnly = !protection.contains(.write)
     lock.withLock {
-      do throws(Errno) {
-        for var part in unsafe extents.parts(of: range.start.rawValue..<range.end.rawValue)
-        where !part.isVacant && part.protection != protection {
-          if protection.isEmpty || (isReadOnly && arena.backing.isTransparentHuge) {
-            try vacate(part)
-            continue
+      for var part in unsafe extents.parts(of: range.start.rawValue..<range.end.rawValue)
+      where part.protection != protection {
+        do throws(Errno) {
+          if part.isVacant {
+            part.protection = protection
+            changeExtents { $0.insert(part) }
+          } else if (try? protect(part, protection)) == nil {
+            // Without memory for page tables: what is gone comes again when it is touched.
+            try vacate(part, protection)
           }
-          if !part.isTrapped, isReadOnly {
-            try faults.register(hostRange, part.range, .everything)
-            part.isTrapped = true
-          }
-          if part.isTrapped, part.protection.contains(.write) == isReadOnly {
-            try faults.protect(hostRange, part.range, readOnly: isReadOnly)
-          }
-          part.protection = protection
-          changeExtents { $0.insert(part) }
+        } catch {
+          preconditionFailure("cannot change a translation's protection: \(error)")
         }
-      } catch {
-        preconditionFailure("cannot change a translation's protection: \(error)")
       }
     }
+  }
+
+  /// Changes the protection of pages that are entered. Needs the lock.
+  private func protect(_ old: WindowExtents.Extent, _ protection: Protection) throws(Errno) {
+    let isReadOnly = !protection.contains(.write)
+    if protection.isEmpty || (isReadOnly && arena.backing.isTransparentHuge) {
+      return try vacate(old, protection)
+    }
+    var part = old
+    if !part.isTrapped, isReadOnly {
+      try faults.register(hostRange, part.range, .everything)
+      part.isTrapped = true
+    }
+    if part.isTrapped, old.protection.contains(.write) == isReadOnly {
+      try faults.protect(hostRange, part.range, readOnly: isReadOnly)
+    }
+    part.protection = protection
+    changeExtents { $0.insert(part) }
   }
 
   /// Does nothing: frames never leave the arena, so a translation is the same wired or not.

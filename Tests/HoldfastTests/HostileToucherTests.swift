@@ -1,0 +1,240 @@
+import Foundation
+import Glibc
+import Holdfast
+import HoldfastCore
+import HoldfastLinux
+import HoldfastTestKit
+import Synchronization
+import Testing
+
+/// Touchers that do what no guest should, while the memory changes under them.
+@Suite(.serialized, .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
+struct HostileToucherTests {
+  private static let size = UInt64(32 << 20)
+  private static let page = UInt64(2 << 20)
+
+  /// Touchers go everywhere while segments come, go, are wired, protected, forked and moved, and every
+  /// answer to a failure is given. A wired page must be entered at any time, and the books be right.
+  private func storm(_ backing: Backing, seed: UInt64, rounds: Int) throws {
+    let answers = Atomic<UInt64>(0)
+    let isOver = Atomic<Bool>(false)
+    let guest = try DemandPagingTests.guest(
+      backing, size: .mebibytes(128),
+      paging: DemandPaging(threadLimit: 4) { _ in
+        // Who waits at the end gets an error, so that all come back.
+        if isOver.load(ordering: .acquiring) { return .refuse }
+        return switch answers.wrappingAdd(1, ordering: .relaxed).newValue % 16 {
+        case 0: .refuse
+        case 1...8: .pause
+        default: .retry
+        }
+      })
+    let thread = try #require(guest.faultThread)
+    let ram = try guest.allocateSegment("ram", size: ByteCount(Self.size))
+    let findings = Findings()
+    let returned = Atomic<Int>(0)
+    let touches = Atomic<UInt64>(0)
+    let ended = runThreads(6, seconds: 120) { number in
+      guard number < 5 else {
+        var random = SeededGenerator(seed: seed)
+        do {
+          for _ in 0..<rounds {
+            try change(guest, ram, &random, findings)
+            thread.retryPaused()
+          }
+        } catch {
+          findings.report("\(error)")
+        }
+        isOver.store(true, ordering: .releasing)
+        while returned.load(ordering: .acquiring) < 5 {
+          thread.retryPaused()
+          usleep(1000)
+        }
+        return
+      }
+      defer { returned.wrappingAdd(1, ordering: .releasing) }
+      var random = SeededGenerator(seed: seed &+ UInt64(number) &+ 1)
+      let touch = KernelToucher(guest)
+      while !isOver.load(ordering: .acquiring) {
+        let address = UInt64.random(in: 0..<Self.size / 4096, using: &random) * 4096
+        if number % 2 == 0 {
+          _ = touch.read(address)
+        } else {
+          _ = touch.write(address, to: address)
+        }
+        touches.wrappingAdd(1, ordering: .relaxed)
+      }
+    }
+    #expect(ended, "somebody waits for ever; seed \(seed)")
+    #expect(findings.all == [], "\(backing), seed \(seed)")
+    #expect(guest.invariantProblems() == [], "\(backing), seed \(seed)")
+    let statistics = thread.statistics
+    #expect(statistics.failures > 0 && statistics.demandFaults > 0, "\(statistics)")
+    // The handler goes on.
+    try guest.unmap(AddressRange(.zero, Address(Self.size)))
+    try guest.map(ram, at: .zero, options: .wired)
+    try guest.unwire(AddressRange(.zero, Address(Self.size)))
+    let (child, _) = try guest.fork()
+    for address in stride(from: 0, to: Self.size, by: 1 << 20) {
+      #expect(KernelToucher(child).write(address, to: address))
+      #expect(KernelToucher(guest).write(1, to: address))
+      #expect(KernelToucher(child).read(address) == address)
+    }
+    print("storm \(backing.rawValue): \(touches.load(ordering: .relaxed)) touches, \(statistics)")
+  }
+
+  private func change(
+    _ guest: GuestMemory, _ ram: MemorySegment, _ random: inout SeededGenerator,
+    _ findings: Findings
+  ) throws {
+    let first = UInt64.random(in: 0..<Self.size / Self.page, using: &random)
+    let last = UInt64.random(in: first..<Self.size / Self.page, using: &random)
+    let range = AddressRange(Address(first * Self.page), Address((last + 1) * Self.page))
+    do {
+      switch Int.random(in: 0..<10, using: &random) {
+      case 0, 1, 2:
+        try guest.map(ram, at: range.start, offset: range.start - .zero, length: range.length)
+      case 3, 4:
+        let receipt = try guest.wire(range)
+        let problems = try receipt.verify().problems
+        if problems != [] { findings.report("wired \(range): \(problems)") }
+        if Bool.random(using: &random) { try guest.unwire(range) }
+      case 5: try guest.unwire(range)
+      case 6: try guest.space.protect(range, .read)
+      case 7: try guest.space.protect(range, .readWrite)
+      case 8:
+        // Nobody would answer for a child that touches what it does not have.
+        try guest.write([1], to: range.start)
+        let (child, _) = try guest.fork()
+        _ = KernelToucher(child).read(range.start.rawValue)
+        _ = KernelToucher(child).write(1, to: range.start.rawValue)
+      default:
+        guest.arena.memory.compact()
+        try guest.unmap(range)
+      }
+    } catch let error as HoldfastError {
+      let expected: [HoldfastError.Code] = [
+        .invalidAddress, .noSpace, .resourceShortage, .protectionFailure,
+      ]
+      if !expected.contains(error.code) { findings.report("\(error)") }
+    } catch let error as VMError {
+      if error.code != .invalidAddress, error.code != .resourceShortage {
+        findings.report("\(error)")
+      }
+    }
+  }
+
+  @Test func `wired memory stays entered whatever its protection becomes`() throws {
+    try HugePageTurn.take {
+      for backing in DemandPagingTests.backings() {
+        let guest = try DemandPagingTests.guest(backing)
+        let ram = try guest.allocateSegment("ram", size: ByteCount(Self.size))
+        let receipt = try guest.map(ram, at: .zero, options: .wired)
+        let touch = KernelToucher(guest)
+        for protection in [Protection.read, .readWrite, .read, [], .readWrite, [], .read] {
+          try guest.space.protect(receipt.range, protection)
+          if protection.isEmpty { continue }
+          #expect(try receipt.verify().problems == [], "\(backing) \(protection)")
+          for address in stride(from: 4096, to: Self.size, by: 1 << 20) {
+            #expect(touch.read(address) != nil)
+            if protection.contains(.write) { #expect(touch.write(1, to: address)) }
+          }
+        }
+        // Between two protections it may be away for a moment, and only where pages are 2 MiB or nothing.
+        let statistics = try #require(guest.faultThread).statistics
+        #expect(statistics.demandFaults == 0 && statistics.copyFaults == 0, "\(statistics)")
+        #expect(guest.invariantProblems() == [])
+      }
+    }
+  }
+
+  @Test func `refused pages are no more mappings than there is room for`() throws {
+    let arena = try Arena(size: .mebibytes(4), backing: .base, threads: 1)
+    var host = HostProbe().host()
+    // Room for a hundred over the 8192 that are set aside.
+    host.maximumMapCount = 8192 + 200
+    let guest = try GuestMemory(
+      arena: arena, limit: .mebibytes(4), demandPaging: DemandPaging { _ in .refuse }, host: host)
+    let refused = Atomic<Int>(0)
+    let touch = KernelToucher(guest)
+    let thread = BackgroundTouch {
+      for page in 0..<UInt64(200) {
+        if touch.read(page * 8192) == nil { refused.wrappingAdd(1, ordering: .releasing) }
+      }
+    }
+    while guest.faultThread?.pausedFaults.isEmpty == true { usleep(1000) }
+    #expect(refused.load(ordering: .acquiring) <= 100)
+    guest.faultThread?.stop()
+    thread.join()
+    #expect(refused.load(ordering: .acquiring) == 200)
+  }
+
+  @Test func `memory is taken away where the kernel gives no more addresses`() async {
+    await #expect(processExitsWith: .success) {
+      let guest = try DemandPagingTests.guest(
+        .base, size: .mebibytes(64), paging: DemandPaging { _ in .refuse })
+      let ram = try guest.allocateSegment("ram", size: .mebibytes(32))
+      let piece = ByteCount.mebibytes(2)
+      for number in 0..<UInt64(16) {
+        try guest.map(
+          ram, at: Address(number << 21), offset: ByteCount((15 - number) << 21), length: piece)
+      }
+      let touch = KernelToucher(guest)
+      for number in 0..<UInt64(16) { precondition(touch.write(number + 1, to: number << 21)) }
+      // What the process has, and a little, but not as much as is unmapped.
+      let pages = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
+        .split(separator: " ").first.flatMap { UInt($0) }
+      let most = pages! * 4096 + (8 << 20)
+      var limit = rlimit(rlim_cur: most, rlim_max: most)
+      precondition(setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0)
+      try guest.unmap(AddressRange(Address(2 << 20), Address(30 << 20)))
+      precondition(touch.read(0) == 1 && touch.read(30 << 20) == 16)
+      precondition((1..<15).allSatisfy { touch.read($0 << 21) == nil })
+    }
+  }
+
+  @Test(arguments: [11, 12, 13] as [UInt64])
+  func `a storm of touches and changes leaves the handler and the books in order`(
+    seed: UInt64
+  ) throws {
+    try HugePageTurn.take {
+      for backing in DemandPagingTests.backings() { try storm(backing, seed: seed, rounds: 600) }
+    }
+  }
+}
+
+/// Touches by way of the kernel, for which memory that cannot be had is an error and no signal.
+final class KernelToucher: @unchecked Sendable {
+  private let base: UnsafeMutableRawPointer
+  private var ends: [Int32] = [0, 0]
+
+  init(_ memory: GuestMemory) {
+    base = UnsafeMutableRawPointer(bitPattern: UInt(memory.hostAddress))!
+    precondition(pipe(&ends) == 0)
+  }
+
+  deinit {
+    for end in ends { close(end) }
+  }
+
+  /// The word at an address, or nil where it cannot be read.
+  func read(_ address: UInt64) -> UInt64? {
+    guard Glibc.write(ends[1], base + Int(address), 8) == 8 else { return nil }
+    var word: UInt64 = 0
+    precondition(Glibc.read(ends[0], &word, 8) == 8)
+    return word
+  }
+
+  /// Whether it could be written.
+  func write(_ value: UInt64, to address: UInt64) -> Bool {
+    var word = value
+    precondition(Glibc.write(ends[1], &word, 8) == 8)
+    if Glibc.read(ends[0], base + Int(address), 8) == 8 { return true }
+    // Still in the pipe.
+    var rest: UInt64 = 0
+    _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+    _ = Glibc.read(ends[0], &rest, 8)
+    _ = fcntl(ends[0], F_SETFL, 0)
+    return false
+  }
+}
