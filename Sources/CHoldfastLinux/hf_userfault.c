@@ -70,17 +70,23 @@ int hf_userfault_continue(int fd, void *start, size_t length, size_t page) {
 int hf_userfault_continue_as(int fd, void *start, size_t length, size_t page, int read_only) {
   uintptr_t place = (uintptr_t)start;
   uintptr_t end = place + length;
+  uintptr_t most = length;
   while (place < end) {
+    uintptr_t part = end - place < most ? end - place : most;
     struct uffdio_continue request = {
-        .range = {.start = place, .len = end - place},
+        .range = {.start = place, .len = part},
         .mode = read_only ? UFFDIO_CONTINUE_MODE_WP : 0,
     };
-    if (ioctl(fd, UFFDIO_CONTINUE, &request) == 0)
-      return 0;
-    if (request.mapped > 0) {
+    if (ioctl(fd, UFFDIO_CONTINUE, &request) == 0) {
+      place += part;
+      most = length;
+    } else if (request.mapped > 0) {
       place += (uintptr_t)request.mapped;
     } else if (errno == EEXIST) {
       place += page;
+    } else if (errno == ENOENT && part > page) {
+      // More than one mapping: those of hugetlb memory stay apart once they were split.
+      most = part / 2 / page * page;
     } else if (errno != EAGAIN && errno != EINTR) {
       return -errno;
     }

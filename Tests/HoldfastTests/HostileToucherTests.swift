@@ -148,6 +148,26 @@ struct HostileToucherTests {
     }
   }
 
+  /// Mappings of huge pages that were split stay apart, and are entered nevertheless.
+  @Test func `a range of many mappings is wired again`() throws {
+    try HugePageTurn.take {
+      for backing in DemandPagingTests.backings() {
+        let guest = try DemandPagingTests.guest(backing)
+        let ram = try guest.allocateSegment("ram", size: ByteCount(Self.size))
+        let all = try guest.map(ram, at: .zero, options: .wired).range
+        try guest.unwire(all)
+        for number in UInt64(0)..<7 {
+          let part = AddressRange(Address(number << 22), Address(number << 22 + (2 << 20)))
+          try guest.space.protect(part, .read)
+        }
+        try guest.space.protect(all, .read)
+        try guest.space.protect(all, .readWrite)
+        #expect(try guest.wire(all).verify().problems == [], "\(backing)")
+        #expect(guest.invariantProblems() == [])
+      }
+    }
+  }
+
   @Test func `refused pages are no more mappings than there is room for`() throws {
     let arena = try Arena(size: .mebibytes(4), backing: .base, threads: 1)
     var host = HostProbe().host()

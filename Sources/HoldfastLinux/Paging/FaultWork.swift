@@ -22,6 +22,8 @@ final class FaultWork: Sendable {
   // Protected by `lock`.
   private nonisolated(unsafe) var threads: [BackgroundThread] = []
   private nonisolated(unsafe) var idle = 0
+  /// Threads that were made and have not looked for work yet.
+  private nonisolated(unsafe) var starting = 0
   private nonisolated(unsafe) var isRead = false
   private nonisolated(unsafe) var isStopping = false
   private nonisolated(unsafe) var isStopped = false
@@ -59,6 +61,7 @@ final class FaultWork: Sendable {
     defer { lock.unlock() }
     if unsafe isStopped { return }
     unsafe threads.append(try BackgroundThread("holdfast-fault") { self.run() })
+    unsafe starting += 1
     unsafe counts.threads = unsafe threads.count
   }
 
@@ -105,6 +108,7 @@ final class FaultWork: Sendable {
 
   private func run() {
     lock.lock()
+    unsafe starting -= 1
     while unsafe !isStopped {
       // Before all else: others may wait for a reader.
       if unsafe !isRead {
@@ -147,14 +151,16 @@ final class FaultWork: Sendable {
     unsafe isRead = false
   }
 
-  /// Whether another thread is idle; one more is made if not. Needs the lock, which it may let go for a
-  /// moment.
+  /// Whether another thread is idle, or new and yet to look for work; one more is made if not. Needs the
+  /// lock, which it may let go for a moment.
   private func hasIdleLocked() -> Bool {
-    if unsafe idle > 0 { return true }
-    guard unsafe threads.count < threadLimit else { return false }
-    lock.unlock()
-    defer { lock.lock() }
-    return (try? addThread()) != nil
+    if unsafe idle + starting == 0, unsafe threads.count < threadLimit {
+      lock.unlock()
+      try? addThread()
+      lock.lock()
+    }
+    // The new one may have found something to serve by now: then it is no reader to be.
+    return unsafe idle + starting > 0
   }
 
   /// Sees to it that a thread reads, or is about to, if none does.
