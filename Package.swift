@@ -63,8 +63,8 @@ let package = Package(
     .target(
       name: "HoldfastBench",
       dependencies: [
-        "CHoldfastBench", "Holdfast", "HoldfastCore", "HoldfastLinux", "HoldfastStatistics",
-        systemPackage,
+        "CHoldfastBench", "Holdfast", "HoldfastCore", "HoldfastKVM", "HoldfastLinux",
+        "HoldfastStatistics", systemPackage,
       ],
       swiftSettings: settings),
     .target(

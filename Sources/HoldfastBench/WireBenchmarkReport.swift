@@ -54,11 +54,15 @@ public struct WireBenchmarkReport: Sendable {
     guard result.runs >= SampleMoments.minimumCount else {
       return "ministat wants at least \(SampleMoments.minimumCount) runs."
     }
+    return Self.ministat([("prefault", prefault.seconds), ("fault", fault.seconds)])
+  }
+
+  /// ministat's plot and table of some samples in seconds, shown in milliseconds.
+  static func ministat(_ samples: [(label: String, seconds: [Double])]) -> String? {
     var options = MinistatReport.Options()
     options.relativeError = .propagated
-    let samples = [("prefault", prefault), ("fault", fault)].map { label, measurement in
-      MinistatReport.Sample(
-        label: "\(label) (milliseconds)", values: measurement.seconds.map { $0 * 1000 })
+    let samples = samples.map { label, seconds in
+      MinistatReport.Sample(label: "\(label) (milliseconds)", values: seconds.map { $0 * 1000 })
     }
     return (try? MinistatReport(samples, options: options))?.text
       .split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\n")
@@ -85,6 +89,12 @@ public struct WireBenchmarkReport: Sendable {
         floor.map { Self.number(arena / $0) } ?? "-",
       ])
     }
+    return Self.columns(rows)
+      + "\n(arena) is the preparation of the memory, once, before any guest."
+  }
+
+  /// Rows of as many cells each, the first column to the left and the others to the right.
+  static func columns(_ rows: [[String]]) -> String {
     let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
     let lines = rows.map { row in
       zip(row, widths).enumerated().map { column, cell in
@@ -93,7 +103,6 @@ public struct WireBenchmarkReport: Sendable {
       }.joined(separator: "  ")
     }
     return lines.joined(separator: "\n")
-      + "\n(arena) is the preparation of the memory, once, before any guest."
   }
 
   private var ratioLines: [String] {

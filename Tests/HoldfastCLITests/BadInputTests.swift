@@ -33,6 +33,8 @@ import Testing
       (["wire", "--bogus"], 64, "unknown option '--bogus'"),
       (["wire", "--memroy", "1G"], 64, "is it '--memory'"),
       (["wire", "more"], 64, "unexpected argument 'more'"),
+      (["bench", "guest", "--runs", "0"], 64, "from 1 to 1000"),
+      (["bench", "guest", "--hostile", "--faults", "0"], 64, "from 1 to 100000"),
       (["bench", "scrub", "--scrub-threads", "0"], 64, "from 1 to 1024"),
       (["bench", "scrub", "--rate", "0"], 64, "a size cannot be zero"),
       (["bench", "scrub", "--rate", "fast"], 64, "holdfast bench scrub --help"),

@@ -46,6 +46,7 @@ import Testing
       (["run", "--help"], ["{memory}", "mem-path={memory}", "128 and the number"]),
       (["host", "--help"], ["--memory <size>", "--format <format>", "HOLDFAST_ZEROING"]),
       (["bench", "scrub", "--help"], ["--scrub-threads", "--rate", "HOLDFAST_CHECK_ZEROED=1"]),
+      (["bench", "guest", "--help"], ["--runs", "--hostile", "--faults", "/dev/kvm", "prefault"]),
       (["bench", "wire", "--help"], ["the floor of prefault-dirty"]),
       (["--version"], ["holdfast 0."]),
       (["wire", "--version"], ["holdfast 0."]),

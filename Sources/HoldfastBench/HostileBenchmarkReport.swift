@@ -1,0 +1,53 @@
+internal import HoldfastCore
+internal import HoldfastLinux
+
+/// What `holdfast bench guest --hostile` prints.
+public struct HostileBenchmarkReport: Sendable {
+  private let result: HostileBenchmark.Result
+
+  public init(_ result: HostileBenchmark.Result) {
+    self.result = result
+  }
+
+  public var text: String {
+    var rows = [["the other guest", "quiet", "hostile", "ratio", "its faults"]]
+    for one in result.measurements {
+      rows.append([
+        one.act.rawValue, WireBenchmarkReport.time(one.quiet),
+        WireBenchmarkReport.time(one.hostile), WireBenchmarkReport.number(one.ratio),
+        "\(one.hostileFaults)",
+      ])
+    }
+    let problems = result.measurements.flatMap { one in
+      one.problems.map { "\nwrong after \(one.act.rawValue): \($0)" }
+    }
+    return
+      "A guest's faults of 2 MiB (\(result.backing.rawValue)) beside another guest, medians of "
+      + "\(result.faults)\n\n" + WireBenchmarkReport.columns(rows) + "\n" + problems.joined()
+      + (problems.isEmpty ? "" : "\n")
+  }
+}
+
+extension HostileBenchmarkReport: Encodable {
+  private enum Key: String, CodingKey {
+    case backing, faults, results
+    case act, quietSeconds, hostileSeconds, ratio, hostileFaults, problems
+  }
+
+  /// The JSON of `bench guest --hostile`.
+  public func encode(to encoder: any Encoder) throws {
+    var object = encoder.container(keyedBy: Key.self)
+    try object.encode(result.backing.rawValue, forKey: .backing)
+    try object.encode(result.faults, forKey: .faults)
+    var results = object.nestedUnkeyedContainer(forKey: .results)
+    for one in result.measurements {
+      var entry = results.nestedContainer(keyedBy: Key.self)
+      try entry.encode(one.act.rawValue, forKey: .act)
+      try entry.encode(one.quiet, forKey: .quietSeconds)
+      try entry.encode(one.hostile, forKey: .hostileSeconds)
+      try entry.encode(one.ratio, forKey: .ratio)
+      try entry.encode(one.hostileFaults, forKey: .hostileFaults)
+      try entry.encode(one.problems, forKey: .problems)
+    }
+  }
+}

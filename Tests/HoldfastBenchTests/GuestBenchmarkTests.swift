@@ -1,0 +1,91 @@
+import Foundation
+import HoldfastCore
+import HoldfastLinux
+import HoldfastStatistics
+import HoldfastTestKit
+import Testing
+
+@testable import HoldfastBench
+
+/// Guests that wait for their memory. No time is judged.
+@Suite(.serialized) struct GuestBenchmarkTests {
+  private func benchmark() -> GuestBenchmark {
+    GuestBenchmark(
+      memory: .mebibytes(64), runs: 3, backing: .base, threads: 2, host: HostProbe().host())
+  }
+
+  private func object(_ value: some Encodable) throws -> [String: Any] {
+    let data = try JSONEncoder().encode(value)
+    return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+  }
+
+  @Test(.enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
+  func `both paths, three runs, in a machine's slots`() throws {
+    var steps: [GuestBenchmark.Step] = []
+    let result = try benchmark().run { steps.append($0) }
+    #expect(result.machineProblem == nil && result.slots == 1)
+    #expect(result.memory == .mebibytes(64) && result.backing == .base && result.runs == 3)
+    for measurement in result.measurements {
+      #expect(measurement.seconds.count == 3 && measurement.slotSeconds.count == 3)
+      #expect((measurement.seconds + measurement.slotSeconds).allSatisfy { $0 > 0 })
+    }
+    #expect(steps.map(\.number) == Array(0..<9) && steps.allSatisfy { $0.count == 9 })
+    #expect(
+      steps.map(\.path) == [
+        nil, .prefault, .fault, .fault, .prefault, .prefault, .fault, .fault, .prefault,
+      ])
+    let text = GuestBenchmarkReport(result).text
+    #expect(
+      text.hasPrefix(
+        "Mapping and wiring a guest of 64 MiB (base), 3 runs after a warm-up\n\nx prefault"))
+    #expect(text.contains("\n+ fault (milliseconds)\n") && text.contains("\n(slots) "))
+    #expect(text.contains(" in one slot.\n") && text.contains("\nfault takes "))
+    let json = try object(GuestBenchmarkReport(result))
+    #expect(json["memoryBytes"] as? Int == 64 << 20 && json["slots"] as? Int == 1)
+    #expect((json["results"] as? [Any])?.count == 2 && json["machineProblem"] == nil)
+    let comparison = try #require(json["comparison"] as? [String: Any])
+    let own = try Comparison(
+      baseline: SampleSummary(result.measurements[0].seconds),
+      candidate: SampleSummary(result.measurements[1].seconds), relativeError: .propagated)
+    let difference = try #require(comparison["difference"] as? Double)
+    #expect(abs(difference - own.difference) < 1e-9)
+    let pooled = try #require(comparison["pooledDeviation"] as? Double)
+    #expect(abs(pooled - own.pooledStandardDeviation) < 1e-9)
+  }
+
+  @Test func `without a machine it says why, and measures nevertheless`() throws {
+    var benchmark = benchmark()
+    benchmark.device = "/dev/null"
+    benchmark.runs = 1
+    let result = try benchmark.run()
+    #expect(result.slots == 0 && result.measurements.allSatisfy { $0.slotSeconds.isEmpty })
+    #expect(result.measurements.allSatisfy { $0.seconds.count == 1 })
+    let text = GuestBenchmarkReport(result).text
+    #expect(text.contains("ministat wants at least 3 runs."))
+    #expect(text.contains("\nwithout a virtual machine: cannot make a virtual machine"))
+    #expect(!text.contains("(slots)") && text.contains("\n(arena) "))
+    let json = try object(GuestBenchmarkReport(result))
+    #expect(json["machineProblem"] is String && json["comparison"] == nil)
+  }
+
+  /// The bound is far off, for a busy machine; the figures are for people.
+  @Test(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
+  func `a guest's faults are served beside a hostile guest`() throws {
+    var worst = Double.infinity
+    for _ in 0..<3 where worst > 50 {
+      let result = try HostileBenchmark(
+        backing: .base, faults: 200, threads: 2, host: HostProbe().host()
+      ).run()
+      #expect(result.measurements.map(\.act) == HostileBenchmark.Act.allCases)
+      for one in result.measurements {
+        #expect(one.problems == [], "\(one.act)")
+        #expect(one.hostileFaults >= 10 && one.quiet > 0)
+      }
+      worst = result.measurements.map(\.ratio).max() ?? .infinity
+      let report = HostileBenchmarkReport(result)
+      print(report.text)
+      #expect((try object(report)["results"] as? [Any])?.count == 4)
+    }
+    #expect(worst < 50)
+  }
+}
