@@ -28,6 +28,41 @@ int hf_open_at(int folder, const char *name, int how) {
   return fd < 0 ? -errno : fd;
 }
 
+static void own_path(int fd, char path[32]) { snprintf(path, 32, "/proc/self/fd/%d", fd); }
+
+int hf_open_nameless(int folder) {
+  int fd;
+  do {
+    fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0)
+    return -errno;
+  char path[32];
+  own_path(fd, path);
+  if (access(path, F_OK) < 0) {
+    close(fd);
+    return -ENOSYS;
+  }
+  return fd;
+}
+
+int hf_link_nameless(int fd, int folder, const char *name) {
+  char path[32];
+  own_path(fd, path);
+  return status(linkat(AT_FDCWD, path, folder, name, AT_SYMLINK_FOLLOW));
+}
+
+int hf_replace_at(int folder, const char *from, const char *to) {
+  return status(renameat(folder, from, folder, to));
+}
+
+int64_t hf_seek(int fd, uint64_t offset, int hole) {
+  off_t found = lseek(fd, (off_t)offset, hole ? SEEK_HOLE : SEEK_DATA);
+  return found < 0 ? -errno : found;
+}
+
+int hf_synchronize(int fd) { return status(fsync(fd)); }
+
 static void copy(const struct stat *from, struct hf_file *file) {
   file->device = from->st_dev;
   file->inode = from->st_ino;

@@ -177,6 +177,12 @@ public final class GuestMemory: Sendable {
   public func allocateSegment(
     _ name: String, size: ByteCount
   ) throws(HoldfastError) -> MemorySegment {
+    try allocateSegment(name, size: size, pager: nil)
+  }
+
+  func allocateSegment(
+    _ name: String, size: ByteCount, pager: (any Pager)?
+  ) throws(HoldfastError) -> MemorySegment {
     let operation = "allocate the segment \(name)"
     guard !name.isEmpty, size > .zero, size.isMultiple(of: arena.geometry.pageSize) else {
       throw HoldfastError(
@@ -192,7 +198,8 @@ public final class GuestMemory: Sendable {
         }
         throw HoldfastError(.alreadyExists, operation: operation, reason: "it exists")
       }
-      let segment = MemorySegment(name: name, size: size, memory: space.memory)
+      let segment = MemorySegment(
+        name: name, size: size, memory: space.memory, pager: pager)
       unsafe segments[name] = segment
       return segment
     }

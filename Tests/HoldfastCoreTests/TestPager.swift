@@ -8,13 +8,18 @@ final class TestPager: Pager, @unchecked Sendable {
   private let first: UInt64
   private let size: UInt64
   private let pageSize: Int
+  private let has: @Sendable (UInt64) -> Bool
   // Protected by `lock`.
   private var asked: [PageRange] = []
   private var failAt: Int?
   private var hook: (@Sendable (FrameRun) -> Void)?
 
-  /// A pager of `pages` pages from the object's page `first` on.
-  init(from first: UInt64 = 0, pages: UInt64, geometry: Geometry) {
+  /// A pager of `pages` pages from the object's page `first` on, but for those that it has not.
+  init(
+    from first: UInt64 = 0, pages: UInt64, geometry: Geometry,
+    has: @escaping @Sendable (UInt64) -> Bool = { _ in true }
+  ) {
+    self.has = has
     self.first = first
     size = pages
     pageSize = Int(geometry.pageSize.rawValue)
@@ -34,8 +39,21 @@ final class TestPager: Pager, @unchecked Sendable {
 
   func pages(at index: PageIndex, limit: PageCount) -> PageCount {
     let end = first + size
-    guard index.rawValue >= first, index.rawValue < end else { return .zero }
-    return min(limit, PageCount(end - index.rawValue))
+    var count: UInt64 = 0
+    while count < limit.rawValue, index.rawValue + count >= first, index.rawValue + count < end,
+      has(index.rawValue + count)
+    { count += 1 }
+    return PageCount(count)
+  }
+
+  func hole(around index: PageIndex, in range: PageRange) -> PageRange {
+    var (start, end) = (index, index + .one)
+    func isHole(_ index: PageIndex) -> Bool { pages(at: index, limit: .one) == .zero }
+    while start > range.start, isHole(PageIndex(start.rawValue - 1)) {
+      start = PageIndex(start.rawValue - 1)
+    }
+    while end < range.end, isHole(end) { end = end + .one }
+    return PageRange(start, end)
   }
 
   func read(

@@ -53,6 +53,23 @@ int hf_current_folder(void);
 /// HF_OPEN_CREATE the file must not exist yet and is its owner's alone. Returns a descriptor.
 int hf_open_at(int folder, const char *name, int how);
 
+/// openat(2) with O_TMPFILE: a file for its owner that has no name. ENOSYS where /proc, by which it would be
+/// given one, is not there. Returns a descriptor.
+int hf_open_nameless(int folder);
+
+/// linkat(2) of such a file to a name that nothing has.
+int hf_link_nameless(int fd, int folder, const char *name);
+
+/// renameat(2), in place of what has the new name.
+int hf_replace_at(int folder, const char *from, const char *to);
+
+/// lseek(2) to the next byte from an offset on that is in a hole, or that is not, which the file's end
+/// counts as. Returns where that is, or a negative errno: ENXIO where there is none.
+int64_t hf_seek(int fd, uint64_t offset, int hole);
+
+/// fsync(2).
+int hf_synchronize(int fd);
+
 int hf_stat(int fd, struct hf_file *file);
 int hf_stat_at(int folder, const char *name, struct hf_file *file);
 int hf_stat_file_system(int fd, struct hf_file_system *system);

@@ -73,4 +73,35 @@ extension AddressSpace {
     }
     return (resident, shared)
   }
+
+  /// The parts of a range that may hold anything but zeros, in ascending order and joined where they meet,
+  /// and how much of the range is mapped. Takes the lock shared and the objects' in turn.
+  ///
+  /// - Complexity: as `forEachResident`, and the parts.
+  package func populatedParts(
+    of range: AddressRange
+  ) -> (parts: [AddressRange], mapped: ByteCount) {
+    var parts: [AddressRange] = []
+    var mapped = ByteCount.zero
+    lock.withSharedLock {
+      var position = positionLocked(after: range.start)
+      while position < entries.count, entries[position].range.start < range.end {
+        let entry = entries[position]
+        position += 1
+        let part = entry.range.clamped(to: range)
+        mapped += part.length
+        let pages = entry.pages(of: part, geometry)
+        entry.object?.forEachPopulated(in: pages) { run in
+          let start = part.start + geometry.bytes(run.start - pages.start)
+          var found = AddressRange(start, start + geometry.bytes(run.count))
+          if let last = parts.last, last.end == found.start {
+            parts.removeLast()
+            found = AddressRange(last.start, found.end)
+          }
+          parts.append(found)
+        }
+      }
+    }
+    return (parts, mapped)
+  }
 }

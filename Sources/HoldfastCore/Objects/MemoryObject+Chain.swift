@@ -51,7 +51,7 @@ extension MemoryObject {
     if let pager {
       let count = pager.pages(at: index, limit: gap.end - index)
       if count > .zero { return try body(.paged(self, index, count: count)) }
-      return try body(.absent(inTop(PageRange(start: index, count: .one))))
+      return try body(.absent(inTop(pager.hole(around: index, in: gap).clamped(to: gap))))
     }
     guard let backing, (index + backing.offset).rawValue < backing.object.size.rawValue else {
       return try body(.absent(inTop(gap)))
@@ -81,6 +81,36 @@ extension MemoryObject {
             body(run, object, place, state)
             return run.end
           case .paged(_, _, let count): return index + count
+          case .absent(let gap): return gap.end
+          }
+        }
+      } catch {
+        preconditionFailure("looking a page up does not throw: \(error)")
+      }
+    }
+  }
+
+  /// Calls `body` with the parts of a range that may hold anything but zeros, in ascending order: what is
+  /// resident or in the making somewhere in the chain, and what a pager has. Takes the locks of the
+  /// chain; `body` may not call back.
+  ///
+  /// - Complexity: as `forEachTopmost`, and the pager's parts.
+  func forEachPopulated(in range: PageRange, _ body: (PageRange) -> Void) {
+    if isPlain {
+      forEachResident(in: range) { run, _ in body(run) }
+      return
+    }
+    var index = range.start
+    while index < range.end {
+      do throws(VMError) {
+        index = try withChain(index, in: PageRange(index, range.end)) { hit in
+          switch hit {
+          case .resident(_, _, _, let run):
+            body(run)
+            return run.end
+          case .paged(_, _, let count):
+            body(PageRange(start: index, count: count))
+            return index + count
           case .absent(let gap): return gap.end
           }
         }

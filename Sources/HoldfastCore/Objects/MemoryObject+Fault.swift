@@ -10,8 +10,9 @@ extension MemoryObject {
     /// The pages are new, busy and invalid in frames from `to` on, which have to become copies of those
     /// below, which are busy too.
     case copy(PageRange, below: MemoryObject, PageIndex, from: Frame, to: Frame)
-    /// The page has to be paged in first.
-    case paged(MemoryObject, PageIndex, count: PageCount)
+    /// The page has to be paged in first, with all of its large page where `isLarge` and nothing of that is
+    /// there.
+    case paged(MemoryObject, PageIndex, count: PageCount, isLarge: Bool)
     case failed(VMError)
   }
 
@@ -54,8 +55,12 @@ extension MemoryObject {
           WiredRun(index: part.start, frames: FrameRun(first, part.count), isFresh: false), isTop)
         return .done(part, isNew: false)
       case .paged(let object, let place, let count):
-        return .paged(object, place, count: count)
+        return .paged(object, place, count: count, isLarge: wanted != nil)
       case .absent(let gap):
+        if let wanted, !gap.contains(wanted), isAbsentPagedLocked(wanted) {
+          // Zero, among pages that the pager has.
+          return .paged(self, index, count: .one, isLarge: true)
+        }
         if let wanted, gap.contains(wanted) || isAbsentPlainLocked(wanted),
           let step = try fillLocked(wanted, in: bounds, enter)
         {
@@ -83,6 +88,11 @@ extension MemoryObject {
   private func isAbsentPlainLocked(_ region: PageRange) -> Bool {
     backing == nil && pager == nil
       && pages.isAbsent(around: region.start, order: memory.geometry.largePageOrder)
+  }
+
+  /// Whether all of an aligned large page is absent here, and a part of it the pager's.
+  private func isAbsentPagedLocked(_ region: PageRange) -> Bool {
+    pager != nil && pages.isAbsent(around: region.start, order: memory.geometry.largePageOrder)
   }
 
   /// Frames for one page, or a whole block for a large page; nil where there is none.
@@ -179,47 +189,11 @@ extension MemoryObject {
       memory.store.copy(from: FrameRun(source, range.count), to: frame)
       defer { below.endCopy(place, count: range.count) }
       try finishCopy(range, of: below, place, from: source)
-    case .paged(let object, let place, let count): try object.pageIn(place, limit: count)
+    case .paged(let object, let place, let count, let isLarge):
+      try object.pageIn(place, limit: count, isLarge: isLarge)
     case .failed(let error): throw error
     }
     return false
-  }
-
-  /// How many pages are asked of a pager at once.
-  private static let cluster = PageCount(16)
-
-  /// Brings pages in from the pager, from `index` on as far as they are missing and frames lie
-  /// together. Called without locks.
-  func pageIn(_ index: PageIndex, limit: PageCount) throws(VMError) {
-    guard let pager else { return }
-    let found = lock.withLock { () -> FrameRun?? in
-      // Whoever asked may have lost the object meanwhile: nobody would free the pages of a dead one.
-      // Or someone was faster: the caller looks again.
-      guard references > 0, pages[index] == nil else { return .some(nil) }
-      let end = PageIndex(min(size.rawValue, (index + min(limit, Self.cluster)).rawValue))
-      let missing = pages.gap(at: index, in: PageRange(.zero, end)).end - index
-      var dirty: [FrameRun] = []
-      guard let run = framesLocked(for: index, limit: missing, dirty: &dirty) else { return nil }
-      pages.insert(
-        run.count, at: index, PageState(frame: run.start, isValid: false, isBusy: true))
-      return .some(run)
-    }
-    guard let found else { throw VMError(.resourceShortage, "no free frame is left") }
-    guard let run = found else { return }
-    let range = PageRange(start: index, count: run.count)
-    do throws(VMError) {
-      try pager.read(range, into: run, memory.store)
-    } catch {
-      abandon(fresh: [range], zeroed: false)
-      throw error
-    }
-    lock.withLock {
-      pages.update(in: range) { state in
-        state.isValid = true
-        state.isBusy = false
-      }
-    }
-    pagesChanged.announce()
   }
 
   /// Waits until no copy is being made to this object by a fault. Those who make one wait for

@@ -5,8 +5,20 @@ public protocol Pager: AnyObject, Sendable {
   /// own and reads as zero (FreeBSD: `vm_pager_haspage`). Must not block: the object's lock is held.
   func pages(at index: PageIndex, limit: PageCount) -> PageCount
 
+  /// Pages around `index`, which the pager does not have, that it does not have either: `index` itself and
+  /// as many of `range` as are quickly told, so that a fault can make a large page of zeros. Must not
+  /// block.
+  func hole(around index: PageIndex, in range: PageRange) -> PageRange
+
   /// Fills the frames with the contents of pages (FreeBSD: `vm_pager_get_pages`).
   ///
   /// - Throws: what the fault or wire that needed the pages then throws.
   func read(_ pages: PageRange, into frames: FrameRun, _ store: any FrameStore) throws(VMError)
+}
+
+extension Pager {
+  /// The page alone.
+  public func hole(around index: PageIndex, in range: PageRange) -> PageRange {
+    PageRange(start: index, count: .one)
+  }
 }

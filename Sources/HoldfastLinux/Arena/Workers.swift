@@ -4,11 +4,11 @@ internal import Synchronization
 internal import SystemPackage
 
 /// Work on memory shared out to the machine's processors.
-enum Workers {
+package enum Workers {
   /// Calls `body` with each of `count` numbers, on up to `threads` threads at once, and returns when
   /// all are done. Threads take the next number when they have finished one, so that a slow
   /// processor holds nobody up. After `body` returns false no new numbers are given out.
-  static func perform(_ count: Int, threads: Int, _ body: @Sendable (Int) -> Bool) {
+  package static func perform(_ count: Int, threads: Int, _ body: @Sendable (Int) -> Bool) {
     let threads = max(1, min(threads, count))
     if threads == 1 {
       for number in 0..<count where !body(number) { return }

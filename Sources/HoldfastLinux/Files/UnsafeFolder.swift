@@ -46,6 +46,35 @@ package final class Folder: Sendable {
     try file(name, how: Int32(HF_OPEN_WRITE | HF_OPEN_CREATE))
   }
 
+  /// Makes a file in the folder that has no name, for its owner alone, or nil where the file system has none
+  /// such. The corresponding C function is `openat`, with O_TMPFILE.
+  package func makeNamelessFile() throws(Errno) -> OpenFile? {
+    let result = hf_open_nameless(descriptor)
+    for lacking in [Errno.notSupported, .isDirectory, .noFunction, .noSuchFileOrDirectory]
+    where result == -lacking.rawValue {
+      return nil
+    }
+    try check(result)
+    return OpenFile(descriptor: result)
+  }
+
+  /// Gives a file without a name one that nothing has. The corresponding C function is `linkat`.
+  package func link(_ file: OpenFile, _ name: String) throws(Errno) {
+    try check(unsafe hf_link_nameless(file.descriptor, descriptor, try checked(name)))
+  }
+
+  /// Gives a file of the folder another name, in place of what has it. The corresponding C function is
+  /// `renameat`.
+  package func replace(_ name: String, by newer: String) throws(Errno) {
+    let (from, to) = (try checked(newer), try checked(name))
+    try check(unsafe hf_replace_at(descriptor, from, to))
+  }
+
+  /// Sees to it that names that were given are on the disk. The corresponding C function is `fsync`.
+  package func synchronize() throws(Errno) {
+    try check(hf_synchronize(descriptor))
+  }
+
   private func file(_ name: String, how: Int32) throws(Errno) -> OpenFile {
     let result = unsafe hf_open_at(descriptor, try checked(name), how)
     try check(result)

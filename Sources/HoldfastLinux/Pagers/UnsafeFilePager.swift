@@ -1,9 +1,14 @@
+internal import CHoldfastLinux
 internal import Glibc
 public import HoldfastCore
 internal import SystemPackage
 
 /// A pager whose pages are those of a file: a kernel image, a snapshot (FreeBSD: the vnode pager). It
 /// only reads. Pages behind the file's end read as zero, and so does the rest of its last page.
+///
+/// Where the file has holes is looked up once, when it is opened: pages in them are zero without being
+/// read. Nobody should write to the file while it is paged from. A file that becomes shorter is an error
+/// of the fault, never SIGBUS, since it is read and not mapped.
 ///
 /// Safe from any thread: requests for different pages run at once.
 public final class FilePager: Pager {
@@ -13,6 +18,10 @@ public final class FilePager: Pager {
   private let offset: ByteCount
   private let geometry: Geometry
   private let file: FileDescriptor
+  /// The pages that are not in a hole, in ascending order, apart from each other.
+  let data: [PageRange]
+  /// How much of the file is not in holes, in whole pages.
+  public let dataLength: ByteCount
 
   /// How much is read at once, through a buffer of this process, so that a file that fails half-way
   /// leaves nothing in a frame that another could take for a page.
@@ -55,6 +64,41 @@ public final class FilePager: Pager {
         operation: operation, what: "it has \(size) bytes, fewer than the offset \(offset)")
     }
     length = ByteCount(size - offset.rawValue)
+    data = FilePager.data(of: file, offset.rawValue..<size, geometry)
+    dataLength = geometry.bytes(data.reduce(.zero) { $0 + $1.count })
+  }
+
+  /// The pages of a part of a file that are not in holes; all of them where the file system does not tell.
+  /// The corresponding C function is `lseek`, with SEEK_DATA and SEEK_HOLE.
+  private static func data(
+    of file: FileDescriptor, _ part: Range<UInt64>, _ geometry: Geometry
+  ) -> [PageRange] {
+    let page = geometry.pageSize.rawValue
+    func pages(_ bytes: Range<UInt64>) -> PageRange {
+      PageRange(
+        PageIndex((bytes.lowerBound - part.lowerBound) / page),
+        PageIndex((bytes.upperBound - part.lowerBound + page - 1) / page))
+    }
+    if part.isEmpty { return [] }
+    var found: [PageRange] = []
+    var place = part.lowerBound
+    while place < part.upperBound {
+      let start = hf_seek(file.rawValue, place, 0)
+      // Nothing but a hole is left.
+      if start == -Int64(ENXIO) { break }
+      let end = start < 0 ? -1 : hf_seek(file.rawValue, UInt64(start), 1)
+      // What is cut off meanwhile is the reader's error.
+      guard end > start, start >= Int64(place) else { return [pages(part)] }
+      if UInt64(start) >= part.upperBound { break }
+      let next = pages(UInt64(start)..<min(UInt64(end), part.upperBound))
+      if let last = found.last, last.end >= next.start {
+        found[found.count - 1] = PageRange(last.start, next.end)
+      } else {
+        found.append(next)
+      }
+      place = UInt64(end)
+    }
+    return found
   }
 
   deinit {
@@ -62,10 +106,44 @@ public final class FilePager: Pager {
   }
 
   public func pages(at index: PageIndex, limit: PageCount) -> PageCount {
-    guard let whole = length.roundedUp(to: geometry.pageSize) else { return .zero }
-    let count = geometry.pages(in: whole)
-    guard index.rawValue < count.rawValue else { return .zero }
-    return min(limit, PageCount(count.rawValue - index.rawValue))
+    let next = firstData(after: index)
+    guard next < data.count, data[next].start <= index else { return .zero }
+    return min(limit, data[next].end - index)
+  }
+
+  public func hole(around index: PageIndex, in range: PageRange) -> PageRange {
+    let next = firstData(after: index)
+    let start = next > 0 ? data[next - 1].end : .zero
+    let end = next < data.count ? data[next].start : range.end
+    return PageRange(max(start, range.start), min(end, range.end))
+  }
+
+  /// The pages that are not in a hole, cut at multiples of a size, which is no smaller than a page.
+  package func dataPieces(of size: ByteCount) -> [PageRange] {
+    let most = max(1, geometry.pages(in: size).rawValue)
+    var pieces: [PageRange] = []
+    for part in data {
+      var start = part.start
+      while start < part.end {
+        let end = min(part.end, PageIndex((start.rawValue / most + 1) * most))
+        pieces.append(PageRange(start, end))
+        start = end
+      }
+    }
+    return pieces
+  }
+
+  /// The place in `data` of the first part that ends behind a page.
+  ///
+  /// - Complexity: O(log parts).
+  private func firstData(after index: PageIndex) -> Int {
+    var low = 0
+    var high = data.count
+    while low < high {
+      let middle = (low + high) / 2
+      if data[middle].end > index { high = middle } else { low = middle + 1 }
+    }
+    return low
   }
 
   public func read(

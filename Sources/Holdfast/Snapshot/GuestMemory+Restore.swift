@@ -1,0 +1,73 @@
+internal import HoldfastCore
+internal import HoldfastLinux
+internal import Synchronization
+
+extension GuestMemory {
+  /// Makes a segment of what a file holds: an image that `save` made, or any other file. Its pages come
+  /// from the file when they are needed, or before; those in holes of the file are zero without being
+  /// read. What is written to them stays in memory, and the file as it is.
+  ///
+  /// The file is opened once and has to stay as it is while the segment lives. One that becomes shorter is
+  /// a fault that cannot be served (`pagerFailure`), never SIGBUS.
+  ///
+  /// - Parameters:
+  ///   - name: not empty.
+  ///   - path: a regular file that is not empty. Its size, rounded up to the arena's page, is the segment's.
+  ///   - progress: of the bytes that are read ahead.
+  /// - Throws: as `allocateSegment`, code `host` where the file cannot be read, and where it is read ahead
+  ///   `pagerFailure` and `resourceShortage`; there is no segment then.
+  public func restoreSegment(
+    _ name: String, from path: String, prefetch: SnapshotPrefetch = .onDemand,
+    progress: SnapshotProgress? = nil
+  ) throws(HoldfastError) -> MemorySegment {
+    let pager: FilePager
+    do throws(HostError) {
+      pager = try FilePager(path: path, geometry: arena.geometry)
+    } catch {
+      throw HoldfastError(error)
+    }
+    guard pager.length > .zero, let size = pager.length.roundedUp(to: arena.geometry.pageSize)
+    else {
+      throw HoldfastError(
+        .invalidArgument, operation: "restore the segment \(name)", reason: "\(path) is empty")
+    }
+    let segment = try allocateSegment(name, size: size, pager: pager)
+    guard case .prefetched(let threads) = prefetch else { return segment }
+    do throws(HoldfastError) {
+      try bringIn(segment, pager, threads: threads, progress)
+    } catch {
+      try freeSegment(segment)
+      throw error
+    }
+    return segment
+  }
+
+  private func bringIn(
+    _ segment: MemorySegment, _ pager: FilePager, threads: Int, _ progress: SnapshotProgress?
+  ) throws(HoldfastError) {
+    let geometry = arena.geometry
+    let pieces = pager.dataPieces(of: .mebibytes(2))
+    let done = Atomic<UInt64>(0)
+    let lock = Lock()
+    nonisolated(unsafe) var failure: VMError?
+    progress?(.zero, pager.dataLength)
+    Workers.perform(pieces.count, threads: threads) { number in
+      do throws(VMError) {
+        try segment.object.pageInAll(pieces[number])
+      } catch {
+        lock.withLock { if unsafe failure == nil { unsafe failure = error } }
+        return false
+      }
+      let count = geometry.bytes(pieces[number].count).rawValue
+      let sum = done.wrappingAdd(count, ordering: .relaxed).newValue
+      progress?(ByteCount(sum), pager.dataLength)
+      return true
+    }
+    guard let failure = lock.withLock({ unsafe failure }) else { return }
+    let free = geometry.bytes(space.memory.available)
+    throw HoldfastError(
+      failure, operation: "restore the segment \(segment.name)", range: nil,
+      advice: failure.code == .resourceShortage
+        ? "a larger arena: \(free.rawValue >> 20) MiB are free" : nil)
+  }
+}

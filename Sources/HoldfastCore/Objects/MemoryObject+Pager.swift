@@ -1,0 +1,103 @@
+/// Bringing pages in from the pager.
+extension MemoryObject {
+  /// How many pages are asked of a pager at once where no large page is wanted.
+  private var cluster: PageCount { .order(min(4, memory.geometry.largePageOrder)) }
+
+  /// Brings pages in from the pager, from `index` on as far as they are missing and frames lie
+  /// together; what of them the pager does not have is zero. Called without locks.
+  ///
+  /// - Parameters:
+  ///   - limit: at most so many, which are the pager's.
+  ///   - isLarge: rather the whole large page around `index`, where all of it is missing and there is a
+  ///     block for it.
+  func pageIn(_ index: PageIndex, limit: PageCount, isLarge: Bool = false) throws(VMError) {
+    guard let pager else { return }
+    var dirty: [FrameRun] = []
+    let found = lock.withLock { () -> (PageRange, Frame)?? in
+      // Whoever asked may have lost the object meanwhile: nobody would free the pages of a dead one.
+      // Or someone was faster: the caller looks again.
+      guard references > 0, pages[index] == nil else { return .some(nil) }
+      guard let (range, frame) = framesToPageLocked(index, limit, isLarge, &dirty) else {
+        return nil
+      }
+      pages.insert(
+        range.count, at: range.start, PageState(frame: frame, isValid: false, isBusy: true))
+      return .some((range, frame))
+    }
+    guard let found else { throw VMError(.resourceShortage, "no free frame is left") }
+    guard let (range, frame) = found else { return }
+    do throws(VMError) {
+      try fill(range, frame, from: pager, dirty)
+    } catch {
+      abandon(fresh: [range], zeroed: false)
+      throw error
+    }
+    finishFault(range)
+  }
+
+  /// Frames for pages that are to be brought in, and which pages these are.
+  private func framesToPageLocked(
+    _ index: PageIndex, _ limit: PageCount, _ isLarge: Bool, _ dirty: inout [FrameRun]
+  ) -> (PageRange, Frame)? {
+    let order = memory.geometry.largePageOrder
+    let region = PageRange(around: index, order: order)
+    if isLarge, order > 0, memory.geometry.superpageLevels > 0, mapped.contains(region),
+      pages.isAbsent(around: index, order: order), placement == nil,
+      let block = memory.allocator.allocate(order: order, dirty: &dirty)
+    {
+      return (region, block.run.start)
+    }
+    let end = PageIndex(min(size.rawValue, (index + min(limit, cluster)).rawValue))
+    let missing = pages.gap(at: index, in: PageRange(.zero, end)).end - index
+    return framesLocked(for: index, limit: missing, dirty: &dirty).map {
+      (PageRange(start: index, count: $0.count), $0.start)
+    }
+  }
+
+  /// Fills new pages with what the pager has, and zeros where it has nothing.
+  private func fill(
+    _ range: PageRange, _ frame: Frame, from pager: any Pager, _ dirty: [FrameRun]
+  ) throws(VMError) {
+    var index = range.start
+    while index < range.end {
+      let left = range.end - index
+      let place = frame + (index - range.start)
+      let count = pager.pages(at: index, limit: left)
+      if count > .zero {
+        let part = PageRange(start: index, count: count)
+        try pager.read(part, into: FrameRun(place, count), memory.store)
+        index = part.end
+        continue
+      }
+      let rest = PageRange(index, range.end)
+      let hole = PageRange(index, pager.hole(around: index, in: rest).clamped(to: rest).end)
+      let frames = FrameRun(place, hole.count)
+      memory.store.zero(
+        dirty.compactMap { run in
+          let start = max(run.start, frames.start)
+          let end = min(run.end, frames.end)
+          return start < end ? FrameRun(start, end - start) : nil
+        })
+      index = hole.end
+    }
+  }
+
+  /// Brings in what the pager has of a range and is missing, by large pages where it can; what it does
+  /// not have stays absent, but in a large page. For whoever wants it there ahead of faults.
+  ///
+  /// - Throws: as a fault that needs the pager; what came before stays.
+  package func pageInAll(_ range: PageRange) throws(VMError) {
+    guard let pager else { return }
+    var index = range.start
+    while index < range.end {
+      if pager.pages(at: index, limit: .one) == .zero {
+        index = pager.hole(around: index, in: PageRange(index, range.end)).end
+      } else if let end = lock.withLock({ pages.run(at: index, in: range)?.0.end }) {
+        index = end
+      } else {
+        try pageIn(
+          index, limit: pager.pages(at: index, limit: range.end - index), isLarge: true)
+      }
+    }
+  }
+}
