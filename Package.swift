@@ -113,8 +113,9 @@ let package = Package(
     .executableTarget(
       name: "HoldfastCLI",
       dependencies: [
-        "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastLinux", "HoldfastReservoir",
-        "HoldfastSimulation", "HoldfastStatistics", argumentParser, systemPackage,
+        "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastKVM", "HoldfastLinux",
+        "HoldfastReservoir", "HoldfastSimulation", "HoldfastStatistics", argumentParser,
+        systemPackage,
       ],
       swiftSettings: settings),
     .testTarget(

@@ -12,7 +12,8 @@ struct HoldfastCommand: ParsableCommand {
       Begin with `holdfast host`: what this machine offers for guest memory, and the commands \
       that improve it. Then `holdfast wire`: takes memory, wires it as a guest's, asks the kernel \
       what was really obtained, and prints that. `holdfast bench wire` measures it against what \
-      the kernel does alone. `holdfast reservoir` keeps memory ready for QEMU and other monitors, \
+      the kernel does alone. `holdfast probe` runs a guest on the memory and shows what its touches \
+      cost. `holdfast reservoir` keeps memory ready for QEMU and other monitors, \
       and `holdfast run` starts them on it. `holdfast simulate` tries a whole host's days of guests.
 
       Sizes have a unit that is a power of two, or are in bytes: 512M, 2MiB, 10G, 1T, 4096. \
@@ -23,6 +24,7 @@ struct HoldfastCommand: ParsableCommand {
     subcommands: [
       HostCommand.self,
       WireCommand.self,
+      ProbeCommand.self,
       RunCommand.self,
       ReservoirCommand.self,
       BenchCommand.self,

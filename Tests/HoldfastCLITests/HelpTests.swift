@@ -3,7 +3,7 @@ import Testing
 @Suite struct HelpTests {
   @Test(
     arguments: [
-      ([], ["host", "wire", "simulate", "10G", "64"]),
+      ([], ["host", "wire", "probe", "simulate", "10G", "64"]),
       (["--help"], ["host", "wire", "--version"]),
       (
         ["help", "wire"],
@@ -44,6 +44,14 @@ import Testing
       (["reservoir", "recycle", "--help"], ["vmsplice", "--or-release", "--verify"]),
       (["reservoir", "gc", "--help"], ["--older-than <time>", "only their age can tell"]),
       (["run", "--help"], ["{memory}", "mem-path={memory}", "128 and the number"]),
+      (
+        ["probe", "--help"],
+        [
+          "--memory <size>", "--mode <mode>", "wired, demand, fork, snapshot", "--cpus <count>",
+          "--snapshot-file <path>", "--backing <backing>", "--reserve-hugepages",
+          "--format <format>", "Needs /dev/kvm", "twice the memory",
+        ]
+      ),
       (["host", "--help"], ["--memory <size>", "--format <format>", "HOLDFAST_ZEROING"]),
       (["bench", "scrub", "--help"], ["--scrub-threads", "--rate", "HOLDFAST_CHECK_ZEROED=1"]),
       (["bench", "guest", "--help"], ["--runs", "--hostile", "--faults", "/dev/kvm", "prefault"]),

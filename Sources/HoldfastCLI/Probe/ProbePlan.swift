@@ -1,0 +1,96 @@
+internal import ArgumentParser
+internal import HoldfastCore
+internal import HoldfastKVM
+internal import HoldfastLinux
+
+/// What `holdfast probe` is going to take from this host.
+struct ProbePlan {
+  /// The arena and the huge pages for it.
+  let wire: WirePlan
+  /// Where the guest's memory lies.
+  let layout: RAMLayout
+  let backing: Backing
+  /// Whether faults can be answered, and so counted.
+  let countsFaults: Bool
+
+  /// Fails where the host cannot run the guest, before any work is done.
+  static func check(_ host: HoldfastLinux.Host, _ mode: ProbeMode) throws(HostError) {
+    guard host.kvm.isUsable else {
+      throw HostError(
+        operation: "run a guest", what: host.kvm.problem ?? "/dev/kvm is not to be had",
+        advice: host.kvm.remedy ?? "a host with KVM; `holdfast wire` needs none")
+    }
+    guard mode.pages, !host.userFault.isComplete else { return }
+    throw HostError(
+      operation: "answer a guest's faults",
+      what: host.userFault.problem
+        ?? "userfaultfd lacks minor faults or write protection of shared memory",
+      advice: host.userFault.remedy ?? "Linux 5.19 or newer, or --mode wired")
+  }
+
+  init(
+    _ host: HoldfastLinux.Host, _ options: MemoryOptions, _ mode: ProbeMode
+  ) throws {
+    // Both sides of a fork write to all they have.
+    let copies: UInt64 = mode == .fork ? 2 : 1
+    let wanted = options.memory?.bytes
+    if options.memory == nil || options.reserveHugepages || options.backing != .auto {
+      let first = try options.plan(memory: wanted.map { ByteCount($0.rawValue * copies) })
+      let backing =
+        first.backing ?? Self.backing(for: first.memory, on: host.confined(to: first.nodes), mode)
+      let page = max(backing.geometry.pageSize, wanted == nil ? .mebibytes(2) : .zero)
+      let guest = wanted ?? ByteCount(first.memory.rawValue / copies).roundedDown(to: page)
+      try self.init(host, options, max(guest, page), copies, backing)
+    } else {
+      // Says on the way what may not have been meant.
+      let total = ByteCount((wanted ?? .zero).rawValue * copies)
+      let plan = try options.plan(memory: total)
+      let backing = Self.backing(for: total, on: host.confined(to: plan.nodes), mode)
+      try self.init(host, options, wanted ?? .zero, copies, backing)
+    }
+  }
+
+  private init(
+    _ host: HoldfastLinux.Host, _ options: MemoryOptions, _ guest: ByteCount, _ copies: UInt64,
+    _ backing: Backing
+  ) throws {
+    guard guest.isMultiple(of: backing.geometry.pageSize) else {
+      throw ValidationError(
+        "'--memory' must be a multiple of the page size \(backing.geometry.pageSize) of "
+          + "\(backing.rawValue), not \(guest)")
+    }
+    layout = RAMLayout(size: guest)
+    self.backing = backing
+    countsFaults = host.userFault.isComplete && backing.hasFile
+    // Where a guest is placed in the arena's own mapping its addresses follow each other, hole and all.
+    let total = backing.hasFile ? ByteCount(guest.rawValue * copies) : layout.limit
+    wire = try WirePlan(
+      host, memory: total, backing: BackingOption(argument: backing.rawValue) ?? .auto,
+      nodes: options.nodes, reserve: options.reserveHugepages)
+  }
+
+  /// The best backing with a file that has room: private memory has no place for a hole below 4 GiB, and
+  /// cannot come on demand.
+  private static func backing(
+    for size: ByteCount, on host: HoldfastLinux.Host, _ mode: ProbeMode
+  ) -> Backing {
+    for backing in mode.pages ? [Backing.hugetlb2M] : [.hugetlb1G, .hugetlb2M] {
+      guard let page = backing.hugePageSize, size.isMultiple(of: page) else { continue }
+      // Halves of a fork have to be whole pages too.
+      if mode == .fork, !size.isMultiple(of: page + page) { continue }
+      let pool = host.hugePages.first { $0.size == page }
+      if let pool, pool.availableBytes >= size { return backing }
+    }
+    return host.transparentHugePages.sharedMemory?.givesHugePages == true ? .thp : .base
+  }
+}
+
+extension MemoryOptions {
+  /// The plan for a size of the command's own.
+  fileprivate func plan(memory bytes: ByteCount?) throws -> WirePlan {
+    if let note = memory?.note { Output.note(note) }
+    _ = try ZeroingChoice.environment()
+    return try WirePlan(
+      HostProbe().host(), memory: bytes, backing: backing, nodes: nodes, reserve: reserveHugepages)
+  }
+}

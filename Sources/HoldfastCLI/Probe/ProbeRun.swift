@@ -1,0 +1,190 @@
+internal import FoundationEssentials
+internal import Glibc
+internal import Holdfast
+internal import HoldfastCore
+internal import HoldfastKVM
+internal import HoldfastLinux
+
+/// One run of `holdfast probe`: what is taken is given back before it returns, fails or is ended by a
+/// signal.
+struct ProbeRun {
+  let plan: ProbePlan
+  let mode: ProbeMode
+  let cpus: Int
+  let threads: Int?
+  /// Which of the nodes the guest's pages come from.
+  let guestPolicy: DomainPolicy
+  /// Where the snapshot stays, or nil for a file that goes.
+  let snapshotFile: String?
+
+  /// What the first guest writes, and the second.
+  private static let seeds: (first: UInt64, second: UInt64) = (1, 0x5EED)
+
+  func perform() throws -> ProbeResult {
+    let progress = ProgressBar()
+    return try plan.wire.perform(cleaning: progress) { host in try probe(progress, host) }
+  }
+
+  /// Nothing of the arena outlives the call.
+  private func probe(_ progress: ProgressBar, _ host: HoldfastLinux.Host) throws -> ProbeResult {
+    let total = plan.wire.memory
+    progress.begin("preparing memory", .bytes(done: .zero, total: total))
+    let arena = try Arena(
+      size: total, backing: plan.backing, nodes: plan.wire.nodes, host: host, threads: threads
+    ) {
+      progress.update(.bytes(done: $0, total: total))
+    }
+    var result = ProbeResult(mode, plan, cpus: cpus, arena.preparation)
+    switch mode {
+    case .wired, .demand: try touch(arena, host, progress, &result)
+    case .fork: try fork(arena, host, progress, &result)
+    case .snapshot: try snapshot(arena, host, progress, &result)
+    }
+    return result
+  }
+
+  private func memory(
+    _ arena: Arena, _ host: HoldfastLinux.Host, _ failures: ProbeFailures
+  ) throws(HoldfastError) -> GuestMemory {
+    try GuestMemory(
+      arena: arena, limit: plan.layout.limit, hostNUMANode: guestPolicy,
+      demandPaging: plan.countsFaults ? failures.paging : nil, host: host)
+  }
+
+  /// The guest's memory in two parts: what the first guest fills, and what stays zero.
+  private var parts: (filled: [AddressRange], zero: [AddressRange]) {
+    let size = plan.layout.size
+    let most = ByteCount(size.rawValue / 4 * 3)
+    let cut = most.roundedDown(to: size >= .mebibytes(8) ? .mebibytes(2) : .kibibytes(4))
+    let limit = cut == .zero ? size : cut
+    var (filled, zero): ([AddressRange], [AddressRange]) = ([], [])
+    for piece in plan.layout.pieces {
+      let length = min(piece.range.length, limit - min(limit, piece.offset))
+      let middle = piece.range.start + length
+      if middle > piece.range.start { filled.append(AddressRange(piece.range.start, middle)) }
+      if piece.range.end > middle { zero.append(AddressRange(middle, piece.range.end)) }
+    }
+    return (filled, zero)
+  }
+
+  // MARK: wired, demand
+
+  private func touch(
+    _ arena: Arena, _ host: HoldfastLinux.Host, _ progress: ProgressBar,
+    _ result: inout ProbeResult
+  ) throws {
+    let failures = ProbeFailures()
+    let memory = try memory(arena, host, failures)
+    if mode == .wired { progress.begin("wiring \(plan.layout.size)") }
+    let receipts = try memory.mapRAM(plan.layout, options: mode == .wired ? .wired : [])
+    if mode == .wired {
+      result.wireSeconds = receipts.reduce(0) { $0 + $1.duration.seconds }
+    }
+    let guest = try ProbeGuest(memory, failures, cpus: cpus)
+    progress.begin("the guest touches its memory")
+    let ranges = plan.layout.pieces.map(\.range)
+    result.add(touching: try guest.run(.scan, over: ranges))
+    progress.begin("checking what it found")
+    result.check(guest.isZero(ranges), "bytes that no guest has touched are not zero")
+    result.finish(guest)
+    if mode == .wired {
+      result.check(result.demandFaults + result.copyFaults == 0, "wired memory took faults")
+    }
+  }
+
+  // MARK: fork
+
+  private func fork(
+    _ arena: Arena, _ host: HoldfastLinux.Host, _ progress: ProgressBar,
+    _ result: inout ProbeResult
+  ) throws {
+    let (filled, zero) = parts
+    let failures = ProbeFailures()
+    let memory = try memory(arena, host, failures)
+    try memory.mapRAM(plan.layout)
+    let parent = try ProbeGuest(memory, failures, cpus: cpus)
+    progress.begin("a guest fills its memory")
+    result.fillSeconds = try parent.run(.fill, over: filled, seed: Self.seeds.first).duration
+      .seconds
+    let (childMemory, receipt) = try memory.fork()
+    result.forkSeconds = receipt.duration.seconds
+    result.forkSharedBytes = receipt.sharedBytes
+    let child = try ProbeGuest(childMemory, failures, cpus: cpus)
+    progress.begin("the fork reads its memory")
+    result.add(checking: try child.run(.check, over: filled, seed: Self.seeds.first))
+    result.add(touching: try child.run(.scan, over: zero))
+    progress.begin("the fork writes to its memory")
+    let writing = try child.run(.fill, over: filled + zero, seed: Self.seeds.second)
+    result.writeSeconds = writing.duration.seconds
+    result.add(exits: writing)
+    progress.begin("checking both sides")
+    let changed = try parent.wrongBytes(in: filled, seed: Self.seeds.first)
+    result.check(changed == 0, "\(changed) bytes of the first guest have changed")
+    result.check(parent.isZero(zero), "zeros of the first guest have changed")
+    let lost = try child.wrongBytes(in: filled + zero, seed: Self.seeds.second)
+    result.check(lost == 0, "\(lost) bytes are not what the fork has written")
+    result.finish(child)
+  }
+
+  // MARK: snapshot
+
+  private func snapshot(
+    _ arena: Arena, _ host: HoldfastLinux.Host, _ progress: ProgressBar,
+    _ result: inout ProbeResult
+  ) throws {
+    let (filled, zero) = parts
+    let path = snapshotFile ?? Self.temporaryPath()
+    // The first guest is gone before the second one comes: there is memory for one.
+    try save(arena, host, filled, path, progress, &result)
+    let failures = ProbeFailures()
+    let memory = try memory(arena, host, failures)
+    let segment: MemorySegment
+    do {
+      // It is open from now on, and goes with the segment.
+      defer { if snapshotFile == nil { _ = unsafe unlink(path) } }
+      segment = try memory.restoreSegment("ram", from: path)
+    }
+    for piece in plan.layout.pieces {
+      try memory.map(
+        segment, at: piece.range.start, offset: piece.range.start - .zero,
+        length: piece.range.length)
+    }
+    let guest = try ProbeGuest(memory, failures, cpus: cpus)
+    progress.begin("the restored guest reads its memory")
+    result.add(checking: try guest.run(.check, over: filled, seed: Self.seeds.first))
+    result.add(touching: try guest.run(.scan, over: zero))
+    progress.begin("checking what it found")
+    result.check(guest.isZero(zero), "bytes that no guest has touched are not zero")
+    result.finish(guest)
+  }
+
+  private func save(
+    _ arena: Arena, _ host: HoldfastLinux.Host, _ filled: [AddressRange], _ path: String,
+    _ progress: ProgressBar, _ result: inout ProbeResult
+  ) throws {
+    let failures = ProbeFailures()
+    let memory = try memory(arena, host, failures)
+    try memory.mapRAM(plan.layout)
+    let guest = try ProbeGuest(memory, failures, cpus: cpus)
+    progress.begin("a guest fills its memory")
+    result.fillSeconds = try guest.run(.fill, over: filled, seed: Self.seeds.first).duration.seconds
+    progress.begin("saving it", .bytes(done: .zero, total: plan.layout.limit))
+    let receipt = try memory.save(
+      AddressRange(.zero, .zero + plan.layout.limit), to: path, threads: threads
+    ) {
+      progress.update(.bytes(done: $0, total: $1))
+    }
+    result.saveSeconds = receipt.duration.seconds
+    result.snapshotBytes = receipt.bytes
+    result.snapshotWrittenBytes = receipt.writtenBytes
+    result.snapshotFile = snapshotFile
+    withExtendedLifetime(guest) {}
+  }
+
+  private static func temporaryPath() -> String {
+    // SAFETY: the text that getenv(3) points at is read at once, and nobody sets variables here.
+    let folder = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? ""
+    let number = String(UInt64.random(in: 0 ... .max), radix: 36)
+    return (folder.isEmpty ? "/var/tmp" : folder) + "/holdfast-probe-\(number)"
+  }
+}
