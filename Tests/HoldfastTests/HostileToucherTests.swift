@@ -34,7 +34,7 @@ struct HostileToucherTests {
     let findings = Findings()
     let returned = Atomic<Int>(0)
     let touches = Atomic<UInt64>(0)
-    let ended = runThreads(6, seconds: 120) { number in
+    let ended = runThreads(6, seconds: 30) { number in
       guard number < 5 else {
         var random = SeededGenerator(seed: seed)
         do {
@@ -46,6 +46,8 @@ struct HostileToucherTests {
           findings.report("\(error)")
         }
         isOver.store(true, ordering: .releasing)
+        // Who writes to a wired page that may only be read waits, whatever the answer.
+        try? guest.space.unwire(AddressRange(.zero, Address(Self.size)), [.user, .holesOK])
         while returned.load(ordering: .acquiring) < 5 {
           thread.retryPaused()
           usleep(1000)
@@ -65,7 +67,14 @@ struct HostileToucherTests {
         touches.wrappingAdd(1, ordering: .relaxed)
       }
     }
-    #expect(ended, "somebody waits for ever; seed \(seed)")
+    guard ended else {
+      // The books say whether a page was left busy, the counts whether faults are still served.
+      let state = "\(thread.statistics), paused \(thread.pausedFaults)"
+      Issue.record("somebody waits for ever: \(backing), seed \(seed), \(state)")
+      print("storm stuck: \(backing) \(seed) \(state) \(guest.invariantProblems().prefix(4))")
+      thread.stop()
+      return
+    }
     #expect(findings.all == [], "\(backing), seed \(seed)")
     #expect(guest.invariantProblems() == [], "\(backing), seed \(seed)")
     let statistics = thread.statistics
