@@ -6,9 +6,10 @@ internal import SystemPackage
 ///
 /// Under `lock`: at most one thread reads (`isRead`). When it has a fault it serves it itself if another
 /// thread is idle, which is not woken for that: a wakeup would cost as much as the fault. Who needs a
-/// reader in the meantime asks for one (`ensureReader`): whoever is about to move a mapping, who waits for
-/// the kernel's word of it to be read, and a fault that is to take long, so that others are served
-/// meanwhile. With no thread idle one more is made, and where that may not be, faults are queued and the
+/// reader in the meantime asks for one: a fault that is to take long, so that others are served meanwhile
+/// (`ensureReader`), and whoever moves a mapping, which lasts until the kernel's word of it is read
+/// (`withReader`): until then a reader that goes to serve, perhaps to wait for the same window, wakes
+/// the next one. With no thread idle one more is made, and where that may not be, faults are queued and the
 /// reader goes on reading. So there is always a thread that reads or can be made to.
 final class FaultWork: Sendable {
   private let window: PagedWindow
@@ -25,6 +26,8 @@ final class FaultWork: Sendable {
   /// Threads that were made and have not looked for work yet.
   private nonisolated(unsafe) var starting = 0
   private nonisolated(unsafe) var isRead = false
+  /// Who cannot go on without a reader.
+  private nonisolated(unsafe) var readerWaits = 0
   private nonisolated(unsafe) var isStopping = false
   private nonisolated(unsafe) var isStopped = false
   private nonisolated(unsafe) var queue: [PagingFault.Event] = []
@@ -137,8 +140,8 @@ final class FaultWork: Sendable {
     while unsafe !isStopped {
       if unsafe !queue.isEmpty, hasIdleLocked(), let event = nextLocked() {
         unsafe isRead = false
-        // Others there are to serve are another thread's, which reads when it has.
-        if unsafe !queue.isEmpty { roles.signal() }
+        // What else there is to serve is another thread's, after it has found that nobody reads.
+        if unsafe !queue.isEmpty || readerWaits > 0 { roles.signal() }
         lock.unlock()
         serve(event)
         return lock.lock()
@@ -163,7 +166,17 @@ final class FaultWork: Sendable {
     return unsafe idle + starting > 0
   }
 
-  /// Sees to it that a thread reads, or is about to, if none does.
+  /// Calls `body`, which needs to be read for, from beginning to end.
+  func withReader<Result>(_ body: () throws(Errno) -> Result) throws(Errno) -> Result {
+    lock.withLock {
+      unsafe readerWaits += 1
+      if unsafe !isRead { roles.signal() }
+    }
+    defer { lock.withLock { unsafe readerWaits -= 1 } }
+    return try body()
+  }
+
+  /// Sees to it that a thread reads, or is about to, if none does now.
   func ensureReader() {
     lock.withLock {
       if unsafe !isRead { roles.signal() }

@@ -111,8 +111,8 @@ public final class PagedWindow: GuestWindow {
 
   /// Moves a mapping over a part of the window. The call returns when the kernel's word of it was read.
   private func move(_ aside: HostRange, to offset: UInt64) throws(Errno) {
-    unsafe reader?.ensureReader()
-    try aside.move(to: hostRange, at: offset)
+    guard let reader = unsafe reader else { return try aside.move(to: hostRange, at: offset) }
+    try reader.withReader { () throws(Errno) in try aside.move(to: hostRange, at: offset) }
   }
 
   /// Ends the guest's access for good, before the threads that answer its faults stop: who touches the
