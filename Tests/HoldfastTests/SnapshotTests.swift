@@ -45,13 +45,19 @@ struct SnapshotTests {
     try guest.freeSegment(ram)
     var start = 0
     while start < size {
-      let page = bytes[start..<start + 4096]
-      if page.contains(where: { $0 != 0 }) {
-        try guest.write(Array(page), to: Address(UInt64(start)))
+      if !isZero(bytes, start) {
+        try guest.write(Array(bytes[start..<start + 4096]), to: Address(UInt64(start)))
       }
       start += 4096
     }
     return guest
+  }
+
+  private static func isZero(_ bytes: [UInt8], _ start: Int) -> Bool {
+    bytes.withUnsafeBytes { buffer in
+      let page = buffer.baseAddress! + start
+      return buffer[start] == 0 && memcmp(page, page + 1, 4095) == 0
+    }
   }
 
   /// The first byte that the guest finds different, touching each page itself.
@@ -88,9 +94,7 @@ struct SnapshotTests {
     #expect(try [UInt8](Data(contentsOf: URL(filePath: path))) == bytes)
     var status = stat()
     #expect(stat(path, &status) == 0 && status.st_mode & 0o7777 == 0o600)
-    let filled = stride(from: 0, to: Self.size, by: 4096).count { start in
-      bytes[start..<start + 4096].contains { $0 != 0 }
-    }
+    let filled = stride(from: 0, to: Self.size, by: 4096).count { !Self.isZero(bytes, $0) }
     #expect(receipt.writtenBytes == ByteCount(UInt64(filled) << 12))
     #expect(receipt.bytes == .mebibytes(32) && receipt.duration >= receipt.syncDuration)
     // File systems have blocks for themselves too.
@@ -156,14 +160,26 @@ struct SnapshotTests {
       let bytes = Self.pattern(seed: 3)
       let path = folder + "/image"
       try Self.guest(.base, bytes).save(Self.all, to: path)
-      for prefetch in [SnapshotPrefetch.onDemand, .prefetched(threads: 3)] {
-        let arena = try Arena(size: .mebibytes(32), backing: .base, threads: 2)
-        let guest = try GuestMemory(arena: arena, limit: .mebibytes(32))
-        let ram = try guest.restoreSegment("ram", from: path, prefetch: prefetch)
-        let receipt = try guest.map(ram, at: .zero, options: .wired)
-        #expect(try receipt.verify().problems == [])
-        #expect(mismatch(guest, bytes) == nil)
-        #expect(guest.invariantProblems() == [])
+      let modes = HostProbe().host().transparentHugePages
+      let hasPrivate = (modes.privateMemory ?? .never) != .never
+      for backing in [Backing.base] + (hasPrivate ? [.thpPrivate] : []) {
+        for prefetch in [SnapshotPrefetch.onDemand, .prefetched(threads: 3)] {
+          // What is placed in the arena's own mapping is placed when it is mapped.
+          let arena = try Arena(size: .mebibytes(32), backing: backing, threads: 2)
+          let guest = try GuestMemory(arena: arena, limit: .mebibytes(32))
+          if backing == .thpPrivate, prefetch != .onDemand {
+            let error = #expect(throws: HoldfastError.self) {
+              try guest.restoreSegment("ram", from: path, prefetch: prefetch)
+            }
+            #expect(error?.code == .invalidArgument)
+            continue
+          }
+          let ram = try guest.restoreSegment("ram", from: path, prefetch: prefetch)
+          let receipt = try guest.map(ram, at: .zero, options: .wired)
+          #expect(try receipt.verify().problems == [], "\(backing)")
+          #expect(mismatch(guest, bytes) == nil, "\(backing)")
+          #expect(guest.invariantProblems() == [], "\(backing)")
+        }
       }
     }
   }

@@ -15,11 +15,19 @@ extension GuestMemory {
   ///   - path: a regular file that is not empty. Its size, rounded up to the arena's page, is the segment's.
   ///   - progress: of the bytes that are read ahead.
   /// - Throws: as `allocateSegment`, code `host` where the file cannot be read, and where it is read ahead
-  ///   `pagerFailure` and `resourceShortage`; there is no segment then.
+  ///   `pagerFailure` and `resourceShortage`, and with the backing thp-private `invalidArgument`; there is no
+  ///   segment then.
   public func restoreSegment(
     _ name: String, from path: String, prefetch: SnapshotPrefetch = .onDemand,
     progress: SnapshotProgress? = nil
   ) throws(HoldfastError) -> MemorySegment {
+    if prefetch != .onDemand, placement != nil {
+      throw HoldfastError(
+        .invalidArgument, operation: "restore the segment \(name)",
+        reason:
+          "\(arena.backing.rawValue) is private memory, in which the segment has no place yet",
+        advice: "restore it on demand: mapping it wired reads all of it")
+    }
     let pager: FilePager
     do throws(HostError) {
       pager = try FilePager(path: path, geometry: arena.geometry)

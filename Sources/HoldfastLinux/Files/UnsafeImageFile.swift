@@ -25,10 +25,13 @@ package final class ImageFile: Sendable {
   /// - Parameters:
   ///   - name: what it is to be called, one component.
   ///   - size: all of it a hole at first.
-  package init(in folder: Folder, name: String, size: ByteCount) throws(Errno) {
+  ///   - nameless: false to give it a temporary name in any case, for tests.
+  package init(
+    in folder: Folder, name: String, size: ByteCount, nameless: Bool = true
+  ) throws(Errno) {
     self.folder = folder
     self.name = name
-    if let file = try folder.makeNamelessFile() {
+    if nameless, let file = try folder.makeNamelessFile() {
       self.file = file
       temporary = nil
     } else {
