@@ -109,6 +109,8 @@ struct ProbeProgramTests {
     try refused("'wired', 'demand', 'fork' or 'snapshot'", "--mode", "fast")
     let large = try HoldfastProgram.run("probe", "-m", "500G", "--backing", "base")
     large.expectFailure(1, "500 GiB")
+    let twice = try HoldfastProgram.run("probe", "-m", "400G", "--mode=fork", "--backing=base")
+    twice.expectFailure(1, "for a guest of 400 GiB and its fork")
   }
 
   @Test(.enabled(if: HostNeeds.canChangeUser, "needs root, runuser and a user nobody"))

@@ -26,7 +26,8 @@ struct ProbeGuest {
       guard let failure = failures.first else { throw error }
       throw CLIError(
         "cannot bring in the guest's memory at \(failure.address): \(failure.error.reason)"
-          + "; try: " + (failure.error.code == .pagerFailure ? "another disk" : "less --memory"))
+          + "; try: "
+          + (failure.error.code == .pagerFailure ? "another --snapshot-file" : "less --memory"))
     }
   }
 

@@ -29,11 +29,7 @@ struct ProbeRun {
   private func probe(_ progress: ProgressBar, _ host: HoldfastLinux.Host) throws -> ProbeResult {
     let total = plan.wire.memory
     progress.begin("preparing memory", .bytes(done: .zero, total: total))
-    let arena = try Arena(
-      size: total, backing: plan.backing, nodes: plan.wire.nodes, host: host, threads: threads
-    ) {
-      progress.update(.bytes(done: $0, total: total))
-    }
+    let arena = try arena(progress, host)
     var result = ProbeResult(mode, plan, cpus: cpus, arena.preparation)
     switch mode {
     case .wired, .demand: try touch(arena, host, progress, &result)
@@ -41,6 +37,24 @@ struct ProbeRun {
     case .snapshot: try snapshot(arena, host, progress, &result)
     }
     return result
+  }
+
+  private func arena(
+    _ progress: ProgressBar, _ host: HoldfastLinux.Host
+  ) throws(HostError) -> Arena {
+    let total = plan.wire.memory
+    do throws(HostError) {
+      return try Arena(
+        size: total, backing: plan.backing, nodes: plan.wire.nodes, host: host, threads: threads
+      ) {
+        progress.update(.bytes(done: $0, total: total))
+      }
+    } catch {
+      guard mode == .fork else { throw error }
+      throw HostError(
+        operation: error.operation + " for a guest of \(plan.layout.size) and its fork",
+        what: error.what, errno: error.errno, advice: error.advice)
+    }
   }
 
   private func memory(
