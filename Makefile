@@ -6,7 +6,7 @@ TSAN_SCRATCH ?= .build/tsan
 MODEL_STEPS ?= 1000000
 COMPACTION_STEPS ?= 1000000
 
-.PHONY: check format lint build release test tsan model bench static numa-guest clean
+.PHONY: check format lint build release test tsan model bench static numa-guest reservoir-guest clean
 
 check: lint build test tsan
 
@@ -46,6 +46,10 @@ static:
 # The program in a machine of several NUMA nodes, made by QEMU.
 numa-guest: static
 	Scripts/numa-guest/run .build/static/release/holdfast
+
+# Linux in QEMU on leased memory, as root.
+reservoir-guest: release
+	Scripts/reservoir-guest/run .build/release/holdfast
 
 clean:
 	$(SWIFT) package clean
