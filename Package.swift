@@ -64,6 +64,7 @@ let package = Package(
       name: "HoldfastBench",
       dependencies: [
         "CHoldfastBench", "Holdfast", "HoldfastCore", "HoldfastKVM", "HoldfastLinux",
+        "HoldfastReservoir",
         "HoldfastStatistics", systemPackage,
       ],
       swiftSettings: settings),

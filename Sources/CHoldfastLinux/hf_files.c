@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -146,3 +147,11 @@ int hf_mount_hugetlbfs(const char *path, const char *options) {
   return status(
       mount("hugetlbfs", path, "hugetlbfs", MS_NODEV | MS_NOEXEC | MS_NOSUID, options));
 }
+
+int hf_own_mounts(void) {
+  if (unshare(CLONE_NEWNS) < 0)
+    return -errno;
+  return status(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+}
+
+int hf_unmount(const char *path) { return status(umount2(path, MNT_DETACH)); }

@@ -27,7 +27,7 @@ public struct GuestBenchmarkReport: Sendable {
     ]
     if result.runs < SampleMoments.minimumCount {
       parts.append("ministat wants at least \(SampleMoments.minimumCount) runs.")
-    } else if let ministat = WireBenchmarkReport.ministat(
+    } else if let ministat = ministatBox(
       result.measurements.map { ($0.path.rawValue, $0.seconds) })
     {
       parts.append(ministat)
@@ -62,7 +62,7 @@ public struct GuestBenchmarkReport: Sendable {
     add("(slots)", median(result.measurements.flatMap(\.slotSeconds)))
     add("(arena)", result.arenaSeconds)
     let slots = result.slots == 1 ? "one slot" : "\(result.slots) slots"
-    return WireBenchmarkReport.columns(rows)
+    return aligned(rows)
       + (result.slots == 0
         ? "" : "\n(slots) is what it takes before to give the window to KVM, in \(slots).")
       + "\n(arena) is the preparation of the memory, once, before any guest."

@@ -23,7 +23,7 @@ public struct HostileBenchmarkReport: Sendable {
     }
     return
       "A guest's faults of 2 MiB (\(result.backing.rawValue)) beside another guest, medians of "
-      + "\(result.faults)\n\n" + WireBenchmarkReport.columns(rows) + "\n" + problems.joined()
+      + "\(result.faults)\n\n" + aligned(rows) + "\n" + problems.joined()
       + (problems.isEmpty ? "" : "\n")
   }
 }

@@ -54,19 +54,7 @@ public struct WireBenchmarkReport: Sendable {
     guard result.runs >= SampleMoments.minimumCount else {
       return "ministat wants at least \(SampleMoments.minimumCount) runs."
     }
-    return Self.ministat([("prefault", prefault.seconds), ("fault", fault.seconds)])
-  }
-
-  /// ministat's plot and table of some samples in seconds, shown in milliseconds.
-  static func ministat(_ samples: [(label: String, seconds: [Double])]) -> String? {
-    var options = MinistatReport.Options()
-    options.relativeError = .propagated
-    let samples = samples.map { label, seconds in
-      MinistatReport.Sample(label: "\(label) (milliseconds)", values: seconds.map { $0 * 1000 })
-    }
-    return (try? MinistatReport(samples, options: options))?.text
-      .split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\n")
-      .trimmingNewline
+    return ministatBox([("prefault", prefault.seconds), ("fault", fault.seconds)])
   }
 
   private var table: String {
@@ -89,20 +77,8 @@ public struct WireBenchmarkReport: Sendable {
         floor.map { Self.number(arena / $0) } ?? "-",
       ])
     }
-    return Self.columns(rows)
+    return aligned(rows)
       + "\n(arena) is the preparation of the memory, once, before any guest."
-  }
-
-  /// Rows of as many cells each, the first column to the left and the others to the right.
-  static func columns(_ rows: [[String]]) -> String {
-    let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-    let lines = rows.map { row in
-      zip(row, widths).enumerated().map { column, cell in
-        let padding = String(repeating: " ", count: cell.1 - cell.0.count)
-        return column == 0 ? cell.0 + padding : padding + cell.0
-      }.joined(separator: "  ")
-    }
-    return lines.joined(separator: "\n")
   }
 
   private var ratioLines: [String] {
@@ -145,10 +121,6 @@ public struct WireBenchmarkReport: Sendable {
     let zeros = String(repeating: "0", count: decimals - digits.count)
     return "\(whole / Int64(scale)).\(zeros)\(digits)"
   }
-}
-
-extension String {
-  fileprivate var trimmingNewline: String { hasSuffix("\n") ? String(dropLast()) : self }
 }
 
 extension WireBenchmarkReport: Encodable {

@@ -36,6 +36,25 @@ public enum HostNeeds {
 
   public static let kvmComment = "needs a usable /dev/kvm: see holdfast host"
 
+  /// QEMU is there, or ought to be: root could have installed it.
+  public static let qemu: Bool = {
+    let isThere = ["/usr/bin", "/usr/local/bin"].contains {
+      // SAFETY: the path's bytes live through the call.
+      unsafe access($0 + "/qemu-system-x86_64", X_OK) == 0
+    }
+    return isThere || isStrict && isRoot && isIntel
+  }()
+
+  public static let qemuComment = "needs qemu-system-x86_64"
+
+  private static var isIntel: Bool {
+    #if arch(x86_64)
+      true
+    #else
+      false
+    #endif
+  }
+
   /// Root may run a program as nobody.
   public static var canChangeUser: Bool {
     // SAFETY: the texts' bytes live through the calls.

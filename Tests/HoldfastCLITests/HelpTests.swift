@@ -55,6 +55,10 @@ import Testing
       (["host", "--help"], ["--memory <size>", "--format <format>", "HOLDFAST_ZEROING"]),
       (["bench", "scrub", "--help"], ["--scrub-threads", "--rate", "HOLDFAST_CHECK_ZEROED=1"]),
       (["bench", "guest", "--help"], ["--runs", "--hostile", "--faults", "/dev/kvm", "prefault"]),
+      (
+        ["bench", "qemu", "--help"],
+        ["--runs", "--accel", "from before the lease", "goes with the program"]
+      ),
       (["bench", "wire", "--help"], ["the floor of prefault-dirty"]),
       (["--version"], ["holdfast 0."]),
       (["wire", "--version"], ["holdfast 0."]),

@@ -32,4 +32,10 @@ int hf_bench_is_zero(uint64_t address, size_t length);
 /// Fresh anonymous memory of base pages, brought in by mlock(2).
 double hf_bench_mlock(size_t length);
 
+/// Runs a program, looked for as the shell does, to its end, with all signals unblocked. It reads `input`,
+/// which fits into a pipe; what it writes is put into `output` up to `room` bytes with a zero byte at the
+/// end. A descriptor `keep` that is not negative stays open in it. Returns its status, 128 and the signal's
+/// number where one ended it, or a negative errno.
+int hf_bench_run(char *const *words, const char *input, int keep, char *output, size_t room);
+
 #endif

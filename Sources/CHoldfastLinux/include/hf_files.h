@@ -98,6 +98,13 @@ int hf_end_lease(int fd);
 /// mount(2) of a hugetlbfs, without devices, programs and set-user-id.
 int hf_mount_hugetlbfs(const char *path, const char *options);
 
+/// unshare(2) with CLONE_NEWNS: what the calling thread, and threads and processes that it makes, mount from
+/// now on nobody else sees, and goes with the last of them.
+int hf_own_mounts(void);
+
+/// umount2(2) with MNT_DETACH.
+int hf_unmount(const char *path);
+
 #pragma clang assume_nonnull end
 
 #endif

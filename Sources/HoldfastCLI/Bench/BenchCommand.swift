@@ -5,5 +5,7 @@ struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
     abstract: "Measure ways to get guest memory against each other on this host.",
-    subcommands: [BenchWireCommand.self, BenchScrubCommand.self, BenchGuestCommand.self])
+    subcommands: [
+      BenchWireCommand.self, BenchScrubCommand.self, BenchGuestCommand.self, BenchQEMUCommand.self,
+    ])
 }

@@ -18,6 +18,33 @@ package enum HugetlbMounts {
     try check(
       unsafe hf_mount_hugetlbfs(path, "pagesize=\(pageSize.rawValue >> 10)K,mode=0755"))
   }
+
+  /// Mounts one that only the calling thread sees, and the threads and processes that it makes. It goes with
+  /// the last of them, however they end. The corresponding C functions are `unshare` and `mount`.
+  ///
+  /// - Returns: where it is, over a folder that hosts have and monitors seldom need.
+  package static func mountForThisThread(pageSize: ByteCount) throws(Errno) -> String {
+    try check(hf_own_mounts())
+    var problem = Errno.noSuchFileOrDirectory
+    for path in ["/dev/hugepages", "/mnt", "/media"] {
+      do throws(Errno) {
+        try mount(path, pageSize: pageSize)
+        return path
+      } catch {
+        problem = error
+        if error != .noSuchFileOrDirectory { break }
+      }
+    }
+    throw problem
+  }
+
+  /// Takes a mount away; its files go when nobody has them any more. The corresponding C function is
+  /// `umount2`, with MNT_DETACH.
+  package static func unmount(_ path: String) throws(Errno) {
+    if path.utf8.contains(0) { throw .invalidArgument }
+    // SAFETY: the path's bytes live through the call.
+    try check(unsafe hf_unmount(path))
+  }
 }
 
 extension Folder {

@@ -1,0 +1,76 @@
+#include "CHoldfastBench.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static int spawn(pid_t *child, char *const *words, int input, int output, int keep) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  int problem = posix_spawn_file_actions_init(&actions);
+  if (problem)
+    return problem;
+  problem = posix_spawnattr_init(&attributes);
+  if (problem)
+    goto out;
+  sigset_t none, expected;
+  sigemptyset(&none);
+  sigemptyset(&expected);
+  sigaddset(&expected, SIGPIPE);
+  if (!(problem = posix_spawn_file_actions_adddup2(&actions, input, 0)) &&
+      !(problem = posix_spawn_file_actions_adddup2(&actions, output, 1)) &&
+      !(problem = posix_spawn_file_actions_adddup2(&actions, output, 2)) &&
+      // A duplicate of itself is what is not closed on exec.
+      (keep < 0 || !(problem = posix_spawn_file_actions_adddup2(&actions, keep, keep))) &&
+      !(problem = posix_spawnattr_setsigmask(&attributes, &none)) &&
+      !(problem = posix_spawnattr_setsigdefault(&attributes, &expected)) &&
+      !(problem = posix_spawnattr_setflags(&attributes,
+                                           POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK)))
+    problem = posix_spawnp(child, words[0], &actions, &attributes, words, environ);
+  posix_spawnattr_destroy(&attributes);
+out:
+  posix_spawn_file_actions_destroy(&actions);
+  return problem;
+}
+
+int hf_bench_run(char *const *words, const char *input, int keep, char *output, size_t room) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0)
+    return -errno;
+  int problem = 0, status = 0;
+  pid_t child = 0;
+  size_t length = strlen(input);
+  int written = memfd_create("holdfast-bench-output", MFD_CLOEXEC);
+  // Not more than fits, so nobody waits; the end of the input follows.
+  if (written < 0 || write(ends[1], input, length) != (ssize_t)length)
+    problem = errno ? errno : EIO;
+  close(ends[1]);
+  if (!problem)
+    problem = spawn(&child, words, ends[0], written, keep);
+  close(ends[0]);
+  if (!problem) {
+    while (waitpid(child, &status, 0) < 0) {
+      if (errno != EINTR) {
+        problem = errno;
+        break;
+      }
+    }
+  }
+  output[0] = 0;
+  if (!problem) {
+    ssize_t count = pread(written, output, room - 1, 0);
+    output[count > 0 ? count : 0] = 0;
+  }
+  if (written >= 0)
+    close(written);
+  if (problem)
+    return -problem;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}

@@ -1,0 +1,33 @@
+internal import CHoldfastBench
+internal import Glibc
+internal import SystemPackage
+
+/// Programs that are run to their end.
+enum EndedProgram {
+  /// Runs a program, found as by the shell.
+  ///
+  /// - Parameters:
+  ///   - input: what it reads, some bytes.
+  ///   - descriptor: stays open in it, by its number.
+  /// - Returns: its status, or 128 and the number of the signal that ended it, and the beginning of what it
+  ///   has written.
+  static func run(
+    _ words: [String], input: String, keeping descriptor: Int32?
+  ) throws(Errno) -> (status: Int32, output: String) {
+    if words.contains(where: { $0.utf8.contains(0) }) { throw .invalidArgument }
+    // SAFETY: the words are copies that live until after the call; the list ends in nil.
+    var pointers = unsafe words.map { unsafe strdup($0) } + [nil]
+    defer { for index in unsafe pointers.indices { unsafe free(pointers[index]) } }
+    var output = [CChar](repeating: 0, count: 4096)
+    // SAFETY: all of them live through the call, which writes no more than there is room.
+    let status = unsafe pointers.withUnsafeMutableBufferPointer { words in
+      unsafe output.withUnsafeMutableBufferPointer { output in
+        unsafe hf_bench_run(
+          words.baseAddress!, input, descriptor ?? -1, output.baseAddress!, output.count)
+      }
+    }
+    if status < 0 { throw Errno(rawValue: -status) }
+    let bytes = output.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+    return (status, String(decoding: bytes, as: UTF8.self))
+  }
+}

@@ -1,0 +1,107 @@
+import Foundation
+import HoldfastCore
+import HoldfastLinux
+import HoldfastTestKit
+import Testing
+
+/// `holdfast bench qemu`, with QEMU itself where it is there and with a script in its place.
+@Suite(
+  .serialized,
+  .enabled(
+    if: HostNeeds.isRoot && HostNeeds.hugePages(.mebibytes(80)),
+    "needs root and \(HostNeeds.hugePagesComment)"))
+struct BenchQEMUTests {
+  private let pool = HugePagePool(size: .mebibytes(2))
+
+  private func run(_ words: String...) throws -> HoldfastProgram.Outcome {
+    try HoldfastProgram(["bench", "qemu", "--memory", "64M"] + words).wait()
+  }
+
+  private func object(_ outcome: HoldfastProgram.Outcome) throws -> [String: Any] {
+    try #require(outcome.status == 0, "\(outcome)")
+    let value = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+    return try #require(value as? [String: Any])
+  }
+
+  @Test(.enabled(if: HostNeeds.qemu, "\(HostNeeds.qemuComment)"))
+  func realQEMU() throws {
+    try HugePageTurn.take {
+      let report = try object(run("--runs", "3", "--format", "json"))
+      #expect((report["qemu"] as? String)?.hasPrefix("QEMU emulator version") == true)
+      let results = try #require(report["results"] as? [[String: Any]])
+      #expect(results.map { ($0["seconds"] as? [Double])?.count } == [3, 3, 3, 3, 3])
+      #expect((report["comparison"] as? [String: Double])?["difference"] != nil)
+    }
+  }
+
+  /// A script that notes what memory it is started with, and ends with a status.
+  private func script(status: Int, _ body: (String) throws -> Void) throws -> [String] {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let log = folder.appending(path: "log").path
+    let path = folder.appending(path: "qemu").path
+    let text = """
+      #!/bin/sh
+      [ "$1" != --version ] || { echo "A script, version 1"; exit 0; }
+      file=${*##*mem-path=}
+      file=${file%%,*}
+      case "$*" in
+        *memory-backend-file*) echo "file $(stat -c %s "$file") $(dirname "$file")" ;;
+        *memory-backend-memfd*prealloc=on*) echo "memfd" ;;
+      esac >>\(log)
+      grep -q quit >>\(log) || exit 9
+      echo "some words" >&2
+      exit \(status)
+      """
+    try Data(text.utf8).write(to: URL(filePath: path))
+    try #require(chmod(path, 0o755) == 0)
+    try body(path)
+    return ((try? String(contentsOfFile: log, encoding: .utf8)) ?? "")
+      .split(separator: "\n").map(String.init)
+  }
+
+  @Test func ordersAndFiles() throws {
+    try HugePageTurn.take {
+      let lines = try script(status: 0) { path in
+        let report = try object(run("--runs", "2", "--qemu", path, "--format", "json"))
+        #expect(report["qemu"] as? String == "A script, version 1")
+        #expect(report["comparison"] == nil)
+      }
+      let file = "file \(64 << 20) "
+      #expect(lines.count == 6, "\(lines)")
+      #expect(
+        lines.map { $0.hasPrefix(file) } == [true, false, false, true, true, false], "\(lines)")
+      #expect(lines.filter { $0 == "memfd" }.count == 3)
+      #expect(lines.allSatisfy { $0 == "memfd" || $0.hasSuffix("/holdfast/leased/0") })
+      // Nobody else has seen the mount.
+      let mounts = try String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)
+      let folder = lines[0].split(separator: " ")[2].replacing("/holdfast/leased/0", with: "")
+      #expect(!mounts.contains(" \(folder) ") || folder == "/dev/hugepages")
+    }
+  }
+
+  @Test func failuresAreOneLine() throws {
+    try HugePageTurn.take {
+      _ = try script(status: 3) { path in
+        let before = try pool.available
+        let outcome = try run("--runs", "1", "--qemu", path)
+        #expect(outcome.status == 1 && outcome.output.isEmpty)
+        #expect(
+          outcome.error.hasSuffix("\(path) ended with status 3: some words\n")
+            && outcome.error.split(separator: "\n").count == 1, "\(outcome.error)")
+        #expect(try pool.available >= before)
+      }
+      for (words, text) in [
+        (
+          ["-m", "64M", "--qemu", "/nonexistent/qemu"], "cannot run /nonexistent/qemu: No such file"
+        ),
+        (["-m", "900T", "--qemu", "true"], "huge pages of 2 MiB are needed and"),
+      ] {
+        let outcome = try HoldfastProgram(["bench", "qemu"] + words).wait()
+        #expect(outcome.status == 1 && outcome.error.contains(text), "\(outcome)")
+        #expect(outcome.error.split(separator: "\n").count == 1)
+      }
+    }
+  }
+}
