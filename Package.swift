@@ -95,7 +95,9 @@ let package = Package(
       swiftSettings: testSettings),
     .testTarget(
       name: "HoldfastReservoirTests",
-      dependencies: ["HoldfastReservoir", "HoldfastCore", "HoldfastLinux", "HoldfastTestKit"],
+      dependencies: [
+        "Holdfast", "HoldfastReservoir", "HoldfastCore", "HoldfastLinux", "HoldfastTestKit",
+      ],
       swiftSettings: testSettings),
     .testTarget(
       name: "HoldfastStatisticsTests",

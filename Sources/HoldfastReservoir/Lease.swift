@@ -1,5 +1,5 @@
 public import HoldfastCore
-package import HoldfastLinux
+internal import HoldfastLinux
 
 /// What is asked of a lease.
 public struct LeaseRequest: Hashable, Sendable {
@@ -30,17 +30,36 @@ public struct LeaseRequest: Hashable, Sendable {
 /// What was leased. The memory is the user's until it is released; the object may go before.
 public final class Lease: Sendable {
   public let receipt: LeaseReceipt
-  /// The open file, which holds the lock of a held lease.
-  package let file: OpenFile
+  /// Where it was leased from.
+  public let reservoir: Reservoir
 
-  init(_ receipt: LeaseReceipt, _ file: OpenFile) {
+  private let lock = Lock()
+  /// The open file, which holds the lock of a held lease; nil once an arena has it. Protected by `lock`.
+  private nonisolated(unsafe) var file: OpenFile?
+
+  init(_ receipt: LeaseReceipt, _ file: OpenFile, _ reservoir: Reservoir) {
     self.receipt = receipt
-    self.file = file
+    self.reservoir = reservoir
+    unsafe self.file = file
   }
 
   /// The open file's descriptor, close-on-exec. It is open as long as the object lives; a held lease lasts
-  /// as long as it, or a duplicate of it in any process, is open.
-  public var descriptor: Int32 { file.descriptor }
+  /// as long as it, or a duplicate of it in any process, is open. -1 once an arena has adopted the lease.
+  public var descriptor: Int32 { lock.withLock { unsafe file?.descriptor ?? -1 } }
+
+  /// Hands the open file over to who may have it alone; nil where somebody has it already.
+  func takeFile() -> OpenFile? {
+    lock.withLock {
+      let taken = unsafe file
+      unsafe file = nil
+      return taken
+    }
+  }
+
+  /// Undoes ``takeFile()``.
+  func putBack(_ file: OpenFile) {
+    lock.withLock { unsafe self.file = file }
+  }
 }
 
 /// What a lease really is. The Codable form has byte counts as bare numbers.

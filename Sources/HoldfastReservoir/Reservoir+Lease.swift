@@ -35,7 +35,7 @@ extension Reservoir {
         var receipt = found
         receipt.waitedSeconds = (start - beginning).inSeconds
         receipt.seconds = (clock.now - start).inSeconds
-        return Lease(receipt, file)
+        return Lease(receipt, file, self)
       }
       // Somebody is at a file that suits: either he takes it or it is there again at once.
       if search.isContended, contended < 500 {

@@ -160,3 +160,39 @@ import Testing
     #expect(findings.count >= 5 && findings.allSatisfy { $0["statement"] is String })
   }
 }
+
+/// `holdfast wire --from-reservoir`.
+@Suite struct WireFromReservoirTests {
+  @Test func leasesWiresAndGivesBack() throws {
+    let place = try ReservoirPlace()
+    try place.get("reservoir", "fill", "8M")
+    let words = ["wire", "--from-reservoir", "--mount", place.path, "--memory", "8M"]
+    let outcome = try HoldfastProgram(words + ["--check-invariants", "--format", "json"]).wait()
+    #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
+    let value = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+    let receipt = try #require(value as? [String: Any])
+    #expect(receipt["verified"] as? Bool == true && receipt["backing"] as? String == "base")
+    #expect(receipt["backingReason"] as? String == "from the reservoir")
+    #expect(receipt["zeroedAheadBytes"] as? Int == 8 << 20)
+    let lease = try #require(receipt["lease"] as? [String: Any])
+    #expect((lease["path"] as? String)?.hasPrefix(place.file("leased/")) == true)
+    #expect((lease["end"] as? [String: Any])?["outcome"] as? String == "recycled")
+    #expect(try place.rows() == ["8M 1 0 0"])
+    let text = try HoldfastProgram(words).wait().output
+    #expect(text.contains("\ngiven back  in ") && text.contains("ready again.\n"), "\(text)")
+    #expect(try place.rows() == ["8M 1 0 0"])
+  }
+
+  @Test(arguments: [
+    (["--from-reservoir"], 64, "needs '--memory <size>'"),
+    (["--mount", "/x"], 64, "without '--from-reservoir'"),
+    (["--from-reservoir", "-m", "4M", "--backing", "base"], 64, "are of no use"),
+    (["--from-reservoir", "-m", "4M", "--host-numa-node", "0"], 64, "are of no use"),
+    (["--from-reservoir", "-m", "4M", "--mount", "/proc"], 1, "neither hugetlbfs nor tmpfs"),
+  ])
+  func errors(words: [String], status: Int32, text: String) throws {
+    let outcome = try HoldfastProgram(["wire"] + words).wait()
+    #expect(outcome.status == status && outcome.error.contains(text), "\(outcome)")
+    #expect(outcome.error.split(separator: "\n").count == 1 && outcome.output.isEmpty)
+  }
+}

@@ -37,14 +37,50 @@ struct WireCommand: ParsableCommand {
         + "VM layer's own books too; what does not hold is a problem, with status 1."))
   var checkInvariants = false
 
+  @Flag(
+    help: ArgumentHelp(
+      "Take memory that is ready: a lease of --memory from the reservoir is the arena, which takes "
+        + "milliseconds, and is given back afterwards as holdfast run does it. After kill -9 "
+        + "holdfast reservoir gc collects it."))
+  var fromReservoir = false
+
+  @OptionGroup var place: ReservoirOptions
+
   @OptionGroup var output: FormatOptions
 
+  func validate() throws {
+    guard fromReservoir else {
+      if place.mount != nil {
+        throw ValidationError("'--mount' is of no use without '--from-reservoir'")
+      }
+      return
+    }
+    guard options.memory != nil else {
+      throw ValidationError("'--from-reservoir' needs '--memory <size>': how much to lease")
+    }
+    guard options.backing == .auto, !options.reserveHugepages, options.hostNumaNode == nil else {
+      throw ValidationError(
+        "'--from-reservoir' takes what is ready, so '--backing', '--reserve-hugepages' and "
+          + "'--host-numa-node' are of no use")
+    }
+  }
+
   func run() throws {
-    let plan = try options.plan()
-    let run = WireRun(
-      plan: plan, path: path, isAutomatic: options.backing == .auto, requireLocked: requireLocked,
-      checkInvariants: checkInvariants, threads: options.threads, guestPolicy: options.guestPolicy)
-    let result = try run.perform()
+    let result: WireResult
+    if fromReservoir, let memory = options.memory {
+      if let note = memory.note { Output.note(note) }
+      _ = try ZeroingChoice.environment()
+      let run = LeasedWireRun(
+        memory: memory.bytes, path: path, requireLocked: requireLocked,
+        checkInvariants: checkInvariants, threads: options.threads)
+      result = try run.perform(on: place.reservoir())
+    } else {
+      let run = WireRun(
+        plan: try options.plan(), path: path, isAutomatic: options.backing == .auto,
+        requireLocked: requireLocked, checkInvariants: checkInvariants, threads: options.threads,
+        guestPolicy: options.guestPolicy)
+      result = try run.perform()
+    }
     switch output.format {
     case .text: try Output.write(result.text)
     case .json: try Output.write(json(result))

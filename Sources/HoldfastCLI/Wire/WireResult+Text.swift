@@ -27,6 +27,11 @@ extension WireResult {
       let pages = "\(grouped(count)) huge page" + (count == 1 ? "" : "s")
       rows.append(("reserved", pages + " of \(reserved.pageBytes), given back"))
     }
+    if let lease {
+      let times = [lease.seconds, lease.endSeconds].map { formatted(.seconds($0)) }
+      rows.append(("leased", "in \(times[0]), \(lease.path)"))
+      rows.append(("given back", "in \(times[1]): \(lease.sentence)"))
+    }
     rows += problems.map { ("problem", $0) }
     // What could not be locked has a sentence of its own.
     rows += fallbacks.filter { !$0.hasPrefix("not locked:") }.map { ("fallback", $0) }

@@ -18,7 +18,7 @@ struct WireResult: Encodable {
   let zeroedNowBytes: ByteCount
   let backing: Backing
   /// Why it is this backing.
-  let backingReason: String
+  private(set) var backingReason: String
   let path: String
   let wireSeconds: Double
   let stages: Stages
@@ -37,6 +37,32 @@ struct WireResult: Encodable {
   let lockProblem: String?
   /// Huge pages that were reserved for this run and given back; missing where none were.
   let reserved: Reserved?
+  /// The lease that the memory was, where it came from a reservoir.
+  private(set) var lease: Lease?
+
+  /// A lease, and what became of it.
+  struct Lease: Encodable {
+    let path: String
+    /// How long the lease took, before the arena.
+    let seconds: Double
+    let end: LeaseEndResult
+    /// How long the end took, after all else.
+    let endSeconds: Double
+    /// The end as a sentence, for people.
+    let sentence: String
+
+    private enum CodingKeys: String, CodingKey {
+      case path, seconds, end, endSeconds
+    }
+  }
+
+  /// The result of a run on leased memory.
+  func leased(_ lease: Lease) -> WireResult {
+    var result = self
+    result.lease = lease
+    result.backingReason = "from the reservoir"
+    return result
+  }
 
   /// Where the time of wiring went, in seconds.
   struct Stages: Encodable {

@@ -28,21 +28,41 @@ struct WireRun {
     ) {
       progress.update(.bytes(done: $0, total: plan.memory))
     }
+    let guest = WiredGuest(
+      memory: plan.memory, path: path, requireLocked: requireLocked,
+      checkInvariants: checkInvariants, guestPolicy: guestPolicy)
+    return try guest.wire(
+      on: arena, host, progress, reserved: plan.missing, isAutomatic: isAutomatic)
+  }
+}
+
+/// A guest that takes all of an arena, wired and verified.
+struct WiredGuest {
+  let memory: ByteCount
+  let path: GuestMemory.WirePath
+  let requireLocked: Bool
+  let checkInvariants: Bool
+  var guestPolicy = DomainPolicy.firstTouch
+
+  func wire(
+    on arena: Arena, _ host: HoldfastLinux.Host, _ progress: ProgressBar,
+    reserved: (pages: PageCount, pageSize: ByteCount)?, isAutomatic: Bool
+  ) throws -> WireResult {
     if requireLocked, let problem = arena.preparation.lockProblem {
       throw CLIError(
-        "cannot lock \(plan.memory) of memory: \(problem); try: --backing hugetlb-2M, which needs "
+        "cannot lock \(memory) of memory: \(problem); try: --backing hugetlb-2M, which needs "
           + "no lock, or see `holdfast host` for the command that raises the limit")
     }
-    let memory = try GuestMemory(
-      arena: arena, limit: plan.memory, hostNUMANode: guestPolicy, host: host)
-    let segment = try memory.allocateSegment("ram", size: plan.memory)
-    progress.begin("wiring \(plan.memory)")
-    let receipt = try memory.map(segment, at: .zero, options: .wired, path: path)
+    let guest = try GuestMemory(
+      arena: arena, limit: memory, hostNUMANode: guestPolicy, host: host)
+    let segment = try guest.allocateSegment("ram", size: memory)
+    progress.begin("wiring \(memory)")
+    let receipt = try guest.map(segment, at: .zero, options: .wired, path: path)
     progress.begin("checking what was obtained")
     let verification = try receipt.verify()
     return WireResult(
-      receipt, verification, arena: arena.preparation, reserved: plan.missing,
-      isAutomatic: isAutomatic, brokenInvariants: checkInvariants ? memory.invariantProblems() : nil
+      receipt, verification, arena: arena.preparation, reserved: reserved,
+      isAutomatic: isAutomatic, brokenInvariants: checkInvariants ? guest.invariantProblems() : nil
     )
   }
 }

@@ -14,6 +14,8 @@ internal import SystemPackage
 /// shortage as an error; the file's size is sealed; nobody else has its descriptor, and only pages
 /// that are out of the allocator's hands are given back (`shrink`); hugetlb pages are never
 /// reclaimed, and other pages are kept by mlock(2) on the direct map. (Where the host refuses to lock they may be swapped out, and come back.)
+/// The size of a file that an arena has adopted cannot be sealed: who else may write to it could cut it,
+/// so only permissions keep that from happening (`init(adoptingZeroed:)`).
 public final class Arena: FrameStore {
   public let backing: Backing
   /// How large the arena may grow. A multiple of the backing's page.
@@ -95,13 +97,12 @@ public final class Arena: FrameStore {
   ///   - progress: called with the bytes brought in so far, from any thread.
   /// - Throws: `HostError` that names the page size, the pages needed and free, and what to do.
   ///   Nothing is left behind then.
-  public init(
+  public convenience init(
     size: ByteCount, maximum: ByteCount? = nil, backing: Backing? = nil, nodes: HostNodes? = nil,
     host: Host = HostProbe().host(), threads: Int? = nil,
     progress: (@Sendable (ByteCount) -> Void)? = nil
   ) throws(HostError) {
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = ContinuousClock.now
     let threads = threads ?? host.parallelism
     var refused: [BackingChoice.Refusal] = []
     // Why the memory was not shared out to the nodes, though there are several.
@@ -126,38 +127,45 @@ public final class Arena: FrameStore {
         gathered = nil
         continue
       }
-      self.backing = choice.backing
-      maximumSize = made.range.length
-      file = made.file
-      self.threads = threads
-      let geometry = choice.backing.geometry
-      // What the arena grows by is the last part's.
-      self.parts =
-        made.parts.dropLast() + [made.parts[made.parts.count - 1].extended(to: maximumSize)]
-      directMap = DirectMap(
-        range: made.range, geometry: geometry, threads: threads, parts: self.parts)
-      allocator = FrameAllocator(
-        geometry: geometry,
-        parts: Arena.frames(of: made.parts, upTo: made.range.length, geometry),
-        topology: NodeTopology(distances: host.nodeDistances) { NodeID.current }, zeroed: true)
-      books = MemoryBooks(allocator: allocator)
-      let present = geometry.pages(in: choice.size)
-      let all = geometry.pages(in: made.range.length)
-      unsafe offline = present == all ? [] : [FrameRun(Frame(present.rawValue), all - present)]
-      directMap.chooseZeroing(choice.size)
-      var preparation = made.preparation
-      preparation.threads = threads
-      preparation.fallbacks =
-        choice.fallbacks + (gathered.map { [$0] } ?? [])
-        + preparation.fallbacks
-      preparation.parts = made.parts.map { part in
-        Part(size: ByteCount(UInt64(part.bytes.count)), node: part.node, policy: part.policy)
-      }
-      preparation.duration = clock.now - start
-      self.preparation = preparation
-      if Arena.checksZeroed { memory.checkZeroed() }
+      self.init(
+        made, backing: choice.backing, size: choice.size, host: host, threads: threads,
+        fallbacks: choice.fallbacks + (gathered.map { [$0] } ?? []), since: start)
       return
     }
+  }
+
+  /// An arena of what was prepared: all of it free and zeroed.
+  ///
+  /// - Parameter choosesZeroing: whether to measure now how to zero, where that was not done.
+  init(
+    _ made: Prepared, backing: Backing, size: ByteCount, host: Host, threads: Int,
+    fallbacks: [String], choosesZeroing: Bool = true, since start: ContinuousClock.Instant
+  ) {
+    self.backing = backing
+    maximumSize = made.range.length
+    file = made.file
+    self.threads = threads
+    let geometry = backing.geometry
+    // What the arena grows by is the last part's.
+    parts = made.parts.dropLast() + [made.parts[made.parts.count - 1].extended(to: maximumSize)]
+    directMap = DirectMap(range: made.range, geometry: geometry, threads: threads, parts: parts)
+    allocator = FrameAllocator(
+      geometry: geometry, parts: Arena.frames(of: made.parts, upTo: made.range.length, geometry),
+      topology: NodeTopology(distances: host.nodeDistances) { NodeID.current }, zeroed: true)
+    books = MemoryBooks(allocator: allocator)
+    let present = geometry.pages(in: size)
+    let all = geometry.pages(in: made.range.length)
+    unsafe offline = present == all ? [] : [FrameRun(Frame(present.rawValue), all - present)]
+    if choosesZeroing { directMap.chooseZeroing(size) }
+    var preparation = made.preparation
+    preparation.threads = threads
+    preparation.fallbacks = fallbacks + preparation.fallbacks
+    preparation.parts = made.parts.map { part in
+      Part(size: ByteCount(UInt64(part.bytes.count)), node: part.node, policy: part.policy)
+    }
+    preparation.duration = ContinuousClock.now - start
+    self.preparation = preparation
+    if Arena.checksZeroed { memory.checkZeroed() }
   }
 
   /// The frames of each part; what the arena may grow by is the last one's.
@@ -176,7 +184,7 @@ public final class Arena: FrameStore {
 
   /// The environment variable `HOLDFAST_CHECK_ZEROED`, set to anything but 0, has every arena of the
   /// process check all that is freed or handed out as zeroed: `PhysicalMemory.checkZeroed`.
-  private static let checksZeroed = Environment.isSet("HOLDFAST_CHECK_ZEROED")
+  static let checksZeroed = Environment.isSet("HOLDFAST_CHECK_ZEROED")
 
   deinit {
     directMap.range.release()

@@ -185,6 +185,14 @@ package final class OpenFile: Sendable {
     self.descriptor = descriptor
   }
 
+  /// The same opening of a file once more, close-on-exec. The corresponding C function is `fcntl`, with
+  /// F_DUPFD_CLOEXEC.
+  package convenience init(duplicating descriptor: Int32) throws(Errno) {
+    let result = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+    if result < 0 { throw Errno(rawValue: errno) }
+    self.init(descriptor: result)
+  }
+
   deinit {
     _ = hf_close(descriptor)
   }
@@ -194,6 +202,13 @@ package final class OpenFile: Sendable {
     var file = hf_file()
     try check(unsafe hf_stat(descriptor, &file))
     return FileStatus(file)
+  }
+
+  /// The file system that it is on. The corresponding C function is `fstatfs`.
+  package func fileSystem() throws(Errno) -> FileSystemStatus {
+    var system = hf_file_system()
+    try check(unsafe hf_stat_file_system(descriptor, &system))
+    return FileSystemStatus(system)
   }
 
   /// The corresponding C function is `ftruncate`.

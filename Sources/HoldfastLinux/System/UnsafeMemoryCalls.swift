@@ -151,9 +151,26 @@ func check(_ status: Int32) throws(Errno) {
   if status < 0 { throw Errno(rawValue: -status) }
 }
 
-/// A file in memory, closed when its last reference goes.
+/// A file in memory, closed when its last reference goes. Whoever maps it takes the mapping away before he
+/// lets go of it, so nothing of this process is left of it then.
 final class MemoryFile: Sendable {
   let descriptor: Int32
+  /// Whose the descriptor is, where it is an adopted file's. Only changed at the end.
+  private nonisolated(unsafe) var owner: OpenFile?
+  /// Set before the file is shared.
+  private nonisolated(unsafe) var afterwards: (@Sendable () -> Void)?
+
+  /// A file that others have made.
+  init(_ file: OpenFile) {
+    descriptor = file.descriptor
+    unsafe owner = file
+  }
+
+  /// Has a closure called once the file is closed, by the thread that has let the last reference go.
+  /// Called before the file is shared.
+  func whenClosed(_ body: @escaping @Sendable () -> Void) {
+    unsafe afterwards = body
+  }
 
   /// The corresponding C function is `memfd_create`; with `hugePageSize` the file is of hugetlb
   /// pages of that size.
@@ -165,7 +182,9 @@ final class MemoryFile: Sendable {
   }
 
   deinit {
-    _ = hf_close(descriptor)
+    if unsafe owner == nil { _ = hf_close(descriptor) }
+    unsafe owner = nil
+    unsafe afterwards?()
   }
 
   /// Sets the size for good. The corresponding C functions are `ftruncate` and `fcntl` with

@@ -1,0 +1,245 @@
+import Foundation
+import Glibc
+import Holdfast
+import HoldfastCore
+import HoldfastLinux
+import HoldfastTestKit
+import Testing
+
+@testable import HoldfastReservoir
+
+/// What an arena's end has told of its lease.
+private final class Ended: @unchecked Sendable {
+  private let lock = NSLock()
+  private var all: [Result<LeaseEnd, ReservoirError>] = []
+
+  func add(_ result: Result<LeaseEnd, ReservoirError>) { lock.withLock { all.append(result) } }
+  var results: [Result<LeaseEnd, ReservoirError>] { lock.withLock { all } }
+}
+
+/// Arenas of leased memory.
+@Suite(.serialized) struct AdoptionTests {
+  private let size = ByteCount.mebibytes(16)
+
+  /// The only ready file's number.
+  private func inode(_ place: Place) throws -> UInt64 {
+    let names = place.names("ready")
+    try #require(names.count == 1)
+    var status = stat()
+    try #require(stat(place.file("ready/\(names[0])"), &status) == 0)
+    return UInt64(status.st_ino)
+  }
+
+  /// Wires a guest of all of the lease, writes to it, and lets all of it go.
+  private func useUp(
+    _ lease: Lease, _ page: ByteCount, atEnd end: AdoptionEnd? = nil, _ ended: Ended,
+    while body: () throws -> Void = {}
+  ) throws {
+    let arena = try Arena(adopting: lease, atEnd: end, threads: 2) { ended.add($0) }
+    #expect(arena.size == size && arena.geometry.pageSize == page)
+    #expect(arena.memory.allocator.occupancy.zeroed == arena.geometry.pages(in: size))
+    let memory = try GuestMemory(arena: arena, limit: size)
+    let ram = try memory.allocateSegment("ram", size: size)
+    let receipt = try memory.map(ram, at: .zero, options: .wired)
+    let verification = try receipt.verify()
+    #expect(verification.problems == [] && verification.residentBytes == size)
+    #expect(receipt.zeroedAheadBytes == size && receipt.zeroedNowBytes == .zero)
+    #expect(verification.pages == [page: size.rawValue / page.rawValue])
+    // Through the window, as a device or a guest would.
+    let start = try #require(UnsafeMutableRawPointer(bitPattern: UInt(memory.hostAddress)))
+    memset(start, 0xA5, Int(size.rawValue))
+    // What is written to the window is in the leased file.
+    let mapping = try Mapping(lease.receipt.path)
+    #expect(memcmp(mapping.start, start, mapping.length) == 0)
+    try body()
+    withExtendedLifetime((arena, memory, receipt)) {}
+  }
+
+  private func wholeLife(_ place: Place, _ page: ByteCount) throws {
+    let reservoir = try place.reservoir(size)
+    let before = try inode(place)
+    for isHeld in [true, false] {
+      var request = LeaseRequest(size: size, name: try LeaseName("vm"))
+      request.isHeld = isHeld
+      let lease = try reservoir.lease(request)
+      let ended = Ended()
+      try useUp(lease, page, ended) {
+        // It has one owner, who keeps the lock of a held lease.
+        #expect(lease.descriptor == -1)
+        #expect(code { _ = try Arena(adopting: lease) } == .inUse)
+        if isHeld {
+          #expect(code { _ = try reservoir.release(LeaseName("vm")) } == .inUse)
+        }
+        var options = RecycleOptions()
+        options.patience = .milliseconds(5)
+        #expect(code { _ = try reservoir.recycle(LeaseName("vm"), options: options) } == .inUse)
+        #expect(ended.results.isEmpty && place.names("ready").isEmpty)
+      }
+      #expect(ended.results == [.success(.recycled(size))])
+      #expect(try inode(place) == before)
+      let ready = try #require(place.names("ready").first)
+      #expect(try Mapping(place.file("ready/\(ready)")).isZero)
+    }
+    let ended = Ended()
+    try useUp(try reservoir.held(size, "last"), page, atEnd: .release, ended)
+    #expect(ended.results == [.success(.unlinked(size, reason: nil))])
+    #expect(try reservoir.counts() == [])
+  }
+
+  @Test func onTmpfs() throws { try wholeLife(Place(), .kibibytes(4)) }
+
+  @Test(
+    .enabled(
+      if: HostNeeds.isRoot && HostNeeds.hugePages(.mebibytes(64)),
+      "needs root and \(HostNeeds.hugePagesComment)"))
+  func onHugePages() throws {
+    try HugePageTurn.take {
+      let place = try Place(fileSystem: "hugetlbfs", size: .mebibytes(32))
+      try wholeLife(place, .mebibytes(2))
+      #expect(place.used == .zero)
+    }
+  }
+
+  @Test func whoOutlivesTheArenaKeepsIt() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
+    let ended = Ended()
+    var memory: GuestMemory? = try {
+      let arena = try Arena(adopting: reservoir.held(size, "vm"), threads: 1) { ended.add($0) }
+      return try GuestMemory(arena: arena, limit: size)
+    }()
+    #expect(ended.results.isEmpty)
+    let collected = try reservoir.collect()
+    #expect(collected.recycled == 0 && collected.unlinked == 0)
+    #expect(try reservoir.counts() == ["16M 0 1 0"])
+    withExtendedLifetime(memory) {}
+    memory = nil
+    #expect(ended.results == [.success(.recycled(size))])
+  }
+
+  @Test func somebodyWhoHasItOpenAtTheEnd() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
+    let lease = try reservoir.held(size, "vm")
+    let ended = Ended()
+    let other = open(lease.receipt.path, O_RDWR | O_CLOEXEC)
+    defer { close(other) }
+    var options = RecycleOptions()
+    options.patience = .milliseconds(5)
+    try useUp(lease, .kibibytes(4), atEnd: .recycle(options), ended)
+    guard case .success(.unlinked(size, _?))? = ended.results.first else {
+      Issue.record("\(ended.results)")
+      return
+    }
+    #expect(try reservoir.counts() == [])
+  }
+
+  @Test func leasesThatOthersCouldCut() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
+    let lease = try reservoir.held(size, "vm")
+    var receipt = lease.receipt
+    receipt.isExclusive = false
+    let file = try #require(lease.takeFile())
+    let shared = Lease(receipt, file, reservoir)
+    #expect(code { _ = try Arena(adopting: shared) } == .untrusted)
+    #expect(shared.descriptor >= 0)
+    _ = try Arena(adopting: shared, trustsMembers: true, threads: 1)
+  }
+
+  @Test func aLeaseThatCannotBeAdoptedStays() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
+    let lease = try reservoir.held(size, "vm")
+    // Its user himself cuts it.
+    try #require(ftruncate(lease.descriptor, 5000) == 0)
+    let ended = Ended()
+    #expect(code { _ = try Arena(adopting: lease) { ended.add($0) } } == .system)
+    #expect(lease.descriptor >= 0 && ended.results.isEmpty)
+    #expect(try reservoir.counts().count == 1)
+  }
+}
+
+/// Files that are no arena's.
+@Suite struct AdoptedFileTests {
+  private func problem(_ descriptor: Int32) -> String? {
+    do {
+      _ = try Arena(adoptingZeroed: descriptor, threads: 1)
+      return nil
+    } catch {
+      return error.what
+    }
+  }
+
+  /// The problem with a file on tmpfs.
+  private func problem(size: Int, _ flags: Int32 = O_RDWR) throws -> String? {
+    let path = "/dev/shm/holdfast-test-\(UUID())"
+    let made = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    try #require(made >= 0 && ftruncate(made, off_t(size)) == 0)
+    defer { close(made) }
+    let file = open(path, flags | O_CLOEXEC)
+    try #require(file >= 0)
+    defer { close(file) }
+    unlink(path)
+    return problem(file)
+  }
+
+  @Test func wrongFiles() throws {
+    #expect(problem(-1) == "it is not open")
+    var ends: [Int32] = [0, 0]
+    try #require(pipe(&ends) == 0)
+    defer { for end in ends { close(end) } }
+    #expect(problem(ends[0]) == "it is a FIFO")
+    for (path, what) in [("/dev/null", "it is a device"), ("/dev/shm", "it is a folder")] {
+      let file = open(path, O_RDONLY | O_CLOEXEC)
+      defer { close(file) }
+      #expect(problem(file) == what)
+    }
+    let proc = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
+    defer { close(proc) }
+    #expect(problem(proc) == "it is neither on hugetlbfs nor on tmpfs")
+    #expect(try problem(size: 0)?.hasPrefix("its size, 0") == true)
+    #expect(try problem(size: 5000)?.contains("no whole number of pages of 4 KiB") == true)
+    #expect(try problem(size: 1 << 20, O_RDONLY) == "it is not open for reading and writing")
+    #expect(try problem(size: 1 << 20) == nil)
+    #expect(try problem(size: 1 << 52) != nil)
+  }
+
+  @Test func theCallerKeepsHisDescriptor() throws {
+    let file = unnamedFile()
+    defer { close(file) }
+    try #require(file >= 0 && ftruncate(file, 4 << 20) == 0)
+    do {
+      let arena = try Arena(adoptingZeroed: file, threads: 1)
+      let bytes: [UInt8] = [1, 2, 3]
+      arena.write(bytes.span.bytes, to: Frame(2), offset: ByteCount(5))
+    }
+    var found = [UInt8](repeating: 0, count: 3)
+    #expect(pread(file, &found, 3, 8192 + 5) == 3 && found == [1, 2, 3])
+  }
+
+  @Test func aLieIsFoundByTheAudit() async {
+    await #expect(processExitsWith: .success) {
+      setenv("HOLDFAST_CHECK_ZEROED", "1", 1)
+      let file = unnamedFile()
+      precondition(file >= 0 && ftruncate(file, 4 << 20) == 0)
+      do {
+        let arena = try Arena(adoptingZeroed: file, threads: 1)
+        withExtendedLifetime(arena) {}
+      }
+      var byte: UInt8 = 1
+      precondition(pwrite(file, &byte, 1, (3 << 20) + 77) == 1)
+      do {
+        _ = try Arena(adoptingZeroed: file, threads: 1)
+        preconditionFailure("the audit has found nothing")
+      } catch let error as HostError {
+        precondition(error.what == "it was said to be zero and is not", error.what)
+      }
+    }
+  }
+}
+
+/// A file on tmpfs without a name (O_TMPFILE).
+private func unnamedFile() -> Int32 {
+  open("/dev/shm", 0o20000000 | O_DIRECTORY | O_RDWR | O_CLOEXEC, 0o600)
+}
