@@ -117,6 +117,27 @@ private final class Ended: @unchecked Sendable {
     #expect(ended.results == [.success(.recycled(size))])
   }
 
+  @Test(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
+  func guestsThatArePagedAndForked() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
+    let ended = Ended()
+    do {
+      let arena = try Arena(adopting: reservoir.held(size, "vm"), threads: 1) { ended.add($0) }
+      let memory = try GuestMemory(arena: arena, limit: size, demandPaging: DemandPaging())
+      let ram = try memory.allocateSegment("ram", size: .mebibytes(4))
+      _ = try memory.map(ram, at: .zero)
+      let bytes = [UInt8](repeating: 0xA5, count: 4 << 20)
+      try memory.write(bytes, to: .zero)
+      let (child, _) = try memory.fork()
+      try child.write([1, 2, 3], to: Address(8192))
+      withExtendedLifetime((arena, memory, child)) {}
+    }
+    #expect(ended.results == [.success(.recycled(size))])
+    let ready = try #require(place.names("ready").first)
+    #expect(try Mapping(place.file("ready/\(ready)")).isZero)
+  }
+
   @Test func somebodyWhoHasItOpenAtTheEnd() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
