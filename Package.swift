@@ -25,6 +25,13 @@ let argumentParser = Target.Dependency.product(
   name: "ArgumentParser", package: "swift-argument-parser")
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let serviceLifecycle = Target.Dependency.product(
+  name: "ServiceLifecycle", package: "swift-service-lifecycle")
+
+let unixSignals = Target.Dependency.product(
+  name: "UnixSignals", package: "swift-service-lifecycle")
+
 let package = Package(
   name: "holdfast",
   products: [
@@ -33,12 +40,15 @@ let package = Package(
     .library(name: "HoldfastLinux", targets: ["HoldfastLinux"]),
     .library(name: "HoldfastKVM", targets: ["HoldfastKVM"]),
     .library(name: "HoldfastReservoir", targets: ["HoldfastReservoir"]),
+    .library(name: "HoldfastService", targets: ["HoldfastService"]),
     .library(name: "HoldfastStatistics", targets: ["HoldfastStatistics"]),
     .executable(name: "holdfast", targets: ["HoldfastCLI"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
     .target(name: "HoldfastCore", swiftSettings: settings),
@@ -57,6 +67,13 @@ let package = Package(
     .target(
       name: "HoldfastReservoir",
       dependencies: ["HoldfastCore", "HoldfastLinux", systemPackage],
+      swiftSettings: settings),
+    .target(
+      name: "HoldfastService",
+      dependencies: [
+        "CHoldfastLinux", "HoldfastCore", "HoldfastLinux", "HoldfastReservoir", logging,
+        serviceLifecycle, systemPackage, unixSignals,
+      ],
       swiftSettings: settings),
     .target(name: "HoldfastStatistics", swiftSettings: settings),
     .target(name: "CHoldfastBench", cSettings: [.define("_GNU_SOURCE")]),
@@ -100,6 +117,10 @@ let package = Package(
       ],
       swiftSettings: testSettings),
     .testTarget(
+      name: "HoldfastServiceTests",
+      dependencies: ["HoldfastService", "HoldfastReservoir", "HoldfastCore", "HoldfastTestKit"],
+      swiftSettings: testSettings),
+    .testTarget(
       name: "HoldfastStatisticsTests",
       dependencies: ["HoldfastStatistics"],
       swiftSettings: testSettings),
@@ -117,7 +138,8 @@ let package = Package(
       name: "HoldfastCLI",
       dependencies: [
         "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastKVM", "HoldfastLinux",
-        "HoldfastReservoir", "HoldfastSimulation", "HoldfastStatistics", argumentParser,
+        "HoldfastReservoir", "HoldfastService", "HoldfastSimulation", "HoldfastStatistics",
+        argumentParser, logging,
         systemPackage,
       ],
       swiftSettings: settings),

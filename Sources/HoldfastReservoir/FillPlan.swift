@@ -28,6 +28,24 @@ public struct FillPlan: Hashable, Sendable {
   }
 }
 
+extension FillPlan.Part {
+  /// Reads files of a size as people type them: `4x10G`, or `10G` for one.
+  package init(typed text: String) throws(Size.Problem) {
+    let parts = text.split(separator: "x", maxSplits: 1, omittingEmptySubsequences: false)
+    var count = 1
+    if parts.count == 2 {
+      guard let number = UInt32(parts[0]), parts[0].allSatisfy(\.isWholeNumber),
+        (1...65536).contains(number)
+      else {
+        throw Size.Problem(
+          description: "a plan is a count from 1 to 65536 and a size, such as 4x10G")
+      }
+      count = Int(number)
+    }
+    self.init(count: count, size: try Size(String(parts[parts.count - 1])).bytes)
+  }
+}
+
 /// How to fill.
 public struct FillOptions: Hashable, Sendable {
   /// Threads that bring memory in, or nil for one for each processor that may be used.

@@ -41,8 +41,12 @@ extension Reservoir {
   /// age, if asked for, and never while somebody has it open.
   ///
   /// The owner collects his own leases and what is in filling, root everybody's, others their own.
+  ///
+  /// - Parameter progress: called between files, and from any thread while one is scrubbed; false stops
+  ///   before the next file, so that the report is of those collected until then.
   public func collect(
-    _ options: CollectOptions = CollectOptions()
+    _ options: CollectOptions = CollectOptions(),
+    progress: @escaping @Sendable () -> Bool = { true }
   ) throws(ReservoirError) -> CollectReport {
     let operation = "collect orphans"
     var report = CollectReport()
@@ -63,7 +67,8 @@ extension Reservoir {
         () throws(Errno) in try folder.names()
       }
       for name in names {
-        try collect(name, in: folder, of: user, filling, options, operation, &report)
+        guard progress() else { return report }
+        try collect(name, in: folder, of: user, filling, options, operation, progress, &report)
       }
     }
     return report
@@ -143,7 +148,8 @@ extension Reservoir {
 
   private func collect(
     _ name: String, in folder: Folder, of user: UInt32, _ filling: Folder?,
-    _ options: CollectOptions, _ operation: String, _ report: inout CollectReport
+    _ options: CollectOptions, _ operation: String, _ progress: @escaping @Sendable () -> Bool,
+    _ report: inout CollectReport
   ) throws(ReservoirError) {
     let status: FileStatus
     let found: (file: OpenFile, status: FileStatus)?
@@ -169,7 +175,7 @@ extension Reservoir {
     do throws(ReservoirError) {
       let end = try end(
         Taken(file: found.file, name: name, folder: folder), isHeld: isHeld, filling, options,
-        operation)
+        operation, progress)
       switch end {
       case .recycled(let size):
         report.recycled += 1
@@ -192,11 +198,12 @@ extension Reservoir {
 
   private func end(
     _ taken: Taken, isHeld: Bool, _ filling: Folder?, _ options: CollectOptions,
-    _ operation: String
+    _ operation: String, _ progress: @escaping @Sendable () -> Bool
   ) throws(ReservoirError) -> LeaseEnd {
     if let filling, options.recycles {
       return try recycle(
-        taken, filling, otherwise: isHeld ? .unlink : .refuse, options.recycling, operation)
+        taken, filling, otherwise: isHeld ? .unlink : .refuse, options.recycling, operation
+      ) { _, _ in _ = progress() }
     }
     // Its age says nothing of whether somebody uses a plain lease.
     if !isHeld, prove(taken.file, patience: options.recycling.patience) != nil {

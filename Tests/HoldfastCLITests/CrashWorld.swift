@@ -37,8 +37,9 @@ struct CrashWorld {
   private var folder: String { "leased/\(geteuid())" }
 
   mutating func step(_ round: Int) throws {
-    let action = ["fill", "lease", "run", "recycle", "release", "run", "fill"].randomElement(
-      using: &random)!
+    let action = ["fill", "lease", "run", "recycle", "release", "run", "fill", "serve"]
+      .randomElement(
+        using: &random)!
     switch action {
     case "lease" where leases.count < 3:
       try fillUp()
@@ -64,6 +65,8 @@ struct CrashWorld {
     case "run":
       try fillUp()
       try run("run\(round)")
+    case "serve":
+      try serve("run\(round)")
     default:
       // So that there is something to do.
       if Bool.random(using: &random) { try place.run(["reservoir", "drain"]) }
@@ -151,6 +154,33 @@ struct CrashWorld {
     kill(process)
     // The monitor's shell may not have written its number yet; it sees the flag.
     usleep(3000)
+  }
+
+  /// A service that fills, while a lease of a dead monitor waits for it, is killed.
+  private mutating func serve(_ name: String) throws {
+    try fillUp()
+    let lease = try cut([
+      "run", "-m", "8M", "--name", name, "--", "sh", "-c", "kill -9 $PPID", "{memory}",
+    ])
+    try require(lease != 0, "a run went on after its end")
+    if Bool.random(using: &random) { try place.run(["reservoir", "drain"]) }
+    let file = FileManager.default.temporaryDirectory.path + "/holdfast-crash-\(UUID()).conf"
+    defer { unlink(file) }
+    try """
+    [reservoir]
+    mount = \(place.path)
+    interval = 0.1
+    [level]
+    files = 3x8M
+    [level]
+    files = 1x16M
+    [collect]
+    interval = 0.1
+    """.write(toFile: file, atomically: true, encoding: .utf8)
+    let program = try HoldfastProgram(["reservoir", "serve", "--config", file])
+    pause(beginning * Double.random(in: 0.5...4, using: &random))
+    program.send(SIGKILL)
+    count("reservoir serve", try program.wait())
   }
 
   private func raise(_ flag: String) throws {

@@ -30,7 +30,7 @@ struct HoldfastProgram {
     return (try? HoldfastProgram(["--version"], command: command).wait().status) == 0
   }()
 
-  private let process: pid_t
+  let process: pid_t
   private let folder: URL
 
   /// Starts the program, or `command` with it as the last word. Signals have their default effect,
@@ -75,6 +75,11 @@ struct HoldfastProgram {
 
   func send(_ signal: Int32) {
     kill(process, signal)
+  }
+
+  /// What it has written to standard error so far.
+  var errorSoFar: String {
+    (try? String(contentsOf: folder.appending(path: "error"), encoding: .utf8)) ?? ""
   }
 
   /// Waits for the end.

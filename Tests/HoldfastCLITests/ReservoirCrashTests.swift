@@ -3,7 +3,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// kill -9 at random moments: of fill, lease, run and recycle, and of the monitor that `run` has started.
+/// kill -9 at random moments: of fill, lease, run, recycle and serve, and of the monitor that `run` has started.
 /// After each, one gc leaves nothing unaccounted for.
 ///
 /// HOLDFAST_CRASHES sets how many there are; HOLDFAST_CRASH_SEED which.

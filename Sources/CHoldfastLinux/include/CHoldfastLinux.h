@@ -6,6 +6,7 @@
 #include "hf_memory.h"
 #include "hf_nodes.h"
 #include "hf_probe.h"
+#include "hf_service.h"
 #include "hf_thread.h"
 #include "hf_userfault.h"
 #include "hf_zero.h"

@@ -24,5 +24,6 @@ struct ReservoirCommand: ParsableCommand {
       ReservoirCollectCommand.self,
       ReservoirStatusCommand.self,
       ReservoirDrainCommand.self,
+      ReservoirServeCommand.self,
     ])
 }

@@ -21,8 +21,8 @@ struct ReservoirFillCommand: ParsableCommand {
 
   @Argument(
     help: ArgumentHelp("How many files of which size, such as 4x10G.", valueName: "plan"),
-    transform: { try FillPart($0) })
-  var plan: [FillPart]
+    transform: { try FillPlan.Part(typed: $0) })
+  var plan: [FillPlan.Part]
 
   @Flag(help: "Fill the plan on top of what is ready.")
   var add = false
@@ -67,7 +67,7 @@ struct ReservoirFillCommand: ParsableCommand {
     let start = ContinuousClock.now
     let report = try stop.during {
       try reservoir.fill(
-        FillPlan(plan.map(\.part), node: hostNumaNode, isAddition: add),
+        FillPlan(plan, node: hostNumaNode, isAddition: add),
         options: FillOptions(threads: threads, reservesHugePages: reserveHugepages)
       ) {
         if $0.total > .zero { progress.update(.bytes(done: $0.done, total: $0.total)) }

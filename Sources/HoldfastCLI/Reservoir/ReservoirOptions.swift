@@ -48,39 +48,8 @@ func leaseName(_ text: String) throws -> LeaseName {
   }
 }
 
-/// Files of a size, as people type them: `4x10G`, or `10G` for one.
-struct FillPart: Hashable, Sendable {
-  let part: FillPlan.Part
-
-  init(_ text: String) throws(Size.Problem) {
-    let parts = text.split(separator: "x", maxSplits: 1, omittingEmptySubsequences: false)
-    var count = 1
-    if parts.count == 2 {
-      guard let number = UInt32(parts[0]), parts[0].allSatisfy(\.isWholeNumber),
-        (1...65536).contains(number)
-      else {
-        throw Size.Problem(
-          description: "a plan is a count from 1 to 65536 and a size, such as 4x10G")
-      }
-      count = Int(number)
-    }
-    part = FillPlan.Part(count: count, size: try Size(String(parts[parts.count - 1])).bytes)
-  }
-}
-
-/// Seconds as people type them, with a unit if they like: `30`, `0.5`, `10m`, `2h`, `1d`.
-func span(_ text: String) throws -> Duration {
-  let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
-  let unit = text.last.flatMap { units[$0] }
-  let digits = unit == nil ? text[...] : text.dropLast()
-  guard let number = Double(digits), digits.allSatisfy({ $0.isWholeNumber || $0 == "." }),
-    number * (unit ?? 1) <= 1e9
-  else {
-    throw Size.Problem(
-      description: "a time is a number of seconds, or has a unit, such as 30 or 10m")
-  }
-  return .milliseconds(Int64(number * (unit ?? 1) * 1000))
-}
+/// A time as people type it, as the parser wants to hear of a bad one.
+func span(_ text: String) throws -> Duration { try Duration(typed: text) }
 
 extension LeaseEnd {
   /// What became of a lease, as a sentence.

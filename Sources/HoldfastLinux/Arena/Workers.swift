@@ -8,18 +8,30 @@ package enum Workers {
   /// Calls `body` with each of `count` numbers, on up to `threads` threads at once, and returns when
   /// all are done. Threads take the next number when they have finished one, so that a slow
   /// processor holds nobody up. After `body` returns false no new numbers are given out.
-  package static func perform(_ count: Int, threads: Int, _ body: @Sendable (Int) -> Bool) {
+  ///
+  /// - Parameter inherits: whether the threads are to have the caller's priority. Those of Dispatch
+  ///   have one of their own, whoever asks.
+  package static func perform(
+    _ count: Int, threads: Int, inherits: Bool = false, _ body: @Sendable (Int) -> Bool
+  ) {
     let threads = max(1, min(threads, count))
     if threads == 1 {
       for number in 0..<count where !body(number) { return }
       return
     }
     let next = Atomic<Int>(0)
-    DispatchQueue.concurrentPerform(iterations: threads) { _ in
-      while true {
-        let number = next.wrappingAdd(1, ordering: .relaxed).oldValue
-        if number >= count { return }
-        if !body(number) { next.store(count, ordering: .relaxed) }
+    withoutActuallyEscaping(body) { body in
+      let work: @Sendable (Int) -> Void = { _ in
+        while true {
+          let number = next.wrappingAdd(1, ordering: .relaxed).oldValue
+          if number >= count { return }
+          if !body(number) { next.store(count, ordering: .relaxed) }
+        }
+      }
+      if inherits {
+        if Threads.run(threads, work) == 0 { work(0) }
+      } else {
+        DispatchQueue.concurrentPerform(iterations: threads, execute: work)
       }
     }
   }

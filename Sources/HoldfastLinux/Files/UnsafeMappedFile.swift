@@ -4,7 +4,8 @@ package import HoldfastCore
 internal import Synchronization
 package import SystemPackage
 
-/// A part of a file as this process sees it: brought in, zeroed or read by several threads.
+/// A part of a file as this process sees it: brought in, zeroed or read by several threads, which have the
+/// priority of whoever asks.
 ///
 /// SAFETY: the range is mapped readable and writable for as long as the object lives. The file may be cut
 /// by others meanwhile only if they may write to it; whoever uses this sees to it that nobody else does.
@@ -57,7 +58,7 @@ package final class MappedFile: Sendable {
     try? range.adviseHuge(0..<range.length.rawValue, true)
     let problem = Atomic<Int32>(0)
     let done = Atomic<UInt64>(0)
-    Workers.perform(pieces, threads: threads) { number in
+    Workers.perform(pieces, threads: threads, inherits: true) { number in
       let part = piece(number)
       do throws(Errno) {
         try range.populate(part, .readWrite)
@@ -83,7 +84,7 @@ package final class MappedFile: Sendable {
     // SAFETY: all of the range is mapped and writable, and nobody else reads it.
     unsafe Zeroing.chooseOnce(on: range.start, length, threads: threads)
     let done = Atomic<UInt64>(0)
-    Workers.perform(pieces, threads: threads) { number in
+    Workers.perform(pieces, threads: threads, inherits: true) { number in
       let part = piece(number)
       // SAFETY: the part lies in the range.
       unsafe Zeroing.zero(range.start + Int(part.lowerBound), part.count)
@@ -95,7 +96,7 @@ package final class MappedFile: Sendable {
   /// Whether all of it reads as zero. All pages are there.
   package func isZero() -> Bool {
     let dirty = Atomic<Bool>(false)
-    Workers.perform(pieces, threads: threads) { number in
+    Workers.perform(pieces, threads: threads, inherits: true) { number in
       let part = piece(number)
       // SAFETY: the part lies in the range and is not empty. Every byte is the one before it, and the
       // first is zero.

@@ -46,7 +46,7 @@ package final class BackgroundThread: Sendable {
   var isCurrent: Bool { pthread_equal(thread, pthread_self()) != 0 }
 
   /// Lets the thread end without anybody waiting for it, in place of `join`.
-  func detach() {
+  package func detach() {
     _ = pthread_detach(thread)
   }
 

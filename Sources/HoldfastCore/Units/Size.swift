@@ -1,20 +1,21 @@
-internal import ArgumentParser
-internal import HoldfastCore
-
 /// An amount of memory as people type it: `4096`, `512M`, `2MiB`, `1.5G`, `10 GiB`. Units are powers
 /// of two, as QEMU and hugeadm have them; a number alone is in bytes, which QEMU's `-m` is not.
-struct Size: Hashable, Sendable {
-  let bytes: ByteCount
+package struct Size: Hashable, Sendable {
+  package let bytes: ByteCount
   /// Written as a number alone, which is in bytes.
-  let isBare: Bool
+  package let isBare: Bool
 
   /// Why a text is not a size.
-  struct Problem: Error, CustomStringConvertible {
-    let description: String
+  package struct Problem: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(description: String) {
+      self.description = description
+    }
   }
 
   /// Reads a size of at least one byte.
-  init(_ text: String) throws(Problem) {
+  package init(_ text: String) throws(Problem) {
     let parts = Parts(text)
     if text.first == "-" { throw Problem(description: "a size cannot be negative") }
     guard let parts, let shift = Size.shifts[parts.unit] else {
@@ -49,7 +50,7 @@ struct Size: Hashable, Sendable {
 
   /// What is said of a number alone that is too small to be meant in bytes: QEMU's `-m 4096` is in
   /// MiB.
-  var note: String? {
+  package var note: String? {
     guard isBare, bytes < .mebibytes(1) else { return nil }
     return "\(bytes.rawValue) is in bytes; for MiB write \(bytes.rawValue)M"
   }
@@ -98,5 +99,21 @@ extension UInt64 {
     let (product, overflow) = multipliedReportingOverflow(by: factor)
     let (sum, carry) = product.addingReportingOverflow(summand)
     return overflow || carry ? nil : sum
+  }
+}
+
+extension Duration {
+  /// Reads a time as people type it, in seconds or with a unit: `30`, `0.5`, `10m`, `2h`, `1d`.
+  package init(typed text: String) throws(Size.Problem) {
+    let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
+    let unit = text.last.flatMap { units[$0] }
+    let digits = unit == nil ? text[...] : text.dropLast()
+    guard let number = Double(digits), digits.allSatisfy({ $0.isWholeNumber || $0 == "." }),
+      number * (unit ?? 1) <= 1e9
+    else {
+      throw Size.Problem(
+        description: "a time is a number of seconds, or has a unit, such as 30 or 10m")
+    }
+    self = .milliseconds(Int64(number * (unit ?? 1) * 1000))
   }
 }

@@ -1,0 +1,104 @@
+#include "hf_service.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+int hf_notify(const char *address, const void *text, size_t length) {
+  struct sockaddr_un name = {.sun_family = AF_UNIX};
+  size_t size = strlen(address);
+  if (size < 2 || (address[0] != '/' && address[0] != '@'))
+    return -EAFNOSUPPORT;
+  if (size >= sizeof name.sun_path)
+    return -ENAMETOOLONG;
+  memcpy(name.sun_path, address, size);
+  // An abstract name begins with a zero and has no end but its length.
+  if (address[0] == '@')
+    name.sun_path[0] = 0;
+  socklen_t name_length =
+      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size + (address[0] == '@' ? 0 : 1));
+
+  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0)
+    return -errno;
+  ssize_t sent =
+      sendto(fd, text, length, MSG_NOSIGNAL, (const struct sockaddr *)&name, name_length);
+  int result = sent < 0 ? -errno : 0;
+  close(fd);
+  return result;
+}
+
+int hf_listen_loopback(int version6, uint16_t port) {
+  struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+  struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(port)};
+  six.sin6_addr = in6addr_loopback;
+  four.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+
+  int fd = socket(version6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0)
+    return -errno;
+  // A service that starts again does not wait for the connections of the last one.
+  int on = 1;
+  const struct sockaddr *name =
+      version6 ? (const struct sockaddr *)&six : (const struct sockaddr *)&four;
+  socklen_t length = version6 ? sizeof six : sizeof four;
+  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 || bind(fd, name, length) < 0 ||
+      listen(fd, 16) < 0) {
+    int error = errno;
+    close(fd);
+    return -error;
+  }
+  return fd;
+}
+
+int hf_socket_port(int socket) {
+  struct sockaddr_storage name;
+  socklen_t length = sizeof name;
+  if (getsockname(socket, (struct sockaddr *)&name, &length) < 0)
+    return -errno;
+  return ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
+                                          : ((struct sockaddr_in *)&name)->sin_port);
+}
+
+int hf_accept(int socket, int milliseconds) {
+  int fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC);
+  if (fd < 0)
+    return -errno;
+  struct timeval time = {.tv_sec = milliseconds / 1000,
+                         .tv_usec = (suseconds_t)(milliseconds % 1000) * 1000};
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time) < 0 ||
+      setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time) < 0) {
+    int error = errno;
+    close(fd);
+    return -error;
+  }
+  return fd;
+}
+
+uint64_t hf_clock(int is_realtime) {
+  struct timespec now = {0};
+  // It fails for clocks that there are not, and these are none of them.
+  clock_gettime(is_realtime ? CLOCK_REALTIME : CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int hf_event(void) {
+  int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return fd < 0 ? -errno : fd;
+}
+
+int hf_wait_readable(int first, int second, int milliseconds) {
+  struct pollfd files[2] = {{.fd = first, .events = POLLIN}, {.fd = second, .events = POLLIN}};
+  int count = poll(files, 2, milliseconds);
+  if (count < 0)
+    return errno == EINTR ? 0 : -errno;
+  return (files[0].revents ? 1 : 0) | (files[1].revents ? 2 : 0);
+}

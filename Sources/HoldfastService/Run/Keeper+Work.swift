@@ -1,0 +1,95 @@
+internal import Glibc
+internal import HoldfastCore
+internal import HoldfastReservoir
+internal import Logging
+internal import Synchronization
+
+extension Keeper {
+  /// Fills what the levels lack, a file at a time, so that a part of a level is ready where the host has
+  /// no room for all of it, and what was leased meanwhile counts.
+  func fillLevels(_ configuration: ServiceConfiguration) {
+    for level in configuration.levels {
+      attempt(.level(level), "fill") { () throws(ReservoirError) in
+        while goesOn, configuration == self.configuration {
+          guard let status = look() else { return }
+          let ready = level.ready(in: status)
+          if ready >= level.count { return }
+          try fill(level, ready + 1, configuration)
+        }
+      }
+    }
+  }
+
+  private func fill(
+    _ level: ServiceConfiguration.Level, _ count: Int, _ configuration: ServiceConfiguration
+  ) throws(ReservoirError) {
+    manager.status("filling \(level)")
+    let pace = Pace(configuration.rate)
+    let report = try reservoir.fill(
+      FillPlan([.init(count: count, size: level.size)], node: level.node),
+      options: FillOptions(
+        threads: configuration.fillThreads, reservesHugePages: configuration.reservesHugePages)
+    ) { progress in
+      // Another one fills, and this one waits its turn.
+      if progress.total == .zero { pace.begin() }
+      return pace.wait(progress.done) { self.beat() }
+    }
+    let seconds = pace.seconds
+    figures.with {
+      $0.removed += UInt64(report.removed)
+      guard report.bytes > .zero else { return }
+      $0.filledBytes += report.bytes.rawValue
+      // Several where others were leased between the look and the fill.
+      let files = report.made.reduce(0) { $0 + $1.count }
+      for _ in 0..<files { $0.fillSeconds.add(seconds / Double(files)) }
+    }
+    if report.bytes > .zero { logger.info("\(report.bytes) made ready in \(seconds) s") }
+  }
+
+  /// Takes away what dead processes left.
+  func collect(_ configuration: ServiceConfiguration) {
+    attempt(.collection, "collect") { () throws(ReservoirError) in
+      let start = Clock.monotonic
+      let report = try reservoir.collect(configuration.collecting) { self.beat() }
+      let count = report.removed + report.recycled + report.unlinked
+      figures.with {
+        $0.removed += UInt64(report.removed)
+        $0.recycled += UInt64(report.recycled)
+        $0.released += UInt64(report.unlinked)
+        $0.collectedBytes += report.bytes.rawValue
+        if count > 0 { $0.collectSeconds.add(Double(Clock.monotonic - start) / 1e9) }
+      }
+      if count > 0 {
+        logger.info(
+          "collected: \(report.recycled) ready again, \(report.unlinked) given back, \(report.removed) unfinished taken away"
+        )
+      }
+    }
+  }
+}
+
+/// Holds a fill back to a rate, and measures it without the time that it waited for its turn.
+private final class Pace: Sendable {
+  private let rate: UInt64?
+  private let start = Atomic<UInt64>(Clock.monotonic)
+
+  init(_ rate: ByteCount?) { self.rate = rate?.rawValue }
+
+  func begin() { start.store(Clock.monotonic, ordering: .relaxed) }
+
+  var seconds: Double {
+    Double(Clock.monotonic - start.load(ordering: .relaxed)) / 1e9
+  }
+
+  /// Waits until so much may have been done, as long as `goesOn` says so.
+  func wait(_ done: ByteCount, _ goesOn: () -> Bool) -> Bool {
+    guard let rate, done > .zero else { return goesOn() }
+    let due = Double(done.rawValue) / Double(rate)
+    while goesOn() {
+      let left = due - seconds
+      if left <= 0 { return true }
+      usleep(UInt32(min(left, 0.05) * 1e6) + 1)
+    }
+    return false
+  }
+}

@@ -1,0 +1,138 @@
+import Foundation
+import Testing
+
+/// A reservoir that the program serves, with a configuration of its own. The service is killed with the
+/// object.
+final class ServedPlace {
+  let place: ReservoirPlace
+  let folder: URL
+  private(set) var program: HoldfastProgram?
+
+  /// Starts nothing yet.
+  init() throws {
+    place = try ReservoirPlace()
+    folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-serve-\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+  }
+
+  deinit {
+    if let program {
+      program.send(SIGKILL)
+      _ = try? program.wait()
+    }
+    try? FileManager.default.removeItem(at: folder)
+  }
+
+  var configuration: String { folder.appending(path: "reservoir.conf").path }
+
+  /// Writes the configuration: the text, and what makes tests quick.
+  func configure(_ text: String, head: String = "interval = 0.1\n") throws {
+    try "[reservoir]\nmount = \(place.path)\n\(head)\(text)\n".write(
+      toFile: configuration, atomically: true, encoding: .utf8)
+  }
+
+  var words: [String] { ["reservoir", "serve", "--config", configuration] }
+
+  func start(variables: [String] = []) throws {
+    program = try HoldfastProgram(words, command: ["env"] + variables + [HoldfastProgram.path])
+  }
+
+  func send(_ signal: Int32) throws { try #require(program).send(signal) }
+
+  /// Waits for the service's end.
+  func end() throws -> HoldfastProgram.Outcome {
+    defer { program = nil }
+    return try #require(program).wait()
+  }
+
+  /// Waits until something is so.
+  func until(
+    _ what: String, _ isSo: () throws -> Bool, sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let end = ContinuousClock.now + .seconds(30)
+    while try !isSo() {
+      try #require(
+        ContinuousClock.now < end, "\(what): \(place.names("ready")) \(log)",
+        sourceLocation: sourceLocation)
+      usleep(5000)
+    }
+  }
+
+  var log: String { program?.errorSoFar ?? "" }
+
+  /// Sizes of the files that are ready, such as `4M`.
+  var ready: [String] { place.names("ready").map { String($0.prefix { $0 != "-" }) } }
+
+  /// Puts a file there as dead processes leave it: a lease of `run` whose lock is free.
+  func orphan(_ name: String) throws {
+    let file = try #require(place.names("ready").first)
+    let folder = place.file("leased/\(geteuid())")
+    mkdir(folder, 0o700)
+    try #require(rename(place.file("ready/" + file), folder + "/\(name).run") == 0)
+  }
+
+  /// What the service answers to a request.
+  func ask(_ request: String) throws -> String {
+    try until("listens") { log.contains("metrics at http://127.0.0.1:") }
+    let text = log.split(separator: "http://127.0.0.1:")[1].prefix { $0.isNumber }
+    let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    try #require(file >= 0)
+    defer { close(file) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = try #require(UInt16(text)).bigEndian
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    let status = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(file, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    try #require(status == 0, "\(errno)")
+    let bytes = Array(request.utf8)
+    try #require(write(file, bytes, bytes.count) == bytes.count)
+    var answer: [UInt8] = []
+    var block = [UInt8](repeating: 0, count: 65536)
+    while true {
+      let count = read(file, &block, block.count)
+      if count <= 0 { break }
+      answer += block[..<count]
+    }
+    return String(decoding: answer, as: UTF8.self)
+  }
+}
+
+/// The socket of a service's manager.
+final class NotifySocket {
+  private let file: Int32
+  private(set) var messages: [String] = []
+
+  /// A path, or an abstract name that begins with `@`.
+  init(_ name: String) throws {
+    file = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+    try #require(file >= 0)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name.utf8) }
+    if name.hasPrefix("@") { address.sun_path.0 = 0 }
+    let length = socklen_t(2 + name.utf8.count + (name.hasPrefix("@") ? 0 : 1))
+    let status = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(file, $0, length) }
+    }
+    try #require(status == 0, "\(errno)")
+  }
+
+  deinit { close(file) }
+
+  /// Takes in what has come, and tells whether one of the lines is there.
+  func has(_ line: String) -> Bool {
+    var block = [UInt8](repeating: 0, count: 4096)
+    while true {
+      let count = recv(file, &block, block.count, 0)
+      if count <= 0 { break }
+      messages.append(String(decoding: block[..<count], as: UTF8.self))
+    }
+    return messages.contains { $0.split(separator: "\n").contains { $0.hasPrefix(line) } }
+  }
+
+  func forget() { messages = [] }
+}

@@ -1,0 +1,135 @@
+import HoldfastCore
+import HoldfastReservoir
+import Testing
+
+@testable import HoldfastService
+
+@Suite struct ConfigurationTests {
+  @Test func all() throws {
+    let read = try ServiceConfiguration(
+      """
+      # comment
+      ; comment
+      [reservoir]
+      mount = /dev/hugepages/
+        interval=0.5
+      priority = idle\r
+      [fill]
+      threads = 2
+      rate = 1.5G
+      reserve-hugepages = yes
+
+      [level]
+      files = 4x10G
+      node = 1
+      [level]
+      files = 10G
+      [collect]
+      interval = 2m
+      threads = 3
+      verify = on
+      orphans = release
+      older-than = 7d
+      [metrics]
+      listen = [::1]:9816
+      textfile = /run/x.prom
+      interval = 30s
+      """, file: "f")
+    var wanted = ServiceConfiguration()
+    wanted.mount = "/dev/hugepages"
+    wanted.interval = .milliseconds(500)
+    wanted.priority = .idle
+    wanted.fillThreads = 2
+    wanted.rate = .mebibytes(1536)
+    wanted.reservesHugePages = true
+    wanted.levels = [
+      .init(count: 4, size: .gibibytes(10), node: NodeID(1)), .init(count: 1, size: .gibibytes(10)),
+    ]
+    wanted.collectInterval = .seconds(120)
+    wanted.collecting = CollectOptions(age: .seconds(7 * 86400), recycles: false)
+    wanted.collecting.recycling = RecycleOptions(verifies: true, threads: 3)
+    wanted.listener = .init(isVersion6: true, port: 9816)
+    wanted.textfile = "/run/x.prom"
+    wanted.textfileInterval = .seconds(30)
+    #expect(read == wanted)
+  }
+
+  @Test func defaults() throws {
+    let read = try ServiceConfiguration("[level]\nfiles = 1x2M", file: "f")
+    var wanted = ServiceConfiguration()
+    wanted.levels = [.init(count: 1, size: .mebibytes(2))]
+    #expect(read == wanted)
+  }
+
+  @Test(
+    arguments: [
+      ("", nil, "no [level]"),
+      ("[reservoir]\n", nil, "no [level]"),
+      ("mount = /x", 1, "before the first section"),
+      ("[reservoir\n", 1, "in brackets"),
+      ("[]\n", 1, "in brackets"),
+      ("[a b]\n", 1, "in brackets"),
+      ("[level]\nfiles\n", 2, "key = value"),
+      ("[level]\n= 1x2M\n", 2, "no key"),
+      ("[level]\nfiles =\n", 2, "no value"),
+      ("[level]\nfiles = 1x2M\n[level]\n", 3, "needs files"),
+      ("[level]\nfiles = 1x2M\nfiles = 2x2M\n", 3, "line 2"),
+      ("[level]\nfiles = 1x2M\n[level]\nfiles = 2x2M\n", 3, "already"),
+      ("[level]\nfiles = 0x2M\n", 2, "1 to 65536"),
+      ("[level]\nfiles = 1x2Q\n", 2, "units K, M"),
+      ("[level]\nfiles = 1x2M # four\n", 2, "units K, M"),
+      ("[level]\nfiles = 1x2M\nnode = -1\n", 3, "0 to 1023"),
+      ("[level]\nfiles = 1x2M\nnode = 1024\n", 3, "0 to 1023"),
+      ("[level]\nfiles = 1x2M\nsize = 2M\n", 3, "unknown key 'size'; [level] has files, node"),
+      ("\n[levels]\nfiles = 1x2M\n", 2, "unknown section [levels]"),
+      ("[fill]\nRate = 2M\n", 2, "unknown key 'Rate'"),
+      ("[fill]\nrate = fast\n", 2, "rate = fast"),
+      ("[fill]\nthreads = 0\n", 2, "1 to 1024"),
+      ("[fill]\nthreads = +2\n", 2, "1 to 1024"),
+      ("[fill]\nreserve-hugepages = perhaps\n", 2, "yes or no"),
+      ("[fill]\n[fill]\n", 2, "line 1"),
+      ("[reservoir]\nmount = x\n", 2, "begins with /"),
+      ("[reservoir]\ninterval = 0\n", 2, "0.1 seconds"),
+      ("[reservoir]\ninterval = soon\n", 2, "a time is"),
+      ("[reservoir]\npriority = high\n", 2, "one of idle, low, normal"),
+      ("[collect]\norphans = keep\n", 2, "one of recycle, release"),
+      ("[metrics]\nlisten = 0.0.0.0:80\n", 2, "this host alone"),
+      ("[metrics]\nlisten = 9816\n", 2, "this host alone"),
+      ("[metrics]\nlisten = 127.0.0.1:65536\n", 2, "0 to 65535"),
+      ("[metrics]\ntextfile = a.prom\n", 2, "begins with /"),
+    ] as [(String, Int?, String)])
+  func errors(_ text: String, _ line: Int?, _ words: String) {
+    // What is right in itself does not hide what is wrong.
+    do throws(ConfigurationError) {
+      let read = try ServiceConfiguration(text, file: "/etc/f.conf")
+      Issue.record("\(read)")
+    } catch {
+      #expect(error.line == line && error.what.contains(words), "\(error)")
+      #expect(error.description.hasPrefix(line.map { "/etc/f.conf:\($0): " } ?? "/etc/f.conf: "))
+    }
+  }
+
+  @Test func unreadable() throws {
+    for (path, words) in [
+      ("/nowhere/f", "cannot be read"), ("/dev", "cannot be read"), ("/dev/zero", "1 MiB"),
+    ] {
+      do throws(ConfigurationError) {
+        _ = try ServiceConfiguration(file: path)
+        Issue.record("\(path) was read")
+      } catch {
+        #expect(error.description.contains(words))
+      }
+    }
+  }
+
+  @Test func whatTakesRestart() throws {
+    let first = try ServiceConfiguration("[level]\nfiles = 1x2M", file: "f")
+    var second = first
+    second.levels = []
+    second.rate = .mebibytes(1)
+    #expect(first.obstacle(to: second) == nil)
+    second.mount = "/x"
+    second.priority = .normal
+    #expect(first.obstacle(to: second)?.hasPrefix("mount, priority cannot change") == true)
+  }
+}
