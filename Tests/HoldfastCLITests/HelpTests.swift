@@ -33,7 +33,10 @@ import Testing
       ),
       (
         ["reservoir", "--help"],
-        ["init", "fill", "lease", "release", "recycle", "gc", "status", "drain", "--older-than"]
+        [
+          "init", "fill", "lease", "release", "recycle", "gc", "status", "drain", "serve",
+          "--older-than",
+        ]
       ),
       (
         ["reservoir", "init", "--help"],

@@ -1,3 +1,4 @@
+import Foundation
 import HoldfastCore
 import HoldfastReservoir
 import Testing
@@ -131,5 +132,29 @@ import Testing
     second.mount = "/x"
     second.priority = .normal
     #expect(first.obstacle(to: second)?.hasPrefix("mount, priority cannot change") == true)
+  }
+
+  /// The example that comes with the program: as it is, and with all that it only mentions.
+  @Test func example() throws {
+    let folder = URL(filePath: #filePath).deletingLastPathComponent()
+    let file = folder.appending(path: "../../packaging/reservoir.conf").path
+    let read = try ServiceConfiguration(file: file)
+    var wanted = ServiceConfiguration()
+    wanted.levels = [.init(count: 4, size: .gibibytes(2))]
+    #expect(read == wanted)
+
+    let text = try String(contentsOfFile: file, encoding: .utf8)
+    let all = text.split(separator: "\n").map { line in
+      line.hasPrefix("#") && !line.hasPrefix("# ") ? line.dropFirst() : line
+    }
+    let whole = try ServiceConfiguration(all.joined(separator: "\n"), file: file)
+    #expect(whole.levels.count == 2 && whole.listener?.port == 9816)
+    #expect(whole.collecting.age == .seconds(7 * 86400) && whole.rate == .gibibytes(2))
+    // What it mentions as a default is one.
+    #expect(whole.interval == wanted.interval && whole.priority == wanted.priority)
+    #expect(whole.collectInterval == wanted.collectInterval)
+    #expect(whole.textfileInterval == wanted.textfileInterval)
+    #expect(whole.collecting.recycles && !whole.collecting.recycling.verifies)
+    #expect(!whole.reservesHugePages)
   }
 }
