@@ -37,8 +37,10 @@ struct ChildSignals {
     var info = unsafe siginfo_t()
     let number: Int32
     if let milliseconds {
-      var limit = timespec(
-        tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000)
+      // Field by field: the whole initializer is of an overlay that static programs lack.
+      var limit = timespec()
+      limit.tv_sec = milliseconds / 1000
+      limit.tv_nsec = milliseconds % 1000 * 1_000_000
       // SAFETY: all three live through the call.
       number = unsafe sigtimedwait(&set, &info, &limit)
     } else {
