@@ -137,8 +137,9 @@ let package = Package(
     .executableTarget(
       name: "HoldfastCLI",
       dependencies: [
-        "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastKVM", "HoldfastLinux",
-        "HoldfastReservoir", "HoldfastService", "HoldfastSimulation", "HoldfastStatistics",
+        "CHoldfastLinux", "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastKVM",
+        "HoldfastLinux", "HoldfastReservoir", "HoldfastService", "HoldfastSimulation",
+        "HoldfastStatistics",
         argumentParser, logging,
         systemPackage,
       ],

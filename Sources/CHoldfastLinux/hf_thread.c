@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef SCHED_IDLE
@@ -31,3 +33,10 @@ int hf_thread_set_nice(int nice) {
 }
 
 int hf_thread_set_name(const char *name) { return prctl(PR_SET_NAME, name) < 0 ? -errno : 0; }
+
+int hf_signal_wait(const void *set, void *info, long milliseconds) {
+  struct timespec limit = {.tv_sec = milliseconds / 1000,
+                           .tv_nsec = milliseconds % 1000 * 1000000};
+  int number = sigtimedwait(set, info, &limit);
+  return number < 0 ? -errno : number;
+}

@@ -19,4 +19,8 @@ int hf_thread_set_nice(int nice);
 /// prctl(2) with PR_SET_NAME, of the calling thread, which keeps 15 bytes.
 int hf_thread_set_name(const char *_Nonnull name);
 
+/// sigtimedwait(2): waits at most so long for one of the signals of `set`, a sigset_t. Stores in
+/// `info`, a siginfo_t, what came with it. Returns the signal's number or a negative errno.
+int hf_signal_wait(const void *_Nonnull set, void *_Nonnull info, long milliseconds);
+
 #endif

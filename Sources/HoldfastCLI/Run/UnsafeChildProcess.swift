@@ -1,3 +1,4 @@
+internal import CHoldfastLinux
 internal import Glibc
 internal import SystemPackage
 
@@ -37,12 +38,8 @@ struct ChildSignals {
     var info = unsafe siginfo_t()
     let number: Int32
     if let milliseconds {
-      // Field by field: the whole initializer is of an overlay that static programs lack.
-      var limit = timespec()
-      limit.tv_sec = milliseconds / 1000
-      limit.tv_nsec = milliseconds % 1000 * 1_000_000
-      // SAFETY: all three live through the call.
-      number = unsafe sigtimedwait(&set, &info, &limit)
+      // SAFETY: both live through the call. In C, as static programs lack the overlay's timespec.
+      number = unsafe hf_signal_wait(&set, &info, milliseconds)
     } else {
       // SAFETY: as above.
       number = unsafe sigwaitinfo(&set, &info)
