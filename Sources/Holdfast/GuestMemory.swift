@@ -160,6 +160,8 @@ public final class GuestMemory: Sendable {
   public func invariantProblems(with others: [GuestMemory] = []) -> [String] {
     // A guest that is placed in the arena shares its frames with nobody.
     let guests = [self] + (placement == nil ? others : [])
+    // Faults may be at work yet whose touchers others have served.
+    for guest in guests { guest.faultThread?.waitUntilIdle() }
     let segments = guests.flatMap { guest in
       guest.lock.withLock { unsafe Array(guest.segments.values) }
     }

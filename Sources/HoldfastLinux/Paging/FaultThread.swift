@@ -56,6 +56,10 @@ public final class FaultThread: Sendable {
   /// Lets all paused touchers try again: memory was mapped or freed since.
   public func retryPaused() { work.retryPaused() }
 
+  /// Returns when no fault is being served any more, for checks of what they have changed. Nobody touches
+  /// the window meanwhile; who is paused does not count.
+  package func waitUntilIdle() { work.waitUntilIdle() }
+
   /// Takes the window from the guest and ends the threads, once they have done what they are at. Who still
   /// touches the window, or waits in it, gets SIGSEGV, or EFAULT in a virtual processor. Nothing happens
   /// the second time.

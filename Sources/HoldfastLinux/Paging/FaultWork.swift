@@ -26,6 +26,8 @@ final class FaultWork: Sendable {
   /// Threads that were made and have not looked for work yet.
   private nonisolated(unsafe) var starting = 0
   private nonisolated(unsafe) var isRead = false
+  /// Faults that are being served.
+  private nonisolated(unsafe) var serving = 0
   /// Who cannot go on without a reader.
   private nonisolated(unsafe) var readerWaits = 0
   private nonisolated(unsafe) var isStopping = false
@@ -129,8 +131,11 @@ final class FaultWork: Sendable {
     lock.unlock()
   }
 
+  /// A fault to serve, which the caller does.
   private func nextLocked() -> PagingFault.Event? {
-    unsafe queue.isEmpty ? nil : queue.removeFirst()
+    if unsafe queue.isEmpty { return nil }
+    unsafe serving += 1
+    return unsafe queue.removeFirst()
   }
 
   /// Reads until there is a fault that another thread's idleness allows to be served. Needs the lock, which
@@ -183,7 +188,14 @@ final class FaultWork: Sendable {
     }
   }
 
+  /// Returns when every fault that was read has been served, or its toucher paused. Of a page that several
+  /// touched at once the last are served when all of these have gone on.
+  func waitUntilIdle() {
+    while lock.withLock({ unsafe serving > 0 || !queue.isEmpty }) { usleep(200) }
+  }
+
   private func serve(_ event: PagingFault.Event) {
+    defer { lock.withLock { unsafe serving -= 1 } }
     guard let page = window.guestAddress(of: event.address) else { return }
     let round = lock.withLock {
       if event.isProtection {
