@@ -17,6 +17,8 @@ struct CrashWorld {
   private var leases: [String: ino_t] = [:]
   /// How long each command takes, so that kills fall into all of it.
   private var durations: [String: Duration] = [:]
+  /// What ends the shells of runs that are over.
+  private var flags: [String] = []
 
   struct Problem: Error, CustomStringConvertible {
     let description: String
@@ -114,10 +116,9 @@ struct CrashWorld {
     let other = FileManager.default.temporaryDirectory.path + "/holdfast-crash-\(UUID())"
     let flag = other + ".flag"
     let process = other + ".process"
-    defer {
-      unlink(flag)
-      unlink(process)
-    }
+    // A shell that comes late has to find its flag: it goes when nobody is at work any more.
+    flags.append(flag)
+    defer { unlink(process) }
     let script =
       "echo $$ > \(process).new; mv \(process).new \(process); "
       + "while [ ! -e \(flag) ]; do sleep 0.002; done"
@@ -196,7 +197,7 @@ struct CrashWorld {
   }
 
   /// Collects until nobody is at work any more, and accounts for every file and page.
-  private func check() throws {
+  private mutating func check() throws {
     let end = ContinuousClock.now + .seconds(30)
     var text = ""
     repeat {
@@ -204,6 +205,8 @@ struct CrashWorld {
       try require(!text.contains("not the reservoir's"), text)
       try require(ContinuousClock.now < end, "somebody is still at work: \(text)")
     } while text.contains("at work")
+    for flag in flags { unlink(flag) }
+    flags = []
     try require(place.names("filling").isEmpty, "filling is not empty")
 
     var bytes = 0
