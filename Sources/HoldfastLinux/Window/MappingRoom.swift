@@ -1,4 +1,6 @@
+internal import HoldfastCore
 internal import Synchronization
+internal import SystemPackage
 
 /// How many mappings of the kernel's all windows of this process may make together: a process may have
 /// `vm.max_map_count`, and whoever removes or protects a part of one needs another.
@@ -19,6 +21,14 @@ struct MappingRoom {
 
   /// Whether another mapping may be made.
   var isThere: Bool { Self.count.load(ordering: .relaxed) < limit }
+
+  /// Throws resourceShortage where a mapping has to be cut and there is no room for another.
+  func checkSplit(isCut: Bool, at address: Address) throws(VMError) {
+    guard isCut, !isThere else { return }
+    throw VMError(
+      .resourceShortage, at: address,
+      "this process has too many mappings; raise vm.max_map_count", errno: Errno.noMemory.rawValue)
+  }
 
   func change(by difference: Int) {
     Self.count.wrappingAdd(difference, ordering: .relaxed)

@@ -69,6 +69,19 @@ struct WindowExtents {
     return parts
   }
 
+  /// Calls `body` with what can be reached.
+  func forEachTranslation(
+    _ geometry: Geometry, _ body: (Address, FrameRun, Protection, _ isWired: Bool?) -> Void
+  ) {
+    for extent in all where !extent.isVacant {
+      let first = ByteCount(extent.range.lowerBound &+ extent.delta)
+      let frames = FrameRun(
+        Frame(0) + geometry.pages(in: first),
+        geometry.pages(in: ByteCount(UInt64(extent.range.count))))
+      body(Address(extent.range.lowerBound), frames, extent.protection, nil)
+    }
+  }
+
   /// Forgets what was mapped in a range.
   mutating func remove(_ range: Range<UInt64>) {
     let first = position(after: range.lowerBound)

@@ -83,14 +83,7 @@ public final class WindowPmap: GuestWindow {
 
   public func forEachTranslation(_ body: (Address, FrameRun, Protection, _ isWired: Bool?) -> Void)
   {
-    let geometry = arena.geometry
-    for extent in lock.withLock({ unsafe extents.all }) {
-      let first = ByteCount(extent.range.lowerBound &+ extent.delta)
-      let frames = FrameRun(
-        Frame(0) + geometry.pages(in: first),
-        geometry.pages(in: ByteCount(UInt64(extent.range.count))))
-      body(Address(extent.range.lowerBound), frames, extent.protection, nil)
-    }
+    lock.withLock { unsafe extents }.forEachTranslation(arena.geometry, body)
   }
 
   /// Changes the extents, and the count over all windows with them.
@@ -106,10 +99,7 @@ public final class WindowPmap: GuestWindow {
     _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
     reach: AddressRange?
   ) throws(VMError) {
-    let geometry = arena.geometry
-    let part = address.rawValue..<address.rawValue + geometry.bytes(run.count).rawValue
-    precondition(part.upperBound <= hostRange.length.rawValue, "a page outside of the window")
-    let delta = geometry.bytes(run.start - Frame(0)).rawValue &- address.rawValue
+    let (part, delta) = place(of: run, at: address)
     do throws(Errno) {
       let isTrapped = try prepare(part, reach, delta, protection)
       if isTrapped, let userFault {
@@ -191,10 +181,7 @@ public final class WindowPmap: GuestWindow {
   public func prepareToSplit(_ range: AddressRange) throws(VMError) {
     let bounds = range.start.rawValue..<range.end.rawValue
     let isCut = lock.withLock { unsafe extents.isCut(at: bounds) }
-    guard isCut, !room.isThere else { return }
-    throw VMError(
-      .resourceShortage, at: range.start,
-      "this process has too many mappings; raise vm.max_map_count", errno: Errno.noMemory.rawValue)
+    try room.checkSplit(isCut: isCut, at: range.start)
   }
 
   public func remove(_ range: AddressRange) {
