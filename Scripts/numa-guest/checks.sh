@@ -132,6 +132,54 @@ holdfast wire --format json -m 192M --backing base --host-numa-node 2 --host-num
 says "others help where a node is preferred" '"verified":true'
 says "and it is told" 'onothernodesthanthosethatwerepreferred'
 
+# Ready memory of a node: where it is, by the kernel's own count of each node's huge pages.
+mkdir /tmp/huge && mount -t hugetlbfs -o mode=0755 none /tmp/huge
+reservoir() {
+  command=$1
+  shift
+  holdfast reservoir "$command" --mount /tmp/huge "$@" >/tmp/out 2>/tmp/error ||
+    fail "reservoir $command $*"
+}
+taken() {
+  for node in 0 1 2; do
+    folder=/sys/devices/system/node/node$node/hugepages/hugepages-2048kB
+    echo $(($(cat $folder/nr_hugepages) - $(cat $folder/free_hugepages)))
+  done | tr '\n' ' '
+}
+# are <what it shows> <pages in use by node> <ready files, as size@node>
+are() {
+  found=$(ls /tmp/huge/holdfast/ready | sed 's/-.*//' | sort | tr '\n' ' ')
+  if [ "$(taken)" = "$2 " ] && [ "$found" = "$3 " ]; then
+    pass "$1"
+  else
+    fail "$1: in use $(taken), ready $found"
+  fi
+}
+reservoir init
+reservoir fill --reserve-hugepages --host-numa-node 1 2x16M
+reservoir fill --reserve-hugepages --host-numa-node 0 1x8M
+are "ready memory of nodes" "4 16 0" "16M@1 16M@1 8M@0"
+reservoir lease -m 16M --name vm --host-numa-node 1
+path=$(cat /tmp/out)
+if [ "$path" = /tmp/huge/holdfast/leased/0/vm@1 ]; then pass "a lease of node 1"; else fail "$path"; fi
+reservoir status --leases
+grep -q '^16M  *1  *1  *0  *2M  *1$' /tmp/out && pass "the status has the lease's node" ||
+  fail "the status has no node"
+reservoir recycle vm --verify
+are "recycled, of its node" "4 16 0" "16M@1 16M@1 8M@0"
+# A lease that says another node than the one it is on, as if it had been moved.
+reservoir lease -m 8M --name moved --host-numa-node 0
+mv /tmp/huge/holdfast/leased/0/moved@0 /tmp/huge/holdfast/leased/0/moved@1
+reservoir recycle moved
+are "recycled, of another node" "4 16 0" "16M@1 16M@1 8M"
+holdfast run --mount /tmp/huge -m 8M --host-numa-node 1 -- test -f {memory} 2>/tmp/error ||
+  fail "run on node 1"
+are "cut and recycled, of its node" "4 12 0" "16M@1 8M 8M@1"
+reservoir drain
+[ "$(taken)" = "0 0 0 " ] && pass "given back" || fail "in use: $(taken)"
+umount /tmp/huge
+echo 0 >/proc/sys/vm/nr_hugepages
+
 mkdir -p /tmp/cgroup && mount -t cgroup2 none /tmp/cgroup && echo +cpuset >/tmp/cgroup/cgroup.subtree_control
 mkdir /tmp/cgroup/one && echo 0 >/tmp/cgroup/one/cpuset.mems
 (

@@ -130,6 +130,8 @@ int hf_lock_file(int fd, int wait) {
   return status(result);
 }
 
+int hf_unlock_file(int fd) { return status(flock(fd, LOCK_UN)); }
+
 int hf_take_lease(int fd) {
   // Whoever opens the file makes the kernel send a signal, which is SIGIO and ends the process unless
   // told otherwise: one that is ignored, until there is nobody to send it to.

@@ -1,3 +1,5 @@
+internal import HoldfastCore
+
 /// The name that somebody gives to a lease: 1 to 128 letters, digits, `-` and `_` of ASCII.
 ///
 /// So it is a file's name that no shell, monitor or management tool reads as anything else, never leads
@@ -38,28 +40,37 @@ public struct LeaseName: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// A file in a user's folder of leases.
+/// A file in a user's folder of leases: `vm1`, or `vm1@1` for memory of NUMA node 1, so that it is
+/// known of that node when it is ready again.
 struct LeaseFile: Hashable {
   let name: LeaseName
+  /// The node that the memory was bound to when it was filled, or nil; behind an `@`, which no name has.
+  let node: NodeID?
   /// Whether the lease lasts as long as somebody holds the file's lock, as `holdfast run` does. Such a
   /// lease's file ends in `.run`, which no name can.
   let isHeld: Bool
 
   private static let ending = ".run"
 
-  init(_ name: LeaseName, isHeld: Bool) {
+  init(_ name: LeaseName, node: NodeID?, isHeld: Bool) {
     self.name = name
+    self.node = node
     self.isHeld = isHeld
   }
 
   /// Reads a file's name; nil where no reservoir would have given it.
   init?(_ text: String) {
     isHeld = text.hasSuffix(Self.ending)
-    guard let name = try? LeaseName(isHeld ? String(text.dropLast(Self.ending.count)) : text) else {
-      return nil
-    }
+    let head = isHeld ? text.dropLast(Self.ending.count) : text[...]
+    let parts = head.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let name = try? LeaseName(String(parts[0])) else { return nil }
     self.name = name
+    node = parts.count == 2 ? UInt32(parts[1]).map { NodeID($0) } : nil
+    // There is one way to write it, so that no two mean the same.
+    guard self.text == text else { return nil }
   }
 
-  var text: String { name.text + (isHeld ? Self.ending : "") }
+  var text: String {
+    name.text + (node.map { "@\($0.rawValue)" } ?? "") + (isHeld ? Self.ending : "")
+  }
 }

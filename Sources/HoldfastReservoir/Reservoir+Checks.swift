@@ -80,6 +80,12 @@ extension Reservoir {
     return folder
   }
 
+  /// A user's leases of a name: one at most, of either kind and any node, unless somebody made others.
+  func leases(_ name: LeaseName, in folder: Folder) throws(Errno) -> [LeaseFile] {
+    try folder.names().compactMap { LeaseFile($0) }.filter { $0.name == name }
+      .sorted { !$0.isHeld && $1.isHeld }
+  }
+
   /// The caller's own folder of leases, made where there is none.
   func ownLeaseFolder(_ operation: String) throws(ReservoirError) -> Folder {
     let user = geteuid()

@@ -151,15 +151,15 @@ extension Reservoir {
     _ options: CollectOptions, _ operation: String, _ progress: @escaping @Sendable () -> Bool,
     _ report: inout CollectReport
   ) throws(ReservoirError) {
-    let status: FileStatus
+    let lease: LeaseFile
     let found: (file: OpenFile, status: FileStatus)?
-    let lease = LeaseFile(name)
     do throws(Errno) {
-      status = try folder.status(name)
-      guard let lease, status.isRegular, status.owner == owner else {
+      let status = try folder.status(name)
+      guard let known = LeaseFile(name), status.isRegular, status.owner == owner else {
         report.foreign.append(foreign("leased/\(user)/\(name)", status))
         return
       }
+      lease = known
       if !lease.isHeld, !isOld(status, options) { return }
       found = try lockedFile(name, in: folder, writable: true)
     } catch {
@@ -171,11 +171,10 @@ extension Reservoir {
       report.live += 1
       return
     }
-    let isHeld = lease?.isHeld ?? false
     do throws(ReservoirError) {
       let end = try end(
-        Taken(file: found.file, name: name, folder: folder), isHeld: isHeld, filling, options,
-        operation, progress)
+        Taken(file: found.file, lease: lease, folder: folder), filling, options, operation,
+        progress)
       switch end {
       case .recycled(let size):
         report.recycled += 1
@@ -197,9 +196,10 @@ extension Reservoir {
   }
 
   private func end(
-    _ taken: Taken, isHeld: Bool, _ filling: Folder?, _ options: CollectOptions,
-    _ operation: String, _ progress: @escaping @Sendable () -> Bool
+    _ taken: Taken, _ filling: Folder?, _ options: CollectOptions, _ operation: String,
+    _ progress: @escaping @Sendable () -> Bool
   ) throws(ReservoirError) -> LeaseEnd {
+    let isHeld = taken.lease.isHeld
     if let filling, options.recycles {
       return try recycle(
         taken, filling, otherwise: isHeld ? .unlink : .refuse, options.recycling, operation

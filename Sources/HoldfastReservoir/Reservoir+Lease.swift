@@ -16,15 +16,16 @@ extension Reservoir {
     try checkSize(request.size, operation)
     let name = request.name ?? LeaseName(unique: request.isHeld ? "run" : "lease")
     let folder = try ownLeaseFolder(operation)
-    // Two leases of a name would be hard to tell apart, though they could do each other no harm.
-    let other = LeaseFile(name, isHeld: !request.isHeld)
-    if (try? folder.status(other.text)) != nil { throw nameTaken(name, operation) }
+    // At once, also where nothing is ready.
+    let isTaken = try during(operation, "its folder cannot be read") { () throws(Errno) in
+      try !leases(name, in: folder).isEmpty
+    }
+    if isTaken { throw nameTaken(name, operation) }
 
     let clock = ContinuousClock()
     let beginning = clock.now
     var search = LeaseSearch(
-      request: request, file: LeaseFile(name, isHeld: request.isHeld), folder: folder,
-      operation: operation)
+      request: request, name: name, folder: folder, operation: operation)
     var contended = 0
     while true {
       let start = clock.now
@@ -90,25 +91,30 @@ extension Reservoir {
     } catch {
       return try search.lost(error, name, path: path)
     }
+    let lease = LeaseFile(search.name, node: name.node, isHeld: search.request.isHeld)
     do throws(Errno) {
-      try ready.rename(name.text, to: search.folder, search.file.text)
+      // Two leases of a name would be hard to tell apart, and their files may have different ones.
+      try search.folder.withLock { () throws(Errno) in
+        guard try leases(lease.name, in: search.folder).isEmpty else { throw .fileExists }
+        try ready.rename(name.text, to: search.folder, lease.text)
+      }
     } catch {
-      if error == .fileExists { throw nameTaken(search.file.name, search.operation) }
+      if error == .fileExists { throw nameTaken(lease.name, search.operation) }
       return try search.lost(error, name, path: path)
     }
     // From here on the file is leased, and whoever kills this process leaves a lease behind.
     do throws(LeaseProblem) {
-      return (try finish(name, file, status, search), file)
+      return (try finish(name, lease, file, status, search), file)
     } catch {
       // All that was done to it is undone, and it is as zero as it was: back to where it came from.
       do throws(Errno) {
         if group != nil, isOwner { try file.setPermissions(filePermissions) }
-        try search.folder.rename(search.file.text, to: ready, name.text)
+        try search.folder.rename(lease.text, to: ready, name.text)
       } catch let second {
         throw ReservoirError(
           second, operation: search.operation,
           what: "\(error.reason), and the file could not go back to the ready ones",
-          advice: "holdfast reservoir release \(search.file.name)")
+          advice: "holdfast reservoir release \(lease.name)")
       }
       if let fatal = error.error {
         throw ReservoirError(
@@ -131,22 +137,23 @@ extension Reservoir {
 
   /// Checks, proves and sizes a file that was just renamed.
   private func finish(
-    _ name: ReadyName, _ file: OpenFile, _ status: FileStatus, _ search: LeaseSearch
+    _ name: ReadyName, _ lease: LeaseFile, _ file: OpenFile, _ status: FileStatus,
+    _ search: LeaseSearch
   ) throws(LeaseProblem) -> LeaseReceipt {
-    guard (try? search.folder.status(search.file.text))?.identity == status.identity else {
+    guard (try? search.folder.status(lease.text))?.identity == status.identity else {
       throw LeaseProblem(reason: "another file was put in its place")
     }
     if group != nil, isOwner { try makeExclusive(file) }
     let size = search.request.size
     do throws(Errno) {
       if name.size > size { try file.setSize(size) }
-      if name.size < size { try grow(file, from: name.size, search.request) }
+      if name.size < size { try grow(file, name, search.request) }
     } catch {
       throw LeaseProblem(
         reason: "the file of \(name.size) could not be brought to that size", error: error)
     }
     return LeaseReceipt(
-      path: "\(path)/leased/\(geteuid())/\(search.file.text)", name: search.file.name.text,
+      path: "\(path)/leased/\(geteuid())/\(lease.text)", name: lease.name.text,
       size: size, pageSize: pageSize, node: name.node, trimmed: name.size - min(name.size, size),
       grown: size - min(name.size, size), isHeld: search.request.isHeld,
       isExclusive: group == nil || isOwner, waitedSeconds: 0, seconds: 0)
@@ -169,19 +176,24 @@ extension Reservoir {
 
   /// Brings in what a file lacks, or leaves it as it was.
   private func grow(
-    _ file: OpenFile, from size: ByteCount, _ request: LeaseRequest
+    _ file: OpenFile, _ name: ReadyName, _ request: LeaseRequest
   ) throws(Errno) {
     do throws(Errno) {
       try file.setSize(request.size)
       let memory = try MappedFile(
-        file, size.rawValue..<request.size.rawValue, pageSize: pageSize,
+        file, name.size.rawValue..<request.size.rawValue, pageSize: pageSize,
         threads: request.threads ?? HostProbe().host().parallelism)
-      if let node = request.node { try memory.bind(to: .bind(node)) }
+      if let node = request.node {
+        try memory.bind(to: .bind(node))
+      } else if let node = name.node {
+        // Nobody asked for the node, so another one is better than none.
+        try? memory.bind(to: HostNodes([node], policy: .preferred))
+      }
       try memory.populate()
       withExtendedLifetime(memory) {}
     } catch {
       // Cutting takes no memory.
-      try file.setSize(size)
+      try file.setSize(name.size)
       throw error
     }
   }
@@ -213,7 +225,7 @@ extension Reservoir {
 /// What one call of `lease` looks for, and what it came upon.
 private struct LeaseSearch {
   let request: LeaseRequest
-  let file: LeaseFile
+  let name: LeaseName
   let folder: Folder
   let operation: String
   /// Somebody was at a file that would do.

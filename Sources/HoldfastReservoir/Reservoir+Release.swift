@@ -91,15 +91,17 @@ extension Reservoir {
     }
     guard let found else { throw held(operation) }
     return try recycle(
-      Taken(file: found.file, name: file.text, folder: folder), filling, otherwise: fallback,
+      Taken(file: found.file, lease: file, folder: folder), filling, otherwise: fallback,
       options, operation, progress)
   }
 
   /// A leased file whose lock is ours.
   struct Taken {
     let file: OpenFile
-    let name: String
+    let lease: LeaseFile
     let folder: Folder
+
+    var name: String { lease.text }
   }
 
   func recycle(
@@ -129,9 +131,9 @@ extension Reservoir {
       try taken.folder.rename(taken.name, to: filling, id)
     }
     do throws(Errno) {
-      try scrub(taken.file, size, options, progress)
+      let node = try scrub(taken, size, options, progress)
       try proveAgain(taken.file, patience: options.patience)
-      let name = ReadyName(size: size, node: nil).text
+      let name = ReadyName(size: size, node: node).text
       try filling.rename(id, to: ready, name)
       // Who had looked up the old name and opens it only now shows in the proof, while which nobody can
       // lease the file.
@@ -163,18 +165,28 @@ extension Reservoir {
   }
 
   /// Makes all of a file zero, also what the monitor gave back in between.
+  ///
+  /// - Returns: the node that all of it lies on, where it was of one when it was leased.
   private func scrub(
-    _ file: OpenFile, _ size: ByteCount, _ options: RecycleOptions,
+    _ taken: Taken, _ size: ByteCount, _ options: RecycleOptions,
     _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void
-  ) throws(Errno) {
-    try dress(file)
+  ) throws(Errno) -> NodeID? {
+    try dress(taken.file)
     let memory = try MappedFile(
-      file, 0..<size.rawValue, pageSize: pageSize,
+      taken.file, 0..<size.rawValue, pageSize: pageSize,
       threads: options.threads ?? HostProbe().host().parallelism)
+    // What is missing may come from another node where this one has nothing left: the memory is ready all
+    // the same, only not as the node's.
+    let isBound = taken.lease.node.map {
+      (try? memory.bind(to: HostNodes([$0], policy: .preferred))) != nil
+    }
     try memory.populate()
     memory.zero { progress($0, size) }
     if options.verifies, !memory.isZero() { throw .ioError }
-    withExtendedLifetime(memory) {}
+    return withExtendedLifetime(memory) {
+      // Where the kernel may not be asked, its word to bind has to do.
+      taken.lease.node.flatMap { memory.lies(on: $0) ?? isBound ?? false ? $0 : nil }
+    }
   }
 
   /// Somebody of the owner's may have looked whether the file is locked, which wears a proof out. Until
@@ -194,7 +206,10 @@ extension Reservoir {
   ) throws(ReservoirError) -> (Folder, LeaseFile) {
     let user = user ?? geteuid()
     if let folder = try leaseFolder(of: user, operation) {
-      for file in [LeaseFile(name, isHeld: false), LeaseFile(name, isHeld: true)] {
+      let files = try during(operation, "\(path)/leased/\(user) cannot be read") {
+        () throws(Errno) in try leases(name, in: folder)
+      }
+      for file in files {
         guard let status = try? folder.status(file.text) else { continue }
         guard status.isRegular, status.owner == owner else {
           throw ReservoirError(

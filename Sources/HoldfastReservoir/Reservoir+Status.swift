@@ -8,7 +8,8 @@ public struct ReservoirStatus: Hashable, Sendable, Codable {
   /// Files of one size and node.
   public struct Row: Hashable, Sendable, Codable {
     public var size: ByteCount
-    /// The node that ready memory was bound to, or nil. Of leases it is not known any more.
+    /// The node that the memory was bound to when it was filled, or nil. Of what is being filled it is not
+    /// known.
     public var node: NodeID?
     public var ready = 0
     public var leased = 0
@@ -26,6 +27,8 @@ public struct ReservoirStatus: Hashable, Sendable, Codable {
     /// By number.
     public var user: UInt32
     public var size: ByteCount
+    /// The node that the memory was bound to when it was filled, or nil.
+    public var node: NodeID?
     public var path: String
     /// Whether it ends with its lock.
     public var isHeld: Bool
@@ -33,7 +36,7 @@ public struct ReservoirStatus: Hashable, Sendable, Codable {
     public var seconds: Int64
 
     private enum CodingKeys: String, CodingKey {
-      case name, user, path, isHeld, seconds
+      case name, user, node, path, isHeld, seconds
       case size = "sizeBytes"
     }
   }
@@ -100,10 +103,10 @@ extension Reservoir {
       try each(folder, "leased/\(user)", operation, &result) { name, status in
         guard let lease = LeaseFile(name) else { return "no reservoir gives such names" }
         if let problem = problem(status) { return problem }
-        count(status.size, nil, \.leased)
+        count(status.size, lease.node, \.leased)
         leases.append(
           .init(
-            name: lease.name.text, user: user, size: status.size,
+            name: lease.name.text, user: user, size: status.size, node: lease.node,
             path: "\(path)/leased/\(user)/\(name)", isHeld: lease.isHeld,
             seconds: max(0, now - status.changed)))
         return nil

@@ -84,6 +84,9 @@ int hf_change_mode(int fd, uint32_t mode);
 /// flock(2) with LOCK_EX; EWOULDBLOCK where somebody has it and `wait` is 0.
 int hf_lock_file(int fd, int wait);
 
+/// flock(2) with LOCK_UN.
+int hf_unlock_file(int fd);
+
 /// fcntl(2) with F_SETLEASE and F_WRLCK: succeeds where no other open file or mapping of the file exists
 /// in the system (EAGAIN) and the caller owns it or has CAP_LEASE (EACCES). Whoever opens it from then on
 /// waits, or fails if he would not wait; nobody is sent a signal.

@@ -10,8 +10,8 @@ struct ReservoirStatusCommand: ParsableCommand {
     abstract: "Show what is ready, leased and being filled.",
     usage: "holdfast reservoir status [--leases] [<options>]",
     discussion: """
-      Looks at names and sizes alone and opens nothing. Only root sees the leases of all users; a \
-      node is known of memory that was filled for one, until it is leased.
+      Looks at names and sizes alone and opens nothing. Only root sees the leases of all users. A \
+      node is known of memory that was filled for one.
       """)
 
   @Flag(help: "List the leases too, with their users and paths.")
@@ -42,11 +42,11 @@ extension ReservoirStatus {
     var text = columns(table)
     if rows.isEmpty { text += "nothing is ready; fill it with: holdfast reservoir fill 1x1G\n" }
     if showsLeases, !leases.isEmpty {
-      var table = [["Lease", "Size", "User", "Kind", "Age (s)", "Path"]]
+      var table = [["Lease", "Size", "Node", "User", "Kind", "Age (s)", "Path"]]
       for lease in leases {
         table.append([
-          lease.name, lease.size.shortDescription, "\(lease.user)", lease.isHeld ? "run" : "lease",
-          "\(lease.seconds)", lease.path,
+          lease.name, lease.size.shortDescription, lease.node.map { "\($0)" } ?? "-",
+          "\(lease.user)", lease.isHeld ? "run" : "lease", "\(lease.seconds)", lease.path,
         ])
       }
       text += "\n" + columns(table)

@@ -141,6 +141,13 @@ package final class Folder: Sendable {
     return true
   }
 
+  /// Does something with the folder's lock, waiting for it. The corresponding C function is `flock`.
+  package func withLock<Result>(_ body: () throws(Errno) -> Result) throws(Errno) -> Result {
+    try check(hf_lock_file(descriptor, 1))
+    defer { _ = hf_unlock_file(descriptor) }
+    return try body()
+  }
+
   /// All names in the folder, sorted. The corresponding C functions are `fdopendir` and `readdir`.
   ///
   /// - Complexity: O(*n* log *n*) for *n* names.

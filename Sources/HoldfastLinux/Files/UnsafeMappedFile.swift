@@ -11,6 +11,7 @@ package import SystemPackage
 /// by others meanwhile only if they may write to it; whoever uses this sees to it that nobody else does.
 package final class MappedFile: Sendable {
   private let range: HostRange
+  private let pageSize: ByteCount
   private let threads: Int
 
   /// What threads take at once: small enough to share out and to show progress by.
@@ -27,6 +28,7 @@ package final class MappedFile: Sendable {
   ) throws(Errno) {
     let length = ByteCount(UInt64(part.count))
     range = try HostRange.reserve(length, alignment: max(pageSize, .mebibytes(2)))
+    self.pageSize = pageSize
     self.threads = max(1, threads)
     do {
       try range.map(
@@ -46,6 +48,24 @@ package final class MappedFile: Sendable {
   /// corresponding C function is `mbind`.
   package func bind(to nodes: HostNodes) throws(Errno) {
     try range.bind(0..<range.length.rawValue, to: nodes.nodes, nodes.policy)
+  }
+
+  /// Whether all of it lies on a node, or nil where the kernel does not tell. All pages are there. The
+  /// corresponding C function is `move_pages`.
+  ///
+  /// - Complexity: O(pages).
+  package func lies(on node: NodeID) -> Bool? {
+    var elsewhere = 0
+    var unknown = 0
+    do throws(Errno) {
+      try range.nodes(0..<range.length.rawValue, step: pageSize.rawValue) { _, found in
+        if found == nil { unknown += 1 } else if found != node { elsewhere += 1 }
+      }
+    } catch {
+      return nil
+    }
+    if elsewhere > 0 { return false }
+    return unknown > 0 ? nil : true
   }
 
   /// Brings all pages in, zero where they were not there. The corresponding C function is `madvise`, with

@@ -1,0 +1,129 @@
+import Foundation
+import Glibc
+import HoldfastCore
+import HoldfastLinux
+import HoldfastTestKit
+import Testing
+
+@testable import HoldfastReservoir
+
+/// Memory of a NUMA node, which it stays through leases. Hosts of several nodes are a matter of
+/// `make numa-guest`.
+@Suite(.enabled(if: aNode != nil, "needs a host that tells of NUMA nodes"))
+struct NodeTests {
+  private let size = ByteCount.mebibytes(4)
+
+  private func nodeReservoir(_ place: Place) throws -> (Reservoir, NodeID) {
+    let node = try #require(aNode)
+    let reservoir = try place.reservoir()
+    _ = try reservoir.fill(FillPlan([.init(count: 1, size: size)], node: node))
+    return (reservoir, node)
+  }
+
+  @Test func whatIsRecycledIsOfItsNode() throws {
+    let place = try Place()
+    let (reservoir, node) = try nodeReservoir(place)
+    for isHeld in [false, true] {
+      var lease: Lease? = try isHeld ? reservoir.held(size, "vm") : reservoir.lease(size, "vm")
+      let path = try #require(lease?.receipt.path)
+      #expect(path.hasSuffix("/vm@\(node.rawValue)" + (isHeld ? ".run" : "")))
+      let status = try reservoir.status()
+      #expect(status.rows.map(\.node) == [node] && status.rows[0].leased == 1)
+      #expect(status.leases.map(\.name) == ["vm"] && status.leases.map(\.node) == [node])
+      do {
+        let mapping = try Mapping(path)
+        mapping.dirty()
+        // What a monitor gives back is brought in again.
+        #expect(madvise(mapping.start, 2 << 20, MADV_REMOVE) == 0)
+        withExtendedLifetime(mapping) {}
+      }
+      lease = nil
+      if isHeld {
+        #expect(try reservoir.collect().recycled == 1)
+      } else {
+        #expect(try reservoir.recycle(LeaseName("vm")) == .recycled(size))
+      }
+      let name = try #require(place.names("ready").first)
+      #expect(name.hasPrefix("4M@\(node.rawValue)-"))
+      #expect(try Mapping(place.file("ready/" + name)).isZero)
+    }
+    // So a level of the node is full.
+    let plan = FillPlan([.init(count: 1, size: size)], node: node)
+    #expect(try reservoir.fill(plan).made.isEmpty)
+  }
+
+  @Test func whatIsElsewhereIsOfNoNode() throws {
+    let place = try Place()
+    let (reservoir, node) = try nodeReservoir(place)
+    let path = try reservoir.lease(size, "vm").receipt.path
+    // As if the kernel had moved it meanwhile.
+    let other = path.replacing("@\(node.rawValue)", with: "@1023")
+    try #require(rename(path, other) == 0)
+    #expect(try reservoir.recycle(LeaseName("vm")) == .recycled(size))
+    #expect(try #require(place.names("ready").first).hasPrefix("4M-"))
+  }
+
+  @Test func aNameIsTakenOnceOfAllNodes() throws {
+    let place = try Place()
+    let (reservoir, node) = try nodeReservoir(place)
+    try reservoir.fill([size, size, size])
+    var request = LeaseRequest(size: size, name: try LeaseName("vm"))
+    request.node = node
+    _ = try reservoir.lease(request)
+    #expect(code { _ = try reservoir.lease(size, "vm") } == .nameTaken)
+    #expect(code { _ = try reservoir.held(size, "vm") } == .nameTaken)
+    #expect(try reservoir.release(LeaseName("vm")) == .unlinked(size, reason: nil))
+    #expect(try reservoir.lease(size, "vm").receipt.node == nil)
+    #expect(code { _ = try reservoir.lease(request) } == .nameTaken)
+  }
+
+  /// Their files have different names, of the node and of none, plain and held.
+  @Test func whoAsksForANameAtOnce() throws {
+    for _ in 0..<20 {
+      let place = try Place()
+      let (reservoir, _) = try nodeReservoir(place)
+      try reservoir.fill([size, size, size])
+      let held = Leases()
+      let errors = inParallel(4) { number in
+        var request = LeaseRequest(size: size, name: try LeaseName("vm"))
+        request.isHeld = number % 2 == 0
+        if number < 2 { request.node = aNode }
+        held.add(try reservoir.lease(request))
+      }
+      #expect(errors.count { $0 == nil } == 1)
+      for error in errors.compactMap({ $0 as? ReservoirError }) {
+        #expect(error.code == .nameTaken || error.code == .empty, "\(error)")
+      }
+      #expect(place.names("leased/\(geteuid())").count == 1)
+      #expect(place.names("ready").count == 3)
+    }
+  }
+
+  private final class Leases: @unchecked Sendable {
+    private let lock = NSLock()
+    private var all: [Lease] = []
+    func add(_ lease: Lease) { lock.withLock { all.append(lease) } }
+  }
+}
+
+/// A node with memory.
+private let aNode = HostProbe().host().memoryNodes.first?.id
+
+@Suite struct LeaseFileTests {
+  @Test func names() {
+    for (text, name, node, isHeld) in [
+      ("vm", "vm", nil, false), ("vm.run", "vm", nil, true), ("vm@1", "vm", 1, false),
+      ("vm@12.run", "vm", 12, true),
+    ] as [(String, String, UInt32?, Bool)] {
+      let file = LeaseFile(text)
+      #expect(file?.name.text == name && file?.isHeld == isHeld && file?.text == text, "\(text)")
+      #expect(file?.node == node.map { NodeID($0) }, "\(text)")
+    }
+    for text in [
+      "", "@1", "vm@", "vm@x", "vm@01", "vm@+1", "vm@-1", "vm@1@1", "vm@4294967296", "vm.run.run",
+      ".run", "vm.run@1", "vm@.run", "vm 1", "vm@1 ",
+    ] {
+      #expect(LeaseFile(text) == nil, "\(text)")
+    }
+  }
+}
