@@ -209,11 +209,14 @@ extension Reservoir {
     if !isHeld, prove(taken.file, patience: options.recycling.patience) != nil {
       throw ReservoirError(.inUse, operation: operation, what: "somebody has it open")
     }
-    return try during(operation, "the orphan cannot be taken away") { () throws(Errno) in
+    let start = ContinuousClock.now
+    let end = try during(operation, "the orphan cannot be taken away") { () throws(Errno) in
       let size = try taken.file.status().size
       try taken.folder.unlink(taken.name)
-      return .unlinked(size, reason: nil)
+      return LeaseEnd.unlinked(size, reason: nil)
     }
+    tell(end, since: start)
+    return end
   }
 
   private func foreign(_ name: String, _ status: FileStatus) -> String {

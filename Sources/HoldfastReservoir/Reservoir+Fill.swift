@@ -17,6 +17,15 @@ extension Reservoir {
     _ plan: FillPlan, options: FillOptions = FillOptions(),
     progress: @escaping @Sendable (FillProgress) -> Bool = { _ in true }
   ) throws(ReservoirError) -> FillReport {
+    try tellingFailure(of: .fill) { () throws(ReservoirError) in
+      try reach(plan, options, progress)
+    }
+  }
+
+  private func reach(
+    _ plan: FillPlan, _ options: FillOptions,
+    _ progress: @escaping @Sendable (FillProgress) -> Bool
+  ) throws(ReservoirError) -> FillReport {
     let operation = "fill the reservoir"
     try check(plan, operation)
     let filling = try openFilling(operation)
@@ -96,6 +105,7 @@ extension Reservoir {
   private func makeReady(
     _ size: ByteCount, _ work: FillWork, progress: @escaping @Sendable (ByteCount) -> Bool
   ) throws(ReservoirError) {
+    let start = ContinuousClock.now
     let (file, id) = try makeFile(work.filling, work.operation)
     do throws(Errno) {
       try dress(file)
@@ -108,6 +118,7 @@ extension Reservoir {
       guard try file.status().allocated >= size else { throw .noMemory }
       let name = ReadyName(size: size, node: work.nodes?.nodes.first)
       try work.filling.rename(id, to: ready, name.text)
+      tell(ReservoirEvent(.fill, size: size, duration: ContinuousClock.now - start))
     } catch {
       try? work.filling.unlink(id)
       if error == .canceled { throw stopped(work.operation) }

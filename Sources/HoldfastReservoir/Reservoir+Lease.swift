@@ -8,10 +8,28 @@ extension Reservoir {
   /// the request lets it grow, the largest smaller one. One rename(2) decides who gets a file; who loses
   /// takes the next.
   ///
+  /// - Parameter goesOn: asked again and again while it waits; false ends that.
   /// - Throws: ``ReservoirError``: `empty` where nothing suits, `nameTaken`, `badSize`, `shortage` where it
-  ///   could not grow; then the file is ready again.
-  /// - Complexity: O(*n* log *n*) for *n* ready files; growing costs what the kernel needs to zero.
-  public func lease(_ request: LeaseRequest) throws(ReservoirError) -> Lease {
+  ///   could not grow, `stopped`; then the file is ready again.
+  /// - Complexity: O(*n* log *n*) for *n* ready files and the user's leases; growing costs what the kernel
+  ///   needs to zero.
+  public func lease(
+    _ request: LeaseRequest, goesOn: () -> Bool = { true }
+  ) throws(ReservoirError) -> Lease {
+    let lease = try tellingFailure(of: .lease) { () throws(ReservoirError) in
+      try seek(request, goesOn)
+    }
+    let receipt = lease.receipt
+    tell(
+      ReservoirEvent(
+        .lease, size: receipt.size, duration: .seconds(receipt.seconds),
+        waited: .seconds(receipt.waitedSeconds)))
+    return lease
+  }
+
+  private func seek(
+    _ request: LeaseRequest, _ goesOn: () -> Bool
+  ) throws(ReservoirError) -> Lease {
     let operation = "lease \(request.size)"
     try checkSize(request.size, operation)
     let name = request.name ?? LeaseName(unique: request.isHeld ? "run" : "lease")
@@ -46,6 +64,9 @@ extension Reservoir {
         continue
       }
       guard clock.now - beginning < request.patience else { throw empty(search) }
+      guard goesOn() else {
+        throw ReservoirError(.stopped, operation: operation, what: "it was stopped")
+      }
       contended = 0
       usleep(5000)
     }

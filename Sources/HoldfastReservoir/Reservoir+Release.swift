@@ -44,6 +44,26 @@ extension Reservoir {
   public func release(
     _ name: LeaseName, user: UInt32? = nil
   ) throws(ReservoirError) -> LeaseEnd {
+    let start = ContinuousClock.now
+    let end = try tellingFailure(of: .release) { () throws(ReservoirError) in
+      try unlink(name, user)
+    }
+    tell(end, since: start)
+    return end
+  }
+
+  /// Tells of a lease's end.
+  func tell(_ end: LeaseEnd, since start: ContinuousClock.Instant) {
+    let duration = ContinuousClock.now - start
+    switch end {
+    case .recycled(let size): tell(ReservoirEvent(.recycle, size: size, duration: duration))
+    case .unlinked(let size, _): tell(ReservoirEvent(.release, size: size, duration: duration))
+    }
+  }
+
+  private func unlink(
+    _ name: LeaseName, _ user: UInt32?
+  ) throws(ReservoirError) -> LeaseEnd {
     let operation = "release '\(name)'"
     let (folder, file) = try find(name, user: user, operation)
     do throws(Errno) {
@@ -84,15 +104,17 @@ extension Reservoir {
     progress: @escaping @Sendable (ByteCount, ByteCount) -> Void = { _, _ in }
   ) throws(ReservoirError) -> LeaseEnd {
     let operation = "recycle '\(name)'"
-    let filling = try openFilling(operation)
-    let (folder, file) = try find(name, user: user, operation)
-    let found = try during(operation, "its file cannot be opened") { () throws(Errno) in
-      try lockedFile(file.text, in: folder, writable: true)
+    return try tellingFailure(of: .recycle) { () throws(ReservoirError) in
+      let filling = try openFilling(operation)
+      let (folder, file) = try find(name, user: user, operation)
+      let found = try during(operation, "its file cannot be opened") { () throws(Errno) in
+        try lockedFile(file.text, in: folder, writable: true)
+      }
+      guard let found else { throw held(operation) }
+      return try recycle(
+        Taken(file: found.file, lease: file, folder: folder), filling, otherwise: fallback,
+        options, operation, progress)
     }
-    guard let found else { throw held(operation) }
-    return try recycle(
-      Taken(file: found.file, lease: file, folder: folder), filling, otherwise: fallback,
-      options, operation, progress)
   }
 
   /// A leased file whose lock is ours.
@@ -108,6 +130,16 @@ extension Reservoir {
     _ taken: Taken, _ filling: Folder, otherwise fallback: Fallback, _ options: RecycleOptions,
     _ operation: String,
     _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void = { _, _ in }
+  ) throws(ReservoirError) -> LeaseEnd {
+    let start = ContinuousClock.now
+    let end = try makeReadyAgain(taken, filling, fallback, options, operation, progress)
+    tell(end, since: start)
+    return end
+  }
+
+  private func makeReadyAgain(
+    _ taken: Taken, _ filling: Folder, _ fallback: Fallback, _ options: RecycleOptions,
+    _ operation: String, _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void
   ) throws(ReservoirError) -> LeaseEnd {
     let id = ReadyName.newID()
     let unchanged = "the lease stays as it is"

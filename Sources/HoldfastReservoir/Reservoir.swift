@@ -14,6 +14,7 @@ internal import SystemPackage
 ///     <mount>/holdfast/ready/<size>-<id>          complete, zero, nobody's
 ///     <mount>/holdfast/leased/<uid>/<name>        a lease that lasts until it is given back
 ///     <mount>/holdfast/leased/<uid>/<name>.run    a lease that lasts as long as its lock is held
+///     <mount>/holdfast/events                     a socket, where the service hears of operations
 ///
 /// | state | may hold | who may move it on | what ``collect(_:)`` does |
 /// |---|---|---|---|
@@ -52,17 +53,23 @@ public final class Reservoir: Sendable {
   /// The group whose members may lease, or nil for the owner alone.
   public let group: UInt32?
 
+  let top: Folder
   let ready: Folder
   let leased: Folder
+  let observer: (@Sendable (ReservoirEvent) -> Void)?
 
   /// The folder in the mount that holds all others.
   static let folderName = "holdfast"
 
   /// Opens the reservoir in a mounted hugetlbfs, or a folder on tmpfs.
   ///
+  /// - Parameter observer: told what became of operations on this object, on the thread that did them or any
+  ///   other; nil to tell the reservoir's service, if one listens.
   /// - Throws: ``ReservoirError``: `noReservoir` where there is none, `untrusted` where its folders could
   ///   be somebody else's doing, `notPermitted` where this user may not lease.
-  public init(mount: String) throws(ReservoirError) {
+  public init(
+    mount: String, observer: (@Sendable (ReservoirEvent) -> Void)? = nil
+  ) throws(ReservoirError) {
     let operation = "open the reservoir in \(mount)"
     let place = try Reservoir.openMount(mount, operation)
     let system = try during(operation, "it tells nothing of its file system") { () throws(Errno) in
@@ -82,8 +89,10 @@ public final class Reservoir: Sendable {
         leased: try leased.status()
       )
     }
+    self.top = top
     self.ready = ready
     self.leased = leased
+    self.observer = observer
     owner = status.top.owner
     group = status.ready.permissions & 0o020 != 0 ? status.ready.group : nil
     self.mount = mount
@@ -135,8 +144,6 @@ public final class Reservoir: Sendable {
         what: "only user \(owner), who owns the reservoir, and root may do that",
         advice: "sudo")
     }
-    let top = try Reservoir.open(
-      Reservoir.folderName, in: try Reservoir.openMount(mount, operation), operation)
     let filling = try Reservoir.open("filling", in: top, operation)
     let status = try during(operation, path + "/filling tells nothing") { () throws(Errno) in
       try filling.status()

@@ -80,14 +80,28 @@ import Testing
       #expect(abs((time ?? 0) - Date().timeIntervalSince1970) < 60, "\(operation)")
     }
 
+    try served.until("listens for events") { try page()[prefix + "listening"] == 1 }
     try served.place.get("reservoir", "lease", "-m", "4M")
     try served.orphan("vm1")
     try served.until("recycled") {
       let page = try page()
-      return page[prefix + "recycled_total"] == 1 && (page[prefix + "leases_seen_total"] ?? 0) >= 1
+      return page[prefix + "recycle_seconds_count"] == 1
+        && page[prefix + "lease_seconds_count"] == 1
     }
     let leased = "{state=\"leased\",size_bytes=\"\(bytes)\",node=\"any\"}"
     #expect(try page()[prefix + "files" + leased] == 1)
+    // Of what other processes did, too.
+    #expect(try page()[prefix + "leased_bytes_total"] == Double(bytes))
+    #expect(try page()[prefix + "recycled_bytes_total"] == Double(bytes))
+    #expect(try page()[prefix + "lease_wait_seconds_count"] == 1)
+    #expect(try served.place.run(["reservoir", "lease", "-m", "1G"]).status == 1)
+    #expect(try served.place.run(["reservoir", "lease", "-m", "4M", "--name", "x"]).status == 0)
+    #expect(try served.place.run(["reservoir", "release", "x"]).status == 0)
+    try served.until("told") {
+      let page = try page()
+      return page[prefix + "failures_total{operation=\"lease\",code=\"empty\"}"] == 1
+        && page[prefix + "released_total"] == 1 && page[prefix + "lease_seconds_count"] == 2
+    }
 
     try served.configure("nothing")
     try served.send(SIGHUP)

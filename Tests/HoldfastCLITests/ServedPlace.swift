@@ -8,9 +8,9 @@ final class ServedPlace {
   let folder: URL
   private(set) var program: HoldfastProgram?
 
-  /// Starts nothing yet.
-  init() throws {
-    place = try ReservoirPlace()
+  /// Starts nothing yet. The options are those of `reservoir init`.
+  init(options: [String] = []) throws {
+    place = try ReservoirPlace(options: options)
     folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-serve-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
   }

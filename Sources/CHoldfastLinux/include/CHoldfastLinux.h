@@ -7,6 +7,7 @@
 #include "hf_nodes.h"
 #include "hf_probe.h"
 #include "hf_service.h"
+#include "hf_sockets.h"
 #include "hf_thread.h"
 #include "hf_userfault.h"
 #include "hf_zero.h"

@@ -96,20 +96,13 @@ struct RunCommand: ParsableCommand {
   /// Leases, and ends by a signal that comes while it waits.
   private func lease(_ reservoir: Reservoir, _ signals: ChildSignals) throws -> Lease {
     var request = request.request(memory.bytes, name)
-    let patience = request.patience
-    request.patience = .zero
     request.isHeld = true
-    let start = ContinuousClock.now
-    while true {
-      do throws(ReservoirError) {
-        return try reservoir.lease(request)
-      } catch {
-        guard error.code == .empty, ContinuousClock.now - start < patience else { throw error }
-      }
+    return try reservoir.lease(request) {
       if let signal = signals.wait(atMost: 10), signal.number != SIGCHLD, signal.number != SIGWINCH
       {
         Signals.end(by: signal.number)
       }
+      return true
     }
   }
 

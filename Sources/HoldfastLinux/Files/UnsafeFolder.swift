@@ -6,7 +6,7 @@ package import SystemPackage
 /// An open folder, closed when its last reference goes. Names are single components below it, of which
 /// none is followed where it is a symbolic link.
 package final class Folder: Sendable {
-  private let descriptor: Int32
+  let descriptor: Int32
 
   private init(descriptor: Int32) {
     self.descriptor = descriptor
@@ -174,7 +174,7 @@ package final class Folder: Sendable {
   }
 
   /// A name that is one component and nothing else.
-  private func checked(_ name: String) throws(Errno) -> String {
+  func checked(_ name: String) throws(Errno) -> String {
     let isComponent =
       !name.isEmpty && name != "." && name != ".."
       && !name.utf8.contains { $0 == UInt8(ascii: "/") || $0 == 0 }

@@ -33,7 +33,7 @@ struct Exposition {
   mutating func histogram(_ name: String, _ help: String, _ histogram: Histogram) {
     family(name, .histogram, help)
     var sum: UInt64 = 0
-    for (bound, count) in zip(Histogram.bounds, histogram.counts) {
+    for (bound, count) in zip(histogram.bounds, histogram.counts) {
       sum += count
       sample(name + "_bucket", ["le": "\(bound)"], sum)
     }

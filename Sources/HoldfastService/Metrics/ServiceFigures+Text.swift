@@ -16,7 +16,14 @@ extension ServiceFigures {
         "level_files", ["size_bytes": "\(level.size.rawValue)", "node": name(level.node)],
         UInt64(level.count))
     }
-    page.histogram("fill_seconds", "What the service took to make a file ready.", fillSeconds)
+    page.family("listening", .gauge, "Whether other processes tell of their operations.")
+    page.sample("listening", UInt64(isListening ? 1 : 0))
+    page.histogram("lease_seconds", "What leases took, without waiting.", leaseSeconds)
+    page.histogram(
+      "lease_wait_seconds", "What leases waited for memory or for others.", leaseWaitSeconds)
+    page.histogram("fill_seconds", "What it took to make a file ready.", fillSeconds)
+    page.histogram(
+      "recycle_seconds", "What it took to make a lease's memory ready again.", recycleSeconds)
     page.histogram(
       "collect_seconds", "What collections took that found something.", collectSeconds)
     counters(&page)
@@ -43,12 +50,14 @@ extension ServiceFigures {
 
   private func counters(_ page: inout Exposition) {
     let all: [(String, String, UInt64)] = [
-      ("filled_bytes_total", "Bytes that the service made ready by filling.", filledBytes),
-      ("recycled_total", "Orphans made ready again.", recycled),
-      ("released_total", "Orphans given back to the host.", released),
+      ("filled_bytes_total", "Bytes made ready by filling.", filledBytes),
+      ("leased_bytes_total", "Bytes leased.", leasedBytes),
+      ("recycled_bytes_total", "Bytes of leases made ready again.", recycledBytes),
+      ("released_total", "Leases given back to the host.", released),
+      ("released_bytes_total", "Bytes of leases given back to the host.", releasedBytes),
       ("removed_total", "Left-overs of dead fills and recycles taken away.", removed),
-      ("collected_bytes_total", "Bytes of all that was collected.", collectedBytes),
-      ("leases_seen_total", "Leases that began and lasted until the next look.", leasesSeen),
+      ("collected_bytes_total", "Bytes of all that the service collected.", collectedBytes),
+      ("nonsense_messages_total", "Messages that are no reservoir's.", nonsense),
     ]
     for (name, help, value) in all {
       page.family(name, .counter, help)

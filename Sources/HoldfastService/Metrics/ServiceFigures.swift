@@ -1,7 +1,7 @@
 internal import HoldfastCore
 internal import HoldfastReservoir
 
-/// What the service has seen and done since it started.
+/// What the service has done, and what it was told of others' operations, since it started.
 struct ServiceFigures: Sendable {
   struct Failure: Hashable, Comparable {
     let operation: String
@@ -13,20 +13,26 @@ struct ServiceFigures: Sendable {
   }
 
   let started = Clock.unix
-  var fillSeconds = Histogram()
+  var fillSeconds = Histogram(Histogram.slow)
   var filledBytes: UInt64 = 0
-  /// Of collections that found something to do.
-  var collectSeconds = Histogram()
-  var recycled: UInt64 = 0
+  var leaseSeconds = Histogram(Histogram.quick)
+  var leaseWaitSeconds = Histogram(Histogram.quick)
+  var leasedBytes: UInt64 = 0
+  var recycleSeconds = Histogram(Histogram.slow)
+  var recycledBytes: UInt64 = 0
   var released: UInt64 = 0
+  var releasedBytes: UInt64 = 0
+  /// Of collections that found something to do.
+  var collectSeconds = Histogram(Histogram.slow)
   var removed: UInt64 = 0
   var collectedBytes: UInt64 = 0
-  var leasesSeen: UInt64 = 0
+  /// Whether other processes tell this one of their operations.
+  var isListening = false
+  /// Messages that no reservoir sends.
+  var nonsense: UInt64 = 0
   var failures: [Failure: UInt64] = [:]
   /// When an operation last succeeded, in seconds since 1970.
   var successes: [String: Double] = [:]
-
-  private var leases: Set<String>?
 
   mutating func fail(_ operation: String, _ code: String) {
     failures[Failure(operation: operation, code: code), default: 0] += 1
@@ -34,10 +40,25 @@ struct ServiceFigures: Sendable {
 
   mutating func succeed(_ operation: String) { successes[operation] = Clock.unix }
 
-  /// Counts leases that were not there the last time. Those that came and went in between are not seen.
-  mutating func watch(_ status: ReservoirStatus) {
-    let now = Set(status.leases.map { "\($0.user)/\($0.name)/\($0.isHeld)" })
-    if let leases { leasesSeen += UInt64(now.subtracting(leases).count) }
-    leases = now
+  /// Counts what became of an operation. Sums never run over: anybody who may lease can tell anything.
+  mutating func count(_ event: ReservoirEvent) {
+    if let failure = event.failure { return fail(event.operation.rawValue, failure.rawValue) }
+    let seconds = event.duration / .seconds(1)
+    let bytes = event.size.rawValue
+    switch event.operation {
+    case .fill:
+      fillSeconds.add(seconds)
+      filledBytes &+= bytes
+    case .lease:
+      leaseSeconds.add(seconds)
+      leaseWaitSeconds.add(event.waited / .seconds(1))
+      leasedBytes &+= bytes
+    case .recycle:
+      recycleSeconds.add(seconds)
+      recycledBytes &+= bytes
+    case .release:
+      released += 1
+      releasedBytes &+= bytes
+    }
   }
 }

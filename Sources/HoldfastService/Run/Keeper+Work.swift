@@ -34,16 +34,8 @@ extension Keeper {
       if progress.total == .zero { pace.begin() }
       return pace.wait(progress.done) { self.beat() }
     }
-    let seconds = pace.seconds
-    figures.with {
-      $0.removed += UInt64(report.removed)
-      guard report.bytes > .zero else { return }
-      $0.filledBytes += report.bytes.rawValue
-      // Several where others were leased between the look and the fill.
-      let files = report.made.reduce(0) { $0 + $1.count }
-      for _ in 0..<files { $0.fillSeconds.add(seconds / Double(files)) }
-    }
-    if report.bytes > .zero { logger.info("\(report.bytes) made ready in \(seconds) s") }
+    figures.with { $0.removed += UInt64(report.removed) }
+    if report.bytes > .zero { logger.info("\(report.bytes) made ready in \(pace.seconds) s") }
   }
 
   /// Takes away what dead processes left.
@@ -54,8 +46,6 @@ extension Keeper {
       let count = report.removed + report.recycled + report.unlinked
       figures.with {
         $0.removed += UInt64(report.removed)
-        $0.recycled += UInt64(report.recycled)
-        $0.released += UInt64(report.unlinked)
         $0.collectedBytes += report.bytes.rawValue
         if count > 0 { $0.collectSeconds.add(Double(Clock.monotonic - start) / 1e9) }
       }

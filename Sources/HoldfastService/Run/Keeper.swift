@@ -12,7 +12,7 @@ internal import Synchronization
 /// rename that succeeds.
 final class Keeper: Sendable {
   let reservoir: Reservoir
-  let figures = Locked(ServiceFigures())
+  let figures: Locked<ServiceFigures>
   let manager: Manager
   let logger: Logger
   private let current: Locked<ServiceConfiguration>
@@ -35,10 +35,11 @@ final class Keeper: Sendable {
   }
 
   init(
-    _ reservoir: Reservoir, _ configuration: ServiceConfiguration, manager: Manager,
-    wakeup: Wakeup, logger: Logger
+    _ reservoir: Reservoir, _ figures: Locked<ServiceFigures>,
+    _ configuration: ServiceConfiguration, manager: Manager, wakeup: Wakeup, logger: Logger
   ) {
     self.reservoir = reservoir
+    self.figures = figures
     current = Locked(configuration)
     self.manager = manager
     self.wakeup = wakeup
@@ -98,14 +99,11 @@ final class Keeper: Sendable {
     }
   }
 
-  /// Looks at the reservoir, and counts the leases that are new.
+  /// Looks at the reservoir.
   func look() -> ReservoirStatus? {
     do throws(ReservoirError) {
       let status = try reservoir.status()
-      figures.with {
-        $0.watch(status)
-        $0.succeed("look")
-      }
+      figures.with { $0.succeed("look") }
       return status
     } catch {
       figures.with { $0.fail("look", error.code.rawValue) }

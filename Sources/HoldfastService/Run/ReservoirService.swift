@@ -42,8 +42,13 @@ public struct ReservoirService: Sendable {
   /// - Throws: ``ReservoirError`` where there is no reservoir, this user may not fill it, or nothing can
   ///   listen where the configuration says.
   public func run() async throws {
+    let figures = Locked(ServiceFigures())
     let reservoir = try Reservoir(
-      mount: try configuration.mount ?? ReservoirMounts.only())
+      mount: try configuration.mount ?? ReservoirMounts.only()
+    ) { event in
+      // Its own failures are counted where they are handled.
+      if event.failure == nil { figures.with { $0.count(event) } }
+    }
     guard reservoir.isOwner else {
       throw ReservoirError(
         .notPermitted, operation: "serve the reservoir",
@@ -53,13 +58,15 @@ public struct ReservoirService: Sendable {
     let manager = Manager()
     let wakeup = try Wakeup()
     let keeper = Keeper(
-      reservoir, configuration, manager: manager, wakeup: wakeup, logger: logger)
+      reservoir, figures, configuration, manager: manager, wakeup: wakeup, logger: logger)
     let server = try MetricsServer(keeper, socket)
+    let listener = try EventListener(keeper)
 
     // From here on the signals end nothing by themselves.
     let reloads = await UnixSignalsSequence(trapping: .sighup)
     let services: [any Service] = [
       ThreadService(name: "holdfast-metric", body: server.run, stop: server.stop),
+      ThreadService(name: "holdfast-events", body: listener.run, stop: listener.stop),
       ThreadService(
         name: "holdfast-keeper",
         body: {

@@ -1,0 +1,90 @@
+public import HoldfastCore
+
+/// What became of one operation on a reservoir, for whoever counts and measures them.
+public struct ReservoirEvent: Hashable, Sendable {
+  public enum Operation: String, Hashable, Sendable, CaseIterable {
+    /// A file was made ready.
+    case fill
+    /// Memory was leased.
+    case lease
+    /// A lease's memory was scrubbed and is ready again.
+    case recycle
+    /// A lease's memory was given back to the host.
+    case release
+  }
+
+  public var operation: Operation
+  /// Why it failed, or nil where it succeeded.
+  public var failure: ReservoirError.Code?
+  /// The file's size; zero where it failed.
+  public var size: ByteCount
+  /// What it took, without what it waited.
+  public var duration: Duration
+  /// How long a lease waited for memory to become ready, or for others who were at it.
+  public var waited: Duration
+
+  public init(
+    _ operation: Operation, failure: ReservoirError.Code? = nil, size: ByteCount = .zero,
+    duration: Duration = .zero, waited: Duration = .zero
+  ) {
+    self.operation = operation
+    self.failure = failure
+    self.size = size
+    self.duration = duration
+    self.waited = waited
+  }
+}
+
+/// An event as a message: lines of key and value, as sd_notify(3) has them.
+extension ReservoirEvent {
+  private static let version = "1"
+
+  package var message: String {
+    var lines = [
+      "HOLDFAST=\(Self.version)", "OPERATION=\(operation.rawValue)", "BYTES=\(size.rawValue)",
+      "NANOSECONDS=\(Self.nanoseconds(duration))", "WAITED=\(Self.nanoseconds(waited))",
+    ]
+    if let failure { lines.append("FAILURE=\(failure.rawValue)") }
+    return lines.joined(separator: "\n")
+  }
+
+  /// Reads a message; nil where it is none of this version. Anybody who may lease can send one, so nothing
+  /// in it is more than his word.
+  package init?(message: String) {
+    var values: [Substring: Substring] = [:]
+    for line in message.split(separator: "\n", omittingEmptySubsequences: false) {
+      guard let equals = line.firstIndex(of: "="),
+        values.updateValue(line[line.index(after: equals)...], forKey: line[..<equals]) == nil
+      else { return nil }
+    }
+    // Later versions may say more.
+    guard values["HOLDFAST"]?.elementsEqual(Self.version) == true,
+      let operation = values["OPERATION"].flatMap({ Operation(rawValue: String($0)) }),
+      let size = Self.number(values["BYTES"]),
+      let duration = Self.number(values["NANOSECONDS"]), let waited = Self.number(values["WAITED"])
+    else { return nil }
+    var failure: ReservoirError.Code?
+    if let text = values["FAILURE"] {
+      failure = ReservoirError.Code(rawValue: String(text))
+      if failure == nil { return nil }
+    }
+    self.init(
+      operation, failure: failure, size: ByteCount(size), duration: .nanoseconds(Int64(duration)),
+      waited: .nanoseconds(Int64(waited)))
+  }
+
+  /// What numbers are believed: nothing takes thirty years, and no host has an exbibyte.
+  private static let largest: UInt64 = 1_000_000_000_000_000_000
+
+  private static func number(_ text: Substring?) -> UInt64? {
+    // No signs, which the initializer would take.
+    guard let text, text.utf8.allSatisfy({ (48...57).contains($0) }), let number = UInt64(text),
+      number <= largest
+    else { return nil }
+    return number
+  }
+
+  private static func nanoseconds(_ duration: Duration) -> UInt64 {
+    UInt64(min(max(duration.inSeconds, 0), 1e9) * 1e9)
+  }
+}

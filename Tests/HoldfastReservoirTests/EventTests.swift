@@ -1,0 +1,190 @@
+import Foundation
+import Glibc
+import HoldfastCore
+import HoldfastLinux
+import HoldfastTestKit
+import Testing
+
+@testable import HoldfastReservoir
+
+/// What operations tell of themselves.
+@Suite struct EventTests {
+  private let size = ByteCount.mebibytes(4)
+
+  private func told(_ socket: EventSocket) -> [String] {
+    var told: [String] = []
+    while let message = socket.next() {
+      switch message {
+      case .event(let event):
+        told.append(
+          "\(event.operation) \(event.failure?.rawValue ?? event.size.shortDescription)")
+        #expect(event.duration >= .zero && event.duration < .seconds(60))
+      case .nonsense: told.append("nonsense")
+      }
+    }
+    return told
+  }
+
+  @Test func operationsAreTold() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir()
+    let socket = try #require(try reservoir.listen())
+    // As of another process: nothing but the folders is shared.
+    let other = try Reservoir(mount: place.path)
+    try other.fill([size, size])
+    _ = try other.lease(size, "a")
+    _ = try other.held(size, "b")
+    #expect(code { _ = try other.lease(size, "c") } == .empty)
+    // The caller's own doing is nobody else's matter.
+    #expect(code { _ = try other.lease(size, "a") } == .nameTaken)
+    #expect(code { _ = try other.lease(ByteCount(1), "d") } == .badSize)
+    #expect(code { _ = try other.release(LeaseName("d")) } == .noLease)
+    _ = try other.recycle(LeaseName("a"))
+    _ = try other.collect(CollectOptions(recycles: false))
+    _ = try other.lease(size, "e")
+    _ = try other.release(LeaseName("e"))
+    #expect(
+      told(socket) == [
+        "fill 4M", "fill 4M", "lease 4M", "lease 4M", "lease empty", "recycle 4M", "release 4M",
+        "lease 4M", "release 4M",
+      ])
+  }
+
+  @Test func anObserverIsToldInstead() throws {
+    let place = try Place()
+    let socket = try #require(try place.reservoir().listen())
+    let events = Events()
+    let reservoir = try Reservoir(mount: place.path) { events.add($0) }
+    try reservoir.fill([size])
+    var request = LeaseRequest(size: size)
+    request.patience = .milliseconds(30)
+    _ = try reservoir.lease(request)
+    #expect(code { _ = try reservoir.lease(request) } == .empty)
+    #expect(told(socket) == [])
+    #expect(events.all.map(\.operation) == [.fill, .lease, .lease])
+    #expect(events.all[1].duration > .zero && events.all[1].waited < events.all[2].duration)
+    #expect(events.all[2].failure == .empty && events.all[2].duration >= .milliseconds(30))
+  }
+
+  @Test func aWaitCanBeStopped() throws {
+    let place = try Place()
+    let events = Events()
+    _ = try place.reservoir()
+    let reservoir = try Reservoir(mount: place.path) { events.add($0) }
+    var request = LeaseRequest(size: size)
+    request.patience = .seconds(60)
+    var asked = 0
+    #expect(
+      code {
+        _ = try reservoir.lease(request) {
+          asked += 1
+          return asked < 3
+        }
+      } == .stopped)
+    #expect(asked == 3 && events.all.isEmpty)
+  }
+
+  /// Nobody, a dead one's socket, one that is full, and something else of its name.
+  @Test func nobodyHasToListen() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
+    func lives(_ what: String) throws {
+      #expect(try reservoir.lease(size, "vm").receipt.size == size, "\(what)")
+      #expect(try reservoir.recycle(LeaseName("vm")) == .recycled(size), "\(what)")
+    }
+    try lives("nobody")
+    do {
+      let socket = try #require(try reservoir.listen())
+      for _ in 0..<100 { try lives("nobody reads") }
+      #expect(!told(socket).isEmpty)
+    }
+    #expect(!FileManager.default.fileExists(atPath: place.file("events")))
+    try deadSocket(place)
+    try lives("nobody any more")
+    let socket = try #require(try reservoir.listen())
+    try lives("another one")
+    #expect(told(socket) == ["lease 4M", "recycle 4M"])
+    for make in [
+      { mkfifo($0, 0o600) }, { symlink("/dev/log", $0) }, { mkdir($0, 0o700) },
+      { close(open($0, O_CREAT | O_RDWR, 0o600)) },
+    ] as [(String) -> Int32] {
+      _ = unlink(place.file("events"))
+      #expect(make(place.file("events")) == 0)
+      try lives("something else")
+      #expect(code { _ = try reservoir.listen() } != nil)
+      _ = rmdir(place.file("events"))
+    }
+  }
+
+  /// Leaves a socket as a process does that was killed.
+  private func deadSocket(_ place: Place) throws {
+    let file = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+    try #require(file >= 0)
+    defer { close(file) }
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let name = place.file("events")
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name.utf8) }
+    let status = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(file, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    try #require(status == 0, "\(errno)")
+  }
+
+  @Test func oneListensAtATime() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
+    var first = try reservoir.listen()
+    #expect(first?.isCurrent == true)
+    #expect(try reservoir.listen() == nil)
+    var status = stat()
+    #expect(stat(place.file("events"), &status) == 0 && status.st_mode & 0o777 == 0o200)
+    first = nil
+    let second = try #require(try reservoir.listen())
+    // Whoever takes the name away has not taken its place.
+    #expect(unlink(place.file("events")) == 0 && !second.isCurrent)
+    let third = try #require(try reservoir.listen())
+    #expect(third.isCurrent && !second.isCurrent)
+    withExtendedLifetime(second) {}
+  }
+
+  @Test func messages() {
+    let event = ReservoirEvent(
+      .lease, failure: .empty, size: size, duration: .microseconds(77), waited: .seconds(2))
+    #expect(ReservoirEvent(message: event.message) == event)
+    #expect(event.message.utf8.count < 200)
+    let good = ReservoirEvent(.recycle, size: .gibibytes(1 << 20), duration: .seconds(-1))
+    #expect(ReservoirEvent(message: good.message)?.duration == .zero)
+    #expect(ReservoirEvent(message: good.message + "\nLATER=1") != nil)
+    for (part, other) in [
+      ("HOLDFAST=1", "HOLDFAST=2"), ("=recycle", "=mkfs"), ("BYTES=", "BYTES=-"),
+      ("BYTES=", "BYTES=9999999"), ("NANOSECONDS=0", "NANOSECONDS="),
+      ("NANOSECONDS=0", "NANOSECONDS=+1"), ("WAITED=0", "WAITED=1e3"), ("WAITED=0", ""),
+      ("WAITED=0", "WAITED=0\nWAITED=0"), ("WAITED=0", "WAITED=0\nFAILURE=none"),
+      ("WAITED=0", "WAITED=0\n"),
+    ] {
+      let text = good.message.replacing(part, with: other)
+      #expect(text != good.message && ReservoirEvent(message: text) == nil, "\(text)")
+    }
+    for text in ["", "\n", "=", "HOLDFAST=1"] { #expect(ReservoirEvent(message: text) == nil) }
+  }
+
+  @Test func nonsenseIsTold() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir()
+    let socket = try #require(try reservoir.listen())
+    for text in ["", "x", String(repeating: "HOLDFAST=1\n", count: 1000)] {
+      try reservoir.top.send(text, to: "events")
+    }
+    #expect(told(socket) == ["nonsense", "nonsense", "nonsense"])
+  }
+
+  private final class Events: @unchecked Sendable {
+    private let lock = NSLock()
+    private var events: [ReservoirEvent] = []
+    var all: [ReservoirEvent] { lock.withLock { events } }
+    func add(_ event: ReservoirEvent) { lock.withLock { events.append(event) } }
+  }
+}
