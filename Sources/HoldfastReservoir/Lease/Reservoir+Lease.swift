@@ -63,7 +63,7 @@ extension Reservoir {
         usleep(200)
         continue
       }
-      guard clock.now - beginning < request.patience else { throw empty(search) }
+      guard clock.now - beginning < request.patience else { throw search.empty }
       guard goesOn() else {
         throw ReservoirError(.stopped, operation: operation, what: "it was stopped")
       }
@@ -223,60 +223,6 @@ extension Reservoir {
     ReservoirError(
       .nameTaken, operation: operation, what: "you have a lease '\(name)' already",
       advice: "another name, or: holdfast reservoir release \(name)")
-  }
-
-  private func empty(_ search: LeaseSearch) -> ReservoirError {
-    let request = search.request
-    let place = request.node.map { " of node \($0)" } ?? ""
-    var what = "nothing is ready\(place)"
-    if let largest = search.seen.max() {
-      what =
-        request.isExact
-        ? "no file of just that size is ready\(place)"
-        : "the largest that is ready\(place) has \(largest)"
-      if largest >= request.size, !request.isExact { what = "all that suits is in other hands" }
-    }
-    if let note = search.notes.first { what += "; \(note)" }
-    return ReservoirError(
-      .empty, operation: search.operation, what: what,
-      advice: "--wait <seconds>, or: holdfast reservoir fill 1x\(request.size.shortDescription)")
-  }
-}
-
-/// What one call of `lease` looks for, and what it came upon.
-private struct LeaseSearch {
-  let request: LeaseRequest
-  let name: LeaseName
-  let folder: Folder
-  let operation: String
-  /// Somebody was at a file that would do.
-  var isContended = false
-  /// Somebody had one open that was already renamed: another leaser for a moment, or a member for long.
-  var isOpenElsewhere = false
-  /// The sizes that are ready.
-  var seen: [ByteCount] = []
-  /// Why files that seem to suit do not.
-  var notes: [String] = []
-
-  mutating func accepts(_ problem: String?, _ name: ReadyName) -> Bool {
-    if let problem { notes.append("\(name.text) is left alone: \(problem)") }
-    return problem == nil
-  }
-
-  /// A file that somebody else was faster to get, or that this user cannot have.
-  mutating func lost(
-    _ error: Errno, _ name: ReadyName, path: String
-  ) throws(ReservoirError) -> (LeaseReceipt, OpenFile)? {
-    switch error {
-    // Leased by somebody else since the names were read, so there is something new to see.
-    case .noSuchFileOrDirectory, .wouldBlock: isContended = true
-    case .tooManySymbolicLinkLevels: notes.append("\(name.text) is left alone: it is a link")
-    default:
-      throw ReservoirError(
-        error, operation: operation, what: "\(path)/ready/\(name.text) cannot be had",
-        advice: "membership of the group that may lease, or sudo")
-    }
-    return nil
   }
 }
 

@@ -18,15 +18,6 @@ public struct RecycleOptions: Hashable, Sendable {
   }
 }
 
-/// What became of a lease.
-public enum LeaseEnd: Hashable, Sendable {
-  /// Its memory is zero and ready again.
-  case recycled(ByteCount)
-  /// Its file is gone; the kernel has the memory once nobody has it mapped. With the reason why it was
-  /// not recycled, where that was wanted.
-  case unlinked(ByteCount, reason: String?)
-}
-
 extension Reservoir {
   /// What to do with a lease that cannot be recycled.
   public enum Fallback: Hashable, Sendable {
@@ -34,56 +25,6 @@ extension Reservoir {
     case refuse
     /// Give the memory back to the host.
     case unlink
-  }
-
-  /// Gives a lease's memory back to the host: the file goes at once, the memory when the last process that
-  /// has it mapped lets go. Costs what the kernel needs to free the pages.
-  ///
-  /// - Parameter user: whose lease it is, by number; nil for the caller's own.
-  /// - Throws: ``ReservoirError``: `noLease`; `inUse` for a held lease while somebody holds it.
-  public func release(
-    _ name: LeaseName, user: UInt32? = nil
-  ) throws(ReservoirError) -> LeaseEnd {
-    let start = ContinuousClock.now
-    let end = try tellingFailure(of: .release) { () throws(ReservoirError) in
-      try unlink(name, user)
-    }
-    tell(end, since: start)
-    return end
-  }
-
-  /// Tells of a lease's end.
-  func tell(_ end: LeaseEnd, since start: ContinuousClock.Instant) {
-    let duration = ContinuousClock.now - start
-    switch end {
-    case .recycled(let size): tell(ReservoirEvent(.recycle, size: size, duration: duration))
-    case .unlinked(let size, _): tell(ReservoirEvent(.release, size: size, duration: duration))
-    }
-  }
-
-  private func unlink(
-    _ name: LeaseName, _ user: UInt32?
-  ) throws(ReservoirError) -> LeaseEnd {
-    let operation = "release '\(name)'"
-    let (folder, file) = try find(name, user: user, operation)
-    do throws(Errno) {
-      guard file.isHeld else {
-        let size = try folder.status(file.text).size
-        try folder.unlink(file.text)
-        return .unlinked(size, reason: nil)
-      }
-      if let (open, status) = try lockedFile(file.text, in: folder, writable: false) {
-        try folder.unlink(file.text)
-        withExtendedLifetime(open) {}
-        return .unlinked(status.size, reason: nil)
-      }
-    } catch {
-      // Collected meanwhile.
-      if error == .noSuchFileOrDirectory { throw noLease(operation, user ?? geteuid()) }
-      throw ReservoirError(
-        error, operation: operation, what: "its file cannot be taken away")
-    }
-    throw held(operation)
   }
 
   /// Scrubs a lease's memory and makes it ready again, in its size, once the kernel has proven that nobody
@@ -230,41 +171,5 @@ extension Reservoir {
       if let problem = prove(file, patience: patience) { throw problem }
     }
     throw .wouldBlock
-  }
-
-  /// A user's lease of a name, of either kind.
-  private func find(
-    _ name: LeaseName, user: UInt32?, _ operation: String
-  ) throws(ReservoirError) -> (Folder, LeaseFile) {
-    let user = user ?? geteuid()
-    if let folder = try leaseFolder(of: user, operation) {
-      let files = try during(operation, "\(path)/leased/\(user) cannot be read") {
-        () throws(Errno) in try leases(name, in: folder)
-      }
-      for file in files {
-        guard let status = try? folder.status(file.text) else { continue }
-        guard status.isRegular, status.owner == owner else {
-          throw ReservoirError(
-            .untrusted, operation: operation,
-            what: "\(path)/leased/\(user)/\(file.text) is not the reservoir's: "
-              + (problem(status) ?? "it is \(status.kind)"),
-            advice: "as its user: rm")
-        }
-        return (folder, file)
-      }
-    }
-    throw noLease(operation, user)
-  }
-
-  private func noLease(_ operation: String, _ user: UInt32) -> ReservoirError {
-    ReservoirError(
-      .noLease, operation: operation, what: "user \(user) has no lease of that name",
-      advice: "holdfast reservoir status --leases")
-  }
-
-  private func held(_ operation: String) -> ReservoirError {
-    ReservoirError(
-      .inUse, operation: operation, what: "another process holds its lock",
-      advice: "the end of the monitor that runs on it")
   }
 }
