@@ -39,7 +39,11 @@ extension Reservoir {
 
   /// Opens a file of leases or of filling and takes its lock.
   ///
-  /// - Returns: nil where somebody else has the lock, or the file went meanwhile.
+  /// Whoever has the lock may rely on the name until he gives it back: nobody else leases, moves on or takes
+  /// away a file without it.
+  ///
+  /// - Returns: nil where somebody else has the lock, or is just proving that nobody has the file open.
+  /// - Throws: `noSuchFileOrDirectory` where the file went meanwhile.
   func lockedFile(
     _ name: String, in folder: Folder, writable: Bool
   ) throws(Errno) -> (file: OpenFile, status: FileStatus)? {
@@ -51,7 +55,7 @@ extension Reservoir {
       guard try folder.status(name).identity == status.identity else { return nil }
       return (file, status)
     } catch {
-      if error == .wouldBlock || error == .noSuchFileOrDirectory { return nil }
+      if error == .wouldBlock { return nil }
       throw error
     }
   }

@@ -6,7 +6,7 @@ import HoldfastTestKit
 import Testing
 
 /// A folder for a reservoir, on tmpfs or a hugetlbfs of its own, gone with the object.
-final class Place {
+final class Place: Sendable {
   let path: String
   private let isMounted: Bool
 

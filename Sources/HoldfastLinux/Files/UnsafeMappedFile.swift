@@ -114,9 +114,12 @@ package final class MappedFile: Sendable {
   }
 
   /// Whether all of it reads as zero. All pages are there.
-  package func isZero() -> Bool {
+  ///
+  /// - Parameter progress: called now and then, from any thread.
+  package func isZero(_ progress: @Sendable () -> Void = {}) -> Bool {
     let dirty = Atomic<Bool>(false)
     Workers.perform(pieces, threads: threads, inherits: true) { number in
+      progress()
       let part = piece(number)
       // SAFETY: the part lies in the range and is not empty. Every byte is the one before it, and the
       // first is zero.

@@ -63,6 +63,12 @@ package final class OpenFile: Sendable {
     try check(hf_lock_file(descriptor, waiting ? 1 : 0))
   }
 
+  /// Gives the lock back, for all who have this opening of the file. The corresponding C function is `flock`.
+  package func unlock() {
+    // It fails for descriptors that there are not, and this is none of them.
+    _ = hf_unlock_file(descriptor)
+  }
+
   /// Proves that nobody else has the file open or mapped, and keeps others from opening it. The
   /// corresponding C function is `fcntl`, with F_SETLEASE and F_WRLCK.
   ///

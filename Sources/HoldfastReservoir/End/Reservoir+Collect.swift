@@ -162,6 +162,8 @@ extension Reservoir {
       lease = known
       if !lease.isHeld, !isOld(status, options) { return }
       found = try lockedFile(name, in: folder, writable: true)
+      // It may be another one by now.
+      if let found, !lease.isHeld, !isOld(found.status, options) { return }
     } catch {
       if error == .noSuchFileOrDirectory { return }
       throw ReservoirError(
@@ -192,7 +194,8 @@ extension Reservoir {
 
   private func isOld(_ status: FileStatus, _ options: CollectOptions) -> Bool {
     guard let age = options.age else { return false }
-    return Int64(time(nil)) - status.changed >= age.components.seconds
+    // The file system's clock may be ahead of this one by a part of a second.
+    return max(0, Int64(time(nil)) - status.changed) >= age.components.seconds
   }
 
   private func end(

@@ -48,10 +48,15 @@ extension Reservoir {
     return try tellingFailure(of: .recycle) { () throws(ReservoirError) in
       let filling = try openFilling(operation)
       let (folder, file) = try find(name, user: user, operation)
-      let found = try during(operation, "its file cannot be opened") { () throws(Errno) in
-        try lockedFile(file.text, in: folder, writable: true)
+      let found: (file: OpenFile, status: FileStatus)?
+      do throws(Errno) {
+        found = try lockedFile(file.text, in: folder, writable: true)
+      } catch {
+        // Collected meanwhile.
+        if error == .noSuchFileOrDirectory { throw noLease(operation, user ?? geteuid()) }
+        throw ReservoirError(error, operation: operation, what: "its file cannot be opened")
       }
-      guard let found else { throw held(operation) }
+      guard let found else { throw held(file, operation) }
       return try recycle(
         Taken(file: found.file, lease: file, folder: folder), filling, otherwise: fallback,
         options, operation, progress)
@@ -87,7 +92,16 @@ extension Reservoir {
     let status = try during(operation, unchanged) { () throws(Errno) in try taken.file.status() }
     let size = status.size
     let reason = try during(operation, unchanged) { () throws(Errno) in
-      try obstacle(taken.file, status, patience: options.patience)
+      // Before the proof: who opens it from now on is the owner or root, or was on his way in, which shows.
+      try taken.file.setPermissions(0o600)
+      do throws(Errno) {
+        let reason = try obstacle(taken.file, status, patience: options.patience)
+        if reason != nil { try taken.file.setPermissions(status.permissions) }
+        return reason
+      } catch {
+        try taken.file.setPermissions(status.permissions)
+        throw error
+      }
     }
     if let reason {
       guard fallback == .unlink else {
@@ -103,9 +117,17 @@ extension Reservoir {
     try during(operation, unchanged) { () throws(Errno) in
       try taken.folder.rename(taken.name, to: filling, id)
     }
+    guard (try? filling.status(id).identity) == status.identity else {
+      // No command of the reservoir's did that: they need the lock.
+      try? filling.rename(id, to: taken.folder, taken.name)
+      throw ReservoirError(
+        .untrusted, operation: operation, what: "somebody put another file in its place",
+        advice: "holdfast reservoir status --leases")
+    }
     do throws(Errno) {
       let node = try scrub(taken, size, options, progress)
-      try proveAgain(taken.file, patience: options.patience)
+      // Only now that it is zero, as members may remember where it is (O_PATH).
+      try dress(taken.file)
       let name = ReadyName(size: size, node: node).text
       try filling.rename(id, to: ready, name)
       // Who had looked up the old name and opens it only now shows in the proof, while which nobody can
@@ -137,39 +159,44 @@ extension Reservoir {
     return "another process has its memory open or mapped"
   }
 
-  /// Makes all of a file zero, also what the monitor gave back in between.
+  /// Makes all of a file zero, also what the monitor gave back in between, and ends with the proof that nobody
+  /// has had it open meanwhile.
   ///
   /// - Returns: the node that all of it lies on, where it was of one when it was leased.
   private func scrub(
     _ taken: Taken, _ size: ByteCount, _ options: RecycleOptions,
     _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void
   ) throws(Errno) -> NodeID? {
-    try dress(taken.file)
     let memory = try MappedFile(
       taken.file, 0..<size.rawValue, pageSize: pageSize,
       threads: options.threads ?? HostProbe().host().parallelism)
     // What is missing may come from another node where this one has nothing left: the memory is ready all
     // the same, only not as the node's.
-    let isBound = taken.lease.node.map {
-      (try? memory.bind(to: HostNodes([$0], policy: .preferred))) != nil
+    if let node = taken.lease.node {
+      try? memory.bind(to: HostNodes([node], policy: .preferred))
     }
-    try memory.populate()
-    memory.zero { progress($0, size) }
-    if options.verifies, !memory.isZero() { throw .ioError }
-    return withExtendedLifetime(memory) {
-      // Where the kernel may not be asked, its word to bind has to do.
-      taken.lease.node.flatMap { memory.lies(on: $0) ?? isBound ?? false ? $0 : nil }
-    }
-  }
-
-  /// Somebody of the owner's may have looked whether the file is locked, which wears a proof out. Until
-  /// now nobody else could reach it.
-  private func proveAgain(_ file: OpenFile, patience: Duration) throws(Errno) {
-    for _ in 0..<100 {
-      if file.isStillAlone { return }
-      file.endProof()
-      if let problem = prove(file, patience: patience) { throw problem }
+    for _ in 0..<Self.mostScrubs {
+      // With the proof nobody can cut it, but who was let in before it could.
+      guard try taken.file.status().size == size else { throw .ioError }
+      try memory.populate { _ in
+        progress(.zero, size)
+        return true
+      }
+      memory.zero { progress($0, size) }
+      if options.verifies, !memory.isZero({ progress(size, size) }) { throw .ioError }
+      if taken.file.isStillAlone {
+        return withExtendedLifetime(memory) {
+          taken.lease.node.flatMap { memory.lies(on: $0) == true ? $0 : nil }
+        }
+      }
+      // Somebody came: the owner's own commands do, to look whether the file is locked. Who it was is not to
+      // be known, so nothing is known of the contents either.
+      taken.file.endProof()
+      if let problem = prove(taken.file, patience: options.patience) { throw problem }
     }
     throw .wouldBlock
   }
+
+  /// How often a file is scrubbed that others look at meanwhile, before it is given back to the host.
+  private static let mostScrubs = 20
 }

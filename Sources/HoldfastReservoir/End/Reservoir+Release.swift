@@ -17,7 +17,8 @@ extension Reservoir {
   /// has it mapped lets go. Costs what the kernel needs to free the pages.
   ///
   /// - Parameter user: whose lease it is, by number; nil for the caller's own.
-  /// - Throws: ``ReservoirError``: `noLease`; `inUse` for a held lease while somebody holds it.
+  /// - Throws: ``ReservoirError``: `noLease`; `inUse` for a held lease while somebody holds it, and for a plain
+  ///   one while another command is at it.
   public func release(
     _ name: LeaseName, user: UInt32? = nil
   ) throws(ReservoirError) -> LeaseEnd {
@@ -44,11 +45,6 @@ extension Reservoir {
     let operation = "release '\(name)'"
     let (folder, file) = try find(name, user: user, operation)
     do throws(Errno) {
-      guard file.isHeld else {
-        let size = try folder.status(file.text).size
-        try folder.unlink(file.text)
-        return .unlinked(size, reason: nil)
-      }
       if let (open, status) = try lockedFile(file.text, in: folder, writable: false) {
         try folder.unlink(file.text)
         withExtendedLifetime(open) {}
@@ -60,7 +56,7 @@ extension Reservoir {
       throw ReservoirError(
         error, operation: operation, what: "its file cannot be taken away")
     }
-    throw held(operation)
+    throw held(file, operation)
   }
 
   /// A user's lease of a name, of either kind.
@@ -93,9 +89,11 @@ extension Reservoir {
       advice: "holdfast reservoir status --leases")
   }
 
-  func held(_ operation: String) -> ReservoirError {
+  func held(_ file: LeaseFile, _ operation: String) -> ReservoirError {
     ReservoirError(
       .inUse, operation: operation, what: "another process holds its lock",
-      advice: "the end of the monitor that runs on it")
+      advice: file.isHeld
+        ? "the end of the monitor that runs on it"
+        : "again: another command is at it, or the monitor has locked it")
   }
 }

@@ -108,7 +108,8 @@ extension Reservoir {
       file = try ready.file(name.text)
       status = try file.status()
       guard search.accepts(problem(status, named: name), name) else { return nil }
-      if search.request.isHeld { try file.lock(waiting: false) }
+      // A plain lease too, until it is done: who has the lock may rely on the name.
+      try file.lock(waiting: false)
     } catch {
       return try search.lost(error, name, path: path)
     }
@@ -125,7 +126,9 @@ extension Reservoir {
     }
     // From here on the file is leased, and whoever kills this process leaves a lease behind.
     do throws(LeaseProblem) {
-      return (try finish(name, lease, file, status, search), file)
+      let receipt = try finish(name, lease, file, status, search)
+      if !lease.isHeld { file.unlock() }
+      return (receipt, file)
     } catch {
       // All that was done to it is undone, and it is as zero as it was: back to where it came from.
       do throws(Errno) {
@@ -189,10 +192,15 @@ extension Reservoir {
     } catch {
       throw LeaseProblem(reason: "its permissions cannot be set", error: error)
     }
-    if prove(file, patience: .milliseconds(20)) != nil {
-      throw LeaseProblem(reason: "another process has it open")
+    if let problem = prove(file, patience: .milliseconds(20)) {
+      if problem == .wouldBlock { throw LeaseProblem(reason: "another process has it open") }
+      throw LeaseProblem(
+        reason: "the kernel does not tell whether another process has it open", error: problem)
     }
+    // Who was on his way in before the permissions were set waits for the proof's end.
+    let isAlone = file.isStillAlone
     file.endProof()
+    if !isAlone { throw LeaseProblem(reason: "another process has it open") }
   }
 
   /// Brings in what a file lacks, or leaves it as it was.
