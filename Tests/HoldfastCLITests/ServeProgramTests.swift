@@ -28,14 +28,28 @@ import Testing
     try served.configure("[fill]\nthreads = 2\n" + levels)
     try served.start()
     try served.until("first") { served.ready.count == 3 }
+    #expect(try nices(of: "holdfast-keeper") == ["19"])
+    #expect(try nices(of: "holdfast-metric") == ["0"])
+  }
+
+  /// Neither lower nor higher, as root may have it.
+  @Test func fillsWithNormalPriority() throws {
+    try served.configure("[fill]\nthreads = 2\n" + levels, head: "priority = normal\n")
+    try served.start()
+    try served.until("first") { served.ready.count == 3 }
+    #expect(try nices(of: "holdfast-keeper") == ["0"])
+    #expect(try nices(of: "holdfast-metric") == ["0"])
+  }
+
+  /// The nice values of the service's threads of a name.
+  private func nices(of name: String) throws -> [String] {
     let tasks = "/proc/\(try #require(served.program).process)/task"
-    let nices = try FileManager.default.contentsOfDirectory(atPath: tasks).compactMap { task in
+    return try FileManager.default.contentsOfDirectory(atPath: tasks).compactMap { task in
       let text = (try? String(contentsOfFile: "\(tasks)/\(task)/stat", encoding: .utf8)) ?? ""
       // Field 19 of proc(5), counted behind the name.
       let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
-      return text.contains("(holdfast-keeper)") && fields.count > 16 ? fields[16] : nil
+      return text.contains("(\(name))") && fields.count > 16 ? String(fields[16]) : nil
     }
-    #expect(nices == ["19"])
   }
 
   @Test func collectsOrphans() throws {

@@ -40,7 +40,9 @@ struct ReservoirServeCommand: ParsableCommand {
       return
     }
     let end = End()
-    Task {
+    // Else it has the main thread's priority, whose threads take a nice value below zero where they may, and
+    // what they start inherits that.
+    Task(priority: .medium) {
       do { try await service.run() } catch { end.set(error) }
       end.signal()
     }
