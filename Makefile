@@ -6,7 +6,7 @@ TSAN_SCRATCH ?= .build/tsan
 MODEL_STEPS ?= 1000000
 COMPACTION_STEPS ?= 1000000
 
-.PHONY: check format lint build release test tsan model bench static numa-guest reservoir-guest clean
+.PHONY: check format lint build release test tsan model bench static numa-guest reservoir-guest service-guest clean
 
 check: lint build test tsan
 
@@ -50,6 +50,10 @@ numa-guest: static
 # Linux in QEMU on leased memory, as root.
 reservoir-guest: release
 	Scripts/reservoir-guest/run .build/release/holdfast
+
+# The units of packaging, started by a real systemd in QEMU.
+service-guest: static
+	Scripts/service-guest/run .build/static/release/holdfast
 
 clean:
 	$(SWIFT) package clean

@@ -37,7 +37,7 @@ guest_program() {
 }
 
 # guest_pack <folder> <file>
-guest_pack() { (cd "$1" && find . | "$busybox" cpio -o -H newc 2>/dev/null) >"$2"; }
+guest_pack() { (cd "$1" && find . | "$busybox" cpio -o -H newc -R 0:0 2>/dev/null) >"$2"; }
 
 # Arguments of QEMU that all guests have: nothing but what is named.
 guest_options=(-nodefaults -no-user-config -no-reboot -display none)
