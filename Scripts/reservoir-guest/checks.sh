@@ -4,7 +4,9 @@ grep MemTotal /proc/meminfo
 mark=$(printf '%s-%s' holdfast guest)
 mount -o remount,size=80% /tmp
 megabytes=$(($(sed -n 's/MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 2048))
-yes "$mark-was-here" | head -c ${megabytes}M >/tmp/marks
-echo "guest: wrote $megabytes MiB"
+# A megabyte once, as yes writes line by line. busybox's head knows m, not M.
+yes "$mark-was-here" | head -c 1m >/tmp/mark
+for _ in $(seq "$megabytes"); do cat /tmp/mark; done >/tmp/marks
+echo "guest: wrote $(($(wc -c </tmp/marks) >> 20)) MiB"
 read -r line
 echo "guest: goes on: $line"
