@@ -6,7 +6,8 @@ TSAN_SCRATCH ?= .build/tsan
 MODEL_STEPS ?= 1000000
 COMPACTION_STEPS ?= 1000000
 
-.PHONY: check format lint build release test tsan model bench static numa-guest reservoir-guest service-guest clean
+.PHONY: check format lint build release test tsan model bench static numa-guest reservoir-guest \
+  service-guest recipes clean
 
 check: lint build test tsan
 
@@ -54,6 +55,10 @@ reservoir-guest: release
 # The units of packaging, started by a real systemd in QEMU.
 service-guest: static
 	Scripts/service-guest/run .build/static/release/holdfast
+
+# docs/recipes.md with the real programs, as root: RECIPES="libvirt dpdk", or all.
+recipes: static
+	Scripts/recipes/run .build/static/release/holdfast $(RECIPES)
 
 clean:
 	$(SWIFT) package clean
