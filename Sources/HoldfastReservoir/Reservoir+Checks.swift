@@ -71,15 +71,25 @@ extension Reservoir {
       status = try folder.status()
     } catch {
       if error == .noSuchFileOrDirectory { return nil }
+      if error == .notDirectory || error == .tooManySymbolicLinkLevels {
+        throw ReservoirError(
+          .untrusted, operation: operation, what: "\(path)/leased/\(user): it is no folder",
+          advice: "as root: look whose it is, and take it away")
+      }
       throw ReservoirError(
         error, operation: operation, what: "\(path)/leased/\(user) cannot be opened",
         advice: error == .permissionDenied ? "sudo, for other users' leases" : nil)
     }
-    guard status.owner == user, status.permissions & 0o077 == 0 else {
+    guard status.owner == user else {
       throw ReservoirError(
         .untrusted, operation: operation,
-        what: "\(path)/leased/\(user) is not that user's alone",
-        advice: "as root: look who owns it, and take it away")
+        what: "\(path)/leased/\(user): user \(status.owner) has made it, not \(user)",
+        advice: "as root: take it away, with what is in it")
+    }
+    guard status.permissions & 0o077 == 0 else {
+      throw ReservoirError(
+        .untrusted, operation: operation, what: "\(path)/leased/\(user): others may enter it",
+        advice: "chmod 700 \(path)/leased/\(user)")
     }
     return folder
   }

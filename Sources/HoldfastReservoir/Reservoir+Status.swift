@@ -97,8 +97,7 @@ extension Reservoir {
       }
     }
     let now = Int64(time(nil))
-    for user in try leaseUsers(operation) {
-      guard let folder = try leaseFolder(of: user, operation) else { continue }
+    for (user, folder) in try leaseFolders(operation, foreign: &result.foreign) {
       var leases: [ReservoirStatus.LeaseEntry] = []
       try each(folder, "leased/\(user)", operation, &result) { name, status in
         guard let lease = LeaseFile(name) else { return "no reservoir gives such names" }

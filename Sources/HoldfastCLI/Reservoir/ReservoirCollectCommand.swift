@@ -44,6 +44,11 @@ struct ReservoirCollectCommand: ParsableCommand {
     case .text: try Output.write(report.text)
     case .json: try Output.write(json(report))
     }
+    if let first = report.failed.first {
+      let others = report.failed.count - 1
+      throw CLIError(
+        "\(Output.singleLine(first))" + (others > 0 ? "; and \(others) more like it" : ""))
+    }
   }
 }
 

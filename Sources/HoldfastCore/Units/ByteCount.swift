@@ -42,6 +42,12 @@ public struct ByteCount: Hashable, Comparable, Sendable {
     return overflow ? nil : ByteCount(sum)
   }
 
+  /// The sum, or 2^64 - 1 where it is more: of sizes that others may have made up.
+  package func saturatingSum(_ other: ByteCount) -> ByteCount {
+    let (sum, overflow) = rawValue.addingReportingOverflow(other.rawValue)
+    return ByteCount(overflow ? .max : sum)
+  }
+
   @inlinable
   public static func < (left: ByteCount, right: ByteCount) -> Bool {
     left.rawValue < right.rawValue

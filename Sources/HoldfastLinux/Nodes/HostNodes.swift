@@ -115,9 +115,3 @@ extension UInt64 {
     return overflow ? .max : sum
   }
 }
-
-extension ByteCount {
-  func saturatingSum(_ other: ByteCount) -> ByteCount {
-    ByteCount(rawValue.saturatingSum(other.rawValue))
-  }
-}

@@ -33,6 +33,13 @@ public struct CollectReport: Hashable, Sendable, Codable {
   public var inUse = 0
   /// Files that are not the reservoir's, and were left alone: path and reason.
   public var foreign: [String] = []
+  /// What should have been collected and could not be: path and error. The others were.
+  public var failed: [String] = []
+
+  fileprivate mutating func add(_ size: ByteCount) {
+    // Members of a group may make a file of any size.
+    bytes = bytes.saturatingSum(size)
+  }
 }
 
 extension Reservoir {
@@ -61,8 +68,7 @@ extension Reservoir {
         what: "only user \(owner) and root can prove that nobody has an old lease open",
         advice: "sudo, or holdfast reservoir release")
     }
-    for user in try leaseUsers(operation) {
-      guard let folder = try leaseFolder(of: user, operation) else { continue }
+    for (user, folder) in try leaseFolders(operation, foreign: &report.foreign) {
       let names = try during(operation, "\(path)/leased/\(user) cannot be read") {
         () throws(Errno) in try folder.names()
       }
@@ -93,7 +99,7 @@ extension Reservoir {
         }
         try ready.unlink(name)
         report.unlinked += 1
-        report.bytes += status.size
+        report.add(status.allocated)
       } catch {
         // Leased meanwhile.
         if error == .noSuchFileOrDirectory { continue }
@@ -126,9 +132,14 @@ extension Reservoir {
         try filling.unlink(name)
         withExtendedLifetime(file) {}
         report.removed += 1
-        report.bytes += status.allocated
+        report.add(status.allocated)
       } catch {
         if error == .noSuchFileOrDirectory { continue }
+        if error == .permissionDenied {
+          // Left by root in another owner's reservoir; nobody else can tell whether it is locked.
+          report.foreign.append("\(path)/filling/\(name): only root can take it away (gc)")
+          continue
+        }
         throw ReservoirError(
           error, operation: operation, what: "\(path)/filling/\(name) cannot be taken away")
       }
@@ -136,14 +147,32 @@ extension Reservoir {
     return report
   }
 
-  /// Users whose leases the caller may look at.
-  func leaseUsers(_ operation: String) throws(ReservoirError) -> [UInt32] {
+  /// The folders of leases that the caller may look at, with their users. What is no such folder is told of
+  /// and holds up nothing else: where a group may lease, any member can make names there.
+  func leaseFolders(
+    _ operation: String, foreign: inout [String]
+  ) throws(ReservoirError) -> [(user: UInt32, folder: Folder)] {
     let me = geteuid()
-    guard me == 0 else { return [me] }
-    let names = try during(operation, "\(path)/leased cannot be read") { () throws(Errno) in
-      try leased.names()
+    var names = ["\(me)"]
+    if me == 0 {
+      names = try during(operation, "\(path)/leased cannot be read") { () throws(Errno) in
+        try leased.names()
+      }
     }
-    return names.compactMap { UInt32($0) }
+    var folders: [(user: UInt32, folder: Folder)] = []
+    for name in names {
+      guard let user = UInt32(name), "\(user)" == name else {
+        foreign.append("\(path)/leased/\(name): it is no user's number")
+        continue
+      }
+      do throws(ReservoirError) {
+        if let folder = try leaseFolder(of: user, operation) { folders.append((user, folder)) }
+      } catch {
+        guard error.code == .untrusted else { throw error }
+        foreign.append(error.what)
+      }
+    }
+    return folders
   }
 
   private func collect(
@@ -180,15 +209,19 @@ extension Reservoir {
       switch end {
       case .recycled(let size):
         report.recycled += 1
-        report.bytes += size
+        report.add(size)
       case .unlinked(let size, _):
         report.unlinked += 1
-        report.bytes += size
+        report.add(size)
       }
     } catch {
       // Only of plain leases: orphans are unlinked where they cannot be recycled.
-      guard error.code == .inUse else { throw error }
-      report.inUse += 1
+      if error.code == .inUse {
+        report.inUse += 1
+      } else {
+        // The others are collected all the same.
+        report.failed.append("\(path)/leased/\(user)/\(name): \(error)")
+      }
     }
   }
 
@@ -203,13 +236,16 @@ extension Reservoir {
     _ progress: @escaping @Sendable () -> Bool
   ) throws(ReservoirError) -> LeaseEnd {
     let isHeld = taken.lease.isHeld
+    var recycling = options.recycling
+    // Who uses a plain lease does so for long; only a monitor that has just ended is worth waiting for.
+    if !isHeld { recycling.patience = .zero }
     if let filling, options.recycles {
       return try recycle(
-        taken, filling, otherwise: isHeld ? .unlink : .refuse, options.recycling, operation
+        taken, filling, otherwise: isHeld ? .unlink : .refuse, recycling, operation
       ) { _, _ in _ = progress() }
     }
     // Its age says nothing of whether somebody uses a plain lease.
-    if !isHeld, prove(taken.file, patience: options.recycling.patience) != nil {
+    if !isHeld, prove(taken.file, patience: recycling.patience) != nil {
       throw ReservoirError(.inUse, operation: operation, what: "somebody has it open")
     }
     let start = ContinuousClock.now

@@ -11,10 +11,12 @@ extension Keeper {
     for level in configuration.levels {
       attempt(.level(level), "fill") { () throws(ReservoirError) in
         while goesOn, configuration == self.configuration {
-          guard let status = look() else { return }
+          let status = try look()
           let ready = level.ready(in: status)
           if ready >= level.count { return }
           try fill(level, ready + 1, configuration)
+          // What dead processes left is ready again long before a level of terabytes is full.
+          collectIfDue(configuration)
         }
       }
     }
@@ -38,17 +40,28 @@ extension Keeper {
     if report.bytes > .zero { logger.info("\(report.bytes) made ready in \(pace.seconds) s") }
   }
 
+  /// Collects where that is due.
+  func collectIfDue(_ configuration: ServiceConfiguration) {
+    let interval = Clock.nanoseconds(configuration.collectInterval)
+    let last = lastCollection.load(ordering: .relaxed)
+    guard goesOn, last == 0 || Clock.monotonic - last >= interval else { return }
+    collect(configuration)
+    lastCollection.store(Clock.monotonic, ordering: .relaxed)
+  }
+
   /// Takes away what dead processes left.
-  func collect(_ configuration: ServiceConfiguration) {
+  private func collect(_ configuration: ServiceConfiguration) {
     attempt(.collection, "collect") { () throws(ReservoirError) in
       let start = Clock.monotonic
       let report = try reservoir.collect(configuration.collecting) { self.beat() }
       let count = report.removed + report.recycled + report.unlinked
       figures.with {
         $0.removed += UInt64(report.removed)
-        $0.collectedBytes += report.bytes.rawValue
+        $0.collectedBytes &+= report.bytes.rawValue
+        for _ in report.failed { $0.fail("collect", "lease") }
         if count > 0 { $0.collectSeconds.add(Double(Clock.monotonic - start) / 1e9) }
       }
+      for failure in report.failed { logger.warning("cannot collect \(failure)") }
       if count > 0 {
         logger.info(
           "collected: \(report.recycled) ready again, \(report.unlinked) given back, \(report.removed) unfinished taken away"

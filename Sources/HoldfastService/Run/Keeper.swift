@@ -18,6 +18,8 @@ final class Keeper: Sendable {
   private let current: Locked<ServiceConfiguration>
   private let wakeup: Wakeup
   private let isStopped = Atomic<Bool>(false)
+  /// When orphans were last collected, on the monotonic clock; 0 for never.
+  let lastCollection = Atomic<UInt64>(0)
   private let lastBeat = Atomic<UInt64>(Clock.monotonic)
   /// Levels that failed, and collections, are tried again after a while that doubles.
   private let delays = Locked([Task: Delay]())
@@ -79,17 +81,11 @@ final class Keeper: Sendable {
 
   /// Works until it is stopped.
   func run() {
-    var collected: UInt64?
     while beat() {
       let configuration = configuration
+      // Before a level is filled from the host: orphans may be what it lacks.
+      collectIfDue(configuration)
       fillLevels(configuration)
-      let now = Clock.monotonic
-      if goesOn,
-        collected.map({ now - $0 >= Clock.nanoseconds(configuration.collectInterval) }) ?? true
-      {
-        collect(configuration)
-        collected = Clock.monotonic
-      }
       if goesOn { manager.status(summary(configuration)) }
       let end = Clock.monotonic + Clock.nanoseconds(configuration.interval)
       while beat(), Clock.monotonic < end, configuration == self.configuration {
@@ -100,20 +96,20 @@ final class Keeper: Sendable {
   }
 
   /// Looks at the reservoir.
-  func look() -> ReservoirStatus? {
+  func look() throws(ReservoirError) -> ReservoirStatus {
     do throws(ReservoirError) {
       let status = try reservoir.status()
       figures.with { $0.succeed("look") }
       return status
     } catch {
       figures.with { $0.fail("look", error.code.rawValue) }
-      return nil
+      throw error
     }
   }
 
   /// One line for people who ask the manager.
   private func summary(_ configuration: ServiceConfiguration) -> String {
-    guard let status = look() else { return "the reservoir cannot be looked at" }
+    guard let status = try? look() else { return "the reservoir cannot be looked at" }
     let levels = configuration.levels.map { level in
       "\(level.ready(in: status)) of \(level.count)x\(level)"
     }

@@ -47,7 +47,7 @@ final class MetricsServer: Sendable {
   }
 
   private func page() -> String {
-    let status = keeper.look()
+    let status = try? keeper.look()
     return keeper.figures.with { $0 }.text(status, levels: keeper.configuration.levels)
   }
 
