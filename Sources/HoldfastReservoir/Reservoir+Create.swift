@@ -6,15 +6,21 @@ internal import SystemPackage
 extension Reservoir {
   /// Makes the folders of a reservoir, or sets the owner and permissions of those that are there.
   ///
-  ///     holdfast/   0700, with a group 0750     others get nowhere
+  ///     holdfast/   0700, with a group 2750     others get nowhere
   ///     ready/      0700, with a group 0770     to lease is to rename out of it
   ///     leased/     0700, with a group 1770     a folder of his own for each user, whom nobody follows
-  ///     filling/    0700
+  ///     filling/    0700, with a group 2700
+  ///
+  /// What is made in the set-group-id folders is the group's from the start, so that the owner need not be a
+  /// member of it.
   ///
   /// - Parameters:
   ///   - mount: a mounted hugetlbfs, or a folder on tmpfs.
   ///   - owner: who fills and recycles, by number; nil for the caller.
-  ///   - group: whose members may lease, by number; nil for the owner alone.
+  ///   - group: whose members may lease, by number; nil for the group that is set already, else for the owner
+  ///     alone.
+  /// - Throws: ``ReservoirError``: `inUse` where another owner or group is asked for than the one that files
+  ///   are there of.
   public static func create(
     mount: String, owner: UInt32? = nil, group: UInt32? = nil
   ) throws(ReservoirError) -> Reservoir {
@@ -32,8 +38,9 @@ extension Reservoir {
         advice: "a mount of hugetlbfs")
     }
     let top = try make(folderName, in: place, owner: owner, operation)
+    let group = try checkFiles(top, owner: owner, group: group, operation)
     let folders: [(name: String, permissions: UInt32)] = [
-      ("filling", 0o700), ("ready", group == nil ? 0o700 : 0o770),
+      ("filling", group == nil ? 0o700 : 0o2700), ("ready", group == nil ? 0o700 : 0o770),
       ("leased", group == nil ? 0o700 : 0o1770),
     ]
     for (name, permissions) in folders {
@@ -41,8 +48,38 @@ extension Reservoir {
       try set(folder, name, owner, group, permissions, operation)
     }
     // Last, so that nobody gets in before all is as it should be.
-    try set(top, folderName, owner, group, group == nil ? 0o700 : 0o750, operation)
+    try set(top, folderName, owner, group, group == nil ? 0o700 : 0o2750, operation)
     return try Reservoir(mount: mount)
+  }
+
+  /// Finds out what group there is to be, and refuses to make files unusable that are there.
+  private static func checkFiles(
+    _ top: Folder, owner: UInt32, group: UInt32?, _ operation: String
+  ) throws(ReservoirError) -> UInt32? {
+    guard let ready = try? top.folder("ready"), let found = try? ready.status() else {
+      return group
+    }
+    let before = found.permissions & 0o020 != 0 ? found.group : nil
+    func refuse(_ what: String, _ advice: String) throws(ReservoirError) {
+      let leased = (try? top.folder("leased").names()) ?? []
+      let isEmpty = (try? ready.names())?.isEmpty == true
+      let hasLeases = leased.contains {
+        (try? top.folder("leased").folder($0).names())?.isEmpty == false
+      }
+      guard !isEmpty || hasLeases else { return }
+      throw ReservoirError(
+        .inUse, operation: operation, what: "there are files, and \(what)",
+        advice: "\(advice), or first holdfast reservoir drain and the end of all leases")
+    }
+    if found.owner != owner {
+      try refuse("they are user \(found.owner)'s", "--owner \(found.owner)")
+      return group
+    }
+    guard let group, group != before else { return before }
+    try refuse(
+      before.map { "they are for group \($0)" } ?? "they are for the owner alone",
+      before.map { "--group \($0)" } ?? "without --group")
+    return group
   }
 
   private static func make(

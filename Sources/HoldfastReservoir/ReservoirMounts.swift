@@ -7,7 +7,12 @@ internal import SystemPackage
 public enum ReservoirMounts {
   /// The mounts of hugetlbfs that have a reservoir, as far as this user can tell.
   public static func reservoirs() -> [String] {
-    mounts().filter { hasReservoir($0) }
+    // A mount can be seen in several places, and is one reservoir.
+    var seen: Set<FileStatus.Identity> = []
+    return mounts().filter { mount in
+      guard let status = reservoirFolder(mount) else { return false }
+      return seen.insert(status.identity).inserted
+    }
   }
 
   /// The mount whose reservoir a command without further ado means: the only one.
@@ -75,11 +80,11 @@ public enum ReservoirMounts {
     HugetlbMounts.paths()
   }
 
-  private static func hasReservoir(_ mount: String) -> Bool {
+  private static func reservoirFolder(_ mount: String) -> FileStatus? {
     guard let folder = try? Folder.open(path: mount),
-      let status = try? folder.status(Reservoir.folderName)
-    else { return false }
-    return status.isFolder
+      let status = try? folder.status(Reservoir.folderName), status.isFolder
+    else { return nil }
+    return status
   }
 
   private static func makeFolder(_ path: String, _ operation: String) throws(ReservoirError) {

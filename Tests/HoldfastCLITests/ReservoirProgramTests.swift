@@ -126,6 +126,23 @@ struct ReservoirUserTests {
     #expect(try place.rows() == ["4M 1 0 0"])
   }
 
+  /// Who fills may be somebody who is not a member himself.
+  @Test func anOwnerWhoIsNoMember() throws {
+    let place = try ReservoirPlace(options: ["--owner", "nobody", "--group", "1"])
+    let fill = try place.run(["reservoir", "fill", "2x4M"], as: "nobody")
+    #expect(fill.status == 0, "\(fill)")
+    let lease = try place.run(["reservoir", "lease", "-m", "4M", "--name", "vm"], as: "daemon")
+    #expect(lease.status == 0, "\(lease)")
+    let recycle = try place.run(["reservoir", "recycle", "vm", "--user", "daemon"])
+    #expect(recycle.status == 0, "\(recycle)")
+    #expect(try place.rows() == ["4M 2 0 0"])
+    var status = stat()
+    for name in place.names("ready") {
+      #expect(stat(place.file("ready/" + name), &status) == 0)
+      #expect(status.st_gid == 1 && status.st_uid == 65534 && status.st_mode & 0o777 == 0o660)
+    }
+  }
+
   @Test func membersLeaseForThemselves() throws {
     let place = try ReservoirPlace(options: ["--group", "65534"])
     try place.get("reservoir", "fill", "4x4M")

@@ -122,4 +122,22 @@ import Testing
     #expect(try program.wait().signal == SIGTERM)
     #expect(try place.rows() == ["4M 1 0 0"])
   }
+
+  /// A terminal's ^C, which script(1) makes, comes to a child that has left the terminal's foreground group.
+  @Test(
+    .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/script"), "needs script"))
+  func aTerminalsSignal() throws {
+    let place = try place()
+    let mark = place.path + "/mark"
+    let words = place.arguments(["run", "-m", "4M", "--", "setsid", "sh", "-c"])
+    let line =
+      ([HoldfastProgram.path] + words).joined(separator: " ")
+      + " \"touch \(mark); exec sleep 60\" {memory}"
+    let keys = "while ! [ -e \(mark) ]; do sleep 0.05; done; printf \"\\003\""
+    let outcome = try HoldfastProgram(
+      [], command: ["timeout", "30", "sh", "-c", "{ \(keys); } | script -qec '\(line)' /dev/null"]
+    ).wait()
+    #expect(outcome.status == 130, "\(outcome)")
+    #expect(try place.rows() == ["4M 1 0 0"])
+  }
 }

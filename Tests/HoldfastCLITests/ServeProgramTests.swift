@@ -52,6 +52,28 @@ import Testing
     }
   }
 
+  /// A level takes as long as it takes; orphans may be what it lacks.
+  @Test func collectsBetweenTheFilesOfALevel() throws {
+    try served.configure(
+      "[fill]\nrate = 8M\nthreads = 1\n[level]\nfiles = 1000x4M\n[collect]\ninterval = 0.1\n")
+    try served.start()
+    try served.until("first") { served.ready.count >= 2 }
+    try served.orphan("vm1")
+    try served.until("collected") { served.place.names("leased/\(geteuid())").isEmpty }
+    #expect(served.ready.count < 1000)
+  }
+
+  @Test func fillsInSpiteOfStrayNames() throws {
+    try FileManager.default.createDirectory(
+      atPath: served.place.file("leased"), withIntermediateDirectories: true)
+    #expect(
+      FileManager.default.createFile(
+        atPath: served.place.file("leased/\(geteuid())"), contents: nil))
+    try served.configure("[level]\nfiles = 2x4M\n[collect]\ninterval = 0.1\n")
+    try served.start()
+    try served.until("filled") { served.ready.count == 2 }
+  }
+
   @Test func collectsOrphans() throws {
     try served.configure("[level]\nfiles = 1x4M\n[collect]\ninterval = 0.1\nverify = yes\n")
     try served.start()

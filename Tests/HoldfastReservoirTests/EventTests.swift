@@ -3,6 +3,7 @@ import Glibc
 import HoldfastCore
 import HoldfastLinux
 import HoldfastTestKit
+import Synchronization
 import Testing
 
 @testable import HoldfastReservoir
@@ -73,15 +74,21 @@ import Testing
     let reservoir = try Reservoir(mount: place.path) { events.add($0) }
     var request = LeaseRequest(size: size)
     request.patience = .seconds(60)
-    var asked = 0
+    let asked = Atomic<Int>(0)
     #expect(
       code {
         _ = try reservoir.lease(request) {
-          asked += 1
-          return asked < 3
+          asked.wrappingAdd(1, ordering: .relaxed).newValue < 3
         }
       } == .stopped)
-    #expect(asked == 3 && events.all.isEmpty)
+    #expect(asked.load(ordering: .relaxed) == 3 && events.all.isEmpty)
+
+    // Growing too, and the file is as it was.
+    try reservoir.fill([size])
+    request.size = .mebibytes(200)
+    request.grows = true
+    #expect(code { _ = try reservoir.lease(request) { false } } == .stopped)
+    #expect(try reservoir.counts() == ["4M 1 0 0"])
   }
 
   /// Nobody, a dead one's socket, one that is full, and something else of its name.

@@ -10,8 +10,9 @@ struct ReservoirInitCommand: ParsableCommand {
     usage: "holdfast reservoir init [--group <group>] [<options>]",
     discussion: """
       Takes the first mounted hugetlbfs of the page size, or mounts one; mounting needs root. It is \
-      safe to repeat: folders that are there get their owner and permissions, and keep what is in \
-      them.
+      safe to repeat: folders that are there keep what is in them, and their group where none is \
+      named. Another owner or group can be set once nothing is ready or leased; a service that runs \
+      is then to be started again.
 
       Without --group only the owner and root can lease, and nobody else gets into the folder. With \
       it the group's members can, each into a folder of his own that only he and root can enter. \
@@ -32,7 +33,8 @@ struct ReservoirInitCommand: ParsableCommand {
   @Option(help: "Who fills and recycles, by name or number. (default: the caller)")
   var owner: String?
 
-  @Option(help: "Whose members may lease, by name or number. (default: nobody's)")
+  @Option(
+    help: "Whose members may lease, by name or number. (default: as it is, nobody's at first)")
   var group: String?
 
   @OptionGroup var output: FormatOptions

@@ -3,6 +3,7 @@ internal import Glibc
 internal import HoldfastCore
 internal import HoldfastLinux
 internal import HoldfastReservoir
+internal import Synchronization
 internal import SystemPackage
 
 /// `holdfast run`.
@@ -78,6 +79,11 @@ struct RunCommand: ParsableCommand {
         .replacing("{size}", with: receipt.size.shortDescription)
         .replacing("{name}", with: receipt.name)
     }
+    if let number = signals.pendingEnd() {
+      lease = nil
+      end(reservoir, name)
+      Signals.end(by: number)
+    }
     let child: ChildProcess
     do throws(Errno) {
       child = try ChildProcess(words, inheriting: descriptor, signals)
@@ -93,16 +99,30 @@ struct RunCommand: ParsableCommand {
     if status != 0 { throw ChildStatus(status: status) }
   }
 
-  /// Leases, and ends by a signal that comes while it waits.
+  /// Leases, and ends by a signal that comes while it waits or brings memory in.
   private func lease(_ reservoir: Reservoir, _ signals: ChildSignals) throws -> Lease {
     var request = request.request(memory.bytes, name)
     request.isHeld = true
-    return try reservoir.lease(request) {
-      if let signal = signals.wait(atMost: 10), signal.number != SIGCHLD, signal.number != SIGWINCH
-      {
-        Signals.end(by: signal.number)
+    let ending = EndingSignal()
+    do throws(ReservoirError) {
+      return try reservoir.lease(request) {
+        // Of several threads one takes the signal, and all hear of it.
+        if let number = signals.pendingEnd() { ending.number = number }
+        return ending.number == 0
       }
-      return true
+    } catch {
+      if ending.number != 0 { Signals.end(by: ending.number) }
+      throw error
+    }
+  }
+
+  /// The signal that ends the program, or 0.
+  private final class EndingSignal: Sendable {
+    private let value = Atomic<Int32>(0)
+
+    var number: Int32 {
+      get { value.load(ordering: .relaxed) }
+      set { value.store(newValue, ordering: .relaxed) }
     }
   }
 

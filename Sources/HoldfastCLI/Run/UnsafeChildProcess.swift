@@ -6,7 +6,7 @@ internal import SystemPackage
 ///
 /// They are blocked rather than handled, so that none is lost between any two steps: what comes before the
 /// child is there waits for it. What was ignored at the start, as by nohup(1), stays so, for the child too.
-struct ChildSignals {
+struct ChildSignals: Sendable {
   private let set: sigset_t
   /// The mask that the child is to have.
   fileprivate let before: sigset_t
@@ -27,6 +27,15 @@ struct ChildSignals {
     unsafe pthread_sigmask(SIG_BLOCK, &set, &before)
     self.set = set
     self.before = before
+  }
+
+  /// A signal that has come and that ends a program, taken off this process; nil where none has.
+  func pendingEnd() -> Int32? {
+    while let (number, _) = wait(atMost: 0) {
+      // Nothing is waited for yet, and the size of the terminal is the child's matter.
+      if number != SIGCHLD, number != SIGWINCH { return number }
+    }
+    return nil
   }
 
   /// Waits for a signal for at most so long.
@@ -88,11 +97,17 @@ struct ChildProcess {
   ///
   /// - Returns: its status, or 128 and the number of the signal that ended it.
   func wait(_ signals: ChildSignals) -> Int32 {
+    // What came before the child was there, the terminal has not sent to it.
+    var isEarly = true
     while true {
-      guard let (number, isFromTerminal) = signals.wait() else { continue }
+      guard let (number, isFromTerminal) = signals.wait(atMost: isEarly ? 0 : nil) else {
+        isEarly = false
+        continue
+      }
       if number != SIGCHLD {
-        // The terminal has sent it to all of its foreground group, where the child is.
-        if !isFromTerminal { kill(process, number) }
+        // The terminal has sent it to all of its foreground group, where the child is unless it left it.
+        let hasIt = isFromTerminal && !isEarly && getpgid(process) == getpgrp()
+        if !hasIt { kill(process, number) }
         continue
       }
       var status: Int32 = 0

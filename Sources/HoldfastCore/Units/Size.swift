@@ -108,11 +108,12 @@ extension Duration {
     let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
     let unit = text.last.flatMap { units[$0] }
     let digits = unit == nil ? text[...] : text.dropLast()
-    guard let number = Double(digits), digits.allSatisfy({ $0.isWholeNumber || $0 == "." }),
-      number * (unit ?? 1) <= 1e9
-    else {
+    guard let number = Double(digits), digits.allSatisfy({ $0.isWholeNumber || $0 == "." }) else {
       throw Size.Problem(
         description: "a time is a number of seconds, or has a unit, such as 30 or 10m")
+    }
+    guard number * (unit ?? 1) <= 1e9 else {
+      throw Size.Problem(description: "a time is at most 10000d")
     }
     self = .milliseconds(Int64(number * (unit ?? 1) * 1000))
   }

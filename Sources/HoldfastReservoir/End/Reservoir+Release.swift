@@ -86,7 +86,8 @@ extension Reservoir {
   func noLease(_ operation: String, _ user: UInt32) -> ReservoirError {
     ReservoirError(
       .noLease, operation: operation, what: "user \(user) has no lease of that name",
-      advice: "holdfast reservoir status --leases")
+      advice: "holdfast reservoir status --leases"
+        + (geteuid() == 0 ? ", and --user for another user's" : ""))
   }
 
   func held(_ file: LeaseFile, _ operation: String) -> ReservoirError {

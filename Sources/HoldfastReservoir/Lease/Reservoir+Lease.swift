@@ -8,13 +8,13 @@ extension Reservoir {
   /// the request lets it grow, the largest smaller one. One rename(2) decides who gets a file; who loses
   /// takes the next.
   ///
-  /// - Parameter goesOn: asked again and again while it waits; false ends that.
+  /// - Parameter goesOn: asked again and again while it waits or grows, from any thread; false ends that.
   /// - Throws: ``ReservoirError``: `empty` where nothing suits, `nameTaken`, `badSize`, `shortage` where it
   ///   could not grow, `stopped`; then the file is ready again.
   /// - Complexity: O(*n* log *n*) for *n* ready files and the user's leases; growing costs what the kernel
   ///   needs to zero.
   public func lease(
-    _ request: LeaseRequest, goesOn: () -> Bool = { true }
+    _ request: LeaseRequest, goesOn: @escaping @Sendable () -> Bool = { true }
   ) throws(ReservoirError) -> Lease {
     let lease = try tellingFailure(of: .lease) { () throws(ReservoirError) in
       try seek(request, goesOn)
@@ -28,7 +28,7 @@ extension Reservoir {
   }
 
   private func seek(
-    _ request: LeaseRequest, _ goesOn: () -> Bool
+    _ request: LeaseRequest, _ goesOn: @escaping @Sendable () -> Bool
   ) throws(ReservoirError) -> Lease {
     let operation = "lease \(request.size)"
     try checkSize(request.size, operation)
@@ -43,7 +43,7 @@ extension Reservoir {
     let clock = ContinuousClock()
     let beginning = clock.now
     var search = LeaseSearch(
-      request: request, name: name, folder: folder, operation: operation)
+      request: request, name: name, folder: folder, operation: operation, goesOn: goesOn)
     var contended = 0
     while true {
       let start = clock.now
@@ -169,17 +169,19 @@ extension Reservoir {
     }
     if group != nil, isOwner { try makeExclusive(file) }
     let size = search.request.size
+    var isOfNode = true
     do throws(Errno) {
       if name.size > size { try file.setSize(size) }
-      if name.size < size { try grow(file, name, search.request) }
+      if name.size < size { isOfNode = try grow(file, name, search) }
     } catch {
       throw LeaseProblem(
         reason: "the file of \(name.size) could not be brought to that size", error: error)
     }
     return LeaseReceipt(
       path: "\(path)/leased/\(geteuid())/\(lease.text)", name: lease.name.text,
-      size: size, pageSize: pageSize, node: name.node, trimmed: name.size - min(name.size, size),
-      grown: size - min(name.size, size), isHeld: search.request.isHeld,
+      size: size, pageSize: pageSize, node: isOfNode ? name.node : nil,
+      trimmed: name.size - min(name.size, size), grown: size - min(name.size, size),
+      isHeld: search.request.isHeld,
       isExclusive: group == nil || isOwner, waitedSeconds: 0, seconds: 0)
   }
 
@@ -204,9 +206,12 @@ extension Reservoir {
   }
 
   /// Brings in what a file lacks, or leaves it as it was.
+  ///
+  /// - Returns: whether it is of the file's node, where that has one.
   private func grow(
-    _ file: OpenFile, _ name: ReadyName, _ request: LeaseRequest
-  ) throws(Errno) {
+    _ file: OpenFile, _ name: ReadyName, _ search: LeaseSearch
+  ) throws(Errno) -> Bool {
+    let request = search.request
     do throws(Errno) {
       try file.setSize(request.size)
       let memory = try MappedFile(
@@ -218,8 +223,8 @@ extension Reservoir {
         // Nobody asked for the node, so another one is better than none.
         try? memory.bind(to: HostNodes([node], policy: .preferred))
       }
-      try memory.populate()
-      withExtendedLifetime(memory) {}
+      try memory.populate { _ in search.goesOn() }
+      return withExtendedLifetime(memory) { name.node.map { memory.lies(on: $0) == true } ?? true }
     } catch {
       // Cutting takes no memory.
       try file.setSize(name.size)

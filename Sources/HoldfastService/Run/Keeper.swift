@@ -18,6 +18,8 @@ final class Keeper: Sendable {
   private let current: Locked<ServiceConfiguration>
   private let wakeup: Wakeup
   private let isStopped = Atomic<Bool>(false)
+  /// Why the last reload failed, for people who ask the manager.
+  let reloadProblem = Locked<String?>(nil)
   /// When orphans were last collected, on the monotonic clock; 0 for never.
   let lastCollection = Atomic<UInt64>(0)
   private let lastBeat = Atomic<UInt64>(Clock.monotonic)
@@ -113,8 +115,9 @@ final class Keeper: Sendable {
     let levels = configuration.levels.map { level in
       "\(level.ready(in: status)) of \(level.count)x\(level)"
     }
-    let problem = delays.with { $0.values.map(\.message).min() }
-    return "ready: " + levels.joined(separator: ", ") + (problem.map { "; \($0)" } ?? "")
+    let problems = [reloadProblem.with { $0 }, delays.with { $0.values.map(\.message).min() }]
+    return (["ready: " + levels.joined(separator: ", ")] + problems.compactMap { $0 })
+      .joined(separator: "; ")
   }
 
   /// Does what may fail. After failures in a row it is let be for longer and longer, up to a minute, and

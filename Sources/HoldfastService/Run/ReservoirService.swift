@@ -170,6 +170,7 @@ private struct ReloadService: Service {
     } catch {
       problem = error.description
     }
+    keeper.reloadProblem.with { $0 = problem.map { "the old configuration stays: \($0)" } }
     if let problem {
       keeper.figures.with { $0.fail("reload", "configuration") }
       keeper.logger.error("the old configuration stays: \(problem)")
