@@ -27,11 +27,6 @@ static int open_name(int folder, const char *name) {
   return -error;
 }
 
-static void set_address(struct sockaddr_un *address, int fd) {
-  *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-  snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d", fd);
-}
-
 int hf_bind_socket_at(int folder, const char *name, uint32_t owner, uint32_t group, uint32_t mode) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   int length =
@@ -62,38 +57,32 @@ int hf_bind_socket_at(int folder, const char *name, uint32_t owner, uint32_t gro
   return -error;
 }
 
-int hf_send_to_socket_at(int folder, const char *name, const void *text, size_t length) {
+// Sends a text, or without one only connects.
+static int reach_socket_at(int folder, const char *name, const void *text, size_t length) {
   int file = open_name(folder, name);
   if (file < 0)
     return file;
-  struct sockaddr_un address;
-  set_address(&address, file);
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", file);
   int result = datagram_socket();
   if (result >= 0) {
     int fd = result;
-    ssize_t sent = sendto(fd, text, length, MSG_NOSIGNAL, (const struct sockaddr *)&address,
-                          sizeof address);
-    result = sent < 0 ? -errno : 0;
+    const struct sockaddr *to = (const struct sockaddr *)&address;
+    ssize_t done = text ? sendto(fd, text, length, MSG_NOSIGNAL, to, sizeof address)
+                        : connect(fd, to, sizeof address);
+    result = done < 0 ? -errno : 0;
     close(fd);
   }
   close(file);
   return result;
 }
 
+int hf_send_to_socket_at(int folder, const char *name, const void *text, size_t length) {
+  return reach_socket_at(folder, name, text, length);
+}
+
 int hf_try_socket_at(int folder, const char *name) {
-  int file = open_name(folder, name);
-  if (file < 0)
-    return file;
-  struct sockaddr_un address;
-  set_address(&address, file);
-  int result = datagram_socket();
-  if (result >= 0) {
-    int fd = result;
-    result = connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0;
-    close(fd);
-  }
-  close(file);
-  return result;
+  return reach_socket_at(folder, name, NULL, 0);
 }
 
 int64_t hf_receive(int socket, void *buffer, size_t length) {

@@ -12,6 +12,11 @@ extension Reservoir {
     return nil
   }
 
+  /// Why a name cannot be looked up, or nil: what is no UTF-8 in it was replaced when it was read.
+  static func problem(name: String) -> String? {
+    name.unicodeScalars.contains("\u{FFFD}") ? "its name is no UTF-8" : nil
+  }
+
   /// Why a file is not one that this reservoir has made, or nil.
   func problem(_ status: FileStatus) -> String? {
     if !status.isRegular { return "it is \(status.kind)" }
@@ -37,10 +42,26 @@ extension Reservoir {
     }
   }
 
-  /// Opens a file of leases or of filling and takes its lock.
+  /// How long to wait for the lock of a folder of leases: others have it for microseconds, but its user, who
+  /// may keep it, is not to keep others from their work.
+  static let folderPatience = Duration.milliseconds(500)
+
+  /// Does something to the name of a lease, with the lock of its folder and if it is that file's. Nobody gives,
+  /// moves on or takes away a lease's name without that, so that it is always the file that was meant.
   ///
-  /// Whoever has the lock may rely on the name until he gives it back: nobody else leases, moves on or takes
-  /// away a file without it.
+  /// - Throws: `noSuchFileOrDirectory` where it is the name of another file by now, or of none; `wouldBlock`
+  ///   where its user keeps the lock.
+  func withName(
+    _ name: String, in folder: Folder, of file: FileStatus.Identity, patience: Duration,
+    _ body: () throws(Errno) -> Void
+  ) throws(Errno) {
+    try folder.withLock(patience: patience) { () throws(Errno) in
+      guard try folder.status(name).identity == file else { throw .noSuchFileOrDirectory }
+      try body()
+    }
+  }
+
+  /// Opens a file of leases or of filling and takes its lock.
   ///
   /// - Returns: nil where somebody else has the lock, or is just proving that nobody has the file open.
   /// - Throws: `noSuchFileOrDirectory` where the file went meanwhile.

@@ -6,13 +6,13 @@ internal import SystemPackage
 extension Reservoir {
   /// Makes the folders of a reservoir, or sets the owner and permissions of those that are there.
   ///
-  ///     holdfast/   0700, with a group 2750     others get nowhere
+  ///     holdfast/   0700, with a group 0750     others get nowhere
   ///     ready/      0700, with a group 0770     to lease is to rename out of it
   ///     leased/     0700, with a group 1770     a folder of his own for each user, whom nobody follows
-  ///     filling/    0700, with a group 2700
+  ///     filling/    0700
   ///
-  /// What is made in the set-group-id folders is the group's from the start, so that the owner need not be a
-  /// member of it.
+  /// Of an owner who is not root `holdfast` and `filling` are set-group-id: what is made there is the group's
+  /// from the start, so that he need not be a member of it.
   ///
   /// - Parameters:
   ///   - mount: a mounted hugetlbfs, or a folder on tmpfs.
@@ -39,8 +39,9 @@ extension Reservoir {
     }
     let top = try make(folderName, in: place, owner: owner, operation)
     let group = try checkFiles(top, owner: owner, group: group, operation)
+    let inherits: UInt32 = group != nil && owner != 0 ? 0o2000 : 0
     let folders: [(name: String, permissions: UInt32)] = [
-      ("filling", group == nil ? 0o700 : 0o2700), ("ready", group == nil ? 0o700 : 0o770),
+      ("filling", 0o700 | inherits), ("ready", group == nil ? 0o700 : 0o770),
       ("leased", group == nil ? 0o700 : 0o1770),
     ]
     for (name, permissions) in folders {
@@ -48,7 +49,7 @@ extension Reservoir {
       try set(folder, name, owner, group, permissions, operation)
     }
     // Last, so that nobody gets in before all is as it should be.
-    try set(top, folderName, owner, group, group == nil ? 0o700 : 0o2750, operation)
+    try set(top, folderName, owner, group, group == nil ? 0o700 : 0o750 | inherits, operation)
     return try Reservoir(mount: mount)
   }
 
@@ -61,10 +62,16 @@ extension Reservoir {
     }
     let before = found.permissions & 0o020 != 0 ? found.group : nil
     func refuse(_ what: String, _ advice: String) throws(ReservoirError) {
-      let leased = (try? top.folder("leased").names()) ?? []
       let isEmpty = (try? ready.names())?.isEmpty == true
-      let hasLeases = leased.contains {
-        (try? top.folder("leased").folder($0).names())?.isEmpty == false
+      // What cannot be looked into may hold anything.
+      var hasLeases = false
+      do throws(Errno) {
+        let leased = try top.folder("leased")
+        for name in try leased.names() where try !leased.folder(name).names().isEmpty {
+          hasLeases = true
+        }
+      } catch {
+        hasLeases = error != .noSuchFileOrDirectory
       }
       guard !isEmpty || hasLeases else { return }
       throw ReservoirError(

@@ -133,6 +133,10 @@ extension Reservoir {
       try folder.names()
     }
     for name in names {
+      if let problem = Reservoir.problem(name: name) {
+        result.foreign.append("\(path)/\(place)/\(name): \(problem)")
+        continue
+      }
       // What went meanwhile is somewhere else now.
       guard let status = try? folder.status(name) else { continue }
       if let problem = body(name, status) {

@@ -11,8 +11,8 @@ internal import SystemPackage
 /// two of them:
 ///
 ///     <mount>/holdfast/filling/<id>               being brought in or scrubbed
-///     <mount>/holdfast/ready/<size>-<id>          complete, zero, nobody's
-///     <mount>/holdfast/leased/<uid>/<name>        a lease that lasts until it is given back
+///     <mount>/holdfast/ready/<size>-<id>          complete, zero, nobody's; <size>@1-<id>: of node 1
+///     <mount>/holdfast/leased/<uid>/<name>        a lease until it is given back; <name>@1: of node 1
 ///     <mount>/holdfast/leased/<uid>/<name>.run    a lease that lasts as long as its lock is held
 ///     <mount>/holdfast/events                     a socket, where the service hears of operations
 ///
@@ -27,10 +27,12 @@ internal import SystemPackage
 ///
 /// Locks are flock(2) on the file itself, so they end with the last process that has the opened file. A
 /// filler makes the file before it can lock it; who collects takes the lock before he unlinks, and a filler
-/// who then finds that his file has no name any more makes another. A held lease is locked *before* it is
-/// renamed, so it is never to be found unlocked while its leaser lives.
+/// who then finds that his file has no name any more makes another. A leased file is locked *before* it is
+/// renamed, a plain one until the lease is done; so a held one is never to be found unlocked while its leaser
+/// lives. The name of a lease is given, moved on and taken away only with its folder's lock, and after a look
+/// that it is still that file's.
 ///
-/// A guest's memory comes back to ready on one way only, ``recycle(_:user:ifInUse:options:progress:)``:
+/// A guest's memory comes back to ready on one way only, ``recycle(_:user:otherwise:options:progress:)``:
 /// locked, proven by the kernel to be open or mapped nowhere else (F_SETLEASE), moved to filling, scrubbed,
 /// proven again, and renamed. Wherever that is cut short the file is in filling without a lock. What cannot
 /// be proven is unlinked: the kernel frees the pages with their last mapping and zeroes them itself.
@@ -39,8 +41,8 @@ internal import SystemPackage
 /// regular file of the reservoir's owner with one name and the size that its name says; all else is left
 /// alone and told of.
 ///
-/// Safe to use from any thread and process; operations never hold more than a file's lock, except that
-/// fills wait for each other.
+/// Safe to use from any thread and process. Fills wait for each other; all else waits for no lock but a folder's
+/// of leases, which others have for microseconds, and for that half a second at most.
 public final class Reservoir: Sendable {
   /// Where the file system is mounted, or the folder on tmpfs.
   public let mount: String

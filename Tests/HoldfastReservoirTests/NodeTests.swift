@@ -121,7 +121,7 @@ private let aNode = HostProbe().host().memoryNodes.first?.id
     }
     for text in [
       "", "@1", "vm@", "vm@x", "vm@01", "vm@+1", "vm@-1", "vm@1@1", "vm@4294967296", "vm.run.run",
-      ".run", "vm.run@1", "vm@.run", "vm 1", "vm@1 ",
+      ".run", "vm.run@1", "vm@.run", "vm 1", "vm@1 ", "vm@1024", "vm@4294967290.run",
     ] {
       #expect(LeaseFile(text) == nil, "\(text)")
     }

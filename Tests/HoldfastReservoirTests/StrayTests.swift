@@ -50,6 +50,26 @@ import Testing
     #expect(try reservoir.counts() == ["4M 2 0 0"] && place.names("filling").isEmpty)
   }
 
+  /// Which become too long when they are read as UTF-8.
+  @Test func namesThatAreNoText() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size, size, size)
+    try orphans(place, reservoir)
+    for folder in ["leased/\(geteuid())", "ready"] {
+      for count in [1, 100] {
+        let name =
+          place.file(folder).utf8CString.dropLast() + [0x2F] + Array(repeating: -1, count: count)
+          + [0]
+        #expect(close(open(Array(name), O_CREAT | O_RDWR, 0o600)) == 0)
+      }
+    }
+    let report = try reservoir.collect()
+    #expect(report.recycled == 2 && report.foreign.count == 2 && report.failed.isEmpty)
+    #expect(try reservoir.status().foreign.count == 4)
+    let drained = try reservoir.drain()
+    #expect(drained.unlinked == 3 && drained.foreign.count == 2 && drained.failed.isEmpty)
+  }
+
   @Test func sizesThatNobodyHas() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size, size, size)

@@ -40,15 +40,7 @@ struct ReservoirCollectCommand: ParsableCommand {
     var options = CollectOptions(age: olderThan, recycles: !unlink)
     options.recycling = scrub.options
     let report = try place.reservoir().collect(options)
-    switch output.format {
-    case .text: try Output.write(report.text)
-    case .json: try Output.write(json(report))
-    }
-    if let first = report.failed.first {
-      let others = report.failed.count - 1
-      throw CLIError(
-        "\(Output.singleLine(first))" + (others > 0 ? "; and \(others) more like it" : ""))
-    }
+    try report.write(output.format)
   }
 }
 
@@ -67,16 +59,25 @@ struct ReservoirDrainCommand: ParsableCommand {
 
   func run() throws {
     let report = try place.reservoir().drain()
-    switch output.format {
-    case .text: try Output.write(report.text)
-    case .json: try Output.write(json(report))
-    }
+    try report.write(output.format)
   }
 }
 
 extension CollectReport {
+  /// Writes what was done, and throws where something could not be.
+  fileprivate func write(_ format: OutputFormat) throws {
+    switch format {
+    case .text: try Output.write(text)
+    case .json: try Output.write(json(self))
+    }
+    guard let first = failed.first else { return }
+    let others = failed.count - 1
+    throw CLIError(
+      Output.singleLine(first) + (others > 0 ? "; and \(others) more like it" : ""))
+  }
+
   /// For people.
-  fileprivate var text: String {
+  private var text: String {
     var parts: [String] = []
     func add(_ count: Int, _ what: String) {
       if count > 0 { parts.append("\(count) \(what)") }

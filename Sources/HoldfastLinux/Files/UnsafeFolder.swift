@@ -140,9 +140,17 @@ package final class Folder: Sendable {
     return true
   }
 
-  /// Does something with the folder's lock, waiting for it. The corresponding C function is `flock`.
-  package func withLock<Result>(_ body: () throws(Errno) -> Result) throws(Errno) -> Result {
-    try check(hf_lock_file(descriptor, 1))
+  /// Does something with the folder's lock. The corresponding C function is `flock`.
+  ///
+  /// - Throws: `wouldBlock` where somebody else keeps it for longer than one waits.
+  package func withLock<Result>(
+    patience: Duration, _ body: () throws(Errno) -> Result
+  ) throws(Errno) -> Result {
+    let end = ContinuousClock.now + patience
+    while try !tryLock() {
+      guard ContinuousClock.now < end else { throw .wouldBlock }
+      usleep(200)
+    }
     defer { _ = hf_unlock_file(descriptor) }
     return try body()
   }

@@ -74,6 +74,10 @@ extension Reservoir {
       }
       for name in names {
         guard progress() else { return report }
+        if let problem = Reservoir.problem(name: name) {
+          report.foreign.append("\(path)/leased/\(user)/\(name): \(problem)")
+          continue
+        }
         try collect(name, in: folder, of: user, filling, options, operation, progress, &report)
       }
     }
@@ -91,6 +95,10 @@ extension Reservoir {
       try ready.names()
     }
     for name in names {
+      if let problem = Reservoir.problem(name: name) {
+        report.foreign.append("\(path)/ready/\(name): \(problem)")
+        continue
+      }
       do throws(Errno) {
         let status = try ready.status(name)
         if ReadyName(name) == nil || problem(status) != nil {
@@ -103,8 +111,7 @@ extension Reservoir {
       } catch {
         // Leased meanwhile.
         if error == .noSuchFileOrDirectory { continue }
-        throw ReservoirError(
-          error, operation: operation, what: "\(path)/ready/\(name) cannot be taken away")
+        report.failed.append("\(path)/ready/\(name): it cannot be taken away (\(error))")
       }
     }
     return report
@@ -194,9 +201,10 @@ extension Reservoir {
       // It may be another one by now.
       if let found, !lease.isHeld, !isOld(found.status, options) { return }
     } catch {
-      if error == .noSuchFileOrDirectory { return }
-      throw ReservoirError(
-        error, operation: operation, what: "\(path)/leased/\(user)/\(name) cannot be looked at")
+      if error != .noSuchFileOrDirectory {
+        report.failed.append("\(path)/leased/\(user)/\(name): it cannot be looked at (\(error))")
+      }
+      return
     }
     guard let found else {
       report.live += 1
@@ -218,7 +226,7 @@ extension Reservoir {
       // Only of plain leases: orphans are unlinked where they cannot be recycled.
       if error.code == .inUse {
         report.inUse += 1
-      } else {
+      } else if error.code != .noLease {
         // The others are collected all the same.
         report.failed.append("\(path)/leased/\(user)/\(name): \(error)")
       }
@@ -250,9 +258,9 @@ extension Reservoir {
     }
     let start = ContinuousClock.now
     let end = try during(operation, "the orphan cannot be taken away") { () throws(Errno) in
-      let size = try taken.file.status().size
-      try taken.folder.unlink(taken.name)
-      return LeaseEnd.unlinked(size, reason: nil)
+      let file = try taken.file.status()
+      try unlink(taken.lease, in: taken.folder, of: file.identity)
+      return LeaseEnd.unlinked(file.size, reason: nil)
     }
     tell(end, since: start)
     return end

@@ -56,7 +56,10 @@ extension Reservoir {
         if error == .noSuchFileOrDirectory { throw noLease(operation, user ?? geteuid()) }
         throw ReservoirError(error, operation: operation, what: "its file cannot be opened")
       }
-      guard let found else { throw held(file, operation) }
+      guard let found else {
+        if fallback == .unlink, !file.isHeld { return try release(name, user: user) }
+        throw held(file, operation)
+      }
       return try recycle(
         Taken(file: found.file, lease: file, folder: folder), filling, otherwise: fallback,
         options, operation, progress)
@@ -92,16 +95,7 @@ extension Reservoir {
     let status = try during(operation, unchanged) { () throws(Errno) in try taken.file.status() }
     let size = status.size
     let reason = try during(operation, unchanged) { () throws(Errno) in
-      // Before the proof: who opens it from now on is the owner or root, or was on his way in, which shows.
-      try taken.file.setPermissions(0o600)
-      do throws(Errno) {
-        let reason = try obstacle(taken.file, status, patience: options.patience)
-        if reason != nil { try taken.file.setPermissions(status.permissions) }
-        return reason
-      } catch {
-        try taken.file.setPermissions(status.permissions)
-        throw error
-      }
+      try obstacle(taken.file, status, patience: options.patience)
     }
     if let reason {
       guard fallback == .unlink else {
@@ -110,19 +104,14 @@ extension Reservoir {
           advice: "its end first, or holdfast reservoir release: the kernel frees the memory with "
             + "the last mapping")
       }
-      try during(operation, unchanged) { () throws(Errno) in try taken.folder.unlink(taken.name) }
+      try move(taken, status, operation) { () throws(Errno) in
+        try taken.folder.unlink(taken.name)
+      }
       return .unlinked(size, reason: reason)
     }
     // From here on a crash leaves it in filling, which is never made ready by anybody else.
-    try during(operation, unchanged) { () throws(Errno) in
+    try move(taken, status, operation) { () throws(Errno) in
       try taken.folder.rename(taken.name, to: filling, id)
-    }
-    guard (try? filling.status(id).identity) == status.identity else {
-      // No command of the reservoir's did that: they need the lock.
-      try? filling.rename(id, to: taken.folder, taken.name)
-      throw ReservoirError(
-        .untrusted, operation: operation, what: "somebody put another file in its place",
-        advice: "holdfast reservoir status --leases")
     }
     do throws(Errno) {
       let node = try scrub(taken, size, options, progress)
@@ -146,7 +135,33 @@ extension Reservoir {
     }
   }
 
-  /// Why a file cannot be made ready again, or nil; then the proof is held.
+  /// Moves a lease's name on, or leaves all as it was.
+  private func move(
+    _ taken: Taken, _ status: FileStatus, _ operation: String, _ body: () throws(Errno) -> Void
+  ) throws(ReservoirError) {
+    do throws(Errno) {
+      try withName(
+        taken.name, in: taken.folder, of: status.identity, patience: Self.folderPatience, body)
+    } catch {
+      if (try? taken.file.status())?.permissions != status.permissions {
+        try? taken.file.setPermissions(status.permissions)
+      }
+      switch error {
+      case .noSuchFileOrDirectory:
+        throw ReservoirError(
+          .noLease, operation: operation, what: "it was released meanwhile",
+          advice: "holdfast reservoir status --leases")
+      case .wouldBlock:
+        throw ReservoirError(
+          .inUse, operation: operation, what: "its user keeps the lock of the folder it is in",
+          advice: "again")
+      default:
+        throw ReservoirError(error, operation: operation, what: "the lease stays as it is")
+      }
+    }
+  }
+
+  /// Why a file cannot be made ready again, or nil; then the proof is held, and it is the owner's alone.
   private func obstacle(
     _ file: OpenFile, _ status: FileStatus, patience: Duration
   ) throws(Errno) -> String? {
@@ -154,7 +169,16 @@ extension Reservoir {
     guard status.size > .zero, status.size.isMultiple(of: pageSize) else {
       return "its file was cut to \(status.size)"
     }
-    guard let problem = prove(file, patience: patience) else { return nil }
+    var problem = prove(file, patience: patience)
+    // A member's lease, which others may open that remember where it is. Only what is proven is touched, as its
+    // time is the lease's age; and proven again, as who was on his way in comes in with the proof's end.
+    if problem == nil, status.permissions != 0o600 {
+      file.endProof()
+      try file.setPermissions(0o600)
+      problem = prove(file, patience: .milliseconds(20))
+      if problem != nil { try file.setPermissions(status.permissions) }
+    }
+    guard let problem else { return nil }
     guard problem == .wouldBlock else { throw problem }
     return "another process has its memory open or mapped"
   }

@@ -17,8 +17,7 @@ extension Reservoir {
   /// has it mapped lets go. Costs what the kernel needs to free the pages.
   ///
   /// - Parameter user: whose lease it is, by number; nil for the caller's own.
-  /// - Throws: ``ReservoirError``: `noLease`; `inUse` for a held lease while somebody holds it, and for a plain
-  ///   one while another command is at it.
+  /// - Throws: ``ReservoirError``: `noLease`; `inUse` for a held lease while somebody holds it.
   public func release(
     _ name: LeaseName, user: UInt32? = nil
   ) throws(ReservoirError) -> LeaseEnd {
@@ -45,8 +44,14 @@ extension Reservoir {
     let operation = "release '\(name)'"
     let (folder, file) = try find(name, user: user, operation)
     do throws(Errno) {
+      if !file.isHeld {
+        // No lock of the file's: its monitor or a member may have that.
+        let status = try folder.status(file.text)
+        try unlink(file, in: folder, of: status.identity)
+        return .unlinked(status.size, reason: nil)
+      }
       if let (open, status) = try lockedFile(file.text, in: folder, writable: false) {
-        try folder.unlink(file.text)
+        try unlink(file, in: folder, of: status.identity)
         withExtendedLifetime(open) {}
         return .unlinked(status.size, reason: nil)
       }
@@ -57,6 +62,15 @@ extension Reservoir {
         error, operation: operation, what: "its file cannot be taken away")
     }
     throw held(file, operation)
+  }
+
+  /// Takes a lease's name away.
+  func unlink(
+    _ lease: LeaseFile, in folder: Folder, of file: FileStatus.Identity
+  ) throws(Errno) {
+    try withName(lease.text, in: folder, of: file, patience: Self.folderPatience) {
+      () throws(Errno) in try folder.unlink(lease.text)
+    }
   }
 
   /// A user's lease of a name, of either kind.

@@ -53,6 +53,9 @@ public struct FillOptions: Hashable, Sendable {
   /// Raise the host's pool by the huge pages that are missing, file by file. Needs root. They stay in the
   /// pool; those of a file that could not be filled are given back.
   public var reservesHugePages = false
+  /// Take away first what dead fillers left. Whoever fills again and again does that by itself, now and then:
+  /// to look whether a file is locked has it scrubbed once more where it is being recycled.
+  package var removesLeftovers = true
 
   public init(threads: Int? = nil, reservesHugePages: Bool = false) {
     self.threads = threads

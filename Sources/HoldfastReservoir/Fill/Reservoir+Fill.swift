@@ -31,7 +31,9 @@ extension Reservoir {
     let filling = try openFilling(operation)
     try waitForTurn(filling, operation, progress)
     var report = FillReport()
-    report.removed = try removeLeftovers(filling, operation).removed
+    if options.removesLeftovers {
+      report.removed = try removeLeftovers(filling, operation).removed
+    }
 
     let (missing, found) = try self.missing(plan, operation)
     report.found = found

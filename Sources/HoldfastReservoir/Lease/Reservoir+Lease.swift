@@ -108,7 +108,7 @@ extension Reservoir {
       file = try ready.file(name.text)
       status = try file.status()
       guard search.accepts(problem(status, named: name), name) else { return nil }
-      // A plain lease too, until it is done: who has the lock may rely on the name.
+      // A plain lease too, until it is done, so that nobody recycles it before.
       try file.lock(waiting: false)
     } catch {
       return try search.lost(error, name, path: path)
@@ -116,7 +116,7 @@ extension Reservoir {
     let lease = LeaseFile(search.name, node: name.node, isHeld: search.request.isHeld)
     do throws(Errno) {
       // Two leases of a name would be hard to tell apart, and their files may have different ones.
-      try search.folder.withLock { () throws(Errno) in
+      try search.folder.withLock(patience: Self.folderPatience) { () throws(Errno) in
         guard try leases(lease.name, in: search.folder).isEmpty else { throw .fileExists }
         try ready.rename(name.text, to: search.folder, lease.text)
       }
@@ -125,16 +125,18 @@ extension Reservoir {
       return try search.lost(error, name, path: path)
     }
     // From here on the file is leased, and whoever kills this process leaves a lease behind.
+    let receipt: LeaseReceipt
     do throws(LeaseProblem) {
-      let receipt = try finish(name, lease, file, status, search)
-      if !lease.isHeld { file.unlock() }
-      return (receipt, file)
+      receipt = try finish(name, lease, file, status, search)
     } catch {
       // All that was done to it is undone, and it is as zero as it was: back to where it came from.
       do throws(Errno) {
         if group != nil, isOwner { try file.setPermissions(filePermissions) }
-        try search.folder.rename(lease.text, to: ready, name.text)
+        try withName(
+          lease.text, in: search.folder, of: status.identity, patience: Self.folderPatience
+        ) { () throws(Errno) in try search.folder.rename(lease.text, to: ready, name.text) }
       } catch let second {
+        if second == .noSuchFileOrDirectory { throw releasedMeanwhile(search) }
         throw ReservoirError(
           second, operation: search.operation,
           what: "\(error.reason), and the file could not go back to the ready ones",
@@ -150,6 +152,17 @@ extension Reservoir {
       search.isOpenElsewhere = true
       return nil
     }
+    if !lease.isHeld { file.unlock() }
+    guard (try? search.folder.status(lease.text))?.identity == status.identity else {
+      throw releasedMeanwhile(search)
+    }
+    return (receipt, file)
+  }
+
+  private func releasedMeanwhile(_ search: LeaseSearch) -> ReservoirError {
+    ReservoirError(
+      .noLease, operation: search.operation, what: "'\(search.name)' was released meanwhile",
+      advice: "another name")
   }
 
   /// Why a file that was already renamed is not the lease.

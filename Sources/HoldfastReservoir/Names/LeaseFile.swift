@@ -25,7 +25,7 @@ struct LeaseFile: Hashable {
     let parts = head.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
     guard let name = try? LeaseName(String(parts[0])) else { return nil }
     self.name = name
-    node = parts.count == 2 ? UInt32(parts[1]).map { NodeID($0) } : nil
+    node = parts.count == 2 ? ReadyName.node(parts[1]) : nil
     // There is one way to write it, so that no two mean the same.
     guard self.text == text else { return nil }
   }

@@ -24,8 +24,8 @@ struct ReadyName: Hashable, Comparable {
     let head = parts[0].split(separator: "@", omittingEmptySubsequences: false)
     guard (1...2).contains(head.count), let size = Self.size(head[0]) else { return nil }
     if head.count == 2 {
-      guard let number = UInt32(head[1]) else { return nil }
-      node = NodeID(number)
+      guard let node = Self.node(head[1]) else { return nil }
+      self.node = node
     } else {
       node = nil
     }
@@ -56,6 +56,12 @@ struct ReadyName: Hashable, Comparable {
   private static let units: [(shift: UInt64, unit: String)] = [
     (40, "T"), (30, "G"), (20, "M"), (10, "K"),
   ]
+
+  /// A node that a host may have (MAX_NUMNODES), as anybody may have made the name up.
+  static func node(_ text: Substring) -> NodeID? {
+    guard let number = UInt32(text), number < 1024 else { return nil }
+    return NodeID(number)
+  }
 
   private static func size(_ text: Substring) -> ByteCount? {
     let shift = units.first { $0.unit == text.suffix(1) }?.shift ?? 0

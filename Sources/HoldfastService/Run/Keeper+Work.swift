@@ -27,16 +27,16 @@ extension Keeper {
   ) throws(ReservoirError) {
     manager.status("filling \(level)")
     let pace = Pace(configuration.rate)
+    var options = FillOptions(
+      threads: configuration.fillThreads, reservesHugePages: configuration.reservesHugePages)
+    options.removesLeftovers = false
     let report = try reservoir.fill(
-      FillPlan([.init(count: count, size: level.size)], node: level.node),
-      options: FillOptions(
-        threads: configuration.fillThreads, reservesHugePages: configuration.reservesHugePages)
+      FillPlan([.init(count: count, size: level.size)], node: level.node), options: options
     ) { progress in
       // Another one fills, and this one waits its turn.
       if progress.total == .zero { pace.begin() }
       return pace.wait(progress.done) { self.beat() }
     }
-    figures.with { $0.removed += UInt64(report.removed) }
     if report.bytes > .zero { logger.info("\(report.bytes) made ready in \(pace.seconds) s") }
   }
 
