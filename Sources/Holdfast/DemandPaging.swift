@@ -10,12 +10,12 @@ public struct DemandPaging: Sendable {
   /// How many threads may answer the faults of one guest at once, at least 2.
   public var threadLimit: Int
   /// Decides about faults that cannot be served.
-  public var onFailure: FaultThread.FailureHandler
+  public var onFailure: FaultHandler.FailureHandler
 
-  /// - Parameter onFailure: by default whoever touched is paused, see `FaultThread.pausedFaults`.
+  /// - Parameter onFailure: by default whoever touched is paused, see `FaultHandler.pausedFaults`.
   public init(
     granularity: FaultGranularity = .largePage, threadLimit: Int = 8,
-    onFailure: @escaping FaultThread.FailureHandler = { _ in .pause }
+    onFailure: @escaping FaultHandler.FailureHandler = { _ in .pause }
   ) {
     self.granularity = granularity
     self.threadLimit = threadLimit

@@ -22,9 +22,9 @@ public final class GuestMemory: Sendable {
   public let space: AddressSpace
   let window: any GuestWindow
   /// Answers the guest's faults; nil where what is not wired cannot be reached.
-  public let faultThread: FaultThread?
+  public let faultHandler: FaultHandler?
   let demandPaging: DemandPaging?
-  let host: HoldfastLinux.Host
+  let host: HostCapabilities
   /// Where the guest is placed in the arena's own mapping, the frame of guest address 0.
   let placement: Frame?
   /// What was zeroed when the guest was placed.
@@ -48,7 +48,7 @@ public final class GuestMemory: Sendable {
   public init(
     arena: Arena, limit: ByteCount, wiredLimit: WiredLimit = .none,
     hostNUMANode policy: DomainPolicy = .firstTouch, demandPaging: DemandPaging? = nil,
-    host: HoldfastLinux.Host = HostProbe().host()
+    host: HostCapabilities = HostProbe().host()
   ) throws(HoldfastError) {
     guard limit > .zero, limit.isMultiple(of: arena.geometry.pageSize), limit < .tebibytes(64)
     else {
@@ -108,7 +108,7 @@ public final class GuestMemory: Sendable {
       bounds: AddressRange(.zero, .zero + limit), memory: own, pmap: window,
       wiredLimit: wiredLimit, faultGranularity: demandPaging?.granularity ?? .basePage)
     self.demandPaging = demandPaging
-    faultThread = try GuestMemory.answer(window, space, demandPaging)
+    faultHandler = try GuestMemory.answer(window, space, demandPaging)
   }
 
   /// The memory of a fork.
@@ -123,15 +123,15 @@ public final class GuestMemory: Sendable {
     demandPaging = parent.demandPaging
     placement = nil
     zeroedAtPlacing = .zero
-    faultThread = try GuestMemory.answer(window, space, demandPaging)
+    faultHandler = try GuestMemory.answer(window, space, demandPaging)
   }
 
   private static func answer(
     _ window: any GuestWindow, _ space: AddressSpace, _ paging: DemandPaging?
-  ) throws(HoldfastError) -> FaultThread? {
+  ) throws(HoldfastError) -> FaultHandler? {
     guard let paging, let window = window as? PagedWindow else { return nil }
     do {
-      return try FaultThread(
+      return try FaultHandler(
         window: window, space: space, threadLimit: paging.threadLimit,
         onFailure: paging.onFailure)
     } catch {
@@ -141,7 +141,7 @@ public final class GuestMemory: Sendable {
 
   deinit {
     // Before the address space goes, whose translations a guest could still be waiting for.
-    faultThread?.stop()
+    faultHandler?.stop()
   }
 
   /// Where guest address 0 lies in this process. A monitor gives this and `limit` to KVM as a slot,
@@ -161,7 +161,7 @@ public final class GuestMemory: Sendable {
     // A guest that is placed in the arena shares its frames with nobody.
     let guests = [self] + (placement == nil ? others : [])
     // Faults may be at work yet whose touchers others have served.
-    for guest in guests { guest.faultThread?.waitUntilIdle() }
+    for guest in guests { guest.faultHandler?.waitUntilIdle() }
     let segments = guests.flatMap { guest in
       guest.lock.withLock { unsafe Array(guest.segments.values) }
     }

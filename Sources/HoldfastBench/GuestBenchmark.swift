@@ -18,13 +18,13 @@ public struct GuestBenchmark: Sendable {
   public var guestPolicy: DomainPolicy
   /// Threads that bring memory in and zero it.
   public var threads: Int
-  public var host: HoldfastLinux.Host
+  public var host: HostCapabilities
   /// What machines are made of; tests say another.
   package var device = "/dev/kvm"
 
   public init(
     memory: ByteCount, runs: Int, backing: Backing?, nodes: HostNodes? = nil,
-    guestPolicy: DomainPolicy = .firstTouch, threads: Int, host: HoldfastLinux.Host
+    guestPolicy: DomainPolicy = .firstTouch, threads: Int, host: HostCapabilities
   ) {
     self.memory = memory
     self.runs = runs

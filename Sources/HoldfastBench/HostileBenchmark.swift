@@ -11,9 +11,9 @@ public struct HostileBenchmark: Sendable {
   /// How many faults a median is of.
   public var faults: Int
   public var threads: Int
-  public var host: HoldfastLinux.Host
+  public var host: HostCapabilities
 
-  public init(backing: Backing?, faults: Int, threads: Int, host: HoldfastLinux.Host) {
+  public init(backing: Backing?, faults: Int, threads: Int, host: HostCapabilities) {
     self.backing = backing
     self.faults = faults
     self.threads = threads
@@ -97,7 +97,7 @@ private struct Victim {
   let memory: GuestMemory
   private let all = AddressRange(.zero, .zero + HostileBenchmark.guestMemory)
 
-  init(_ arena: Arena, _ host: HoldfastLinux.Host) throws(HoldfastError) {
+  init(_ arena: Arena, _ host: HostCapabilities) throws(HoldfastError) {
     memory = try GuestMemory(
       arena: arena, limit: HostileBenchmark.guestMemory, demandPaging: DemandPaging(), host: host)
   }
@@ -142,7 +142,7 @@ private final class HostileGuest: Sendable {
   }
 
   init(
-    _ act: HostileBenchmark.Act, _ arena: Arena, _ host: HoldfastLinux.Host
+    _ act: HostileBenchmark.Act, _ arena: Arena, _ host: HostCapabilities
   ) throws(HoldfastError) {
     let shared = Shared()
     self.shared = shared
@@ -197,7 +197,7 @@ private final class HostileGuest: Sendable {
   }
 
   var faults: UInt64 {
-    let statistics = memory.faultThread?.statistics
+    let statistics = memory.faultHandler?.statistics
     return (statistics?.demandFaults ?? 0) + (statistics?.copyFaults ?? 0)
   }
   var isOver: Bool { !problems.isEmpty }

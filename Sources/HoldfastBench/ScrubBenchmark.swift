@@ -16,11 +16,11 @@ public struct ScrubBenchmark: Sendable {
   /// The NUMA nodes that the memory comes from, nil for all, and how the guests take it from them.
   public var nodes: HostNodes?
   public var guestPolicy: DomainPolicy
-  public var host: HoldfastLinux.Host
+  public var host: HostCapabilities
 
   public init(
     memory: ByteCount, backing: Backing?, threads: Int, scrubbing: Scrubber.Options,
-    nodes: HostNodes? = nil, guestPolicy: DomainPolicy = .firstTouch, host: HoldfastLinux.Host
+    nodes: HostNodes? = nil, guestPolicy: DomainPolicy = .firstTouch, host: HostCapabilities
   ) {
     self.nodes = nodes
     self.guestPolicy = guestPolicy

@@ -23,12 +23,12 @@ public struct WireBenchmark: Sendable {
   public var guestPolicy: DomainPolicy
   /// Threads that bring memory in and zero it.
   public var threads: Int
-  public var host: HoldfastLinux.Host
+  public var host: HostCapabilities
 
   public init(
     memory: ByteCount, runs: Int, strategies: [WireStrategy], backing: Backing?,
     nodes: HostNodes? = nil, guestPolicy: DomainPolicy = .firstTouch, threads: Int,
-    host: HoldfastLinux.Host
+    host: HostCapabilities
   ) {
     self.memory = memory
     self.runs = runs

@@ -107,7 +107,7 @@ public enum HostNeeds {
   }
 
   /// Whether `size` can be taken without the host running short.
-  private static func hasMemory(_ size: ByteCount, on host: HoldfastLinux.Host) -> Bool {
+  private static func hasMemory(_ size: ByteCount, on host: HostCapabilities) -> Bool {
     (host.memory.available ?? .zero) >= size + .mebibytes(256)
   }
 

@@ -21,7 +21,7 @@ public func runThreads(
 }
 
 /// What threads have found wrong.
-public final class Findings: @unchecked Sendable {
+public final class ConcurrentFailures: @unchecked Sendable {
   private let lock = NSLock()
   private var found: [String] = []
   private let count = Atomic<Int>(0)

@@ -31,7 +31,7 @@ struct BenchQEMUTests {
 
   @Test(.enabled(if: HostNeeds.qemu, "\(HostNeeds.qemuComment)"))
   func realQEMU() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       let report = try object(run("--runs", "3", "--format", "json"))
       #expect((report["qemu"] as? String)?.hasPrefix("QEMU emulator version") == true)
       let results = try #require(report["results"] as? [[String: Any]])
@@ -68,7 +68,7 @@ struct BenchQEMUTests {
   }
 
   @Test func ordersAndFiles() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       let lines = try script(status: 0) { path in
         let report = try object(run("--runs", "2", "--qemu", path, "--format", "json"))
         #expect(report["qemu"] as? String == "A script, version 1")
@@ -88,7 +88,7 @@ struct BenchQEMUTests {
   }
 
   @Test func failuresAreOneLine() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       _ = try script(status: 3) { path in
         let before = try pool.available
         let outcome = try run("--runs", "1", "--qemu", path)

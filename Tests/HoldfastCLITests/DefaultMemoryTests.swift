@@ -2,18 +2,18 @@ import HoldfastCore
 import Testing
 
 // Foundation, where it is imported by others of this module, has a class of the same name.
-import struct HoldfastLinux.Host
 
 @testable import HoldfastCLI
 @testable import HoldfastLinux
 
 @Suite struct DefaultMemoryTests {
   /// A host with so much ordinary memory, and free pages of 2 MiB and 1 GiB, in MiB.
-  private func host(_ ordinary: UInt64, small: UInt64 = 0, giant: UInt64 = 0) -> Host {
+  private func host(_ ordinary: UInt64, small: UInt64 = 0, giant: UInt64 = 0) -> HostCapabilities {
     var host = HostProbe(root: "/nonexistent").host()
     host.memory.available = .mebibytes(ordinary)
     host.hugePages = [(ByteCount.mebibytes(2), small / 2), (.gibibytes(1), giant / 1024)].map {
-      Host.HugePages(size: $0, total: PageCount($1), free: PageCount($1), reserved: .zero)
+      HostCapabilities.HugePages(
+        size: $0, total: PageCount($1), free: PageCount($1), reserved: .zero)
     }
     return host
   }

@@ -22,7 +22,7 @@ import Testing
 
   /// What a process leaves that is killed at any time: nothing but what the kernel frees.
   @Test func `a kill in the middle leaves no memory behind`() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       let backings = ["base"] + (HostNeeds.hugePages(.mebibytes(256)) ? ["hugetlb-2M"] : [])
       var random = SeededGenerator(seed: 5)
       let files = try left()

@@ -70,7 +70,7 @@ struct ProbeProgramTests {
 
   @Test(.enabled(if: HostNeeds.hugePages(.mebibytes(128)), "\(HostNeeds.hugePagesComment)"))
   func `each mode works on huge pages`() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       for mode in ["wired", "demand", "fork", "snapshot"] {
         let result = try probe("-m", "64M", "--mode", mode, "--backing", "hugetlb-2M")
         #expect(result["backing"] as? String == "hugetlb-2M")

@@ -23,7 +23,7 @@ struct ReserveHugePagesTests {
 
   /// Calls the body until the pool is afterwards as it was before, at most four times.
   private func givesBack(_ body: () throws -> Void) throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       for _ in 0..<3 {
         let before = try total()
         try body()

@@ -27,7 +27,7 @@ import Testing
       if: HostNeeds.isRoot && HostNeeds.hugePages(.mebibytes(80)),
       "needs root and \(HostNeeds.hugePagesComment)"))
   func onHugePages() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       try crash(
         try ReservoirPlace(fileSystem: "hugetlbfs", size: 64 << 20), countsPages: true)
     }

@@ -1,23 +1,23 @@
 import HoldfastCore
 import Testing
 
-import struct HoldfastLinux.Host
 
 @testable import HoldfastCLI
 @testable import HoldfastLinux
 
 @Suite struct WirePlanTests {
-  private func host(small: UInt64, giant: UInt64) -> Host {
+  private func host(small: UInt64, giant: UInt64) -> HostCapabilities {
     var host = HostProbe(root: "/nonexistent").host()
     host.memory.available = .gibibytes(16)
     host.hugePages = [(ByteCount.mebibytes(2), small), (.gibibytes(1), giant)].map {
-      Host.HugePages(size: $0, total: PageCount($1), free: PageCount($1), reserved: .zero)
+      HostCapabilities.HugePages(
+        size: $0, total: PageCount($1), free: PageCount($1), reserved: .zero)
     }
     return host
   }
 
   private func plan(
-    _ host: Host, _ memory: ByteCount, _ backing: BackingOption, reserve: Bool = true
+    _ host: HostCapabilities, _ memory: ByteCount, _ backing: BackingOption, reserve: Bool = true
   ) throws -> WirePlan {
     try WirePlan(host, memory: memory, backing: backing, reserve: reserve)
   }
@@ -50,10 +50,10 @@ import struct HoldfastLinux.Host
   }
 
   /// Two nodes of 4 GiB; the second has 100 huge pages.
-  private var twoNodes: Host {
+  private var twoNodes: HostCapabilities {
     var host = host(small: 100, giant: 0)
     host.nodes = [(UInt32(0), UInt64(0)), (1, 100)].map { id, pages in
-      Host.Node(
+      HostCapabilities.Node(
         id: NodeID(id), total: .gibibytes(4), free: .gibibytes(4), available: .gibibytes(4),
         hugePages: [.init(size: .mebibytes(2), total: PageCount(pages), free: PageCount(pages))],
         processors: [], usableProcessors: [], distances: [], isAllowed: true)

@@ -67,7 +67,7 @@ import Testing
     let object = try #require(family.spaces[0].object(at: .zero))
     let barrier = Barrier(2)
     let (space, other) = (family.spaces[0], family.spaces[child])
-    let found = Findings()
+    let found = ConcurrentFailures()
     family.pmaps[0].beforeEntering { _, address in
       guard address == machine.address(4) else { return }
       barrier.arrive()
@@ -139,7 +139,7 @@ import Testing
     let object = try #require(family.spaces[0].object(at: .zero))
     let (space, pmap, other) = (family.spaces[0], family.pmaps[0], family.spaces[child])
     let machine = family.machine
-    let found = Findings()
+    let found = ConcurrentFailures()
     // While page after page is copied: the object below becomes the shadow's alone, or stays shared.
     machine.store.beforeFilling { source, _ in
       if source == nil { return }
@@ -173,7 +173,7 @@ import Testing
     try family.write(0, 5, 1)
     let space = family.spaces[0]
     let machine = family.machine
-    let found = Findings()
+    let found = ConcurrentFailures()
     machine.store.beforeFilling { [machine] _, _ in
       machine.store.beforeFilling(nil)
       found.tally()
@@ -227,7 +227,7 @@ import Testing
     object.release()
     try family.write(0, 3, 5)
     try family.write(0, 100, 6)
-    let found = Findings()
+    let found = ConcurrentFailures()
     family.pmaps[0].beforeEntering { [machine] _, address in
       guard address == machine.address(105) else { return }
       found.tally()

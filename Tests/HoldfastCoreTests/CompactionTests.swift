@@ -105,7 +105,7 @@ import Testing
     let address = machine.address(3)
     try family.spaces[second].fault(address, .read)
     let old = try #require(family.pmaps[second].mapping(at: address)).frames
-    let moved = Findings()
+    let moved = ConcurrentFailures()
     let (memory, pmap) = (machine.memory, family.pmaps[second])
     family.pmaps[first].beforeEntering { _, place in
       guard place == machine.address(10) else { return }

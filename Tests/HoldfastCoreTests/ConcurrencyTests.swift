@@ -10,7 +10,7 @@ import Testing
     let machine: Machine
     let object: MemoryObject
     let spaces: [(space: AddressSpace, pmap: CheckingPmap)]
-    private let findings = Findings()
+    private let findings = ConcurrentFailures()
     private let end = ContinuousClock.now + .seconds(Int(SuiteSize.seconds))
 
     init(pages: UInt64, frames: UInt64, spaces count: Int) {

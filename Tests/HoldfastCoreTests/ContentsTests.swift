@@ -40,7 +40,7 @@ import Testing
   func `no frame is entered before it is zero`(path: WirePath) throws {
     for pages in [512 + 300, 3] as [UInt64] {
       let stage = Stage(pages: 2048, frames: 2048)
-      let found = Findings()
+      let found = ConcurrentFailures()
       let store = stage.machine.store
       stage.pmap.beforeEntering { run, address in
         if !store.isZero(run) { found.report("\(run) is entered at \(address) with garbage") }

@@ -64,7 +64,7 @@ import Testing
     let (family, pager) = try makeFamily()
     let machine = family.machine
     try prepare(operation, family, path)
-    let found = Findings()
+    let found = ConcurrentFailures()
     let objects = [0, 20, 30].flatMap { page in
       family.spaces.flatMap { $0.object(at: machine.address(page))?.chain ?? [] }
     }
@@ -146,7 +146,7 @@ import Testing
       }
       held.removeAll { $0.start.rawValue % 2 == 0 }
     }
-    let found = Findings()
+    let found = ConcurrentFailures()
     machine.store.beforeFilling { [machine] _, _ in
       machine.store.beforeFilling(nil)
       found.tally()

@@ -14,7 +14,7 @@ import Testing
     let machine: Machine
     let shared: MemoryObject
     let image: MemoryObject
-    let findings = Findings()
+    let findings = ConcurrentFailures()
     private let end: ContinuousClock.Instant
     private let lock = NSLock()
     private var guests: [Guest] = []
@@ -167,7 +167,7 @@ import Testing
   }
 }
 
-extension Findings {
+extension ConcurrentFailures {
   fileprivate func report(_ problems: [String]) {
     for problem in problems { report(problem) }
   }

@@ -23,7 +23,7 @@ import Testing
     #expect(loans.begin())
     let run = try #require(allocator.takeDirty(largestOrder: 18))
     #expect(run.count == PageCount(1 << 18))
-    let findings = Findings()
+    let findings = ConcurrentFailures()
     let done = runThreads(2) { [allocator] index in
       if index == 0 {
         var dirty: [FrameRun] = []
@@ -56,7 +56,7 @@ import Testing
     let run = try #require(allocator.takeDirty(largestOrder: 3))
     // Nothing else is left.
     while allocator.takeDirty(largestOrder: 18) != nil {}
-    let findings = Findings()
+    let findings = ConcurrentFailures()
     let done = runThreads(9) { [allocator] index in
       if index == 8 {
         if !self.wait({ loans.callbacks >= 8 }) { findings.report("not called back") }

@@ -118,7 +118,7 @@ import Testing
     let child = try family.fork(0)
     let space = family.spaces[child]
     let machine = family.machine
-    let findings = Findings()
+    let findings = ConcurrentFailures()
     let ended = runThreads(8) { number in
       for page in stride(from: UInt64(number), to: 512, by: 8) {
         do {

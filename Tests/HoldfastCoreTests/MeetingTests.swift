@@ -107,7 +107,7 @@ import Testing
     let (family, pager) = try makeFamily(operation, path)
     let machine = family.machine
     let (space, pmap) = (family.spaces[1], family.pmaps[1])
-    let found = Findings()
+    let found = ConcurrentFailures()
     let isOver = DispatchSemaphore(value: 0)
     let second: @Sendable () -> Void = {
       machine.store.beforeFilling(nil)
@@ -169,7 +169,7 @@ import Testing
       let (family, _) = try makeFamily(operation, path)
       let machine = family.machine
       let (parent, space) = (family.spaces[0], family.spaces[1])
-      let found = Findings()
+      let found = ConcurrentFailures()
       let isOver = DispatchSemaphore(value: 0)
       machine.store.beforeFilling { source, _ in
         if source == nil { return }

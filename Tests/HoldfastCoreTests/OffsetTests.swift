@@ -120,8 +120,8 @@ import Testing
   }
 
   /// Sees to it that pages of the object are busy while they are copied, unless they are wired.
-  private func watchSources(_ family: Family) -> Findings {
-    let found = Findings()
+  private func watchSources(_ family: Family) -> ConcurrentFailures {
+    let found = ConcurrentFailures()
     let object = family.handles[0]
     var places: [Frame: PageIndex] = [:]
     object.forEachResident(in: PageRange(start: .zero, count: object.size)) { range, state in

@@ -132,7 +132,7 @@ import Testing
       let place = machine.address(2)
       pmap.beforeEntering { _, address in if address == place { barrier.arrive() } }
       if fails { pmap.fail(at: 0) }
-      let errors = Findings()
+      let errors = ConcurrentFailures()
       let done = runThreads(2, seconds: 10) { index in
         if index > 0 {
           barrier.arrive()

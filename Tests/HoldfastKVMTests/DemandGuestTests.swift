@@ -33,7 +33,7 @@ struct DemandGuest {
     try memory.freeSegment(ram)
   }
 
-  var statistics: FaultStatistics { memory.faultThread!.statistics }
+  var statistics: FaultStatistics { memory.faultHandler!.statistics }
 
   func word(at address: Address) throws -> UInt64 {
     try memory.read(address, count: 8).reversed().reduce(0) { $0 << 8 | UInt64($1) }
@@ -50,7 +50,7 @@ struct DemandGuestTests {
   private static let limit = Duration.seconds(120)
 
   @Test func `a guest finds zeros and keeps what it writes, on every backing`() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       for backing in DemandGuest.backings(.mebibytes(64)) { try check(backing) }
     }
   }
@@ -102,7 +102,7 @@ struct DemandGuestTests {
 
   /// What was written stays, whatever becomes of the pages meanwhile.
   @Test func `a guest runs on while its memory is wired, unwired, forked and moved`() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       for backing in DemandGuest.backings(.mebibytes(128)) { try checkChanges(backing) }
     }
   }

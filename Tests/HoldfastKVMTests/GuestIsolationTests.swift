@@ -26,7 +26,7 @@ struct GuestIsolationTests {
   @Test(arguments: backings, [false, true])
   func `the next guest finds nothing but zeros`(_ backing: Backing, scrubbed: Bool) throws {
     guard Self.isThere(backing) else { return }
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       try check(backing, onDemand: false, scrubbed: scrubbed)
       if backing.hasFile, HostNeeds.userFault {
         try check(backing, onDemand: true, scrubbed: scrubbed)

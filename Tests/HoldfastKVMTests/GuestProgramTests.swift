@@ -42,7 +42,7 @@ struct GuestProgramTests {
 
   @Test(.enabled(if: HostNeeds.hugePages(.mebibytes(64)), "\(HostNeeds.hugePagesComment)"))
   func `huge pages are the guest's memory`() throws {
-    try HugePageTurn.take { try check(.hugetlb2M) }
+    try HugePageLock.withLock { try check(.hugetlb2M) }
   }
 
   static let hasPrivateHugePages =

@@ -45,7 +45,7 @@ struct SnapshotGuestTests {
     #expect(check.wrongWords == 0 && check.touches == 18 << 8)
     let beside = [AddressRange(Address(24 << 20), Address(28 << 20))]
     #expect(try GuestProgram.scanAll.run(on: memory, over: beside).wrongWords == 0)
-    let statistics = try #require(memory.faultThread).statistics
+    let statistics = try #require(memory.faultHandler).statistics
     #expect(statistics.pagedFaults >= 9 && statistics.failures == 0)
   }
 }

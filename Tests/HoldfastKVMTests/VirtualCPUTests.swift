@@ -127,7 +127,7 @@ struct VirtualCPUTests {
     processor.interrupt()
     #expect(try processor.run() == .interrupted)
     let stop = DispatchSemaphore(value: 0)
-    let findings = Findings()
+    let findings = ConcurrentFailures()
     let isBack = Atomic<Int>(0)
     let rounds = 300
     let isDone = runThreads(2) { number in
@@ -156,7 +156,7 @@ struct VirtualCPUTests {
     defer { signal(SIGURG, SIG_DFL) }
     let thread = Atomic<UInt>(0)
     let isRunning = Atomic<Bool>(true)
-    let findings = Findings()
+    let findings = ConcurrentFailures()
     let isDone = runThreads(2) { number in
       if number == 0 {
         var every = sigset_t()
@@ -188,7 +188,7 @@ struct VirtualCPUTests {
     let bare = try BareProcessor([0xEB, 0xFE])
     let processor = bare.processor
     let started = Barrier(2)
-    let findings = Findings()
+    let findings = ConcurrentFailures()
     let isDone = runThreads(2) { number in
       started.arrive()
       if number == 0 {

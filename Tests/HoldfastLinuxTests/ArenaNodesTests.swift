@@ -7,7 +7,7 @@ import Testing
 /// Arenas of several nodes. Nodes 900 and 901 are made up: the kernel cannot have them, so binding to
 /// them is refused as it is in containers, and all the rest is as with real ones.
 @Suite(.serialized) struct ArenaNodesTests {
-  private func host(_ processors: [UInt32] = []) -> Host {
+  private func host(_ processors: [UInt32] = []) -> HostCapabilities {
     .withNodes([(900, .mebibytes(512), processors), (901, .mebibytes(512), processors)])
   }
 
@@ -62,11 +62,11 @@ import Testing
 
   @Test func `what the kernel refuses to spread comes from anywhere`() throws {
     // Each node claims more than there is of huge pages, so the pool refuses.
-    try HugePageTurn.take { () throws in
-      var host = Host.withNodes(
+    try HugePageLock.withLock { () throws in
+      var host = HostCapabilities.withNodes(
         [(900, .gibibytes(1), []), (901, .gibibytes(1), [])], hugePages: 1 << 20)
       host.hugePages = [
-        Host.HugePages(
+        HostCapabilities.HugePages(
           size: .mebibytes(2), total: PageCount(1 << 21), free: PageCount(1 << 21), reserved: .zero)
       ]
       let error = #expect(throws: HostError.self) {
@@ -99,7 +99,7 @@ import Testing
   }
 
   @Test func `pages that are elsewhere are told`() throws {
-    let host = Host.withNodes([(900, .mebibytes(512), [])])
+    let host = HostCapabilities.withNodes([(900, .mebibytes(512), [])])
     // A host of one node binds nothing, so it is taken at its word, wrongly here.
     let arena = try Arena(size: .mebibytes(4), backing: .base, host: host)
     let window = try WindowPmap(arena: arena, length: .mebibytes(4), host: host)

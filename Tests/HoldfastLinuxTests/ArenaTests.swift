@@ -5,7 +5,7 @@ import Testing
 @testable import HoldfastLinux
 
 @Suite(.serialized) struct ArenaTests {
-  private func host(_ change: (inout Host) -> Void = { _ in }) -> Host {
+  private func host(_ change: (inout HostCapabilities) -> Void = { _ in }) -> HostCapabilities {
     var host = HostProbe().host()
     change(&host)
     return host
@@ -25,7 +25,7 @@ import Testing
   }
 
   @Test func `an arena is zeroed and resident`() throws {
-    try HugePageTurn.take { try checkBackings() }
+    try HugePageLock.withLock { try checkBackings() }
   }
 
   private func checkBackings() throws {
@@ -66,7 +66,7 @@ import Testing
 
   @Test func `sizes are rounded up to pages`() throws {
     #expect(try Arena(size: ByteCount(1), backing: .base).size == .kibibytes(4))
-    try HugePageTurn.take { () throws in
+    try HugePageLock.withLock { () throws in
       guard HostNeeds.hugePages(.mebibytes(64)) else { return }
       #expect(try Arena(size: .mebibytes(3), backing: .hugetlb2M).size == .mebibytes(4))
     }
@@ -96,7 +96,7 @@ import Testing
   }
 
   @Test func `shortage of huge pages names size, need, free pages and the remedy`() {
-    let pool = Host.HugePages(
+    let pool = HostCapabilities.HugePages(
       size: .mebibytes(2), total: PageCount(7), free: PageCount(5), reserved: PageCount(2),
       surplus: .zero, overcommit: .zero)
     let host = host { $0.hugePages = [pool] }
@@ -121,7 +121,7 @@ import Testing
 
   @Test func `the kernel's own refusal is an error too`() {
     // The probe is made to promise pages that the pool does not have.
-    let pool = Host.HugePages(
+    let pool = HostCapabilities.HugePages(
       size: .mebibytes(2), total: PageCount(1 << 20), free: PageCount(1 << 20), reserved: .zero,
       surplus: .zero, overcommit: .zero)
     let host = host { $0.hugePages = [pool] }
@@ -133,7 +133,7 @@ import Testing
   }
 
   @Test func `automatic goes on where the kernel refuses what the host promised`() throws {
-    let giant = Host.HugePages(
+    let giant = HostCapabilities.HugePages(
       size: .gibibytes(1), total: PageCount(1), free: PageCount(1), reserved: .zero,
       surplus: .zero, overcommit: .zero)
     let host = host { $0.hugePages = [giant] }
@@ -168,7 +168,7 @@ import Testing
       let withHuge = host { $0.hugePages = [] }
       #expect(try Arena(size: .mebibytes(8), host: withHuge).backing == .thp)
     }
-    try HugePageTurn.take { () throws in
+    try HugePageLock.withLock { () throws in
       guard HostNeeds.hugePages(.mebibytes(64)) else { return }
       #expect(try Arena(size: .mebibytes(8)).backing == .hugetlb2M)
       // No multiple of 2 MiB: not worth the rest of a huge page.

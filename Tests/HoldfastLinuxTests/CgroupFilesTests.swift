@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastLinux
 
 @Suite struct CgroupFilesTests {
-  private func limits(_ tree: HostTree) -> Host.Cgroup {
+  private func limits(_ tree: HostTree) -> HostCapabilities.Cgroup {
     HostProbe(root: tree.root, system: .permissive).host().cgroup
   }
 
@@ -48,7 +48,7 @@ import Testing
     try tree.write(mount2, to: "proc/self/mountinfo")
     try tree.write("0::/vm\n", to: "proc/self/cgroup")
     try tree.write("max\n", to: "sys/fs/cgroup/vm/memory.max")
-    #expect(limits(tree) == Host.Cgroup())
+    #expect(limits(tree) == HostCapabilities.Cgroup())
   }
 
   @Test func version1LimitsAndQuota() throws {
@@ -74,7 +74,7 @@ import Testing
     #expect(cgroup.processors == 0.5)
     try tree.write("-1\n", to: "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us")
     try tree.write("9223372036854771712\n", to: memory + "a:b/c/memory.limit_in_bytes")
-    #expect(limits(tree) == Host.Cgroup())
+    #expect(limits(tree) == HostCapabilities.Cgroup())
   }
 
   @Test func hugetlbLimitsBoundTheAvailablePages() throws {

@@ -3,18 +3,18 @@ import HoldfastCore
 import Testing
 
 // Foundation has a class of the same name.
-import struct HoldfastLinux.Host
 
 @testable import HoldfastLinux
 
 @Suite struct HostAdviceTests {
-  private func host(_ system: HostSystem = .permissive) throws -> Host {
+  private func host(_ system: HostSystem = .permissive) throws -> HostCapabilities {
     let tree = try HostTree.sound()
     return withExtendedLifetime(tree) { HostProbe(root: tree.root, system: system).host() }
   }
 
   private func finding(
-    _ text: String, _ host: Host, memory: ByteCount = .gibibytes(4), program: String? = nil
+    _ text: String, _ host: HostCapabilities, memory: ByteCount = .gibibytes(4),
+    program: String? = nil
   ) throws -> HostAdvice.Finding {
     let advice = HostAdvice(host, memory: memory, program: program)
     return try #require(advice.findings.first { $0.statement.contains(text) }, "\(advice)")
@@ -81,7 +81,7 @@ import struct HoldfastLinux.Host
   @Test func theLockLimit() throws {
     var host = try host()
     host.privileges.ignoresMemoryLockLimit = false
-    func command(_ host: Host, _ program: String? = nil) throws -> String? {
+    func command(_ host: HostCapabilities, _ program: String? = nil) throws -> String? {
       let finding = try finding("only 8 MiB of memory may be locked", host, program: program)
       #expect(finding.level == .missing)
       return finding.command

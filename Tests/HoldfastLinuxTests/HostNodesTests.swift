@@ -3,7 +3,6 @@ import HoldfastCore
 import Testing
 
 // Foundation has a class of the same name.
-import struct HoldfastLinux.Host
 
 @testable import HoldfastLinux
 
@@ -12,7 +11,7 @@ import struct HoldfastLinux.Host
   private func host(
     online: String, allowed: String? = nil, usable: [UInt32]? = [0, 1, 2, 3],
     _ nodes: [(id: Int, kibibytes: UInt64, processors: String, distances: String)]
-  ) throws -> Host {
+  ) throws -> HostCapabilities {
     let tree = try HostTree(HostTree.pool(2048, total: 0, free: 0))
     try tree.write(online + "\n", to: "sys/devices/system/node/online")
     if let allowed { try tree.write("Mems_allowed_list:\t\(allowed)\n", to: "proc/self/status") }
@@ -26,7 +25,7 @@ import struct HoldfastLinux.Host
     return HostProbe(root: tree.root, system: system).host()
   }
 
-  private func lines(_ host: Host) -> [Substring] {
+  private func lines(_ host: HostCapabilities) -> [Substring] {
     HostReport.text(host).split(separator: "\n").drop { !$0.hasPrefix("NUMA nodes") }
       .prefix(host.nodes.count).map { $0.drop { !$0.isNumber } }
   }

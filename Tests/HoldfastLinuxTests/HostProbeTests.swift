@@ -5,12 +5,11 @@ import SystemPackage
 import Testing
 
 // Foundation has a class of the same name.
-import struct HoldfastLinux.Host
 
 @testable import HoldfastLinux
 
 @Suite struct HostProbeTests {
-  private func host(_ tree: HostTree, _ system: HostSystem = .permissive) -> Host {
+  private func host(_ tree: HostTree, _ system: HostSystem = .permissive) -> HostCapabilities {
     HostProbe(root: tree.root, system: system).host()
   }
 
@@ -23,7 +22,7 @@ import struct HoldfastLinux.Host
     #expect(host.memory.free == .gibibytes(4))
     #expect(host.memory.available == .gibibytes(6))
     #expect(host.availableForGuests == .gibibytes(6))
-    #expect(host.cgroup == Host.Cgroup())
+    #expect(host.cgroup == HostCapabilities.Cgroup())
     #expect(host.pageSize == .kibibytes(4))
     #expect(host.hugePages.map(\.size) == [.mebibytes(2), .gibibytes(1)])
     #expect(host.hugePages[0].total == PageCount(4100))
@@ -48,7 +47,7 @@ import struct HoldfastLinux.Host
 
   @Test func anEmptyTreeIsAllUnknown() throws {
     let host = host(try HostTree(), .refusing)
-    #expect(host.memory == Host.Memory())
+    #expect(host.memory == HostCapabilities.Memory())
     #expect(host.availableForGuests == .zero)
     #expect(host.hugePages.isEmpty && host.nodes.isEmpty)
     #expect(host.pageSize == nil && host.maximumMapCount == nil && host.overcommit == nil)
@@ -90,7 +89,7 @@ import struct HoldfastLinux.Host
   @Test func aFIFOAndADirectoryInPlaceOfFilesDoNotHang() throws {
     let tree = try HostTree(["proc/cpuinfo/x": "", "proc/sys/vm/x": ""])
     #expect(mkfifo(tree.root + "/proc/meminfo", 0o600) == 0)
-    #expect(host(tree).memory == Host.Memory())
+    #expect(host(tree).memory == HostCapabilities.Memory())
     #expect(host(tree).processors.model == nil)
   }
 
@@ -135,7 +134,7 @@ import struct HoldfastLinux.Host
   @Test func kvmRefusedSaysWhyAndWhatToDo() throws {
     let tree = try HostTree.sound()
     var system = HostSystem.permissive
-    func kvm(_ system: HostSystem) -> Host.KVM { host(tree, system).kvm }
+    func kvm(_ system: HostSystem) -> HostCapabilities.KVM { host(tree, system).kvm }
     system.kvmVersion = { _ in .failure(.permissionDenied) }
     #expect(kvm(system).remedy == "sudo usermod -aG kvm $USER")
     system.groupMayOpen = { _ in false }
@@ -157,7 +156,7 @@ import struct HoldfastLinux.Host
   @Test func aHostSurvivesJSON() throws {
     let host = host(try .sound())
     let data = try JSONEncoder().encode(host)
-    #expect(try JSONDecoder().decode(Host.self, from: data) == host)
+    #expect(try JSONDecoder().decode(HostCapabilities.self, from: data) == host)
     let object = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
     let memory = try #require(object["memory"] as? [String: Any])
     #expect(memory["total"] as? UInt64 == 16 << 30)

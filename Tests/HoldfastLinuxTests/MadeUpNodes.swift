@@ -2,15 +2,15 @@ import HoldfastCore
 
 @testable import HoldfastLinux
 
-extension Host {
+extension HostCapabilities {
   /// This host, of which somebody claims that it has these nodes. The kernel refuses to bind memory to
   /// nodes of numbers that it cannot have.
   static func withNodes(
     _ nodes: [(id: UInt32, available: ByteCount, processors: [UInt32])], hugePages: UInt64 = 0
-  ) -> Host {
+  ) -> HostCapabilities {
     var host = HostProbe().host()
     host.nodes = nodes.map { id, available, processors in
-      Host.Node(
+      HostCapabilities.Node(
         id: NodeID(id), total: available, free: available, available: available,
         hugePages: [
           .init(size: .mebibytes(2), total: PageCount(hugePages), free: PageCount(hugePages))

@@ -42,13 +42,14 @@ import Testing
   }
 
   private func parts(
-    _ size: ByteCount, _ backing: Backing, _ nodes: HostNodes?, _ host: Host, spread: Bool = true
+    _ size: ByteCount, _ backing: Backing, _ nodes: HostNodes?, _ host: HostCapabilities,
+    spread: Bool = true
   ) throws -> [ArenaPart] {
     let choice = try BackingChoice(size: size, wanted: backing, nodes: nodes, host: host)
     return NodeShares.parts(choice, nodes, host, spread: spread)
   }
 
-  private let two = Host.withNodes([
+  private let two = HostCapabilities.withNodes([
     (0, .gibibytes(1), [0]), (3, .gibibytes(2), [1]),
   ])
 
@@ -73,7 +74,7 @@ import Testing
   }
 
   @Test func oneNodeLeavesNoChoice() throws {
-    let host = Host.withNodes([(5, .gibibytes(1), [0, 1])])
+    let host = HostCapabilities.withNodes([(5, .gibibytes(1), [0, 1])])
     let parts = try parts(.mebibytes(8), .base, nil, host)
     #expect(parts.count == 1 && parts[0].node == NodeID(5) && parts[0].policy == nil)
     #expect(parts[0].processors.isEmpty)
@@ -91,11 +92,11 @@ import Testing
   }
 
   @Test func hugePagesOfANode() throws {
-    var host = Host.withNodes(
+    var host = HostCapabilities.withNodes(
       [(0, .gibibytes(1), [0]), (3, .gibibytes(1), [1])], hugePages: 4)
     host.privileges.effectiveUser = 0
     host.hugePages = [
-      Host.HugePages(
+      HostCapabilities.HugePages(
         size: .mebibytes(2), total: PageCount(8), free: PageCount(8), reserved: PageCount(5))
     ]
     // Of the pool three are not promised, wherever they lie.
@@ -123,7 +124,7 @@ import Testing
   }
 
   @Test func missingHugePagesOfEachNode() {
-    let host = Host.withNodes(
+    let host = HostCapabilities.withNodes(
       [(0, .mebibytes(16), [0]), (3, .gibibytes(1), [])], hugePages: 4)
     func missing(_ count: UInt64, _ nodes: [UInt32]) -> [UInt64] {
       HostNodes(nodes.map { NodeID($0) })
@@ -136,11 +137,11 @@ import Testing
   }
 
   @Test func nodesThatCannotBeTaken() {
-    var host = Host.withNodes([
+    var host = HostCapabilities.withNodes([
       (0, .gibibytes(1), [0]), (1, .zero, [1]), (2, .gibibytes(3), [2]),
     ])
     host.nodes[2].isAllowed = false
-    func problem(_ node: UInt32, _ host: Host) -> String {
+    func problem(_ node: UInt32, _ host: HostCapabilities) -> String {
       (#expect(throws: HostError.self) { try HostNodes.bind(NodeID(node)).check(host) })?
         .description ?? ""
     }

@@ -6,7 +6,7 @@ import Testing
 
 /// Guests that come, write and go while their memory is scrubbed. Run with `--sanitize=thread` too.
 @Suite(.serialized) struct ScrubberConcurrencyTests {
-  private let findings = Findings()
+  private let findings = ConcurrentFailures()
 
   private func attempt(_ body: () throws -> Void) {
     do {

@@ -112,7 +112,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
     store.waitForPiece()
     #expect(memory.allocator.occupancy.free == .zero)
     #expect(scrubber.statistics.inHand == .gibibytes(1))
-    let findings = Findings()
+    let findings = ConcurrentFailures()
     let done = runThreads(2) { index in
       if index == 1 {
         while memory.allocator.loans.callbacks == 0 { usleep(100) }
@@ -137,7 +137,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
     let memory = memory(1 << 18, store)
     let scrubber = try Scrubber(memory: memory)
     store.waitForPiece()
-    let findings = Findings()
+    let findings = ConcurrentFailures()
     var done = runThreads(2) { index in
       if index == 1 {
         while !scrubber.statistics.isPaused { usleep(100) }

@@ -13,7 +13,7 @@ import Testing
   }
 
   private func make(
-    usesUserFault: Bool = true, host: Host = HostProbe().host()
+    usesUserFault: Bool = true, host: HostCapabilities = HostProbe().host()
   ) throws -> (AddressSpace, WindowPmap) {
     let window = try WindowPmap(
       arena: arena, length: .mebibytes(64), host: host, usesUserFault: usesUserFault)

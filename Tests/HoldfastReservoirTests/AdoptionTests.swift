@@ -93,7 +93,7 @@ private final class Ended: @unchecked Sendable {
       if: HostNeeds.isRoot && HostNeeds.hugePages(.mebibytes(64)),
       "needs root and \(HostNeeds.hugePagesComment)"))
   func onHugePages() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       let place = try Place(fileSystem: "hugetlbfs", size: .mebibytes(32))
       try wholeLife(place, .mebibytes(2))
       #expect(place.used == .zero)

@@ -19,7 +19,7 @@ struct HugetlbTests {
   private let pool = HugePagePool(size: .mebibytes(2))
 
   @Test func aWholeLife() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       let place = try Place(fileSystem: "hugetlbfs", size: .mebibytes(48))
       let reservoir = try place.reservoir(size, size, large)
       #expect(reservoir.isHugetlb && reservoir.pageSize == .mebibytes(2))
@@ -55,7 +55,7 @@ struct HugetlbTests {
   }
 
   @Test func aFullMount() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       let place = try Place(fileSystem: "hugetlbfs", size: .mebibytes(20))
       let reservoir = try place.reservoir(size)
       let error = #expect(throws: ReservoirError.self) { try reservoir.fill([large]) }
@@ -70,7 +70,7 @@ struct HugetlbTests {
   }
 
   @Test func aFullPool() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       let place = try Place(fileSystem: "hugetlbfs", size: .tebibytes(1))
       let reservoir = try place.reservoir()
       let available = try pool.available.rawValue
@@ -85,7 +85,7 @@ struct HugetlbTests {
   }
 
   @Test func poolsAreRaisedByWhatIsMissing() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       let place = try Place(fileSystem: "hugetlbfs", size: .tebibytes(1))
       let reservoir = try place.reservoir()
       // All that is free but four pages is promised to a mapping that nobody touches.

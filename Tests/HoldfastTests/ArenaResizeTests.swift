@@ -21,7 +21,7 @@ import Testing
   }
 
   @Test func `an arena grows and shrinks, and a guest in it keeps its bytes`() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       for backing in backings() { try check(backing) }
     }
   }

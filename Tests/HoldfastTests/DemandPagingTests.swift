@@ -23,7 +23,7 @@ struct DemandPagingTests {
   }
 
   @Test func `a guest reads zeros and keeps what it writes, on every backing`() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       for backing in Self.backings() { try check(backing) }
     }
   }
@@ -42,7 +42,7 @@ struct DemandPagingTests {
     #expect(touch.firstMismatch(in: all) { $0 + 7 } == nil)
     let bytes = try guest.read(Address(20 << 20), count: 8)
     #expect(bytes == withUnsafeBytes(of: UInt64(20 << 20) + 7) { Array($0) })
-    let statistics = try #require(guest.faultThread).statistics
+    let statistics = try #require(guest.faultHandler).statistics
     // A fault for each large page; more where a second one was read before the first was served.
     #expect(statistics.zeroedFaults == 16 && statistics.demandFaults >= 16, "\(statistics)")
     #expect(statistics.failures == 0 && statistics.copyFaults == 0)
@@ -80,7 +80,7 @@ struct DemandPagingTests {
   }
 
   @Test func `wiring after touching keeps the bytes, and then nothing faults`() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       for backing in Self.backings() {
         let guest = try Self.guest(backing)
         let ram = try guest.allocateSegment("ram", size: .mebibytes(32))
@@ -92,12 +92,12 @@ struct DemandPagingTests {
         let receipt = try guest.wire(AddressRange(.zero, Address(32 << 20)))
         let verification = try receipt.verify()
         #expect(verification.problems == [], "\(backing) \(verification)")
-        let before = try #require(guest.faultThread).statistics
+        let before = try #require(guest.faultHandler).statistics
         let wrong = touch.firstMismatch(in: 0..<(32 << 20)) {
           $0 % (6 << 20) == 0 ? $0 + 1 : 0
         }
         #expect(wrong == nil)
-        #expect(guest.faultThread?.statistics == before)
+        #expect(guest.faultHandler?.statistics == before)
         try guest.unwire(receipt.range)
         try guest.unmap(AddressRange(Address(8 << 20), Address(16 << 20)))
         #expect(guest.invariantProblems() == [])
@@ -111,7 +111,7 @@ struct DemandPagingTests {
     let ram = try guest.allocateSegment("ram", size: .mebibytes(32))
     try guest.map(ram, at: .zero)
     let touch = GuestToucher(guest)
-    let findings = Findings()
+    let findings = ConcurrentFailures()
     let barrier = Barrier(8)
     let ended = runThreads(8) { number in
       barrier.arrive()
@@ -123,15 +123,15 @@ struct DemandPagingTests {
     }
     #expect(ended && findings.all == [])
     // Who came too late may wake all before the other has counted what it did.
-    for _ in 0..<1000 where guest.faultThread?.statistics.zeroedFaults != 16 { usleep(1000) }
-    #expect(guest.faultThread?.statistics.zeroedFaults == 16)
+    for _ in 0..<1000 where guest.faultHandler?.statistics.zeroedFaults != 16 { usleep(1000) }
+    #expect(guest.faultHandler?.statistics.zeroedFaults == 16)
     for number in 0..<UInt64(8) {
       #expect(touch.read(3 * 4096 + 8 + number * 8) == number)
     }
   }
 
   @Test func `a touch of what is not mapped is reported and waits until it is`() throws {
-    let reported = Findings()
+    let reported = ConcurrentFailures()
     let guest = try Self.guest(
       .base,
       paging: DemandPaging { failure in
@@ -142,17 +142,17 @@ struct DemandPagingTests {
     let touch = GuestToucher(guest)
     let found = Atomic<UInt64>(.max)
     let thread = BackgroundTouch { found.store(touch.read(4096), ordering: .releasing) }
-    while guest.faultThread?.pausedFaults.isEmpty == true { usleep(1000) }
-    let paused = try #require(guest.faultThread?.pausedFaults.first)
+    while guest.faultHandler?.pausedFaults.isEmpty == true { usleep(1000) }
+    let paused = try #require(guest.faultHandler?.pausedFaults.first)
     #expect(paused.address == Address(4096) && paused.access == .read && paused.thread > 0)
     #expect(found.load(ordering: .acquiring) == .max)
     try guest.map(ram, at: .zero)
     try guest.write([1, 0, 0, 0, 0, 0, 0, 0], to: Address(4096))
-    guest.faultThread?.retryPaused()
+    guest.faultHandler?.retryPaused()
     thread.join()
     #expect(found.load(ordering: .acquiring) == 1)
     #expect(reported.all == ["\(Address(4096)) invalidAddress"])
-    #expect(guest.faultThread?.pausedFaults.isEmpty == true)
+    #expect(guest.faultHandler?.pausedFaults.isEmpty == true)
   }
 
   @Test func `a touch that is refused fails as an access to nothing, until something is mapped`()
@@ -166,7 +166,7 @@ struct DemandPagingTests {
     // Refused pages stay so until they are entered, which wiring does.
     try guest.wire(AddressRange(.zero, Address(2 << 20)))
     #expect(touch.readByKernel(8192) == nil)
-    #expect(guest.faultThread?.statistics.failures == 1)
+    #expect(guest.faultHandler?.statistics.failures == 1)
   }
 
   @Test func `shortage pauses the toucher, and memory that is freed lets it go on`() throws {
@@ -183,10 +183,10 @@ struct DemandPagingTests {
     try first.map(ram, at: .zero)
     let touch = GuestToucher(first)
     let thread = BackgroundTouch { touch.write(5, to: 0) }
-    while first.faultThread?.pausedFaults.isEmpty == true { usleep(1000) }
-    #expect(first.faultThread?.pausedFaults.first?.error.code == .resourceShortage)
+    while first.faultHandler?.pausedFaults.isEmpty == true { usleep(1000) }
+    #expect(first.faultHandler?.pausedFaults.first?.error.code == .resourceShortage)
     try other.unmap(AddressRange(.zero, Address(8 << 20)))
-    first.faultThread?.retryPaused()
+    first.faultHandler?.retryPaused()
     thread.join()
     #expect(touch.read(0) == 5)
   }
@@ -198,7 +198,7 @@ struct DemandPagingTests {
     let thread = BackgroundTouch {
       failed.store(touch.readByKernel(0) ?? 0, ordering: .releasing)
     }
-    while guest?.faultThread?.pausedFaults.isEmpty == true { usleep(1000) }
+    while guest?.faultHandler?.pausedFaults.isEmpty == true { usleep(1000) }
     guest = nil
     thread.join()
     #expect(failed.load(ordering: .acquiring) == EFAULT)

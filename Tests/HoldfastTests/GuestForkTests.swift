@@ -31,7 +31,7 @@ struct GuestForkTests {
 
   @Test func `both sides have the bytes of the moment, and neither sees the other's writes`() throws
   {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       for backing in DemandPagingTests.backings() {
         for granularity in [FaultGranularity.largePage, .basePage] {
           try checkFork(backing, granularity)
@@ -63,7 +63,7 @@ struct GuestForkTests {
     #expect(wrong == nil && childWrong == nil, "\(backing) \(granularity)")
     let problems = parent.invariantProblems(with: [child])
     #expect(problems == [], "\(backing) \(granularity)")
-    let statistics = try #require(parent.faultThread).statistics
+    let statistics = try #require(parent.faultHandler).statistics
     #expect(statistics.copiedFaults == 8, "\(backing) \(granularity) \(statistics)")
     let residency = parent.residency(in: Self.all)
     #expect(residency.residentBytes == .mebibytes(32))
@@ -100,9 +100,9 @@ struct GuestForkTests {
     try parent.unwire(AddressRange(Address(8 << 20), Address(32 << 20)))
     let (child, receipt) = try parent.fork()
     #expect(receipt.copiedBytes == .mebibytes(8) && receipt.sharedBytes == .mebibytes(24))
-    let before = try #require(parent.faultThread).statistics
+    let before = try #require(parent.faultHandler).statistics
     GuestToucher(parent).write(9, to: 4 << 20)
-    #expect(parent.faultThread?.statistics == before)
+    #expect(parent.faultHandler?.statistics == before)
     #expect(GuestToucher(child).firstMismatch(in: Self.bytes) { $0 + 1 } == nil)
     #expect(parent.invariantProblems(with: [child]) == [])
   }
@@ -112,7 +112,7 @@ struct GuestForkTests {
   {
     let parent = try filled(.base, arena: .mebibytes(256))
     let touch = GuestToucher(parent)
-    let findings = Findings()
+    let findings = ConcurrentFailures()
     let isOver = Atomic<Bool>(false)
     // Each thread counts in pages of its own; a fork may hold any of the values, but not go on.
     let ended = runThreads(4, seconds: 120) { number in

@@ -49,7 +49,7 @@ import Testing
     .enabled(if: HostNeeds.hugePages(.mebibytes(64)), "\(HostNeeds.hugePagesComment)"),
     arguments: [GuestMemory.WirePath.prefault, .fault])
   func `huge pages are what their receipt says`(path: GuestMemory.WirePath) throws {
-    try HugePageTurn.take { try check(.hugetlb2M, path) }
+    try HugePageLock.withLock { try check(.hugetlb2M, path) }
   }
 
   @Test(arguments: [GuestMemory.WirePath.prefault, .fault])

@@ -13,7 +13,7 @@ import Testing
   private func arena() throws -> Arena {
     var host = HostProbe().host()
     host.nodes = [one, other].map { id in
-      HoldfastLinux.Host.Node(
+      HostCapabilities.Node(
         id: id, total: .gibibytes(1), free: .gibibytes(1), available: .gibibytes(1),
         hugePages: [], processors: [], usableProcessors: [], distances: [], isAllowed: true)
     }

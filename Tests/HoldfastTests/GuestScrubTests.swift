@@ -36,7 +36,7 @@ import Testing
 
   @Test(.enabled(if: HostNeeds.hugePages(.mebibytes(64)), "\(HostNeeds.hugePagesComment)"))
   func `the next guest finds huge pages zeroed`() throws {
-    try HugePageTurn.take { try check(.hugetlb2M) }
+    try HugePageLock.withLock { try check(.hugetlb2M) }
   }
 
   @Test func `a guest gets all of the memory while it is scrubbed`() throws {

@@ -29,9 +29,9 @@ struct HostileToucherTests {
         default: .retry
         }
       })
-    let thread = try #require(guest.faultThread)
+    let thread = try #require(guest.faultHandler)
     let ram = try guest.allocateSegment("ram", size: ByteCount(Self.size))
-    let findings = Findings()
+    let findings = ConcurrentFailures()
     let returned = Atomic<Int>(0)
     let touches = Atomic<UInt64>(0)
     let ended = runThreads(6, seconds: 30) { number in
@@ -94,7 +94,7 @@ struct HostileToucherTests {
 
   private func change(
     _ guest: GuestMemory, _ ram: MemorySegment, _ random: inout SeededGenerator,
-    _ findings: Findings
+    _ findings: ConcurrentFailures
   ) throws {
     let first = UInt64.random(in: 0..<Self.size / Self.page, using: &random)
     let last = UInt64.random(in: first..<Self.size / Self.page, using: &random)
@@ -134,7 +134,7 @@ struct HostileToucherTests {
   }
 
   @Test func `wired memory stays entered whatever its protection becomes`() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       for backing in DemandPagingTests.backings() {
         let guest = try DemandPagingTests.guest(backing)
         let ram = try guest.allocateSegment("ram", size: ByteCount(Self.size))
@@ -150,7 +150,7 @@ struct HostileToucherTests {
           }
         }
         // Between two protections it may be away for a moment, and only where pages are 2 MiB or nothing.
-        let statistics = try #require(guest.faultThread).statistics
+        let statistics = try #require(guest.faultHandler).statistics
         #expect(statistics.demandFaults == 0 && statistics.copyFaults == 0, "\(statistics)")
         #expect(guest.invariantProblems() == [])
       }
@@ -159,7 +159,7 @@ struct HostileToucherTests {
 
   /// Mappings of huge pages that were split stay apart, and are entered nevertheless.
   @Test func `a range of many mappings is wired again`() throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       for backing in DemandPagingTests.backings() {
         let guest = try DemandPagingTests.guest(backing)
         let ram = try guest.allocateSegment("ram", size: ByteCount(Self.size))
@@ -191,9 +191,9 @@ struct HostileToucherTests {
         if touch.read(page * 8192) == nil { refused.wrappingAdd(1, ordering: .releasing) }
       }
     }
-    while guest.faultThread?.pausedFaults.isEmpty == true { usleep(1000) }
+    while guest.faultHandler?.pausedFaults.isEmpty == true { usleep(1000) }
     #expect(refused.load(ordering: .acquiring) <= 100)
-    guest.faultThread?.stop()
+    guest.faultHandler?.stop()
     thread.join()
     #expect(refused.load(ordering: .acquiring) == 200)
   }
@@ -226,7 +226,7 @@ struct HostileToucherTests {
   func `a storm of touches and changes leaves the handler and the books in order`(
     seed: UInt64
   ) throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       for backing in DemandPagingTests.backings() { try storm(backing, seed: seed, rounds: 600) }
     }
   }

@@ -121,7 +121,7 @@ struct SnapshotErrorTests {
     try TemporaryFolder.with { folder in
       let path = folder + "/image"
       try guest().save(range, to: path)
-      let reported = Findings()
+      let reported = ConcurrentFailures()
       let arena = try Arena(size: .mebibytes(16), backing: .base, threads: 2)
       let paging = DemandPaging { failure in
         reported.report("\(failure.error.code)")

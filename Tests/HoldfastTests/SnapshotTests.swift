@@ -72,7 +72,7 @@ struct SnapshotTests {
 
   @Test(arguments: [1, 2] as [UInt64])
   func `what is saved is what was there, and comes back on demand and ahead`(seed: UInt64) throws {
-    try HugePageTurn.take {
+    try HugePageLock.withLock {
       for backing in DemandPagingTests.backings() {
         try TemporaryFolder.with { folder in try check(backing, seed, folder + "/image") }
       }
@@ -127,7 +127,7 @@ struct SnapshotTests {
       try guest.map(ram, at: .zero)
       #expect(guest.residency(in: Self.all).residentBytes == .zero)
       #expect(mismatch(guest, bytes) == nil, "\(backing) \(granularity)")
-      let thread = try #require(guest.faultThread)
+      let thread = try #require(guest.faultHandler)
       func brought() -> UInt64 { thread.statistics.pagedFaults + thread.statistics.zeroedFaults }
       // The toucher may go on before it is counted what was done.
       for _ in 0..<1000 where granularity == .largePage && brought() < 16 { usleep(1000) }
@@ -151,7 +151,7 @@ struct SnapshotTests {
     #expect(last.load(ordering: .relaxed) > 0)
     try ahead.map(ram, at: .zero)
     #expect(mismatch(ahead, bytes) == nil, "\(backing)")
-    #expect(ahead.faultThread?.statistics.pagedFaults == 0)
+    #expect(ahead.faultHandler?.statistics.pagedFaults == 0)
     #expect(ahead.invariantProblems() == [])
   }
 

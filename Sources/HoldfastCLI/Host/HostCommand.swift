@@ -46,7 +46,7 @@ struct HostCommand: ParsableCommand {
 
   /// The result as JSON.
   private struct Report: Encodable {
-    let host: HoldfastLinux.Host
+    let host: HostCapabilities
     /// How memory is zeroed, with what each way was measured to do.
     let zeroing: ZeroingChoice
     /// What guests could have besides huge pages of hugetlb.
@@ -57,7 +57,7 @@ struct HostCommand: ParsableCommand {
     let level: HostAdvice.Level
     let findings: [HostAdvice.Finding]
 
-    init(_ host: HoldfastLinux.Host, _ advice: HostAdvice, _ zeroing: ZeroingChoice) {
+    init(_ host: HostCapabilities, _ advice: HostAdvice, _ zeroing: ZeroingChoice) {
       self.host = host
       self.zeroing = zeroing
       availableForGuestsBytes = host.availableForGuests

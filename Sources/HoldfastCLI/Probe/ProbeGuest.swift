@@ -32,7 +32,7 @@ struct ProbeGuest {
   }
 
   /// Nil where faults are not answered: there were none, as the guest came to its end.
-  var faults: FaultStatistics? { memory.faultThread?.statistics }
+  var faults: FaultStatistics? { memory.faultHandler?.statistics }
 
   /// How many bytes of the words that `fill` writes differ from what it has written, as this process sees
   /// them, without the guest and its translations.

@@ -14,7 +14,7 @@ struct ProbePlan {
   let countsFaults: Bool
 
   /// Fails where the host cannot run the guest, before any work is done.
-  static func check(_ host: HoldfastLinux.Host, _ mode: ProbeMode) throws(HostError) {
+  static func check(_ host: HostCapabilities, _ mode: ProbeMode) throws(HostError) {
     guard host.kvm.isUsable else {
       throw HostError(
         operation: "run a guest", what: host.kvm.problem ?? "/dev/kvm is not to be had",
@@ -29,7 +29,7 @@ struct ProbePlan {
   }
 
   init(
-    _ host: HoldfastLinux.Host, _ options: MemoryOptions, _ mode: ProbeMode
+    _ host: HostCapabilities, _ options: MemoryOptions, _ mode: ProbeMode
   ) throws {
     // Both sides of a fork write to all they have.
     let copies: UInt64 = mode == .fork ? 2 : 1
@@ -51,7 +51,7 @@ struct ProbePlan {
   }
 
   private init(
-    _ host: HoldfastLinux.Host, _ options: MemoryOptions, _ guest: ByteCount, _ copies: UInt64,
+    _ host: HostCapabilities, _ options: MemoryOptions, _ guest: ByteCount, _ copies: UInt64,
     _ backing: Backing
   ) throws {
     guard guest.isMultiple(of: backing.geometry.pageSize) else {
@@ -72,7 +72,7 @@ struct ProbePlan {
   /// The best backing with a file that has room: private memory has no place for a hole below 4 GiB, and
   /// cannot come on demand.
   private static func backing(
-    for size: ByteCount, on host: HoldfastLinux.Host, _ mode: ProbeMode
+    for size: ByteCount, on host: HostCapabilities, _ mode: ProbeMode
   ) -> Backing {
     for backing in mode.pages ? [Backing.hugetlb2M] : [.hugetlb1G, .hugetlb2M] {
       guard let page = backing.hugePageSize, size.isMultiple(of: page) else { continue }

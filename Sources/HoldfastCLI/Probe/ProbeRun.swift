@@ -26,7 +26,7 @@ struct ProbeRun {
   }
 
   /// Nothing of the arena outlives the call.
-  private func probe(_ progress: ProgressBar, _ host: HoldfastLinux.Host) throws -> ProbeResult {
+  private func probe(_ progress: ProgressBar, _ host: HostCapabilities) throws -> ProbeResult {
     let total = plan.wire.memory
     progress.begin("preparing memory", .bytes(done: .zero, total: total))
     let arena = try arena(progress, host)
@@ -40,7 +40,7 @@ struct ProbeRun {
   }
 
   private func arena(
-    _ progress: ProgressBar, _ host: HoldfastLinux.Host
+    _ progress: ProgressBar, _ host: HostCapabilities
   ) throws(HostError) -> Arena {
     let total = plan.wire.memory
     do throws(HostError) {
@@ -58,7 +58,7 @@ struct ProbeRun {
   }
 
   private func memory(
-    _ arena: Arena, _ host: HoldfastLinux.Host, _ failures: ProbeFailures
+    _ arena: Arena, _ host: HostCapabilities, _ failures: ProbeFailures
   ) throws(HoldfastError) -> GuestMemory {
     try GuestMemory(
       arena: arena, limit: plan.layout.limit, hostNUMANode: guestPolicy,
@@ -84,7 +84,7 @@ struct ProbeRun {
   // MARK: wired, demand
 
   private func touch(
-    _ arena: Arena, _ host: HoldfastLinux.Host, _ progress: ProgressBar,
+    _ arena: Arena, _ host: HostCapabilities, _ progress: ProgressBar,
     _ result: inout ProbeResult
   ) throws {
     let failures = ProbeFailures()
@@ -109,7 +109,7 @@ struct ProbeRun {
   // MARK: fork
 
   private func fork(
-    _ arena: Arena, _ host: HoldfastLinux.Host, _ progress: ProgressBar,
+    _ arena: Arena, _ host: HostCapabilities, _ progress: ProgressBar,
     _ result: inout ProbeResult
   ) throws {
     let (filled, zero) = parts
@@ -143,7 +143,7 @@ struct ProbeRun {
   // MARK: snapshot
 
   private func snapshot(
-    _ arena: Arena, _ host: HoldfastLinux.Host, _ progress: ProgressBar,
+    _ arena: Arena, _ host: HostCapabilities, _ progress: ProgressBar,
     _ result: inout ProbeResult
   ) throws {
     let (filled, zero) = parts
@@ -173,7 +173,7 @@ struct ProbeRun {
   }
 
   private func save(
-    _ arena: Arena, _ host: HoldfastLinux.Host, _ filled: [AddressRange], _ path: String,
+    _ arena: Arena, _ host: HostCapabilities, _ filled: [AddressRange], _ path: String,
     _ progress: ProgressBar, _ result: inout ProbeResult
   ) throws {
     let failures = ProbeFailures()

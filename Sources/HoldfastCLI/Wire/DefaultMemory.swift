@@ -4,7 +4,7 @@ internal import HoldfastLinux
 /// How much memory to take when nobody says: 10 GiB, or half of what is available where that is
 /// less, so that the host stays usable.
 struct DefaultMemory {
-  private let host: HoldfastLinux.Host
+  private let host: HostCapabilities
 
   private static let most = ByteCount.gibibytes(10)
   private static let least = ByteCount.mebibytes(2)
@@ -12,7 +12,7 @@ struct DefaultMemory {
   /// what is available is hardly more.
   private static let margin = ByteCount.mebibytes(64)
 
-  init(_ host: HoldfastLinux.Host) {
+  init(_ host: HostCapabilities) {
     self.host = host
   }
 

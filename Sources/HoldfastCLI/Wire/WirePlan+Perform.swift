@@ -9,9 +9,9 @@ extension WirePlan {
   ///
   /// - Parameter progress: drawn from now on, and wiped before anything else is written.
   func perform<Result>(
-    cleaning progress: ProgressBar, _ body: (HoldfastLinux.Host) throws -> Result
+    cleaning progress: ProgressBar, _ body: (HostCapabilities) throws -> Result
   ) throws -> Result {
-    let loan = HugePageLoan()
+    let loan = BorrowedHugePages()
     Signals.watch {
       // The pages first: a terminal that is stopped keeps whoever writes to it waiting.
       do throws(HostError) {

@@ -17,7 +17,7 @@ struct WirePlan {
   /// Decides on a size where none is given and, where huge pages are to be reserved, on their size
   /// and number.
   init(
-    _ host: HoldfastLinux.Host, memory: ByteCount?, backing option: BackingOption,
+    _ host: HostCapabilities, memory: ByteCount?, backing option: BackingOption,
     nodes: HostNodes? = nil, reserve: Bool
   ) throws(HostError) {
     try nodes?.check(host)
@@ -51,7 +51,7 @@ struct WirePlan {
   }
 
   /// A pool that has it all already, the larger pages first as in an arena.
-  private static func poolWithRoom(_ host: HoldfastLinux.Host, _ memory: ByteCount) -> Backing? {
+  private static func poolWithRoom(_ host: HostCapabilities, _ memory: ByteCount) -> Backing? {
     [Backing.hugetlb1G, .hugetlb2M].first { backing in
       guard let page = backing.hugePageSize, memory.isMultiple(of: page) else { return false }
       return host.hugePages.contains { $0.size == page && $0.availableBytes >= memory }
@@ -59,7 +59,7 @@ struct WirePlan {
   }
 
   private static func missing(
-    _ host: HoldfastLinux.Host, _ memory: ByteCount, page: ByteCount
+    _ host: HostCapabilities, _ memory: ByteCount, page: ByteCount
   ) throws(HostError) -> PageCount {
     // A pool that the kernel does not have is the reservation's error.
     guard let pool = host.hugePages.first(where: { $0.size == page }) else { return .one }

@@ -21,7 +21,7 @@ struct WireRun {
   }
 
   /// Makes the arena, wires and verifies; nothing of the arena outlives the call.
-  private func wire(_ progress: ProgressBar, _ host: HoldfastLinux.Host) throws -> WireResult {
+  private func wire(_ progress: ProgressBar, _ host: HostCapabilities) throws -> WireResult {
     progress.begin("preparing memory", .bytes(done: .zero, total: plan.memory))
     let arena = try Arena(
       size: plan.memory, backing: plan.backing, nodes: plan.nodes, host: host, threads: threads
@@ -45,7 +45,7 @@ struct WiredGuest {
   var guestPolicy = DomainPolicy.firstTouch
 
   func wire(
-    on arena: Arena, _ host: HoldfastLinux.Host, _ progress: ProgressBar,
+    on arena: Arena, _ host: HostCapabilities, _ progress: ProgressBar,
     reserved: (pages: PageCount, pageSize: ByteCount)?, isAutomatic: Bool
   ) throws -> WireResult {
     if requireLocked, let problem = arena.preparation.lockProblem {

@@ -27,7 +27,7 @@ public final class FrameAllocator: Sendable {
   public let policy: DomainPolicy
 
   /// The frames that are being zeroed in the background, of all domains.
-  public let loans: FrameLoans
+  public let loans: ScrubbingFrames
   let audit: ZeroAudit
 
   /// The domain where there is but one that the policy allows or rules out: the usual case, which is
@@ -103,7 +103,7 @@ public final class FrameAllocator: Sendable {
     for (part, next) in zip(parts, parts.dropFirst()) {
       precondition(part.frames.end == next.frames.start, "domains lie one behind the other")
     }
-    let loans = FrameLoans()
+    let loans = ScrubbingFrames()
     let audit = ZeroAudit()
     self.init(
       geometry: geometry,

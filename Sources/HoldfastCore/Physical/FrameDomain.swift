@@ -21,14 +21,14 @@ public final class FrameDomain: @unchecked Sendable {
   private var offline = PageCount.zero
 
   /// Those of all domains of an allocator.
-  let loans: FrameLoans
+  let loans: ScrubbingFrames
   let audit: ZeroAudit
 
   /// A domain of a node's frames, of which those that are present are free and the others offline.
   ///
   /// - Parameter zeroed: whether every byte of those present is zero.
   init(
-    geometry: Geometry, _ part: FrameAllocator.Part, zeroed: Bool, loans: FrameLoans,
+    geometry: Geometry, _ part: FrameAllocator.Part, zeroed: Bool, loans: ScrubbingFrames,
     audit: ZeroAudit
   ) {
     self.geometry = geometry

@@ -34,16 +34,16 @@ extension PhysicalMemory {
     let node = allocator.domain(of: run.start).node
     let own = FrameAllocator(
       geometry: geometry, parts: [FrameAllocator.Part(run, node: node)], zeroed: true)
-    let books = MemoryBooks(allocator: own, claim: FrameClaim(run, of: allocator))
-    return (PhysicalMemory(allocator: own, store: store, books: books), run.start, zeroed)
+    let state = PhysicalMemoryState(allocator: own, claim: PlacedFrames(run, of: allocator))
+    return (PhysicalMemory(allocator: own, store: store, state: state), run.start, zeroed)
   }
 
   /// Whether frames must lie as guest addresses do. Such memory can be neither forked nor compacted.
-  public var isPlaced: Bool { books.claim != nil }
+  public var isPlaced: Bool { state.claim != nil }
 }
 
 /// Frames that are another allocator's as long as this lives.
-final class FrameClaim: Sendable {
+final class PlacedFrames: Sendable {
   private let run: FrameRun
   private let owner: FrameAllocator
 

@@ -24,7 +24,8 @@ extension Arena {
   /// - Throws: `HostError` for a file of another kind, an empty one, one that is no whole number of pages, or
   ///   where the host has not the memory that is missing. The file is as it was then, but for that.
   public convenience init(
-    adoptingZeroed descriptor: Int32, node: NodeID? = nil, host: Host = HostProbe().host(),
+    adoptingZeroed descriptor: Int32, node: NodeID? = nil,
+    host: HostCapabilities = HostProbe().host(),
     threads: Int? = nil
   ) throws(HostError) {
     let file: OpenFile
@@ -43,7 +44,7 @@ extension Arena {
   /// - Parameter afterwards: called once the arena and all windows on it are gone, and this reference to the
   ///   open file too, by the thread that has let the last of them go. Not called where this throws.
   package convenience init(
-    adoptingZeroed file: OpenFile, node: NodeID?, host: Host, threads: Int?,
+    adoptingZeroed file: OpenFile, node: NodeID?, host: HostCapabilities, threads: Int?,
     afterwards: (@Sendable () -> Void)?
   ) throws(HostError) {
     let start = ContinuousClock.now

@@ -13,7 +13,8 @@ extension Arena {
 
   /// Makes the file, maps it and brings it in. Nothing is left behind when it throws.
   static func prepare(
-    _ choice: BackingChoice, maximum: ByteCount, _ parts: [ArenaPart], _ host: Host, threads: Int,
+    _ choice: BackingChoice, maximum: ByteCount, _ parts: [ArenaPart], _ host: HostCapabilities,
+    threads: Int,
     _ progress: (@Sendable (ByteCount) -> Void)?
   ) throws(HostError) -> Prepared {
     let operation = "prepare an arena of \(choice.size) (\(choice.backing.rawValue))"
@@ -141,7 +142,7 @@ extension Arena {
     return unpinned
   }
 
-  static func lockProblem(_ error: Errno, _ host: Host) -> String {
+  static func lockProblem(_ error: Errno, _ host: HostCapabilities) -> String {
     let limit = host.privileges.memoryLockLimit.map { "RLIMIT_MEMLOCK is \($0)" }
     let reason = limit ?? "RLIMIT_MEMLOCK is too low"
     return host.privileges.ignoresMemoryLockLimit

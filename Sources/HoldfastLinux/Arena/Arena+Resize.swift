@@ -60,7 +60,7 @@ extension Arena {
   }
 
   /// Checks that the nodes which parts are bound to have the memory: the kernel would kill for it.
-  private func check(_ runs: [FrameRun], _ host: Host) throws(HostError) {
+  private func check(_ runs: [FrameRun], _ host: HostCapabilities) throws(HostError) {
     for (domain, part) in zip(allocator.domains, parts) where part.isStrict {
       let pages = runs.reduce(PageCount.zero) {
         $0 + (domain.frames.contains($1.start) ? $1.count : .zero)
@@ -120,7 +120,7 @@ extension Arena {
 
   /// Maps frames that are offline, binds them to their domain's node, brings them in and locks them.
   private func bringIn(
-    _ run: FrameRun, _ choice: BackingChoice, _ operation: String, _ host: Host,
+    _ run: FrameRun, _ choice: BackingChoice, _ operation: String, _ host: HostCapabilities,
     _ progress: (@Sendable (ByteCount) -> Void)?
   ) throws(HostError) {
     let bytes = bytes(of: run)

@@ -23,10 +23,10 @@ public final class Arena: FrameStore {
   /// The allocator of the arena's frames, all of them free and zeroed at first, and their bytes. It
   /// has a domain for each node that the memory was taken from.
   public var memory: PhysicalMemory {
-    PhysicalMemory(allocator: allocator, store: self, books: books)
+    PhysicalMemory(allocator: allocator, store: self, state: state)
   }
   public let allocator: FrameAllocator
-  private let books: MemoryBooks
+  private let state: PhysicalMemoryState
   /// How the arena came to be.
   public let preparation: Preparation
 
@@ -99,7 +99,7 @@ public final class Arena: FrameStore {
   ///   Nothing is left behind then.
   public convenience init(
     size: ByteCount, maximum: ByteCount? = nil, backing: Backing? = nil, nodes: HostNodes? = nil,
-    host: Host = HostProbe().host(), threads: Int? = nil,
+    host: HostCapabilities = HostProbe().host(), threads: Int? = nil,
     progress: (@Sendable (ByteCount) -> Void)? = nil
   ) throws(HostError) {
     let start = ContinuousClock.now
@@ -138,7 +138,7 @@ public final class Arena: FrameStore {
   ///
   /// - Parameter choosesZeroing: whether to measure now how to zero, where that was not done.
   init(
-    _ made: Prepared, backing: Backing, size: ByteCount, host: Host, threads: Int,
+    _ made: Prepared, backing: Backing, size: ByteCount, host: HostCapabilities, threads: Int,
     fallbacks: [String], choosesZeroing: Bool = true, since start: ContinuousClock.Instant
   ) {
     self.backing = backing
@@ -152,7 +152,7 @@ public final class Arena: FrameStore {
     allocator = FrameAllocator(
       geometry: geometry, parts: Arena.frames(of: made.parts, upTo: made.range.length, geometry),
       topology: NodeTopology(distances: host.nodeDistances) { NodeID.current }, zeroed: true)
-    books = MemoryBooks(allocator: allocator)
+    state = PhysicalMemoryState(allocator: allocator)
     let present = geometry.pages(in: size)
     let all = geometry.pages(in: made.range.length)
     unsafe offline = present == all ? [] : [FrameRun(Frame(present.rawValue), all - present)]

@@ -22,7 +22,8 @@ struct BackingChoice {
   /// - Throws: `HostError` where the wanted one, or any, has not enough memory free, or there is
   ///   something wrong with the nodes.
   init(
-    size: ByteCount, wanted: Backing?, nodes: HostNodes? = nil, host: Host, refused: [Refusal] = []
+    size: ByteCount, wanted: Backing?, nodes: HostNodes? = nil, host: HostCapabilities,
+    refused: [Refusal] = []
   ) throws(HostError) {
     try nodes?.check(host)
     guard size > .zero else {
@@ -55,7 +56,8 @@ struct BackingChoice {
   }
 
   private init(
-    _ size: ByteCount, _ backing: Backing, _ nodes: HostNodes?, _ host: Host, fallbacks: [String]
+    _ size: ByteCount, _ backing: Backing, _ nodes: HostNodes?, _ host: HostCapabilities,
+    fallbacks: [String]
   ) throws(HostError) {
     let operation = "prepare an arena of \(size) (\(backing.rawValue))"
     guard let rounded = size.roundedUp(to: backing.geometry.pageSize),
@@ -94,7 +96,7 @@ struct BackingChoice {
     return length
   }
 
-  private func checkHugePages(_ operation: String, _ host: Host) throws(HostError) {
+  private func checkHugePages(_ operation: String, _ host: HostCapabilities) throws(HostError) {
     guard let page = backing.hugePageSize else { return }
     let needed = size.rawValue / page.rawValue
     guard let pool = host.confined(to: nodes).hugePages.first(where: { $0.size == page }) else {
@@ -112,7 +114,9 @@ struct BackingChoice {
   }
 
   /// The command that adds the pages that are missing, to each of the nodes as many.
-  private func reserveCommand(missing: UInt64, _ pool: Host.HugePages, _ host: Host) -> String {
+  private func reserveCommand(
+    missing: UInt64, _ pool: HostCapabilities.HugePages, _ host: HostCapabilities
+  ) -> String {
     let commands = Commands(user: host.privileges.effectiveUser)
     guard let nodes = nodes?.nodes else {
       return commands.write(
@@ -130,7 +134,7 @@ struct BackingChoice {
 
   /// ` on node 1, node 0 has 12`: where the memory was looked for and what there is elsewhere; empty
   /// where any will do.
-  private func place(_ host: Host) -> String {
+  private func place(_ host: HostCapabilities) -> String {
     guard let nodes else { return "" }
     let others = host.memoryNodes.filter { !nodes.nodes.contains($0.id) }
     return " on \(nodes.words)"
@@ -145,7 +149,7 @@ struct BackingChoice {
     "\(count) \(kind)" + (count == 1 ? "page of \(size) is" : "pages of \(size) are")
   }
 
-  private func checkOrdinary(_ operation: String, _ host: Host) throws(HostError) {
+  private func checkOrdinary(_ operation: String, _ host: HostCapabilities) throws(HostError) {
     if backing == .thp {
       let mode = host.transparentHugePages.sharedMemory
       guard mode?.givesHugePages == true else {
@@ -181,7 +185,7 @@ struct BackingChoice {
   }
 
   /// The error for a system call that failed although there seemed to be enough.
-  func shortage(_ operation: String, _ error: Errno, _ host: Host) -> HostError {
+  func shortage(_ operation: String, _ error: Errno, _ host: HostCapabilities) -> HostError {
     if error == .invalidArgument {
       return HostError(
         operation: operation, what: "the kernel does not know MADV_POPULATE_WRITE",

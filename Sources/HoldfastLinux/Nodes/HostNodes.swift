@@ -37,7 +37,7 @@ public struct HostNodes: Hashable, Sendable {
   ///
   /// - Throws: `HostError` where one does not exist, has no memory, or is ruled out by a cpuset, which
   ///   names what there is.
-  package func check(_ host: Host) throws(HostError) {
+  package func check(_ host: HostCapabilities) throws(HostError) {
     for id in nodes {
       let what: String
       if host.nodes.isEmpty {
@@ -68,7 +68,7 @@ extension HostNodes {
   /// have memory for. Where nodes are only preferred, what they have no memory for is asked of the
   /// last one, and its error.
   package func missingHugePages(
-    _ count: PageCount, of size: ByteCount, on host: Host
+    _ count: PageCount, of size: ByteCount, on host: HostCapabilities
   ) -> [(node: NodeID, pages: PageCount)] {
     let there = nodes.compactMap { host.node($0) }
     let free = there.map { node in
@@ -84,11 +84,11 @@ extension HostNodes {
   }
 }
 
-extension Host {
+extension HostCapabilities {
   /// The host as if it had only the memory of some nodes.
   ///
   /// - Parameter nodes: nil for the host as it is, as where others may help out.
-  package func confined(to nodes: HostNodes?) -> Host {
+  package func confined(to nodes: HostNodes?) -> HostCapabilities {
     guard let nodes, nodes.policy == .bind else { return self }
     let chosen = self.nodes.filter { nodes.nodes.contains($0.id) }
     var host = self

@@ -30,7 +30,7 @@ enum NodeShares {
   ///   - nodes: nil for all that this process may use.
   ///   - spread: false to leave the choice to the kernel where no nodes are given.
   static func parts(
-    _ choice: BackingChoice, _ nodes: HostNodes?, _ host: Host, spread: Bool
+    _ choice: BackingChoice, _ nodes: HostNodes?, _ host: HostCapabilities, spread: Bool
   ) -> [ArenaPart] {
     let size = choice.size.rawValue
     let candidates = host.memoryNodes.filter { nodes?.nodes.contains($0.id) ?? true }
@@ -79,7 +79,7 @@ enum NodeShares {
   }
 }
 
-extension Host.Node {
+extension HostCapabilities.Node {
   /// What can be had on the node for a backing.
   func room(for backing: Backing) -> ByteCount {
     guard let page = backing.hugePageSize else { return available ?? .zero }

@@ -14,7 +14,7 @@ public struct FaultFailure: Sendable {
 
 /// What is to become of a toucher whose fault cannot be served.
 public enum FaultResponse: Hashable, Sendable {
-  /// It goes on waiting, until `FaultThread.retryPaused`, or a signal for its thread.
+  /// It goes on waiting, until `FaultHandler.retryPaused`, or a signal for its thread.
   case pause
   /// It tries again at once: the owner has mended the cause.
   case retry
@@ -24,7 +24,7 @@ public enum FaultResponse: Hashable, Sendable {
   case refuse
 }
 
-/// What a `FaultThread` has done so far.
+/// What a `FaultHandler` has done so far.
 public struct FaultStatistics: Hashable, Sendable {
   /// Faults taken for pages that could not be reached.
   public var demandFaults: UInt64 = 0

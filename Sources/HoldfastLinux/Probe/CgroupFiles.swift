@@ -57,8 +57,8 @@ struct CgroupFiles {
   }
 
   /// The memory limit that leaves least, or nil where there is none.
-  func memoryLimit() -> Host.Cgroup.MemoryLimit? {
-    var tightest: Host.Cgroup.MemoryLimit?
+  func memoryLimit() -> HostCapabilities.Cgroup.MemoryLimit? {
+    var tightest: HostCapabilities.Cgroup.MemoryLimit?
     for hierarchy in memory {
       let names =
         hierarchy.isVersion2 ? ["memory.max", "memory.high"] : ["memory.limit_in_bytes"]
@@ -68,7 +68,7 @@ struct CgroupFiles {
           let used = memoryUsed(directory, isVersion2: hierarchy.isVersion2)
           let remaining = limit - min(limit, used)
           if let tightest, tightest.remaining <= remaining { continue }
-          tightest = Host.Cgroup.MemoryLimit(
+          tightest = HostCapabilities.Cgroup.MemoryLimit(
             file: HostParsers.printable("\(directory)/\(name)"), limit: limit,
             remaining: remaining)
         }

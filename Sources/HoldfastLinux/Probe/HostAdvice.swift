@@ -39,7 +39,7 @@ public struct HostAdvice: Hashable, Sendable, Codable {
   /// Looks at what `host` offers guests of `memory` bytes in all: 10 GiB, or half of what the host
   /// has available where that is less, unless said. `program` is the path of the executable that
   /// may be given the right to lock memory.
-  public init(_ host: Host, memory: ByteCount? = nil, program: String? = nil) {
+  public init(_ host: HostCapabilities, memory: ByteCount? = nil, program: String? = nil) {
     let memory = memory ?? HostAdvice.defaultMemory(host)
     let adviser = Adviser(host: host, memory: memory, program: program)
     self.memory = memory
@@ -52,7 +52,7 @@ public struct HostAdvice: Hashable, Sendable, Codable {
   }
 
   /// 10 GiB, or half of what is to be had where that is less, in whole 2 MiB pages.
-  static func defaultMemory(_ host: Host) -> ByteCount {
+  static func defaultMemory(_ host: HostCapabilities) -> ByteCount {
     let largest = (host.hugePages.map(\.availableBytes) + [host.availableForGuests]).max() ?? .zero
     let half = ByteCount(largest.rawValue / 2).roundedDown(to: .mebibytes(2))
     return min(.gibibytes(10), max(half, .mebibytes(2)))
@@ -61,7 +61,7 @@ public struct HostAdvice: Hashable, Sendable, Codable {
 
 /// Judges one thing after the other.
 private struct Adviser {
-  let host: Host
+  let host: HostCapabilities
   let memory: ByteCount
   let program: String?
   var commands: Commands { Commands(user: host.privileges.effectiveUser) }

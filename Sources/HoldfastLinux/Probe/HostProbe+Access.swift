@@ -3,11 +3,11 @@ internal import SystemPackage
 
 /// What this process may open and lock.
 extension HostProbe {
-  func privileges() -> Host.Privileges {
+  func privileges() -> HostCapabilities.Privileges {
     let status = files.text("/proc/self/status") ?? ""
     let capabilities = HostParsers.field("CapEff", in: status).flatMap(HostParsers.capabilities)
     let limits = system.memoryLockLimits()
-    return Host.Privileges(
+    return HostCapabilities.Privileges(
       effectiveUser: system.effectiveUser(),
       memoryLockLimit: limits.soft,
       memoryLockHardLimit: limits.hard,
@@ -21,8 +21,8 @@ extension HostProbe {
     return map.split(whereSeparator: \.isWhitespace) != ["0", "0", "4294967295"]
   }
 
-  func userFault() -> Host.UserFault {
-    var answer = Host.UserFault(way: nil, userModeOnly: false, features: 0)
+  func userFault() -> HostCapabilities.UserFault {
+    var answer = HostCapabilities.UserFault(way: nil, userModeOnly: false, features: 0)
     let refusal: Errno
     switch system.userFaultFeatures(.full) {
     case .success(let features):
@@ -32,7 +32,7 @@ extension HostProbe {
       return answer
     case .failure(let error): refusal = error
     }
-    let path = Host.UserFault.Way.device.rawValue
+    let path = HostCapabilities.UserFault.Way.device.rawValue
     let device = files.path(path).map { system.userFaultFeatures(.device($0)) }
     if case .success(let features) = device {
       answer.way = .device
@@ -47,7 +47,7 @@ extension HostProbe {
   }
 
   /// Says why userfaultfd cannot be used and what to do about it.
-  private func explain(_ answer: inout Host.UserFault, refusal: Errno) {
+  private func explain(_ answer: inout HostCapabilities.UserFault, refusal: Errno) {
     let commands = Commands(user: system.effectiveUser())
     switch refusal {
     case .noFunction:
@@ -66,17 +66,18 @@ extension HostProbe {
     }
   }
 
-  func kvm(vendor: String?) -> Host.KVM {
+  func kvm(vendor: String?) -> HostCapabilities.KVM {
     let path = "/dev/kvm"
-    guard let device = files.path(path) else { return Host.KVM(version: nil) }
+    guard let device = files.path(path) else { return HostCapabilities.KVM(version: nil) }
     let commands = Commands(user: system.effectiveUser())
     switch system.kvmVersion(device) {
     case .success(12):
       // KVM_CAP_PRE_FAULT_MEMORY.
       let preFaults = try? system.kvmExtension(device, 236).get()
-      return Host.KVM(version: 12, preFaults: preFaults.map { $0 > 0 })
+      return HostCapabilities.KVM(version: 12, preFaults: preFaults.map { $0 > 0 })
     case .success(let version):
-      return Host.KVM(version: version, problem: "/dev/kvm speaks version \(version), not 12")
+      return HostCapabilities.KVM(
+        version: version, problem: "/dev/kvm speaks version \(version), not 12")
     case .failure(.noSuchFileOrDirectory):
       let module =
         switch vendor {
@@ -84,7 +85,7 @@ extension HostProbe {
         case "GenuineIntel": "kvm_intel"
         default: "kvm"
         }
-      return Host.KVM(
+      return HostCapabilities.KVM(
         version: nil,
         problem: "there is no /dev/kvm: its module is not loaded, or virtualization is off in the "
           + "firmware, or this host is a virtual machine or container without it",
@@ -93,11 +94,11 @@ extension HostProbe {
       let remedy =
         system.groupMayOpen(device)
         ? "usermod -aG kvm $USER" : "setfacl -m u:$USER:rw /dev/kvm"
-      return Host.KVM(
+      return HostCapabilities.KVM(
         version: nil, problem: "this user may not open /dev/kvm",
         remedy: commands.asRoot(remedy))
     case .failure(let error):
-      return Host.KVM(version: nil, problem: "/dev/kvm does not open: \(error)")
+      return HostCapabilities.KVM(version: nil, problem: "/dev/kvm does not open: \(error)")
     }
   }
 }

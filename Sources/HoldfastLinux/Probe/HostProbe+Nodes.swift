@@ -2,7 +2,7 @@ internal import HoldfastCore
 
 extension HostProbe {
   /// The nodes that are online, by number.
-  func nodes(hugePageSizes: [ByteCount], usableProcessors: [UInt32]?) -> [Host.Node] {
+  func nodes(hugePageSizes: [ByteCount], usableProcessors: [UInt32]?) -> [HostCapabilities.Node] {
     let directory = "/sys/devices/system/node/"
     // The kernel knows 1,024 nodes at the very most.
     let online = (files.text(directory + "online", limit: 4096).map(HostParsers.numbers) ?? [])
@@ -19,7 +19,7 @@ extension HostProbe {
       let distances = (files.text(node + "distance") ?? "").split(whereSeparator: \.isWhitespace)
         .map { Int($0) ?? -1 }
       let isSound = distances.count == online.count && distances.allSatisfy { $0 > 0 }
-      return Host.Node(
+      return HostCapabilities.Node(
         id: NodeID(id), total: memory["MemTotal"], free: memory["MemFree"],
         available: HostProbe.available(memory),
         hugePages: hugePageSizes.compactMap { size in

@@ -2,7 +2,7 @@ public import HoldfastCore
 
 /// What a host offers as text for people.
 public enum HostReport {
-  private static func kvm(_ kvm: Host.KVM) -> String {
+  private static func kvm(_ kvm: HostCapabilities.KVM) -> String {
     guard let version = kvm.version else { return kvm.problem ?? unknown }
     let preFaults = kvm.preFaults.map { $0 ? ", maps memory ahead" : ", does not map memory ahead" }
     return "version \(version)" + (preFaults ?? "")
@@ -12,7 +12,7 @@ public enum HostReport {
   ///
   /// `advice` is that for the default memory unless given; `zeroing` has a line where given.
   public static func text(
-    _ host: Host, advice: HostAdvice? = nil, zeroing: ZeroingChoice? = nil
+    _ host: HostCapabilities, advice: HostAdvice? = nil, zeroing: ZeroingChoice? = nil
   ) -> String {
     var facts: [(label: String, lines: [String])] = [
       ("processors", [processors(host)]),
@@ -74,7 +74,7 @@ public enum HostReport {
     pages.map { "\($0.rawValue)" } ?? unknown
   }
 
-  private static func processors(_ host: Host) -> String {
+  private static func processors(_ host: HostCapabilities) -> String {
     let processors = host.processors
     let quota = host.cgroup.processors.map { quota in
       let hundredths = Int(max(0, min(quota, 1e6)) * 100)
@@ -86,28 +86,28 @@ public enum HostReport {
       + "\(processors.online.map { "\($0)" } ?? unknown) online" + (quota ?? "")
   }
 
-  private static func memory(_ memory: Host.Memory) -> String {
+  private static func memory(_ memory: HostCapabilities.Memory) -> String {
     "\(size(memory.total)), \(size(memory.available)) available"
   }
 
-  private static func cgroup(_ cgroup: Host.Cgroup) -> String {
+  private static func cgroup(_ cgroup: HostCapabilities.Cgroup) -> String {
     guard let limit = cgroup.memory else { return "no limit on memory" }
     return "\(rounded(limit.remaining)) left of \(rounded(limit.limit)) (\(limit.file))"
   }
 
-  private static func hugePages(_ pages: Host.HugePages) -> String {
+  private static func hugePages(_ pages: HostCapabilities.HugePages) -> String {
     let cgroup = pages.cgroupRemaining.map { ", the cgroup leaves \(rounded($0))" }
     return "\(pages.size): \(count(pages.total)) in the pool, \(count(pages.free)) free, "
       + "\(count(pages.reserved)) reserved, \(count(pages.surplus)) surplus, "
       + "overcommit \(count(pages.overcommit))" + (cgroup ?? "")
   }
 
-  private static func transparent(_ pages: Host.TransparentHugePages) -> String {
+  private static func transparent(_ pages: HostCapabilities.TransparentHugePages) -> String {
     "\(size(pages.size)), private memory \(pages.privateMemory?.rawValue ?? unknown), "
       + "shared memory \(pages.sharedMemory?.rawValue ?? unknown)"
   }
 
-  private static func userFault(_ answer: Host.UserFault) -> [String] {
+  private static func userFault(_ answer: HostCapabilities.UserFault) -> [String] {
     func has(_ name: String, _ present: Bool) -> String { (present ? "" : "no ") + name }
     let way =
       answer.way.map { "in full by \($0.rawValue)" }
@@ -123,7 +123,7 @@ public enum HostReport {
     ]
   }
 
-  private static func locking(_ privileges: Host.Privileges) -> String {
+  private static func locking(_ privileges: HostCapabilities.Privileges) -> String {
     let limit = privileges.memoryLockLimit.map { "RLIMIT_MEMLOCK \(rounded($0))" } ?? "no limit"
     return limit + (privileges.ignoresMemoryLockLimit ? ", not binding with CAP_IPC_LOCK" : "")
   }
@@ -144,7 +144,7 @@ public enum HostReport {
   }
 
   /// A node, with its distances where there are others.
-  private static func node(_ node: Host.Node, of host: Host) -> String {
+  private static func node(_ node: HostCapabilities.Node, of host: HostCapabilities) -> String {
     var parts: [String] = []
     if (node.total ?? .zero) > .zero || node.total == nil {
       parts.append("\(size(node.total)), \(size(node.free)) free")

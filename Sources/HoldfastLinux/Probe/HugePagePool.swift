@@ -34,7 +34,7 @@ public struct HugePagePool: Sendable {
   private var place: String { node.map { " on node \($0)" } ?? "" }
 
   /// The counts now. Throws where the kernel has no pages of this size.
-  public func counts() throws(HostError) -> Host.HugePages {
+  public func counts() throws(HostError) -> HostCapabilities.HugePages {
     let counts = files.hugePages(of: size, node: node?.rawValue)
     guard counts.total != nil else {
       let sizes = files.hugePageSizes().map { "\($0)" }.joined(separator: ", ")
@@ -56,14 +56,14 @@ public struct HugePagePool: Sendable {
   ///
   /// All or nothing: where the kernel finds fewer pages, even after compacting memory, those are
   /// given back and an error tells the page size, how many were asked for and how many came. Needs
-  /// root. The pages stay in the pool until ``HugePageReservation/giveBack()`` is called, even when
+  /// root. The pages stay in the pool until ``HugePagePoolIncrease/giveBack()`` is called, even when
   /// the process has ended.
-  public func reserve(_ count: PageCount) throws(HostError) -> HugePageReservation {
+  public func reserve(_ count: PageCount) throws(HostError) -> HugePagePoolIncrease {
     let lock = HostLock(files: files)
     defer { lock.release() }
     let before = try setting()
     try check(count)
-    if count == .zero { return HugePageReservation(pool: self, count: count, added: .zero) }
+    if count == .zero { return HugePagePoolIncrease(pool: self, count: count, added: .zero) }
     // Surplus pages are in use. A write turns them into the pool's own before it adds any, so they
     // are counted in, and given back with the rest.
     let (target, overflow) = before.total.addingReportingOverflow(count.rawValue)
@@ -78,7 +78,7 @@ public struct HugePagePool: Sendable {
       throw error
     }
     let added = PageCount(max(reached, before.persistent) - before.persistent)
-    if reached == target { return HugePageReservation(pool: self, count: count, added: added) }
+    if reached == target { return HugePagePoolIncrease(pool: self, count: count, added: added) }
 
     let got = max(reached, before.total) - before.total
     var outcome = "which were given back"

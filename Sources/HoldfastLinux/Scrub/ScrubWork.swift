@@ -15,7 +15,7 @@ final class ScrubWork: Sendable {
   private let rate: ByteCount?
   /// The order of the largest blocks to take.
   private let largestOrder: Int
-  private var loans: FrameLoans { memory.allocator.loans }
+  private var loans: ScrubbingFrames { memory.allocator.loans }
 
   private let isStopped = Atomic<Bool>(false)
   private let isPaused: Atomic<Bool>

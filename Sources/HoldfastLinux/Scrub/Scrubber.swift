@@ -11,7 +11,7 @@ internal import SystemPackage
 /// memory's bandwidth, which `Options.rate` limits.
 ///
 /// A frame is allocated while it is being zeroed and freed as zeroed afterwards, so nobody can get it
-/// half done. That makes no allocation fail or get smaller blocks: `FrameLoans` has how frames are
+/// half done. That makes no allocation fail or get smaller blocks: `ScrubbingFrames` has how frames are
 /// called back. Of a block that is called back, what is zero already is freed as zeroed and the rest
 /// as dirty, so that the block is whole again at once.
 ///

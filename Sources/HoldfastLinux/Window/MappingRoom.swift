@@ -14,7 +14,7 @@ struct MappingRoom {
   private static let count = Atomic<Int>(0)
   private static let setAside: UInt64 = 8192
 
-  init(_ host: Host) {
+  init(_ host: HostCapabilities) {
     let mappings = host.maximumMapCount ?? 65_530
     limit = Int(clamping: (mappings - min(mappings, Self.setAside)) / 2)
   }

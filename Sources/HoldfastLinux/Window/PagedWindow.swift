@@ -3,7 +3,7 @@ internal import Synchronization
 internal import SystemPackage
 
 /// A window whose faults are answered: who touches what is not there, or writes to what may only be
-/// read, waits until a `FaultThread` has seen to it. A guest runs on such memory wired or not.
+/// read, waits until a `FaultHandler` has seen to it. A guest runs on such memory wired or not.
 ///
 /// Every byte of the window is at all times one of these:
 /// - *nothing*: anonymous memory, registered with userfaultfd for absent pages;
@@ -40,13 +40,13 @@ public final class PagedWindow: GuestWindow {
   /// Where who touches gets an error: mappings too, of which a guest must not make as many as it likes.
   private nonisolated(unsafe) var refused = WindowExtents()
   nonisolated(unsafe) var isClosed = false
-  private nonisolated(unsafe) weak var reader: FaultWork?
+  private nonisolated(unsafe) weak var reader: FaultHandlerThreads?
 
-  /// An empty window for guest addresses from 0 to `length`. A `FaultThread` has to be made for it before
+  /// An empty window for guest addresses from 0 to `length`. A `FaultHandler` has to be made for it before
   /// anything is entered.
   ///
   /// - Throws: `HostError` where the addresses cannot be reserved or userfaultfd may not be used.
-  public init(arena: Arena, length: ByteCount, host: Host) throws(HostError) {
+  public init(arena: Arena, length: ByteCount, host: HostCapabilities) throws(HostError) {
     let operation = "make a window whose faults are answered"
     self.arena = arena
     guard let file = arena.file else {
@@ -98,7 +98,7 @@ public final class PagedWindow: GuestWindow {
   }
 
   /// From now on these threads answer the window's faults.
-  func setReader(_ work: FaultWork) {
+  func setReader(_ work: FaultHandlerThreads) {
     lock.withLock { unsafe reader = work }
   }
 

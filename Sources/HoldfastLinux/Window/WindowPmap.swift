@@ -39,12 +39,13 @@ public final class WindowPmap: GuestWindow {
   ///
   /// - Parameter usesUserFault: false to do without userfaultfd, as where it may not be used.
   /// - Throws: `HostError` where the addresses cannot be reserved.
-  public convenience init(arena: Arena, length: ByteCount, host: Host) throws(HostError) {
+  public convenience init(arena: Arena, length: ByteCount, host: HostCapabilities) throws(HostError)
+  {
     try self.init(arena: arena, length: length, host: host, usesUserFault: true)
   }
 
   package init(
-    arena: Arena, length: ByteCount, host: Host, usesUserFault: Bool
+    arena: Arena, length: ByteCount, host: HostCapabilities, usesUserFault: Bool
   ) throws(HostError) {
     self.arena = arena
     guard let file = arena.file else {

@@ -130,7 +130,7 @@ enum Zeroing {
 extension ZeroingChoice {
   /// The choice of this process, made now if it was not made before: that takes some milliseconds
   /// and 64 to 512 MiB of memory, twice the largest cache, which are given back.
-  public static func current(_ host: Host) -> ZeroingChoice {
+  public static func current(_ host: HostCapabilities) -> ZeroingChoice {
     Zeroing.choiceMadeNow(threads: host.parallelism, available: host.availableForGuests)
   }
 }

@@ -56,7 +56,7 @@ extension Reservoir {
       defer { if made > 0 { report.made.append(FillPlan.Part(count: made, size: part.size)) } }
       while made < part.count {
         let before = done
-        var reservation: HugePageReservation?
+        var reservation: HugePagePoolIncrease?
         if options.reservesHugePages { reservation = try reserve(part.size, plan.node, operation) }
         do throws(ReservoirError) {
           try makeReady(part.size, work) {

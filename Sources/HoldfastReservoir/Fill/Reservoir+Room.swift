@@ -36,7 +36,7 @@ extension Reservoir {
   /// Raises the pool by what a file lacks.
   func reserve(
     _ size: ByteCount, _ node: NodeID?, _ operation: String
-  ) throws(ReservoirError) -> HugePageReservation? {
+  ) throws(ReservoirError) -> HugePagePoolIncrease? {
     guard isHugetlb else {
       throw ReservoirError(
         .badSize, operation: operation,

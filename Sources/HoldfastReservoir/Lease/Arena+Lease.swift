@@ -33,7 +33,7 @@ extension Arena {
   ///   exclusive, `system` or `shortage` where it cannot be adopted. The lease is as it was then.
   public convenience init(
     adopting lease: Lease, atEnd end: AdoptionEnd? = nil, trustsMembers: Bool = false,
-    host: HoldfastLinux.Host = HostProbe().host(), threads: Int? = nil,
+    host: HostCapabilities = HostProbe().host(), threads: Int? = nil,
     ended: (@Sendable (Result<LeaseEnd, ReservoirError>) -> Void)? = nil
   ) throws(ReservoirError) {
     let receipt = lease.receipt

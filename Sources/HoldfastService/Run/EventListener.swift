@@ -9,13 +9,13 @@ internal import SystemPackage
 ///
 /// Where another service of the reservoir listens, this one comes in when that ends.
 final class EventListener: Sendable {
-  private let keeper: Keeper
+  private let keeper: Reconciler
   private let wakeup: Wakeup
   private let isStopped = Atomic<Bool>(false)
   /// How often it is looked whether the socket is still the reservoir's.
   private static let interval = Duration.seconds(2)
 
-  init(_ keeper: Keeper) throws(Errno) {
+  init(_ keeper: Reconciler) throws(Errno) {
     self.keeper = keeper
     wakeup = try Wakeup()
   }

@@ -10,12 +10,12 @@ internal import SystemPackage
 /// HTTP/1.1, one connection after the other, each closed after its answer: enough for a collector on the
 /// same host, which asks a few times a minute. Who sends nothing is let go after half a second.
 final class MetricsServer: Sendable {
-  private let keeper: Keeper
+  private let keeper: Reconciler
   private let socket: ListeningSocket?
   private let wakeup: Wakeup
   private let isStopped = Atomic<Bool>(false)
 
-  init(_ keeper: Keeper, _ socket: ListeningSocket?) throws(Errno) {
+  init(_ keeper: Reconciler, _ socket: ListeningSocket?) throws(Errno) {
     self.keeper = keeper
     self.socket = socket
     wakeup = try Wakeup()

@@ -57,7 +57,7 @@ public struct ReservoirService: Sendable {
     let socket = try listen()
     let manager = Manager()
     let wakeup = try Wakeup()
-    let keeper = Keeper(
+    let keeper = Reconciler(
       reservoir, figures, configuration, manager: manager, wakeup: wakeup, logger: logger)
     let server = try MetricsServer(keeper, socket)
     let listener = try EventListener(keeper)
@@ -151,7 +151,7 @@ private struct ThreadService: Service {
 private struct ReloadService: Service {
   let signals: UnixSignalsSequence
   let file: String
-  let keeper: Keeper
+  let keeper: Reconciler
 
   func run() async throws {
     for await _ in signals.cancelOnGracefulShutdown() { reload() }

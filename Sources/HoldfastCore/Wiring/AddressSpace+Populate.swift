@@ -35,7 +35,7 @@ extension AddressSpace {
   }
 
   /// Enters runs, joined to the longest ones that lie next to each other in both respects.
-  private func enter(_ runs: [WiredRun], _ target: inout WireTarget) throws(VMError) {
+  private func enter(_ runs: [PageRun], _ target: inout WireTarget) throws(VMError) {
     var first = 0
     while first < runs.count {
       var joined = FrameRun(runs[first].frames.start, runs[first].frames.count)

@@ -28,7 +28,7 @@ extension MemoryObject {
   func fault(
     _ index: PageIndex, in bounds: PageRange, writes: Bool,
     granularity: FaultGranularity = .basePage,
-    enter: (WiredRun, _ isTop: Bool) throws(VMError) -> Void
+    enter: (PageRun, _ isTop: Bool) throws(VMError) -> Void
   ) throws(VMError) -> FaultStep {
     let wanted = largePage(around: index, in: bounds, granularity)
     return try withChain(index, in: bounds) { (hit) throws(VMError) in
@@ -52,7 +52,7 @@ extension MemoryObject {
         let part = range.clamped(to: PageRange(around: index, order: Geometry.levelShift))
         let first = Frame(state.frame.rawValue - (index - part.start).rawValue)
         try enter(
-          WiredRun(index: part.start, frames: FrameRun(first, part.count), isFresh: false), isTop)
+          PageRun(index: part.start, frames: FrameRun(first, part.count), isFresh: false), isTop)
         return .done(part, isNew: false)
       case .paged(let object, let place, let count):
         return .paged(object, place, count: count, isLarge: wanted != nil)
@@ -108,7 +108,7 @@ extension MemoryObject {
   /// Makes pages of zeros, at once if there are zeroed frames. Nil where there is no frame.
   private func fillLocked(
     _ range: PageRange, in bounds: PageRange,
-    _ enter: (WiredRun, _ isTop: Bool) throws(VMError) -> Void
+    _ enter: (PageRun, _ isTop: Bool) throws(VMError) -> Void
   ) throws(VMError) -> FaultStep? {
     var dirty: [FrameRun] = []
     guard let frame = framesLocked(for: range, dirty: &dirty) else { return nil }
@@ -125,7 +125,7 @@ extension MemoryObject {
         first = state.advanced(by: part.start - run.start).frame
       }
       try enter(
-        WiredRun(index: part.start, frames: FrameRun(first, part.count), isFresh: false), true)
+        PageRun(index: part.start, frames: FrameRun(first, part.count), isFresh: false), true)
       return .done(part, isNew: true)
     } catch {
       // Not known to be zero any more: the guest may have reached it for a moment.

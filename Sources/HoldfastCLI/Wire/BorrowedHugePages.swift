@@ -6,10 +6,10 @@ internal import HoldfastLinux
 ///
 /// Safe to use from any thread: what reserves and what gives back, perhaps the signals' thread, wait
 /// for each other, so that no pages can come after the last look.
-final class HugePageLoan: Sendable {
+final class BorrowedHugePages: Sendable {
   private let lock = Lock()
   // Protected by `lock`.
-  private nonisolated(unsafe) var reservations: [HugePageReservation] = []
+  private nonisolated(unsafe) var reservations: [HugePagePoolIncrease] = []
   private nonisolated(unsafe) var isClosed = false
 
   /// Reserves pages, of one pool after the other. Does not return once the loan is closed, when the process is

@@ -24,7 +24,7 @@ extension AddressSpace {
     entry.object = shadow
     entry.offset = .zero + head
     entry.publish(pmap, geometry)
-    memory.books.chainChanges.wrappingAdd(1, ordering: .sequentiallyConsistent)
+    memory.state.chainChanges.wrappingAdd(1, ordering: .sequentiallyConsistent)
   }
 
   /// Before a write to an entry that needs a copy. The caller looks everything up again.

@@ -1,6 +1,6 @@
 public import HoldfastCore
 
-extension Host {
+extension HostCapabilities {
   /// The kernel's pool of huge pages of one size (/sys/kernel/mm/hugepages). Counts are of pages
   /// of that size; a count is nil where its file could not be read.
   public struct HugePages: Hashable, Sendable, Codable {

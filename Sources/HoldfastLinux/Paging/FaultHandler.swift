@@ -14,12 +14,12 @@ internal import SystemPackage
 /// or refused; none is lost.
 ///
 /// Its threads have all signals blocked. Safe to use from any thread.
-public final class FaultThread: Sendable {
+public final class FaultHandler: Sendable {
   /// Decides about a fault that cannot be served. Called on a thread of the handler's, one at a time for
   /// any one fault, perhaps at once for several.
   public typealias FailureHandler = @Sendable (FaultFailure) -> FaultResponse
 
-  private let work: FaultWork
+  private let work: FaultHandlerThreads
 
   /// Starts answering.
   ///
@@ -34,7 +34,7 @@ public final class FaultThread: Sendable {
   ) throws(HostError) {
     precondition(space.pmap === window, "the address space has another window")
     do throws(Errno) {
-      work = try FaultWork(
+      work = try FaultHandlerThreads(
         window: window, space: space, threadLimit: max(2, threadLimit), onFailure: onFailure)
     } catch {
       throw HostError(

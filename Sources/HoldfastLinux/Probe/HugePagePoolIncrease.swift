@@ -6,7 +6,7 @@ internal import Synchronization
 ///
 /// Nothing is given back by itself: pages may outlive the process that asked for them, in files on
 /// hugetlbfs. Whoever wants them back calls ``giveBack()`` on every way out.
-public final class HugePageReservation: Sendable {
+public final class HugePagePoolIncrease: Sendable {
   /// The pool that was raised.
   public let pool: HugePagePool
   /// The pages that were asked for, and came.

@@ -1,6 +1,6 @@
 public import HoldfastCore
 
-extension Host {
+extension HostCapabilities {
   /// A NUMA node (/sys/devices/system/node): processors, memory, or both. One without processors is
   /// memory of its own, as behind CXL; one without memory has processors only.
   public struct Node: Hashable, Sendable, Codable {

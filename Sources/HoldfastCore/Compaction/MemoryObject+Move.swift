@@ -16,10 +16,10 @@ extension MemoryObject {
     defer { pagesChanged.announce() }
     // While the pages are busy nobody makes a translation of them, nor copies nor wires them. Those that
     // there are may be another object's by the time the walk comes there: then it begins anew.
-    let books = memory.books
+    let state = memory.state
     var before: UInt64
     repeat {
-      before = books.chainChanges.load(ordering: .sequentiallyConsistent)
+      before = state.chainChanges.load(ordering: .sequentiallyConsistent)
       do throws(VMError) {
         try forEachMapping(of: range) { (record, addresses) throws(VMError) in
           try record.pmap.prepareToSplit(addresses)
@@ -30,7 +30,7 @@ extension MemoryObject {
         lock.withLock { pages.update(in: range) { $0.isBusy = false } }
         return false
       }
-    } while books.chainChanges.load(ordering: .sequentiallyConsistent) != before
+    } while state.chainChanges.load(ordering: .sequentiallyConsistent) != before
     memory.store.copy(from: FrameRun(from, range.count), to: destination)
     lock.withLock {
       pages.remove(in: range) { _, _ in }

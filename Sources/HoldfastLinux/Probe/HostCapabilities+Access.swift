@@ -1,6 +1,6 @@
 public import HoldfastCore
 
-extension Host {
+extension HostCapabilities {
   /// Whether userfaultfd(2) may be used in full, with faults that the kernel takes on the
   /// process's behalf (a system call or KVM touching guest memory), and what it can do.
   public struct UserFault: Hashable, Sendable, Codable {

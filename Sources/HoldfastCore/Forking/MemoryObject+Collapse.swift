@@ -137,7 +137,7 @@ extension MemoryObject {
   private func adoptLocked(_ below: MemoryObject, _ offset: PageCount, isDead: Bool = true) {
     below.shadows[ObjectIdentifier(self)] = nil
     backing = below.backing.map { ($0.object, $0.offset + offset) }
-    defer { memory.books.chainChanges.wrappingAdd(1, ordering: .sequentiallyConsistent) }
+    defer { memory.state.chainChanges.wrappingAdd(1, ordering: .sequentiallyConsistent) }
     guard let next = below.backing?.object else { return }
     next.lock.withLock {
       next.shadows[ObjectIdentifier(self)] = WeakObject(self)

@@ -19,7 +19,7 @@ internal import Synchronization
 /// there: giving up would be the failure that is to be avoided.
 ///
 /// Its lock comes after the allocator's, and is not held while anything is waited for.
-public final class FrameLoans: Sendable {
+public final class ScrubbingFrames: Sendable {
   /// How long an allocation waits for a larger block, and before it asks for hurry; both are long
   /// against the zeroing of a piece.
   static let patience = Duration.milliseconds(20)

@@ -2,7 +2,7 @@ internal import Glibc
 internal import HoldfastCore
 internal import SystemPackage
 
-/// The threads of a `FaultThread` and what they share.
+/// The threads of a `FaultHandler` and what they share.
 ///
 /// Under `lock`: at most one thread reads (`isRead`). When it has a fault it serves it itself if another
 /// thread is idle, which is not woken for that: a wakeup would cost as much as the fault. Who needs a
@@ -11,11 +11,11 @@ internal import SystemPackage
 /// (`withReader`): until then a reader that goes to serve, perhaps to wait for the same window, wakes
 /// the next one. With no thread idle one more is made, and where that may not be, faults are queued and the
 /// reader goes on reading. So there is always a thread that reads or can be made to.
-final class FaultWork: Sendable {
+final class FaultHandlerThreads: Sendable {
   private let window: PagedWindow
   private let space: AddressSpace
   private let threadLimit: Int
-  private let onFailure: FaultThread.FailureHandler
+  private let onFailure: FaultHandler.FailureHandler
   private let stopSignal: StopSignal
 
   private let lock = Lock()
@@ -40,7 +40,7 @@ final class FaultWork: Sendable {
 
   init(
     window: PagedWindow, space: AddressSpace, threadLimit: Int,
-    onFailure: @escaping FaultThread.FailureHandler
+    onFailure: @escaping FaultHandler.FailureHandler
   ) throws(Errno) {
     self.window = window
     self.space = space

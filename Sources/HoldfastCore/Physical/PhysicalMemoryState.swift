@@ -2,21 +2,21 @@ internal import Synchronization
 
 /// What is kept about the frames of one allocator, besides which are free: once for all `PhysicalMemory`
 /// values of the allocator.
-public final class MemoryBooks: Sendable {
+public final class PhysicalMemoryState: Sendable {
   let reservations: ReservationPool
   let objects = ObjectRegistry()
   /// Counts changes of shadow chains and of which object a map entry has on top. Who walks up a chain
   /// without holding its locks walks again where it has changed meanwhile.
   let chainChanges = Atomic<UInt64>(0)
   /// What the frames are taken from, where that is another allocator.
-  let claim: FrameClaim?
+  let claim: PlacedFrames?
 
   /// Books of frames that are all free or the caller's own.
   public convenience init(allocator: FrameAllocator) {
     self.init(allocator: allocator, claim: nil)
   }
 
-  init(allocator: FrameAllocator, claim: FrameClaim?) {
+  init(allocator: FrameAllocator, claim: PlacedFrames?) {
     reservations = ReservationPool(allocator: allocator)
     self.claim = claim
   }

@@ -10,7 +10,7 @@ internal import Synchronization
 /// It keeps nothing that the file system does not have, so it may be killed at any time, and two of them
 /// do no harm to each other: fills wait for each other and count anew, and every file is moved by the one
 /// rename that succeeds.
-final class Keeper: Sendable {
+final class Reconciler: Sendable {
   let reservoir: Reservoir
   let figures: Locked<ServiceFigures>
   let manager: Manager

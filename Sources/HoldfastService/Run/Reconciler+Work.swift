@@ -4,7 +4,7 @@ internal import HoldfastReservoir
 internal import Logging
 internal import Synchronization
 
-extension Keeper {
+extension Reconciler {
   /// Fills what the levels lack, a file at a time, so that a part of a level is ready where the host has
   /// no room for all of it, and what was leased meanwhile counts.
   func fillLevels(_ configuration: ServiceConfiguration) {

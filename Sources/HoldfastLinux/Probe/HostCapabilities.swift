@@ -4,7 +4,7 @@ public import HoldfastCore
 ///
 /// A value of one moment: nothing here is updated. What could not be found out is nil. The Codable
 /// form has byte and page counts as bare numbers.
-public struct Host: Hashable, Sendable, Codable {
+public struct HostCapabilities: Hashable, Sendable, Codable {
   /// The processors.
   public var processors: Processors
   /// Memory as a whole.
@@ -47,7 +47,7 @@ public struct Host: Hashable, Sendable, Codable {
   }
 }
 
-extension Host {
+extension HostCapabilities {
   /// The processors.
   public struct Processors: Hashable, Sendable, Codable {
     /// The model's name as the kernel has it (`model name` of /proc/cpuinfo), or nil.

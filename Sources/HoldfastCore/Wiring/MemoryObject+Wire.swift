@@ -1,5 +1,5 @@
 /// Pages that a wire operation has got hold of, next to each other in the object and in memory.
-struct WiredRun {
+struct PageRun {
   var index: PageIndex
   var frames: FrameRun
   /// Made by this operation: busy and invalid until it is settled. Otherwise the page was there
@@ -21,7 +21,7 @@ enum BatchEnd {
 
 /// A batch of pages to be zeroed where dirty and then entered.
 struct WireBatch {
-  var runs: [WiredRun] = []
+  var runs: [PageRun] = []
   /// The frames of fresh runs that are not known to be zero.
   var dirty: [FrameRun] = []
   var end = BatchEnd.complete
@@ -75,7 +75,7 @@ extension MemoryObject {
     }
     pages.update(in: part) { $0.wireCount += 1 }
     batch.runs.append(
-      WiredRun(index: part.start, frames: FrameRun(state.frame, part.count), isFresh: false))
+      PageRun(index: part.start, frames: FrameRun(state.frame, part.count), isFresh: false))
     return true
   }
 
@@ -94,7 +94,7 @@ extension MemoryObject {
       }
       pages.insert(
         run.count, at: index, PageState(frame: run.start, isValid: false, isBusy: true))
-      batch.runs.append(WiredRun(index: index, frames: run, isFresh: true))
+      batch.runs.append(PageRun(index: index, frames: run, isFresh: true))
       if reserved == nil, run.count < .order(order) { batch.fragmented += run.count }
       index = index + run.count
       batch.next = index
