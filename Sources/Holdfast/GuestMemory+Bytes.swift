@@ -8,7 +8,7 @@ extension GuestMemory {
     do {
       try space.read(address, into: &bytes)
     } catch {
-      throw HoldfastError(error, operation: "read guest memory", range: nil)
+      throw error.during("read guest memory")
     }
   }
 
@@ -20,7 +20,7 @@ extension GuestMemory {
     do {
       try space.write(bytes, to: address)
     } catch {
-      throw HoldfastError(error, operation: "write guest memory", range: nil)
+      throw error.during("write guest memory")
     }
   }
 

@@ -35,23 +35,19 @@ extension GuestMemory {
     guard demandPaging != nil else {
       throw HoldfastError(
         .invalidArgument, operation: operation,
-        reason: "its faults are not answered, so nobody could copy a page when it is written to",
-        advice: "make the guest's memory with demandPaging")
+        reason: "fork requires demand paging",
+        advice: .enableDemandPaging)
     }
     let clock = ContinuousClock()
     let start = clock.now
     let childWindow: PagedWindow
-    do {
-      childWindow = try PagedWindow(arena: arena, length: limit, host: host)
-    } catch {
-      throw HoldfastError(error)
-    }
+    childWindow = try PagedWindow(arena: arena, length: limit, host: host)
     let reserved = clock.now
     let childSpace: AddressSpace
     do {
       childSpace = try space.fork(pmap: childWindow)
     } catch {
-      throw HoldfastError(error, operation: operation, range: nil)
+      throw error.during(operation)
     }
     let forked = clock.now
     let child = try GuestMemory(self, space: childSpace, window: childWindow)

@@ -70,7 +70,7 @@ extension GuestMemory {
         segment.object, offset: PageIndex(arena.geometry.pages(in: offset).rawValue), at: range,
         protection: protection)
     } catch {
-      throw HoldfastError(error, operation: operation, range: range)
+      throw error.during(operation, range: range)
     }
     guard options.contains(.wired) else {
       return WireReceipt(self, range, WireSummary(), path: nil, duration: .zero)
@@ -99,7 +99,7 @@ extension GuestMemory {
       HoldfastError(
         .invalidArgument, operation: operation, range: range,
         reason: "\(arena.backing.rawValue) is private memory, which the guest reaches where it is: "
-          + reason, advice: "a backing with a memfd: hugetlb-2M, hugetlb-1G, thp or base")
+          + reason, advice: .useBacking([.hugetlb2M, .hugetlb1G, .thp, .base]))
     }
     guard options.contains(.wired) else {
       throw refusal("pages cannot come on demand, only wired")
@@ -125,7 +125,7 @@ extension GuestMemory {
     do {
       try space.remove(range)
     } catch {
-      throw HoldfastError(error, operation: "unmap \(range)", range: range)
+      throw error.during("unmap \(range)", range: range)
     }
   }
 }

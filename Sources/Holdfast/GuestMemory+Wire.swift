@@ -22,11 +22,10 @@ extension GuestMemory {
     } catch {
       let free = arena.geometry.bytes(space.memory.available)
       let total = arena.geometry.bytes(space.memory.allocator.allowedOccupancy.total)
-      throw HoldfastError(
-        error, operation: "wire \(range.length) at \(range.start)", range: range,
+      throw error.during(
+        "wire \(range.length) at \(range.start)", range: range,
         advice: error.code == .resourceShortage && error.errno == nil
-          ? "a larger arena: \(free.rawValue >> 20) MiB of \(total.rawValue >> 20) MiB are free"
-          : nil)
+          ? .enlargeArena(free: free, total: total) : nil)
     }
   }
 
@@ -40,7 +39,7 @@ extension GuestMemory {
     do {
       try space.unwire(range)
     } catch {
-      throw HoldfastError(error, operation: "unwire \(range)", range: range)
+      throw error.during("unwire \(range)", range: range)
     }
   }
 }

@@ -65,21 +65,17 @@ public final class GuestMemory: Sendable {
         reason: "the arena has no memory of node "
           + (policy.nodes ?? []).sorted().map(\.description).joined(separator: ", ")
           + (there.isEmpty ? "" : ", but of node " + there.joined(separator: ", ")),
-        advice: "an arena of that node")
+        advice: .other("an arena of that node"))
     }
     self.arena = arena
     self.limit = limit
     self.host = host
     let own: PhysicalMemory
     if arena.backing.hasFile {
-      do throws(HostError) {
-        window =
-          demandPaging == nil
-          ? try WindowPmap(arena: arena, length: limit, host: host)
-          : try PagedWindow(arena: arena, length: limit, host: host)
-      } catch {
-        throw HoldfastError(error)
-      }
+      window =
+        demandPaging == nil
+        ? try WindowPmap(arena: arena, length: limit, host: host)
+        : try PagedWindow(arena: arena, length: limit, host: host)
       own = memory
       placement = nil
       zeroedAtPlacing = .zero
@@ -89,7 +85,7 @@ public final class GuestMemory: Sendable {
         throw HoldfastError(
           .invalidArgument, operation: "make a guest's memory",
           reason: "\(arena.backing.rawValue) is private memory, whose pages cannot come on demand",
-          advice: "a backing with a memfd: hugetlb-2M, hugetlb-1G, thp or base")
+          advice: .useBacking([.hugetlb2M, .hugetlb1G, .thp, .base]))
       }
       guard let placed = memory.placed(pages) else {
         let free = arena.geometry.bytes(memory.available)
@@ -97,7 +93,7 @@ public final class GuestMemory: Sendable {
           .resourceShortage, operation: "make a guest's memory",
           reason: "\(limit) that follow each other are not free in the arena: "
             + "\(free.rawValue >> 20) MiB of \(arena.size.rawValue >> 20) MiB are free",
-          advice: "a larger arena, a smaller limit, or a backing with a file (thp, hugetlb-2M)")
+          advice: .useBacking([.hugetlb2M, .thp]))
       }
       window = PlacedPmap(arena: arena, start: placed.start, length: limit)
       own = placed.memory
@@ -130,13 +126,9 @@ public final class GuestMemory: Sendable {
     _ window: any GuestWindow, _ space: AddressSpace, _ paging: DemandPaging?
   ) throws(HoldfastError) -> FaultHandler? {
     guard let paging, let window = window as? PagedWindow else { return nil }
-    do {
-      return try FaultHandler(
-        window: window, space: space, threadLimit: paging.threadLimit,
-        onFailure: paging.onFailure)
-    } catch {
-      throw HoldfastError(error)
-    }
+    return try FaultHandler(
+      window: window, space: space, threadLimit: paging.threadLimit,
+      onFailure: paging.onFailure)
   }
 
   deinit {

@@ -1,5 +1,5 @@
 public import HoldfastCore
-public import HoldfastLinux
+internal import HoldfastLinux
 
 /// What a call of `map` or `wire` really obtained, and what it took.
 public struct WireReceipt: Sendable {
@@ -161,12 +161,8 @@ public struct WireReceipt: Sendable {
         reason: "the guest's memory is gone")
     }
     let view: KernelView
-    do {
-      view = try memory.window.kernelView(of: range) { body in
-        memory.space.forEachResident(in: range) { address, run, _ in body(address, run) }
-      }
-    } catch {
-      throw HoldfastError(error)
+    view = try memory.window.kernelView(of: range) { body in
+      memory.space.forEachResident(in: range) { address, run, _ in body(address, run) }
     }
     var checks = Checks(isLocked: lockProblem == nil)
     var pages: [ByteCount: UInt64] = [:]

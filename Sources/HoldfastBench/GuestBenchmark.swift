@@ -1,4 +1,4 @@
-public import Holdfast
+internal import Holdfast
 public import HoldfastCore
 internal import HoldfastKVM
 public import HoldfastLinux
@@ -87,12 +87,8 @@ public struct GuestBenchmark: Sendable {
     let count = 1 + (runs + 1) * Path.allCases.count
     progress(Step(run: 0, path: nil, number: 0, count: count))
     let arena: Arena
-    do {
-      arena = try Arena(
-        size: memory, backing: backing, nodes: nodes, host: host, threads: threads)
-    } catch {
-      throw HoldfastError(error)
-    }
+    arena = try Arena(
+      size: memory, backing: backing, nodes: nodes, host: host, threads: threads)
     var measurements = Path.allCases.map { Measurement(path: $0) }
     var slots = 0
     var problem: String?
@@ -135,7 +131,7 @@ public struct GuestBenchmark: Sendable {
     var seconds = arena.backing.hasFile ? 0 : (clock.now - made).seconds
     var one = One()
     var machine: VirtualMachine?
-    do throws(KVMError) {
+    do throws(HoldfastError) {
       let made = try VirtualMachine(path: device)
       let start = clock.now
       one.slots = try made.addSlots(of: guest).count

@@ -1,4 +1,4 @@
-public import Holdfast
+internal import Holdfast
 public import HoldfastCore
 public import HoldfastLinux
 internal import Synchronization
@@ -58,13 +58,9 @@ public struct HostileBenchmark: Sendable {
   /// - Throws: where memory or threads cannot be had.
   public func run(progress: (Act) -> Void = { _ in }) throws(HoldfastError) -> Result {
     let arena: Arena
-    do {
-      arena = try Arena(
-        size: ByteCount(4 * Self.guestMemory.rawValue), backing: backing, host: host,
-        threads: threads)
-    } catch {
-      throw HoldfastError(error)
-    }
+    arena = try Arena(
+      size: ByteCount(4 * Self.guestMemory.rawValue), backing: backing, host: host,
+      threads: threads)
     let victim = try Victim(arena, host)
     // The first faults are slower.
     _ = try victim.median(of: 32)

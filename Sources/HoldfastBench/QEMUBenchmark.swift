@@ -107,7 +107,7 @@ public struct QEMUBenchmark: Sendable {
           + (error == .notPermitted ? "sudo" : "another --hugepage-size, and holdfast host"))
     }
     defer { try? HugetlbMounts.unmount(mount) }
-    do throws(ReservoirError) {
+    do throws(HoldfastError) {
       // Its open folders keep the mount, so they go before it.
       let reservoir = try Reservoir.create(mount: mount)
       return try perform(reservoir, version, progress)
@@ -118,13 +118,13 @@ public struct QEMUBenchmark: Sendable {
 
   private func perform(
     _ reservoir: Reservoir, _ version: String, _ progress: (Step) -> Void
-  ) throws(ReservoirError) -> Result {
+  ) throws(HoldfastError) -> Result {
     var seconds: [Part: [Double]] = [:]
     var number = 0
     for run in 0...runs {
       func time(
-        _ part: Part, _ body: () throws(ReservoirError) -> Void
-      ) throws(ReservoirError) {
+        _ part: Part, _ body: () throws(HoldfastError) -> Void
+      ) throws(HoldfastError) {
         if part != .lease {
           progress(Step(run: run, part: part, number: number, count: (runs + 1) * 4))
           number += 1
@@ -136,18 +136,18 @@ public struct QEMUBenchmark: Sendable {
       }
       // The reservoir first: where pages are missing its error is the better one.
       let isFirst = !run.isMultiple(of: 2)
-      if isFirst { try time(.prealloc) { () throws(ReservoirError) in try start(preallocated) } }
-      try time(.fill) { () throws(ReservoirError) in try fill(reservoir) }
-      try time(.leased) { () throws(ReservoirError) in
+      if isFirst { try time(.prealloc) { () throws(HoldfastError) in try start(preallocated) } }
+      try time(.fill) { () throws(HoldfastError) in try fill(reservoir) }
+      try time(.leased) { () throws(HoldfastError) in
         var lease: Lease?
-        try time(.lease) { () throws(ReservoirError) in lease = try self.lease(reservoir) }
+        try time(.lease) { () throws(HoldfastError) in lease = try self.lease(reservoir) }
         guard let lease else { return }
         try start(leased(lease), keeping: lease.descriptor)
         withExtendedLifetime(lease) {}
       }
-      try time(.recycle) { () throws(ReservoirError) in try recycle(reservoir) }
+      try time(.recycle) { () throws(HoldfastError) in try recycle(reservoir) }
       _ = try reservoir.drain()
-      if !isFirst { try time(.prealloc) { () throws(ReservoirError) in try start(preallocated) } }
+      if !isFirst { try time(.prealloc) { () throws(HoldfastError) in try start(preallocated) } }
     }
     return Result(
       memory: memory, pageSize: pageSize, runs: runs, threads: threads, version: version,
@@ -156,18 +156,18 @@ public struct QEMUBenchmark: Sendable {
 
   // MARK: The steps
 
-  private func fill(_ reservoir: Reservoir) throws(ReservoirError) {
+  private func fill(_ reservoir: Reservoir) throws(HoldfastError) {
     _ = try reservoir.fill(
       FillPlan([.init(count: 1, size: memory)]), options: FillOptions(threads: threads))
   }
 
-  private func lease(_ reservoir: Reservoir) throws(ReservoirError) -> Lease {
+  private func lease(_ reservoir: Reservoir) throws(HoldfastError) -> Lease {
     var request = LeaseRequest(size: memory, name: try LeaseName("bench"))
     request.isHeld = true
     return try reservoir.lease(request)
   }
 
-  private func recycle(_ reservoir: Reservoir) throws(ReservoirError) {
+  private func recycle(_ reservoir: Reservoir) throws(HoldfastError) {
     let end = try reservoir.recycle(LeaseName("bench"), options: RecycleOptions(threads: threads))
     guard case .recycled = end else {
       throw failure("its memory could not be recycled")
@@ -188,7 +188,7 @@ public struct QEMUBenchmark: Sendable {
   /// Starts QEMU with some memory and waits until it has ended.
   private func start(
     _ memory: String, keeping descriptor: Int32? = nil
-  ) throws(ReservoirError) {
+  ) throws(HoldfastError) {
     do throws(Problem) {
       _ = try qemu(
         [
@@ -200,8 +200,8 @@ public struct QEMUBenchmark: Sendable {
     }
   }
 
-  private func failure(_ what: String) -> ReservoirError {
-    ReservoirError(.system, operation: "measure QEMU with \(memory)", what: what)
+  private func failure(_ reason: String) -> HoldfastError {
+    HoldfastError(.host, operation: "measure QEMU with \(memory)", reason: reason)
   }
 
   /// Runs QEMU, which is told to quit by the first that it reads.

@@ -1,5 +1,5 @@
 internal import CHoldfastBench
-public import Holdfast
+internal import Holdfast
 public import HoldfastCore
 public import HoldfastLinux
 internal import SystemPackage
@@ -75,13 +75,9 @@ public struct ScrubBenchmark: Sendable {
     progress(.preparing)
     let arena: Arena
     let scrubber: Scrubber
-    do throws(HostError) {
-      arena = try Arena(
-        size: memory, backing: backing, nodes: nodes, host: host, threads: threads)
-      scrubber = try Scrubber(memory: arena.memory, options: scrubbing)
-    } catch {
-      throw HoldfastError(error)
-    }
+    arena = try Arena(
+      size: memory, backing: backing, nodes: nodes, host: host, threads: threads)
+    scrubber = try Scrubber(memory: arena.memory, options: scrubbing)
     defer { scrubber.stop() }
 
     let (first, dirtySeconds) = try firstGuest(on: arena, progress)

@@ -1,5 +1,5 @@
 internal import CHoldfastBench
-public import Holdfast
+internal import Holdfast
 public import HoldfastCore
 public import HoldfastLinux
 internal import HoldfastStatistics
@@ -161,12 +161,8 @@ public struct WireBenchmark: Sendable {
   }
 
   private func makeArena(_ backing: Backing?) throws(HoldfastError) -> Arena {
-    do {
-      return try Arena(
-        size: memory, backing: backing, nodes: nodes, host: host, threads: threads)
-    } catch {
-      throw HoldfastError(error)
-    }
+    return try Arena(
+      size: memory, backing: backing, nodes: nodes, host: host, threads: threads)
   }
 
   private func seconds(

@@ -84,7 +84,7 @@ extension Reservoir {
   /// A user's folder of leases.
   ///
   /// - Returns: nil where he has none.
-  func leaseFolder(of user: UInt32, _ operation: String) throws(ReservoirError) -> Folder? {
+  func leaseFolder(of user: UInt32, _ operation: String) throws(HoldfastError) -> Folder? {
     let folder: Folder
     let status: FileStatus
     do throws(Errno) {
@@ -93,24 +93,24 @@ extension Reservoir {
     } catch {
       if error == .noSuchFileOrDirectory { return nil }
       if error == .notDirectory || error == .tooManySymbolicLinkLevels {
-        throw ReservoirError(
-          .untrusted, operation: operation, what: "\(path)/leased/\(user): it is no folder",
-          advice: "as root: look whose it is, and take it away")
+        throw HoldfastError(
+          .untrusted, operation: operation, reason: "\(path)/leased/\(user): it is no folder",
+          advice: .inspectAndRemove(path: "\(path)/leased/\(user)"))
       }
-      throw ReservoirError(
-        error, operation: operation, what: "\(path)/leased/\(user) cannot be opened",
-        advice: error == .permissionDenied ? "sudo, for other users' leases" : nil)
+      throw HoldfastError(
+        errno: error, operation: operation, reason: "\(path)/leased/\(user) cannot be opened",
+        advice: error == .permissionDenied ? .becomeRoot : nil)
     }
     guard status.owner == user else {
-      throw ReservoirError(
+      throw HoldfastError(
         .untrusted, operation: operation,
-        what: "\(path)/leased/\(user): user \(status.owner) has made it, not \(user)",
-        advice: "as root: take it away, with what is in it")
+        reason: "\(path)/leased/\(user): user \(status.owner) has made it, not \(user)",
+        advice: .inspectAndRemove(path: "\(path)/leased/\(user)"))
     }
     guard status.permissions & 0o077 == 0 else {
-      throw ReservoirError(
-        .untrusted, operation: operation, what: "\(path)/leased/\(user): others may enter it",
-        advice: "chmod 700 \(path)/leased/\(user)")
+      throw HoldfastError(
+        .untrusted, operation: operation, reason: "\(path)/leased/\(user): others may enter it",
+        advice: .run(["chmod", "700", "\(path)/leased/\(user)"], asRoot: false))
     }
     return folder
   }
@@ -122,20 +122,20 @@ extension Reservoir {
   }
 
   /// The caller's own folder of leases, made where there is none.
-  func ownLeaseFolder(_ operation: String) throws(ReservoirError) -> Folder {
+  func ownLeaseFolder(_ operation: String) throws(HoldfastError) -> Folder {
     let user = geteuid()
     if let folder = try leaseFolder(of: user, operation) { return folder }
     do throws(Errno) {
       try leased.makeFolder("\(user)", permissions: 0o700)
     } catch {
       guard error == .fileExists else {
-        throw ReservoirError(
-          error, operation: operation, what: "\(path)/leased/\(user) cannot be made",
-          advice: "membership of the group that may lease, or sudo")
+        throw HoldfastError(
+          errno: error, operation: operation, reason: "\(path)/leased/\(user) cannot be made",
+          advice: .joinGroup)
       }
     }
     if let folder = try leaseFolder(of: user, operation) { return folder }
-    throw ReservoirError(
-      .system, operation: operation, what: "\(path)/leased/\(user) went away", advice: "again")
+    throw HoldfastError(
+      .host, operation: operation, reason: "\(path)/leased/\(user) went away", advice: .retry)
   }
 }

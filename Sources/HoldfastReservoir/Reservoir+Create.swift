@@ -1,5 +1,5 @@
 internal import Glibc
-internal import HoldfastCore
+public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
@@ -19,23 +19,23 @@ extension Reservoir {
   ///   - owner: who fills and recycles, by number; nil for the caller.
   ///   - group: whose members may lease, by number; nil for the group that is set already, else for the owner
   ///     alone.
-  /// - Throws: ``ReservoirError``: `inUse` where another owner or group is asked for than the one that files
+  /// - Throws: ``HoldfastError``: `inUse` where another owner or group is asked for than the one that files
   ///   are there of.
   public static func create(
     mount: String, owner: UInt32? = nil, group: UInt32? = nil
-  ) throws(ReservoirError) -> Reservoir {
+  ) throws(HoldfastError) -> Reservoir {
     let operation = "make a reservoir in \(mount)"
     let owner = owner ?? geteuid()
     let place = try during(
-      operation, "that folder cannot be opened", advice: "a folder on hugetlbfs or tmpfs"
+      operation, "that folder cannot be opened", advice: .other("a folder on hugetlbfs or tmpfs")
     ) { () throws(Errno) in try Folder.open(path: mount) }
     let system = try during(operation, "it tells nothing of its file system") { () throws(Errno) in
       try place.fileSystem()
     }
     guard system.kind != .other else {
-      throw ReservoirError(
-        .noReservoir, operation: operation, what: "that is neither hugetlbfs nor tmpfs",
-        advice: "a mount of hugetlbfs")
+      throw HoldfastError(
+        .noReservoir, operation: operation, reason: "that is neither hugetlbfs nor tmpfs",
+        advice: .other("a mount of hugetlbfs"))
     }
     let top = try make(folderName, in: place, owner: owner, operation)
     let group = try checkFiles(top, owner: owner, group: group, operation)
@@ -56,12 +56,12 @@ extension Reservoir {
   /// Finds out what group there is to be, and refuses to make files unusable that are there.
   private static func checkFiles(
     _ top: Folder, owner: UInt32, group: UInt32?, _ operation: String
-  ) throws(ReservoirError) -> UInt32? {
+  ) throws(HoldfastError) -> UInt32? {
     guard let ready = try? top.folder("ready"), let found = try? ready.status() else {
       return group
     }
     let before = found.permissions & 0o020 != 0 ? found.group : nil
-    func refuse(_ what: String, _ advice: String) throws(ReservoirError) {
+    func refuse(_ reason: String, _ advice: Advice) throws(HoldfastError) {
       let isEmpty = (try? ready.names())?.isEmpty == true
       // What cannot be looked into may hold anything.
       var hasLeases = false
@@ -74,41 +74,42 @@ extension Reservoir {
         hasLeases = error != .noSuchFileOrDirectory
       }
       guard !isEmpty || hasLeases else { return }
-      throw ReservoirError(
-        .inUse, operation: operation, what: "there are files, and \(what)",
-        advice: "\(advice), or first holdfast reservoir drain and the end of all leases")
+      throw HoldfastError(
+        .busy, operation: operation, reason: "there are files, and \(reason)",
+        advice: advice)
     }
     if found.owner != owner {
-      try refuse("they are user \(found.owner)'s", "--owner \(found.owner)")
+      try refuse(
+        "they are user \(found.owner)'s", .keepOwner(found.owner, group: before))
       return group
     }
     guard let group, group != before else { return before }
     try refuse(
       before.map { "they are for group \($0)" } ?? "they are for the owner alone",
-      before.map { "--group \($0)" } ?? "without --group")
+      .keepOwner(found.owner, group: before))
     return group
   }
 
   private static func make(
     _ name: String, in folder: Folder, owner: UInt32, _ operation: String
-  ) throws(ReservoirError) -> Folder {
+  ) throws(HoldfastError) -> Folder {
     do throws(Errno) {
       try folder.makeFolder(name, permissions: 0o700)
     } catch {
       guard error == .fileExists else {
-        throw ReservoirError(
-          error, operation: operation, what: "the folder '\(name)' cannot be made",
-          advice: error == .permissionDenied ? "sudo" : nil)
+        throw HoldfastError(
+          errno: error, operation: operation, reason: "the folder '\(name)' cannot be made",
+          advice: error == .permissionDenied ? .becomeRoot : nil)
       }
     }
     let what = "'\(name)' cannot be opened as a folder"
     let made = try during(operation, what) { () throws(Errno) in try folder.folder(name) }
     let status = try during(operation, what) { () throws(Errno) in try made.status() }
     guard status.owner == geteuid() || status.owner == owner else {
-      throw ReservoirError(
+      throw HoldfastError(
         .untrusted, operation: operation,
-        what: "there is a folder '\(name)' of user \(status.owner)",
-        advice: "as root: look what it is, and take it away")
+        reason: "there is a folder '\(name)' of user \(status.owner)",
+        advice: .inspectAndRemove(path: "\(name)"))
     }
     return made
   }
@@ -116,9 +117,9 @@ extension Reservoir {
   private static func set(
     _ folder: Folder, _ name: String, _ owner: UInt32, _ group: UInt32?, _ permissions: UInt32,
     _ operation: String
-  ) throws(ReservoirError) {
+  ) throws(HoldfastError) {
     try during(
-      operation, "the owner and permissions of '\(name)' cannot be set", advice: "sudo"
+      operation, "the owner and permissions of '\(name)' cannot be set", advice: .other("sudo")
     ) { () throws(Errno) in
       let status = try folder.status()
       let group = group ?? status.group

@@ -69,7 +69,7 @@ extension Reservoir {
   /// Looks at all files, without opening any.
   ///
   /// - Complexity: O(*n*) for *n* files.
-  public func status() throws(ReservoirError) -> ReservoirStatus {
+  public func status() throws(HoldfastError) -> ReservoirStatus {
     let operation = "look at the reservoir"
     let me = geteuid()
     var result = ReservoirStatus(
@@ -128,7 +128,7 @@ extension Reservoir {
   private func each(
     _ folder: Folder, _ place: String, _ operation: String, _ result: inout ReservoirStatus,
     _ body: (String, FileStatus) -> String?
-  ) throws(ReservoirError) {
+  ) throws(HoldfastError) {
     let names = try during(operation, "\(path)/\(place) cannot be read") { () throws(Errno) in
       try folder.names()
     }

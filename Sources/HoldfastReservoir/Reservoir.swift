@@ -67,20 +67,20 @@ public final class Reservoir: Sendable {
   ///
   /// - Parameter observer: told what became of operations on this object, on the thread that did them or any
   ///   other; nil to tell the reservoir's service, if one listens.
-  /// - Throws: ``ReservoirError``: `noReservoir` where there is none, `untrusted` where its folders could
+  /// - Throws: ``HoldfastError``: `noReservoir` where there is none, `untrusted` where its folders could
   ///   be somebody else's doing, `notPermitted` where this user may not lease.
   public init(
     mount: String, observer: (@Sendable (ReservoirEvent) -> Void)? = nil
-  ) throws(ReservoirError) {
+  ) throws(HoldfastError) {
     let operation = "open the reservoir in \(mount)"
     let place = try Reservoir.openMount(mount, operation)
     let system = try during(operation, "it tells nothing of its file system") { () throws(Errno) in
       try place.fileSystem()
     }
     guard system.kind != .other else {
-      throw ReservoirError(
-        .noReservoir, operation: operation, what: "that is neither hugetlbfs nor tmpfs",
-        advice: Reservoir.initAdvice)
+      throw HoldfastError(
+        .noReservoir, operation: operation, reason: "that is neither hugetlbfs nor tmpfs",
+        advice: .createReservoir(mount: mount))
     }
     let top = try Reservoir.open(Reservoir.folderName, in: place, operation)
     let ready = try Reservoir.open("ready", in: top, operation)
@@ -104,19 +104,19 @@ public final class Reservoir: Sendable {
     let me = geteuid()
     for folder in [status.top, status.ready, status.leased] {
       guard folder.owner == owner, folder.permissions & 0o007 == 0 else {
-        throw ReservoirError(
+        throw HoldfastError(
           .untrusted, operation: operation,
-          what: "its folders belong to several users, or all may use them",
-          advice: "as root: holdfast reservoir init --mount \(mount)")
+          reason: "its folders belong to several users, or all may use them",
+          advice: .createReservoir(mount: mount))
       }
     }
     // Whoever owns the files can read what guests write to them.
     let isOwnersMount = status.place.owner == 0 && status.place.permissions & 0o022 == 0
     guard owner == 0 || owner == me || isOwnersMount else {
-      throw ReservoirError(
+      throw HoldfastError(
         .untrusted, operation: operation,
-        what: "user \(owner) owns it, and could have made it without root's doing",
-        advice: "a mount that only root may write to")
+        reason: "user \(owner) owns it, and could have made it without root's doing",
+        advice: .other("a mount that only root may write to"))
     }
   }
 
@@ -139,58 +139,58 @@ public final class Reservoir: Sendable {
   }
 
   /// The folder of files that are not ready, which only the owner and root can open.
-  func openFilling(_ operation: String) throws(ReservoirError) -> Folder {
+  func openFilling(_ operation: String) throws(HoldfastError) -> Folder {
     guard isOwner else {
-      throw ReservoirError(
+      throw HoldfastError(
         .notPermitted, operation: operation,
-        what: "only user \(owner), who owns the reservoir, and root may do that",
-        advice: "sudo")
+        reason: "only user \(owner), who owns the reservoir, and root may do that",
+        advice: .becomeRoot)
     }
     let filling = try Reservoir.open("filling", in: top, operation)
     let status = try during(operation, path + "/filling tells nothing") { () throws(Errno) in
       try filling.status()
     }
     guard status.owner == owner, status.permissions & 0o077 == 0 else {
-      throw ReservoirError(
-        .untrusted, operation: operation, what: path + "/filling is not the owner's alone",
-        advice: "as root: holdfast reservoir init --mount \(mount)")
+      throw HoldfastError(
+        .untrusted, operation: operation, reason: path + "/filling is not the owner's alone",
+        advice: .createReservoir(mount: mount))
     }
     return filling
   }
 
-  static let initAdvice = "as root: holdfast reservoir init"
+  static let initAdvice = Advice.createReservoir(mount: nil)
 
   private static func openMount(
     _ path: String, _ operation: String
-  ) throws(ReservoirError) -> Folder {
+  ) throws(HoldfastError) -> Folder {
     do throws(Errno) {
       return try Folder.open(path: path)
     } catch {
-      throw ReservoirError(
+      throw HoldfastError(
         error == .permissionDenied ? .notPermitted : .noReservoir, operation: operation,
-        what: "that folder cannot be opened", errno: error.rawValue, advice: initAdvice)
+        reason: "that folder cannot be opened", errno: error.rawValue, advice: initAdvice)
     }
   }
 
   private static func open(
     _ name: String, in folder: Folder, _ operation: String
-  ) throws(ReservoirError) -> Folder {
+  ) throws(HoldfastError) -> Folder {
     do throws(Errno) {
       return try folder.folder(name)
     } catch {
       switch error {
       case .noSuchFileOrDirectory:
-        throw ReservoirError(
-          .noReservoir, operation: operation, what: "there is no folder '\(name)'",
+        throw HoldfastError(
+          .noReservoir, operation: operation, reason: "there is no folder '\(name)'",
           advice: initAdvice)
       case .permissionDenied:
-        throw ReservoirError(
+        throw HoldfastError(
           .notPermitted, operation: operation,
-          what: "this user is not a member of the group that may lease", errno: error.rawValue,
-          advice: "sudo, or membership of the group")
+          reason: "this user is not a member of the group that may lease", errno: error.rawValue,
+          advice: .joinGroup)
       default:
-        throw ReservoirError(
-          .untrusted, operation: operation, what: "'\(name)' is no folder",
+        throw HoldfastError(
+          .untrusted, operation: operation, reason: "'\(name)' is no folder",
           errno: error.rawValue, advice: initAdvice)
       }
     }

@@ -17,16 +17,16 @@ public enum ReservoirMounts {
 
   /// The mount whose reservoir a command without further ado means: the only one.
   ///
-  /// - Throws: ``ReservoirError`` where there is none, or more than one.
-  public static func only() throws(ReservoirError) -> String {
+  /// - Throws: ``HoldfastError`` where there is none, or more than one.
+  public static func only() throws(HoldfastError) -> String {
     let found = reservoirs()
     if found.count == 1 { return found[0] }
-    throw ReservoirError(
+    throw HoldfastError(
       .noReservoir, operation: "find the reservoir",
-      what: found.isEmpty
+      reason: found.isEmpty
         ? "no mount of hugetlbfs has one"
         : "there are several: " + found.joined(separator: ", "),
-      advice: found.isEmpty ? Reservoir.initAdvice : "--mount <folder>")
+      advice: found.isEmpty ? .createReservoir(mount: nil) : .chooseReservoir(found))
   }
 
   /// A mount to make a reservoir in: that of a path, mounted where it is not, or the first of the page
@@ -37,7 +37,7 @@ public enum ReservoirMounts {
   ///   - pageSize: that of the huge pages; nil for any, 2 MiB for a new mount.
   public static func prepare(
     path: String?, pageSize: ByteCount?
-  ) throws(ReservoirError) -> (mount: String, isNew: Bool) {
+  ) throws(HoldfastError) -> (mount: String, isNew: Bool) {
     let operation = "make a reservoir"
     guard let path else {
       for mount in mounts() {
@@ -61,10 +61,10 @@ public enum ReservoirMounts {
     switch system.kind {
     case .hugetlbfs:
       guard pageSize == nil || system.pageSize == pageSize else {
-        throw ReservoirError(
-          .badSize, operation: operation,
-          what: "\(path) has huge pages of \(system.pageSize), not of \(pageSize ?? .zero)",
-          advice: "another --mount")
+        throw HoldfastError(
+          .invalidArgument, operation: operation,
+          reason: "\(path) has huge pages of \(system.pageSize), not of \(pageSize ?? .zero)",
+          advice: .other("another mount"))
       }
       return (path, false)
     case .tmpfs where pageSize == nil:
@@ -87,37 +87,33 @@ public enum ReservoirMounts {
     return status
   }
 
-  private static func makeFolder(_ path: String, _ operation: String) throws(ReservoirError) {
+  private static func makeFolder(_ path: String, _ operation: String) throws(HoldfastError) {
     do throws(Errno) {
       try Folder.make(path: path)
     } catch {
       guard error == .fileExists else {
-        throw ReservoirError(
-          error, operation: operation, what: "the folder \(path) cannot be made",
-          advice: error == .permissionDenied ? "sudo" : nil)
+        throw HoldfastError(
+          errno: error, operation: operation, reason: "the folder \(path) cannot be made",
+          advice: error == .permissionDenied ? .becomeRoot : nil)
       }
     }
   }
 
   private static func mount(
     _ path: String, _ pageSize: ByteCount, _ operation: String
-  ) throws(ReservoirError) {
-    do throws(HostError) {
-      _ = try HugePagePool(size: pageSize).counts()
-    } catch {
-      throw ReservoirError(error)
-    }
+  ) throws(HoldfastError) {
+    _ = try HugePagePool(size: pageSize).counts()
     let names = try during(operation, "\(path) cannot be read") { () throws(Errno) in
       try Folder.open(path: path).names()
     }
     guard names.isEmpty else {
-      throw ReservoirError(
+      throw HoldfastError(
         .noReservoir, operation: operation,
-        what: "\(path) is neither hugetlbfs nor empty, so that none can be mounted there",
-        advice: "an empty folder")
+        reason: "\(path) is neither hugetlbfs nor empty, so that none can be mounted there",
+        advice: .other("an empty folder"))
     }
     try during(
-      operation, "hugetlbfs cannot be mounted in \(path)", advice: "sudo"
+      operation, "hugetlbfs cannot be mounted in \(path)", advice: .other("sudo")
     ) { () throws(Errno) in
       try HugetlbMounts.mount(path, pageSize: pageSize)
     }

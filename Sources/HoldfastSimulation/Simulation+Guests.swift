@@ -29,9 +29,9 @@ extension Simulation {
   mutating func depart(_ number: Int, isTimed: Bool) {
     guard let guest = running.remove(number) else { return }
     figures.record(.free, number, 0)
-    do throws(VMError) {
+    do throws(HoldfastError) {
       if isTimed {
-        try timed(.free) { () throws(VMError) in try guest.space.remove(guest.range) }
+        try timed(.free) { () throws(HoldfastError) in try guest.space.remove(guest.range) }
       } else {
         try guest.space.remove(guest.range)
       }
@@ -54,7 +54,7 @@ extension Simulation {
     let space = AddressSpace(bounds: range, memory: memory, pmap: NullPmap())
     let guest = RunningGuest(
       number: number, space: space, range: range, isWired: isWired, seed: seed)
-    do throws(VMError) {
+    do throws(HoldfastError) {
       guard isWired else {
         try space.map(at: range)
         running.insert(guest)
@@ -63,7 +63,7 @@ extension Simulation {
         return
       }
       figures.record(.wire, number, size.rawValue)
-      let summary = try timed(.wire) { () throws(VMError) in
+      let summary = try timed(.wire) { () throws(HoldfastError) in
         try space.map(at: range)
         return try space.wire(range)
       }
@@ -127,14 +127,14 @@ extension Simulation {
       refuse(size)
       return
     }
-    do throws(VMError) {
+    do throws(HoldfastError) {
       if original.isWired {
         figures.record(.unwire, original.number, size.rawValue)
-        try timed(.unwire) { () throws(VMError) in try original.space.unwire(original.range) }
+        try timed(.unwire) { () throws(HoldfastError) in try original.space.unwire(original.range) }
         original.isWired = false
       }
       figures.record(.fork, number, UInt64(original.number))
-      let space = try timed(.fork) { () throws(VMError) in
+      let space = try timed(.fork) { () throws(HoldfastError) in
         try original.space.fork(pmap: NullPmap())
       }
       let guest = RunningGuest(
@@ -157,9 +157,11 @@ extension Simulation {
       let count = min(left, all - first, 1 + guest.random.below(Simulation.longestWrite))
       figures.record(.fault, guest.number, first)
       for page in first..<first + count {
-        do throws(VMError) {
+        do throws(HoldfastError) {
           let address = guest.range.start + geometry.bytes(PageCount(page))
-          _ = try timed(.fault) { () throws(VMError) in try guest.space.fault(address, .readWrite) }
+          _ = try timed(.fault) { () throws(HoldfastError) in
+            try guest.space.fault(address, .readWrite)
+          }
           figures.faults += 1
         } catch {
           figures.shortages += 1

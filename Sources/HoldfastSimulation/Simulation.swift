@@ -100,8 +100,8 @@ public struct Simulation {
 
   /// Does an operation and takes its time.
   mutating func timed<Value>(
-    _ operation: Operation, _ body: () throws(VMError) -> Value
-  ) throws(VMError) -> Value {
+    _ operation: Operation, _ body: () throws(HoldfastError) -> Value
+  ) throws(HoldfastError) -> Value {
     let start = clock()
     let value = try body()
     times[operation]?.add(clock() &- start)

@@ -50,12 +50,12 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     lock.withLock { mayPrepare = isAllowed }
   }
 
-  public func prepareToSplit(_ range: AddressRange) throws(VMError) {
+  public func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {
     lock.lock()
     defer { lock.unlock() }
     let bounds = [range.start, range.end]
     guard mayPrepare || !bounds.contains(where: isInside) else {
-      throw VMError(
+      throw HoldfastError(
         .resourceShortage, at: range.start, "the pmap was told not to split", errno: 12)
     }
     prepared.formUnion(bounds)
@@ -111,7 +111,7 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   public func enter(
     _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
     reach: AddressRange?
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     lock.withLock { hook }?(run, address)
     lock.lock()
     defer { lock.unlock() }
@@ -155,7 +155,7 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
       done += count
     }
     if fails {
-      throw VMError(.resourceShortage, at: address, "the pmap was told to fail", errno: 12)
+      throw HoldfastError(.resourceShortage, at: address, "the pmap was told to fail", errno: 12)
     }
   }
 

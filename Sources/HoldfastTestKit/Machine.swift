@@ -95,7 +95,7 @@ extension FrameAllocator {
 
 extension AddressSpace {
   /// The bytes from an address on.
-  public func read(_ address: Address, count: Int) throws(VMError) -> [UInt8] {
+  public func read(_ address: Address, count: Int) throws(HoldfastError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0xEE, count: count)
     var span = bytes.mutableSpan
     var raw = unsafe span.mutableBytes
@@ -103,7 +103,7 @@ extension AddressSpace {
     return bytes
   }
 
-  public func write(_ bytes: [UInt8], at address: Address) throws(VMError) {
+  public func write(_ bytes: [UInt8], at address: Address) throws(HoldfastError) {
     try unsafe write(bytes.span.bytes, to: address)
   }
 }

@@ -1,10 +1,10 @@
 import HoldfastCore
 import Testing
 
-// Foundation, where it is imported by others of this module, has a class of the same name.
-
 @testable import HoldfastCLI
 @testable import HoldfastLinux
+
+// Foundation, where it is imported by others of this module, has a class of the same name.
 
 @Suite struct DefaultMemoryTests {
   /// A host with so much ordinary memory, and free pages of 2 MiB and 1 GiB, in MiB.

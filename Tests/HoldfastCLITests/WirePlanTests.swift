@@ -1,7 +1,6 @@
 import HoldfastCore
 import Testing
 
-
 @testable import HoldfastCLI
 @testable import HoldfastLinux
 
@@ -45,8 +44,8 @@ import Testing
   @Test func theCgroupOfHugePagesIsNoMatterOfReserving() throws {
     var host = host(small: 200, giant: 0)
     host.hugePages[0].cgroupRemaining = .gibibytes(1)
-    let error = #expect(throws: HostError.self) { try plan(host, .gibibytes(4), .auto) }
-    #expect(error?.what.contains("the hugetlb cgroup leaves 1 GiB") == true)
+    let error = #expect(throws: HoldfastError.self) { try plan(host, .gibibytes(4), .auto) }
+    #expect(error?.reason.contains("the hugetlb cgroup leaves 1 GiB") == true)
   }
 
   /// Two nodes of 4 GiB; the second has 100 huge pages.
@@ -82,7 +81,7 @@ import Testing
     let plan = try WirePlan(
       twoNodes, memory: nil, backing: .base, nodes: .bind(NodeID(1)), reserve: false)
     #expect(plan.memory == .mebibytes(2016) && plan.nodes == .bind(NodeID(1)))
-    #expect(throws: HostError.self) {
+    #expect(throws: HoldfastError.self) {
       try WirePlan(twoNodes, memory: nil, backing: .base, nodes: .bind(NodeID(2)), reserve: false)
     }
   }

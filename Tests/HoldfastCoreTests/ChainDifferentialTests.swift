@@ -19,7 +19,7 @@ import Testing
     var pages: [[Page]] = []
     var charged = ByteCount.zero
     var free = PageCount.zero
-    var code: VMError.Code?
+    var code: HoldfastError.Code?
     var address: Address?
   }
 

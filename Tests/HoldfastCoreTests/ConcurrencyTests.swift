@@ -29,7 +29,7 @@ import Testing
       findings.tally()
       do {
         try body()
-      } catch let error as VMError {
+      } catch let error as HoldfastError {
         if error.code == .noSpace || error.code == .invalidAddress { return }
         if error.code == .protectionFailure || error.code == .resourceShortage { return }
         report("\(error.code): \(error)")

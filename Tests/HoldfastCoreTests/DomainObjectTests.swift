@@ -57,7 +57,9 @@ import Testing
     let (space, _) = machine.makeSpace(policy: .only(NodeID(0)))
     try space.map(at: machine.range(0..<64))
     for page in 0..<UInt64(10) { try space.write([7], at: machine.address(page)) }
-    let error = #expect(throws: VMError.self) { try space.write([7], at: machine.address(10)) }
+    let error = #expect(throws: HoldfastError.self) {
+      try space.write([7], at: machine.address(10))
+    }
     #expect(error?.code == .resourceShortage)
     #expect(machine.allocator.domains.map(\.occupancy.free.rawValue) == [0, 2038])
     try space.remove(space.bounds)
@@ -68,7 +70,7 @@ import Testing
     let machine = machine()
     let (space, pmap) = machine.makeSpace(policy: .only(NodeID(1)))
     try space.map(at: machine.range(0..<2049))
-    let error = #expect(throws: VMError.self) {
+    let error = #expect(throws: HoldfastError.self) {
       try space.wire(machine.range(0..<2049), path.options.union([.user, .noHoles]))
     }
     #expect(error?.code == .resourceShortage)

@@ -85,7 +85,7 @@ import Testing
   private func attempt(
     _ operation: Operation, _ kind: Kind, _ number: Int, _ path: WirePath, _ family: Family,
     _ pager: TestPager
-  ) -> VMError? {
+  ) -> HoldfastError? {
     defer {
       family.pmaps[1].fail(at: nil)
       pager.fail(at: nil)

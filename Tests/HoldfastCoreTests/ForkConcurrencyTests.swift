@@ -74,8 +74,8 @@ import Testing
       findings.tally()
       do {
         try body()
-      } catch let error as VMError {
-        let expected: [VMError.Code] = [
+      } catch let error as HoldfastError {
+        let expected: [HoldfastError.Code] = [
           .noSpace, .invalidAddress, .protectionFailure, .resourceShortage,
         ]
         if !expected.contains(error.code) { findings.report("\(error.code): \(error)") }

@@ -28,7 +28,7 @@ struct FuzzSize {
 
 /// What a step came to.
 struct FuzzOutcome: Equatable {
-  var code: VMError.Code?
+  var code: HoldfastError.Code?
   var address: Address?
   var wired = PageCount.zero
   var resident = PageCount.zero
@@ -87,7 +87,7 @@ struct FuzzWorld {
         try spaces[index].space.remove(machine.range(pages))
       }
     } catch {
-      let error = error as! VMError
+      let error = error as! HoldfastError
       outcome.code = error.code
       outcome.address = error.address
     }
@@ -120,7 +120,7 @@ struct FuzzWorld {
   }
 
   /// The byte that a read finds in a page, or the error.
-  func read(_ space: Int, _ page: UInt64) -> Result<UInt8, VMError> {
+  func read(_ space: Int, _ page: UInt64) -> Result<UInt8, HoldfastError> {
     do {
       return .success(
         try spaces[space].space.read(machine.address(page) + FuzzWorld.inset, count: 1)[0])

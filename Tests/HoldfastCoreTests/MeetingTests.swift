@@ -117,7 +117,7 @@ import Testing
         begun.signal()
         do {
           try other.perform(space, machine, operation.page, path)
-        } catch let error as VMError {
+        } catch let error as HoldfastError {
           // What failed has left the memory read-only, or the other was told to fail itself.
           let isExpected = error.code == .protectionFailure || error.code == .resourceShortage
           if !(fails && isExpected) { found.report("the other fails: \(error)") }

@@ -28,7 +28,7 @@ final class ModelWorld {
   private let scale: UInt64
 
   /// What the last step came to; nil where it succeeded.
-  private(set) var lastError: VMError?
+  private(set) var lastError: HoldfastError?
 
   /// - Parameters:
   ///   - domains: the frames lie on three nodes, and each object has a policy of its own.
@@ -82,7 +82,7 @@ final class ModelWorld {
       try withShortage(step.shortage, spaces[index].pmap) { try attempt(step, index) }
       guard isAllowed else { return "it succeeds and should not" }
       model.perform(step, index)
-    } catch let error as VMError {
+    } catch let error as HoldfastError {
       lastError = error
       let isShort = error.code == .resourceShortage || error.code == .pagerFailure
       if isAllowed, !(isShort && step.shortage != nil) { return "it fails: \(error)" }

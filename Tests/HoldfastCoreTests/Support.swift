@@ -3,11 +3,11 @@ import HoldfastTestKit
 import Testing
 
 /// The error that `body` throws, or nil; an issue where it is none of the VM layer's.
-func failure(_ body: () throws -> Void) -> VMError? {
+func failure(_ body: () throws -> Void) -> HoldfastError? {
   do {
     try body()
     return nil
-  } catch let error as VMError {
+  } catch let error as HoldfastError {
     return error
   } catch {
     Issue.record(error)
@@ -56,12 +56,12 @@ struct Stage {
   var wireCounts: [UInt16] { machine.pages(of: object, frames: false).map(\.wireCount) }
 
   /// Wires and tells the error.
-  func wire(_ pages: Range<UInt64>, _ options: WireOptions, _ path: WirePath) -> VMError? {
+  func wire(_ pages: Range<UInt64>, _ options: WireOptions, _ path: WirePath) -> HoldfastError? {
     trapIfBusy()
     return failure { try space.wire(machine.range(pages), [options, path.options]) }
   }
 
-  func unwire(_ pages: Range<UInt64>, _ options: WireOptions = .user) -> VMError? {
+  func unwire(_ pages: Range<UInt64>, _ options: WireOptions = .user) -> HoldfastError? {
     failure { try space.unwire(machine.range(pages), options) }
   }
 

@@ -58,7 +58,7 @@ final class TestPager: Pager, @unchecked Sendable {
 
   func read(
     _ pages: PageRange, into frames: FrameRun, _ store: any FrameStore
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     lock.withLock { hook }?(frames)
     let fails = lock.withLock {
       asked.append(pages)
@@ -71,6 +71,6 @@ final class TestPager: Pager, @unchecked Sendable {
       let bytes = [UInt8](repeating: byte, count: pageSize)
       store.write(bytes.span.bytes, to: frames.start + PageCount(page), offset: .zero)
     }
-    if fails { throw VMError(.pagerFailure, "the pager was told to fail", errno: 5) }
+    if fails { throw HoldfastError(.pagerFailure, "the pager was told to fail", errno: 5) }
   }
 }

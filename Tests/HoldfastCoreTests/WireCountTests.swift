@@ -79,8 +79,8 @@ import Testing
       try stage.map(0..<3)
       for place in 0..<length {
         let step = Step.allCases[number >> (2 * place) & 3]
-        var expected: VMError.Code?
-        let error: VMError?
+        var expected: HoldfastError.Code?
+        let error: HoldfastError?
         switch step {
         case .userWire:
           isUser = true

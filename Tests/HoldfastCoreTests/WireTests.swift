@@ -39,7 +39,7 @@ import Testing
     let range = machine.range(512..<512 * 5 + 7)
     try space.map(at: range)
     for options in [WireOptions.user, .faultPath] {
-      #expect(throws: VMError.self) { try space.wire(range, options) }
+      #expect(throws: HoldfastError.self) { try space.wire(range, options) }
       #expect(pmap.mappings.isEmpty && pmap.violations.isEmpty)
       #expect(machine.allocator.occupancy.free == PageCount(1000))
       #expect(space.entryViews.count == 1)

@@ -16,10 +16,10 @@ struct SlotTests {
     let first = try machine.addSlot(
       guestAddress: Address(1 << 20), hostAddress: host, length: .mebibytes(2))
     func refused(
-      _ code: KVMError.Code, _ words: String, _ guestAddress: UInt64, _ hostAddress: UInt64,
+      _ code: HoldfastError.Code, _ words: String, _ guestAddress: UInt64, _ hostAddress: UInt64,
       _ length: UInt64
     ) {
-      let error = #expect(throws: KVMError.self) {
+      let error = #expect(throws: HoldfastError.self) {
         try machine.addSlot(
           guestAddress: Address(guestAddress), hostAddress: hostAddress, length: ByteCount(length))
       }
@@ -38,14 +38,14 @@ struct SlotTests {
     refused(.alreadyExists, "slot 0 has 0x100000..<0x300000", 0x2F_F000, host, 8192)
     refused(.alreadyExists, "slot 0", 0, host, 8 << 20)
     // What only the kernel knows to be wrong has the request's name and the number.
-    let error = #expect(throws: KVMError.self) {
+    let error = #expect(throws: HoldfastError.self) {
       try machine.addSlot(guestAddress: .zero, hostAddress: 1 << 62, length: .kibibytes(4))
     }
-    #expect(error?.request == "KVM_SET_USER_MEMORY_REGION" && error?.errno == EINVAL)
+    #expect(error?.reason.contains("KVM_SET_USER_MEMORY_REGION") == true && error?.errno == EINVAL)
     #expect(machine.slots == [first])
     try machine.removeSlot(first)
     #expect(machine.slots == [])
-    #expect(throws: KVMError.self) { try machine.removeSlot(first) }
+    #expect(throws: HoldfastError.self) { try machine.removeSlot(first) }
     try machine.addSlot(guestAddress: Address(1 << 20), hostAddress: host, length: .mebibytes(2))
   }
 
@@ -71,7 +71,7 @@ struct SlotTests {
     let other = try VirtualMachine()
     let inTheWay = try other.addSlot(
       guestAddress: Address(5 << 30), hostAddress: memory.hostAddress, length: .kibibytes(4))
-    #expect(throws: KVMError.self) { try other.addSlots(of: memory) }
+    #expect(throws: HoldfastError.self) { try other.addSlots(of: memory) }
     #expect(other.slots == [inTheWay])
   }
 
@@ -92,7 +92,7 @@ struct SlotTests {
     let word = bytes.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     #expect(word == GuestProgram.pattern(at: last, seed: 5))
     // An endless program would have to be in both at once.
-    let error = #expect(throws: KVMError.self) {
+    let error = #expect(throws: HoldfastError.self) {
       try runner.start(GuestTask(.touch, over: [lowest, highest]))
     }
     #expect(error?.code == .invalidArgument)
@@ -120,10 +120,12 @@ struct SlotTests {
   }
 
   @Test func `no device, or another one, is an error in words`() {
-    let missing = #expect(throws: KVMError.self) { try VirtualMachine(path: "/dev/nonexistent") }
-    #expect(missing?.code == .unavailable && missing?.errno == ENOENT)
-    let other = #expect(throws: KVMError.self) { try VirtualMachine(path: "/dev/null") }
-    #expect(other?.code == .unavailable && other?.request == "KVM_GET_API_VERSION")
+    let missing = #expect(throws: HoldfastError.self) {
+      try VirtualMachine(path: "/dev/nonexistent")
+    }
+    #expect(missing?.code == .unsupported && missing?.errno == ENOENT)
+    let other = #expect(throws: HoldfastError.self) { try VirtualMachine(path: "/dev/null") }
+    #expect(other?.code == .unsupported && other?.reason.contains("KVM_GET_API_VERSION") == true)
     #expect(other?.description.hasPrefix("cannot make a virtual machine: ") == true)
   }
 

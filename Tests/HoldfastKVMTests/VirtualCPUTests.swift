@@ -98,7 +98,7 @@ struct VirtualCPUTests {
     try machine.addSlots(of: guest.memory, flags: .readOnly)
     let runner = try GuestRunner(machine: machine, processors: 1)
     #expect(try runner.run(GuestTask(.scan, over: [guest.range])).wrongWords == 0)
-    let error = #expect(throws: KVMError.self) {
+    let error = #expect(throws: HoldfastError.self) {
       try runner.run(GuestTask(.fill, over: [AddressRange(Address(8192), Address(16384))]))
     }
     #expect(error?.code == .guestFault && error?.address == Address(8192))
@@ -114,8 +114,10 @@ struct VirtualCPUTests {
     #expect(exit == .shutdown || exit.kind == .internalError)
     var special = try bare.processor.specialRegisters()
     special.cr0 = 0x8000_0000  // paging without protection
-    let error = #expect(throws: KVMError.self) { try bare.processor.setSpecialRegisters(special) }
-    #expect(error?.code == .invalidArgument && error?.request == "KVM_SET_SREGS")
+    let error = #expect(throws: HoldfastError.self) {
+      try bare.processor.setSpecialRegisters(special)
+    }
+    #expect(error?.code == .invalidArgument && error?.reason.contains("KVM_SET_SREGS") == true)
   }
 
   // MARK: Interrupting
@@ -199,7 +201,7 @@ struct VirtualCPUTests {
           do {
             _ = try processor.registers()
             findings.report("registers were read")
-          } catch let error as KVMError {
+          } catch let error as HoldfastError {
             if error.code != .busy { findings.report("\(error)") }
           } catch {}
         }

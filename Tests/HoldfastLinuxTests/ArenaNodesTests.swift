@@ -69,7 +69,7 @@ import Testing
         HostCapabilities.HugePages(
           size: .mebibytes(2), total: PageCount(1 << 21), free: PageCount(1 << 21), reserved: .zero)
       ]
-      let error = #expect(throws: HostError.self) {
+      let error = #expect(throws: HoldfastError.self) {
         try Arena(size: .gibibytes(200), backing: .hugetlb2M, host: host)
       }
       #expect(error?.errno == 12)

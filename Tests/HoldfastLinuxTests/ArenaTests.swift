@@ -100,23 +100,23 @@ import Testing
       size: .mebibytes(2), total: PageCount(7), free: PageCount(5), reserved: PageCount(2),
       surplus: .zero, overcommit: .zero)
     let host = host { $0.hugePages = [pool] }
-    let error = #expect(throws: HostError.self) {
+    let error = #expect(throws: HoldfastError.self) {
       try Arena(size: .gibibytes(1), backing: .hugetlb2M, host: host)
     }
-    #expect(error?.what == "512 hugetlb pages of 2 MiB are needed, 3 are free")
-    #expect(error?.advice?.contains("echo 516 ") == true)
-    #expect(error?.advice?.contains("hugepages-2048kB/nr_hugepages") == true)
+    #expect(error?.reason == "512 hugetlb pages of 2 MiB are needed, 3 are free")
+    #expect(error?.advice?.description.contains("echo 516 ") == true)
+    #expect(error?.advice?.description.contains("hugepages-2048kB/nr_hugepages") == true)
   }
 
   @Test func `a host that has not enough says so before it is touched`() {
     let host = host { $0.memory.available = .mebibytes(100) }
-    let error = #expect(throws: HostError.self) {
+    let error = #expect(throws: HoldfastError.self) {
       try Arena(size: .mebibytes(100), backing: .base, host: host)
     }
-    #expect(error?.what.contains("25600 pages of 4 KiB are needed, 25600 are available") == true)
-    #expect(throws: HostError.self) { try Arena(size: .zero) }
-    #expect(throws: HostError.self) { try Arena(size: ByteCount(.max), backing: .base) }
-    #expect(throws: HostError.self) { try Arena(size: ByteCount(.max)) }
+    #expect(error?.reason.contains("25600 pages of 4 KiB are needed, 25600 are available") == true)
+    #expect(throws: HoldfastError.self) { try Arena(size: .zero) }
+    #expect(throws: HoldfastError.self) { try Arena(size: ByteCount(.max), backing: .base) }
+    #expect(throws: HoldfastError.self) { try Arena(size: ByteCount(.max)) }
   }
 
   @Test func `the kernel's own refusal is an error too`() {
@@ -125,11 +125,11 @@ import Testing
       size: .mebibytes(2), total: PageCount(1 << 20), free: PageCount(1 << 20), reserved: .zero,
       surplus: .zero, overcommit: .zero)
     let host = host { $0.hugePages = [pool] }
-    let error = #expect(throws: HostError.self) {
+    let error = #expect(throws: HoldfastError.self) {
       try Arena(size: .gibibytes(100), backing: .hugetlb2M, host: host)
     }
     #expect(error?.errno == 12)
-    #expect(error?.what.hasPrefix("51200 hugetlb pages of 2 MiB are needed, ") == true)
+    #expect(error?.reason.hasPrefix("51200 hugetlb pages of 2 MiB are needed, ") == true)
   }
 
   @Test func `automatic goes on where the kernel refuses what the host promised`() throws {

@@ -56,9 +56,9 @@ import Testing
     let space = try makeSpace(object)
     #expect(truncate(path, 50 * 4096) == 0)
     let free = arena.allocator.occupancy.free
-    let error = #expect(throws: VMError.self) { try space.fault(Address(60 * 4096), .read) }
+    let error = #expect(throws: HoldfastError.self) { try space.fault(Address(60 * 4096), .read) }
     #expect(error?.code == .pagerFailure && error?.address == Address(60 * 4096))
-    #expect(throws: VMError.self) { try space.wire(AddressRange(.zero, Address(1 << 20))) }
+    #expect(throws: HoldfastError.self) { try space.wire(AddressRange(.zero, Address(1 << 20))) }
     #expect(object.state(of: PageIndex(60)) == nil)
     #expect(space.entryViews.allSatisfy { !$0.isUserWired })
     try space.remove(AddressRange(.zero, Address(1 << 20)))
@@ -70,9 +70,9 @@ import Testing
   @Test func `what cannot be a pager's file is refused`() throws {
     try write()
     defer { unlink(path) }
-    #expect(throws: HostError.self) { try FilePager(path: path + "-none", geometry: .small) }
-    #expect(throws: HostError.self) { try FilePager(path: "/tmp", geometry: .small) }
-    #expect(throws: HostError.self) {
+    #expect(throws: HoldfastError.self) { try FilePager(path: path + "-none", geometry: .small) }
+    #expect(throws: HoldfastError.self) { try FilePager(path: "/tmp", geometry: .small) }
+    #expect(throws: HoldfastError.self) {
       try FilePager(path: path, offset: .mebibytes(1), geometry: .small)
     }
   }

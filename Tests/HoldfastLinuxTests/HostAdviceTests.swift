@@ -2,9 +2,9 @@ import Foundation
 import HoldfastCore
 import Testing
 
-// Foundation has a class of the same name.
-
 @testable import HoldfastLinux
+
+// Foundation has a class of the same name.
 
 @Suite struct HostAdviceTests {
   private func host(_ system: HostSystem = .permissive) throws -> HostCapabilities {

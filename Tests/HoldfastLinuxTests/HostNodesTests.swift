@@ -2,9 +2,9 @@ import Foundation
 import HoldfastCore
 import Testing
 
-// Foundation has a class of the same name.
-
 @testable import HoldfastLinux
+
+// Foundation has a class of the same name.
 
 /// Nodes of made-up hosts.
 @Suite struct HostNodesTests {

@@ -4,9 +4,9 @@ import HoldfastCore
 import SystemPackage
 import Testing
 
-// Foundation has a class of the same name.
-
 @testable import HoldfastLinux
+
+// Foundation has a class of the same name.
 
 @Suite struct HostProbeTests {
   private func host(_ tree: HostTree, _ system: HostSystem = .permissive) -> HostCapabilities {

@@ -34,8 +34,8 @@ import Testing
   @Test func aSizeThatTheHostLacks() throws {
     let tree = try HostTree(HostTree.pool(2048, total: 0, free: 0))
     let pool = HugePagePool(size: .gibibytes(16), root: tree.root)
-    let error = #expect(throws: HostError.self) { try pool.reserve(.one) }
-    #expect(error?.what == "this host has no huge pages of 16 GiB, but of 2 MiB")
+    let error = #expect(throws: HoldfastError.self) { try pool.reserve(.one) }
+    #expect(error?.reason == "this host has no huge pages of 16 GiB, but of 2 MiB")
   }
 
   @Test func reservesAndGivesBackOnce() throws {
@@ -82,10 +82,11 @@ import Testing
     #expect(try tree.read(directory + "nr_hugepages") == "2050")
     #expect(try number(tree) == before)
     // The host has more than the node.
-    let error = #expect(throws: HostError.self) { try pool.reserve(PageCount(11)) }
-    #expect(error?.what == "asked for 11 pages of 2 MiB on node 1, but node 1 has 20 MiB available")
+    let error = #expect(throws: HoldfastError.self) { try pool.reserve(PageCount(11)) }
+    #expect(
+      error?.reason == "asked for 11 pages of 2 MiB on node 1, but node 1 has 20 MiB available")
     let missing = HugePagePool(size: .mebibytes(2), node: NodeID(7), root: tree.root)
-    #expect(throws: HostError.self) { try missing.reserve(.one) }
+    #expect(throws: HoldfastError.self) { try missing.reserve(.one) }
   }
 
   @Test func surplusPagesTakenInAreGivenBackToo() throws {
@@ -112,10 +113,10 @@ import Testing
       let limited = file.hasSuffix("nr_hugepages") ? "\(min(13, UInt64(text) ?? 0))" : text
       try HostFiles.replaceContents(of: file, with: limited)
     }
-    let error = try #require(throws: HostError.self) { try pool.reserve(PageCount(5)) }
-    #expect(error.what == "asked for 5 pages of 2 MiB, got 3, which were given back")
+    let error = try #require(throws: HoldfastError.self) { try pool.reserve(PageCount(5)) }
+    #expect(error.reason == "asked for 5 pages of 2 MiB, got 3, which were given back")
     #expect(error.errno == ENOMEM)
-    #expect(error.advice?.contains("hugepagesz=2048K hugepages=15") == true)
+    #expect(error.advice?.description.contains("hugepagesz=2048K hugepages=15") == true)
     #expect(try number(tree) == "10")
     #expect(try tree.read("proc/sys/vm/compact_memory") == "1")
   }
@@ -138,18 +139,22 @@ import Testing
     let tree = try HostTree(HostTree.pool(2048, total: 10, free: 0))
     try tree.write("MemAvailable: 1048576 kB\n", to: "proc/meminfo")
     let pool = pool(tree) { (_, _) throws(Errno) in Issue.record("written") }
-    let error = #expect(throws: HostError.self) { try pool.reserve(PageCount(count)) }
+    let error = #expect(throws: HoldfastError.self) { try pool.reserve(PageCount(count)) }
     #expect(error?.errno == ENOMEM)
   }
 
   @Test func permissionDeniedCarriesTheCommand() throws {
     let tree = try HostTree(HostTree.pool(2048, total: 20, free: 0))
     let pool = pool(tree) { (_, _) throws(Errno) in throw .permissionDenied }
-    let error = try #require(throws: HostError.self) { try pool.reserve(PageCount(5100)) }
+    let error = try #require(throws: HoldfastError.self) { try pool.reserve(PageCount(5100)) }
     #expect(error.errno == EACCES)
     #expect(
       error.advice
-        == "echo 5120 | sudo tee /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+        == .reserveHugePages([
+          Advice.HugePageGoal(
+            pageSize: .mebibytes(2), node: nil,
+            path: "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", count: 5120)
+        ]))
     #expect("\(error)".contains("Permission denied"))
   }
 
@@ -158,7 +163,7 @@ import Testing
     let pool = pool(tree) { (file, text) throws(Errno) in
       try HostFiles.replaceContents(of: file, with: text == "6" ? text : "garbage")
     }
-    #expect(throws: HostError.self) { try pool.reserve(PageCount(2)) }
+    #expect(throws: HoldfastError.self) { try pool.reserve(PageCount(2)) }
     #expect(try number(tree) == "6")
   }
 
@@ -172,7 +177,7 @@ import Testing
     }
     let reservation = try pool.reserve(PageCount(2))
     try tree.write("1", to: "fails")
-    #expect(throws: HostError.self) { try reservation.giveBack() }
+    #expect(throws: HoldfastError.self) { try reservation.giveBack() }
     #expect(!reservation.isGivenBack)
     try tree.write("0", to: "fails")
     try reservation.giveBack()
@@ -223,8 +228,8 @@ import Testing
   @Test(.enabled(if: geteuid() != 0, "root is not refused"))
   func anOrdinaryUserIsToldTheCommand() throws {
     let pool = HugePagePool(size: .mebibytes(2))
-    let error = try #require(throws: HostError.self) { try pool.reserve(PageCount(4)) }
+    let error = try #require(throws: HoldfastError.self) { try pool.reserve(PageCount(4)) }
     #expect(error.errno == EACCES || error.errno == EROFS)
-    #expect(error.advice?.contains("| sudo tee \(pool.path)") == true)
+    #expect(error.advice?.description.contains("> \(pool.path)") == true)
   }
 }

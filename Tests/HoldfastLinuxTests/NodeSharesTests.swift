@@ -81,11 +81,11 @@ import Testing
   }
 
   @Test func whatIsThereIsNamedWhereANodeHasTooLittle() throws {
-    let error = #expect(throws: HostError.self) {
+    let error = #expect(throws: HoldfastError.self) {
       try parts(.gibibytes(2), .base, .bind(NodeID(0)), two)
     }
-    #expect(error?.what.contains(" are needed, 262144 are available (1024 MiB less ") == true)
-    #expect(error?.what.hasSuffix(" on node 0, node 3 has 2 GiB") == true)
+    #expect(error?.reason.contains(" are needed, 262144 are available (1024 MiB less ") == true)
+    #expect(error?.reason.hasSuffix(" on node 0, node 3 has 2 GiB") == true)
     // The two together have it.
     let both = try parts(.mebibytes(2048), .base, HostNodes([NodeID(0), NodeID(3)]), two)
     #expect(both.map { UInt64($0.bytes.count) } == [1 << 30, 1 << 30])
@@ -100,24 +100,25 @@ import Testing
         size: .mebibytes(2), total: PageCount(8), free: PageCount(8), reserved: PageCount(5))
     ]
     // Of the pool three are not promised, wherever they lie.
-    let error = #expect(throws: HostError.self) {
+    let error = #expect(throws: HoldfastError.self) {
       try parts(.mebibytes(8), .hugetlb2M, .bind(NodeID(3)), host)
     }
     #expect(
-      error?.what
+      error?.reason
         == "4 hugetlb pages of 2 MiB are needed, 3 are free on node 3, node 0 has 4")
     let file = "/sys/devices/system/node/node3/hugepages/hugepages-2048kB/nr_hugepages"
-    #expect(error?.advice == "echo 5 > \(file)")
+    #expect(error?.advice?.description == "as root: echo 5 > \(file)")
     host.hugePages[0].reserved = .zero
     #expect(try parts(.mebibytes(8), .hugetlb2M, .bind(NodeID(3)), host)[0].policy == .bind)
-    let more = #expect(throws: HostError.self) {
+    let more = #expect(throws: HoldfastError.self) {
       try parts(.mebibytes(26), .hugetlb2M, HostNodes([NodeID(0), NodeID(3)]), host)
     }
     #expect(
-      more?.what.contains("13 hugetlb pages of 2 MiB are needed, 8 are free on nodes 0 and 3")
+      more?.reason.contains("13 hugetlb pages of 2 MiB are needed, 8 are free on nodes 0 and 3")
         == true)
     #expect(
-      more?.advice?.contains("echo 7 > ") == true && more?.advice?.contains("&& echo 6") == true)
+      more?.advice?.description.contains("echo 7 > ") == true
+        && more?.advice?.description.contains("&& echo 6") == true)
     // Without names the pool's pages are taken where they are, which is no guess.
     let spread = try parts(.mebibytes(12), .hugetlb2M, nil, host)
     #expect(spread.map(\.policy) == [.bind, .bind])
@@ -142,16 +143,16 @@ import Testing
     ])
     host.nodes[2].isAllowed = false
     func problem(_ node: UInt32, _ host: HostCapabilities) -> String {
-      (#expect(throws: HostError.self) { try HostNodes.bind(NodeID(node)).check(host) })?
+      (#expect(throws: HoldfastError.self) { try HostNodes.bind(NodeID(node)).check(host) })?
         .description ?? ""
     }
-    let there = "; there is node 0 with 1 GiB available; try: a node that is there, such as 0"
+    let there = "; there is node 0 with 1 GiB available; try: a node that exists, such as 0"
     #expect(problem(7, host) == "cannot take memory from node 7: there is no such node" + there)
     #expect(
       problem(1, host)
         == "cannot take memory from node 1: the node has processors and no memory" + there)
     #expect(problem(2, host).contains("the cpuset of this process rules the node out"))
     host.nodes = []
-    #expect(problem(0, host).contains("this host tells of no NUMA nodes; try: do without a node"))
+    #expect(problem(0, host).contains("this host tells of no NUMA nodes; try: no node: the memory"))
   }
 }

@@ -86,7 +86,7 @@ import Testing
     try space.map(at: range(0..<4096))
     try space.wire(range(0..<4096))
     var removed: UInt64 = 0
-    let error = #expect(throws: VMError.self) {
+    let error = #expect(throws: HoldfastError.self) {
       for page in stride(from: UInt64(1), to: 4096, by: 2) {
         try space.remove(range(page..<page + 1))
         removed += 1
@@ -95,7 +95,7 @@ import Testing
     #expect(error?.code == .resourceShortage && removed > 50 && removed < 200)
     #expect(error?.reason.contains("vm.max_map_count") == true)
     let before = space.entryViews
-    #expect(throws: VMError.self) { try space.protect(range(3001..<3002), .read) }
+    #expect(throws: HoldfastError.self) { try space.protect(range(3001..<3002), .read) }
     #expect(space.entryViews == before)
     word(3001, window).pointee = 9
     // Whole mappings can go at any time.

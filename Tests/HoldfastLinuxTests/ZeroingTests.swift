@@ -72,14 +72,14 @@ import Testing
   }
 
   @Test func `names that are none, or are not for this processor, are errors`() throws {
-    let error = #expect(throws: HostError.self) { try ZeroingChoice.named("bogus") }
-    #expect(error?.what == "'bogus' is no way to zero memory")
-    #expect(error?.advice?.contains("memset") == true)
+    let error = #expect(throws: HoldfastError.self) { try ZeroingChoice.named("bogus") }
+    #expect(error?.reason == "'bogus' is no way to zero memory")
+    #expect(error?.advice?.description.contains("memset") == true)
     for kernel in ZeroingKernel.allCases {
       if kernel.isSupported {
         #expect(try ZeroingChoice.named(kernel.rawValue) == kernel)
       } else {
-        #expect(throws: HostError.self) { try ZeroingChoice.named(kernel.rawValue) }
+        #expect(throws: HoldfastError.self) { try ZeroingChoice.named(kernel.rawValue) }
       }
     }
   }

@@ -11,10 +11,10 @@ import Testing
 /// What an arena's end has told of its lease.
 private final class Ended: @unchecked Sendable {
   private let lock = NSLock()
-  private var all: [Result<LeaseEnd, ReservoirError>] = []
+  private var all: [Result<LeaseEnd, HoldfastError>] = []
 
-  func add(_ result: Result<LeaseEnd, ReservoirError>) { lock.withLock { all.append(result) } }
-  var results: [Result<LeaseEnd, ReservoirError>] { lock.withLock { all } }
+  func add(_ result: Result<LeaseEnd, HoldfastError>) { lock.withLock { all.append(result) } }
+  var results: [Result<LeaseEnd, HoldfastError>] { lock.withLock { all } }
 }
 
 /// Arenas of leased memory.
@@ -66,13 +66,13 @@ private final class Ended: @unchecked Sendable {
       try useUp(lease, page, ended) {
         // It has one owner, who keeps the lock of a held lease.
         #expect(lease.descriptor == -1)
-        #expect(code { _ = try Arena(adopting: lease) } == .inUse)
+        #expect(code { _ = try Arena(adopting: lease) } == .busy)
         if isHeld {
-          #expect(code { _ = try reservoir.release(LeaseName("vm")) } == .inUse)
+          #expect(code { _ = try reservoir.release(LeaseName("vm")) } == .busy)
         }
         var options = RecycleOptions()
         options.patience = .milliseconds(5)
-        #expect(code { _ = try reservoir.recycle(LeaseName("vm"), options: options) } == .inUse)
+        #expect(code { _ = try reservoir.recycle(LeaseName("vm"), options: options) } == .busy)
         #expect(ended.results.isEmpty && place.names("ready").isEmpty)
       }
       #expect(ended.results == [.success(.recycled(size))])
@@ -175,7 +175,7 @@ private final class Ended: @unchecked Sendable {
     // Its user himself cuts it.
     try #require(ftruncate(lease.descriptor, 5000) == 0)
     let ended = Ended()
-    #expect(code { _ = try Arena(adopting: lease) { ended.add($0) } } == .system)
+    #expect(code { _ = try Arena(adopting: lease) { ended.add($0) } } == .host)
     #expect(lease.descriptor >= 0 && ended.results.isEmpty)
     #expect(try reservoir.counts().count == 1)
   }
@@ -188,7 +188,7 @@ private final class Ended: @unchecked Sendable {
       _ = try Arena(adoptingZeroed: descriptor, threads: 1)
       return nil
     } catch {
-      return error.what
+      return error.reason
     }
   }
 
@@ -253,8 +253,8 @@ private final class Ended: @unchecked Sendable {
       do {
         _ = try Arena(adoptingZeroed: file, threads: 1)
         preconditionFailure("the audit has found nothing")
-      } catch let error as HostError {
-        precondition(error.what == "it was said to be zero and is not", error.what)
+      } catch let error as HoldfastError {
+        precondition(error.reason == "it was said to be zero and is not", error.reason)
       }
     }
   }

@@ -35,10 +35,10 @@ import Testing
     try other.fill([size, size])
     _ = try other.lease(size, "a")
     _ = try other.held(size, "b")
-    #expect(code { _ = try other.lease(size, "c") } == .empty)
+    #expect(code { _ = try other.lease(size, "c") } == .noReadyMemory)
     // The caller's own doing is nobody else's matter.
-    #expect(code { _ = try other.lease(size, "a") } == .nameTaken)
-    #expect(code { _ = try other.lease(ByteCount(1), "d") } == .badSize)
+    #expect(code { _ = try other.lease(size, "a") } == .alreadyExists)
+    #expect(code { _ = try other.lease(ByteCount(1), "d") } == .invalidArgument)
     #expect(code { _ = try other.release(LeaseName("d")) } == .noLease)
     _ = try other.recycle(LeaseName("a"))
     _ = try other.collect(CollectOptions(recycles: false))
@@ -46,7 +46,8 @@ import Testing
     _ = try other.release(LeaseName("e"))
     #expect(
       told(socket) == [
-        "fill 4M", "fill 4M", "lease 4M", "lease 4M", "lease empty", "recycle 4M", "release 4M",
+        "fill 4M", "fill 4M", "lease 4M", "lease 4M", "lease noReadyMemory", "recycle 4M",
+        "release 4M",
         "lease 4M", "release 4M",
       ])
   }
@@ -60,11 +61,11 @@ import Testing
     var request = LeaseRequest(size: size)
     request.patience = .milliseconds(30)
     _ = try reservoir.lease(request)
-    #expect(code { _ = try reservoir.lease(request) } == .empty)
+    #expect(code { _ = try reservoir.lease(request) } == .noReadyMemory)
     #expect(told(socket) == [])
     #expect(events.all.map(\.operation) == [.fill, .lease, .lease])
     #expect(events.all[1].duration > .zero && events.all[1].waited < events.all[2].duration)
-    #expect(events.all[2].failure == .empty && events.all[2].duration >= .milliseconds(30))
+    #expect(events.all[2].failure == .noReadyMemory && events.all[2].duration >= .milliseconds(30))
   }
 
   @Test func aWaitCanBeStopped() throws {
@@ -80,14 +81,14 @@ import Testing
         _ = try reservoir.lease(request) {
           asked.wrappingAdd(1, ordering: .relaxed).newValue < 3
         }
-      } == .stopped)
+      } == .cancelled)
     #expect(asked.load(ordering: .relaxed) == 3 && events.all.isEmpty)
 
     // Growing too, and the file is as it was.
     try reservoir.fill([size])
     request.size = .mebibytes(200)
     request.grows = true
-    #expect(code { _ = try reservoir.lease(request) { false } } == .stopped)
+    #expect(code { _ = try reservoir.lease(request) { false } } == .cancelled)
     #expect(try reservoir.counts() == ["4M 1 0 0"])
   }
 
@@ -159,7 +160,7 @@ import Testing
 
   @Test func messages() {
     let event = ReservoirEvent(
-      .lease, failure: .empty, size: size, duration: .microseconds(77), waited: .seconds(2))
+      .lease, failure: .noReadyMemory, size: size, duration: .microseconds(77), waited: .seconds(2))
     #expect(ReservoirEvent(message: event.message) == event)
     #expect(event.message.utf8.count < 200)
     let good = ReservoirEvent(.recycle, size: .gibibytes(1 << 20), duration: .seconds(-1))

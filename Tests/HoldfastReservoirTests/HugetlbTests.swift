@@ -34,7 +34,7 @@ struct HugetlbTests {
         mapping.dirty()
         var options = RecycleOptions()
         options.patience = .milliseconds(5)
-        #expect(code { _ = try reservoir.recycle(LeaseName("cut"), options: options) } == .inUse)
+        #expect(code { _ = try reservoir.recycle(LeaseName("cut"), options: options) } == .busy)
       }
       let options = RecycleOptions(verifies: true)
       let end = try reservoir.recycle(LeaseName("cut"), options: options)
@@ -58,12 +58,12 @@ struct HugetlbTests {
     try HugePageLock.withLock {
       let place = try Place(fileSystem: "hugetlbfs", size: .mebibytes(20))
       let reservoir = try place.reservoir(size)
-      let error = #expect(throws: ReservoirError.self) { try reservoir.fill([large]) }
-      #expect(error?.code == .shortage)
-      #expect(error?.what.contains("16 MiB is needed") == true, "\(error?.what ?? "")")
+      let error = #expect(throws: HoldfastError.self) { try reservoir.fill([large]) }
+      #expect(error?.code == .resourceShortage)
+      #expect(error?.reason.contains("16 MiB is needed") == true, "\(error?.reason ?? "")")
       var request = LeaseRequest(size: .mebibytes(24))
       request.grows = true
-      #expect(code { _ = try reservoir.lease(request) } == .shortage)
+      #expect(code { _ = try reservoir.lease(request) } == .resourceShortage)
       #expect(try reservoir.counts() == ["8M 1 0 0"])
       #expect(place.used == size && place.names("filling").isEmpty)
     }
@@ -74,12 +74,13 @@ struct HugetlbTests {
       let place = try Place(fileSystem: "hugetlbfs", size: .tebibytes(1))
       let reservoir = try place.reservoir()
       let available = try pool.available.rawValue
-      let error = #expect(throws: ReservoirError.self) {
+      let error = #expect(throws: HoldfastError.self) {
         try reservoir.fill([ByteCount((available + 50_000) << 21)])
       }
-      #expect(error?.code == .shortage)
+      #expect(error?.code == .resourceShortage)
       #expect(
-        error?.what.contains("huge pages of 2 MiB are needed and") == true, "\(error?.what ?? "")")
+        error?.reason.contains("huge pages of 2 MiB are needed and") == true,
+        "\(error?.reason ?? "")")
       #expect(place.names("filling").isEmpty && place.used == .zero)
     }
   }
@@ -97,12 +98,12 @@ struct HugetlbTests {
       try #require(promised != MAP_FAILED)
       defer { munmap(promised, max(length, 4096)) }
       let plan = FillPlan([.init(count: 3, size: size)])
-      #expect(code { _ = try reservoir.fill(plan) } == .shortage)
+      #expect(code { _ = try reservoir.fill(plan) } == .resourceShortage)
       var options = FillOptions(reservesHugePages: true)
-      let stopped = #expect(throws: ReservoirError.self) {
+      let stopped = #expect(throws: HoldfastError.self) {
         try reservoir.fill(plan, options: options) { $0.done.rawValue <= 8 << 20 }
       }
-      #expect(stopped?.code == .stopped)
+      #expect(stopped?.code == .cancelled)
       #expect(try reservoir.counts() == ["8M 1 0 0"])
       options.threads = 1
       let report = try reservoir.fill(plan, options: options)

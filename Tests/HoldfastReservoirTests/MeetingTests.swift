@@ -13,7 +13,7 @@ import Testing
   private func name(_ text: String) throws -> LeaseName { try LeaseName(text) }
 
   /// Recycles `vm` and waits for its monitor's end, however often the other has the lock to look at it.
-  private func recycle(_ reservoir: Reservoir) -> ReservoirError.Code? {
+  private func recycle(_ reservoir: Reservoir) -> HoldfastError.Code? {
     let end = ContinuousClock.now + .seconds(4)
     while true {
       let result = code {
@@ -21,7 +21,7 @@ import Testing
         options.patience = .seconds(4)
         _ = try reservoir.recycle(name("vm"), options: options)
       }
-      if result != .inUse || ContinuousClock.now > end { return result }
+      if result != .busy || ContinuousClock.now > end { return result }
     }
   }
 
@@ -66,7 +66,7 @@ import Testing
     let path = try reservoir.lease(size, "vm").receipt.path
     let file = open(path, O_RDONLY | O_CLOEXEC)
     #expect(flock(file, LOCK_EX) == 0)
-    #expect(code { _ = try reservoir.recycle(name("vm")) } == .inUse)
+    #expect(code { _ = try reservoir.recycle(name("vm")) } == .busy)
     #expect(try reservoir.collect(CollectOptions(age: .zero)).live == 1)
     // Who gives the memory away need not ask who has locked it.
     let end = try reservoir.recycle(name("vm"), otherwise: .unlink)
@@ -81,7 +81,7 @@ import Testing
     let path = try reservoir.lease(size, "vm").receipt.path
     let folder = open(place.file("leased/\(geteuid())"), O_RDONLY | O_CLOEXEC)
     #expect(flock(folder, LOCK_EX) == 0)
-    #expect(code { _ = try reservoir.recycle(name("vm")) } == .inUse)
+    #expect(code { _ = try reservoir.recycle(name("vm")) } == .busy)
     #expect(code { _ = try reservoir.release(name("vm")) } != nil)
     #expect(try reservoir.collect(CollectOptions(age: .zero)).inUse == 1)
     #expect(try reservoir.counts() == ["4M 0 1 0"] && Mapping(path).length == 4 << 20)
@@ -118,7 +118,7 @@ import Testing
     let error = both {
       // In use is the other one, where it was there before the first was looked at.
       let result = recycle(reservoir)
-      #expect(result == .noLease || result == .inUse)
+      #expect(result == .noLease || result == .busy)
     } and: {
       try waitUntilLocked(first)
       #expect(rename(second, first) == 0)
@@ -162,12 +162,12 @@ import Testing
             options.recycling.patience = .milliseconds(1)
             _ = try reservoir.collect(options)
           }
-        } catch let error as ReservoirError {
+        } catch let error as HoldfastError {
           switch error.code {
-          case .empty: _ = try reservoir.fill(FillPlan([.init(count: 3, size: size)]))
-          case .nameTaken, .noLease, .inUse: break
+          case .noReadyMemory: _ = try reservoir.fill(FillPlan([.init(count: 3, size: size)]))
+          case .alreadyExists, .noLease, .busy: break
           // Scrubbing met somebody who came and went.
-          case .system where error.what.contains("given back to the host"): break
+          case .host where error.reason.contains("given back to the host"): break
           default: throw error
           }
         }
@@ -225,7 +225,7 @@ struct MemberTests {
     let mapping = try Mapping(again)
     var options = RecycleOptions()
     options.patience = .zero
-    #expect(code { _ = try reservoir.recycle(name("vm"), options: options) } == .inUse)
+    #expect(code { _ = try reservoir.recycle(name("vm"), options: options) } == .busy)
     #expect(permissions() == 0o660)
     withExtendedLifetime(mapping) {}
   }

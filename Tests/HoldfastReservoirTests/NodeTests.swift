@@ -70,11 +70,11 @@ struct NodeTests {
     var request = LeaseRequest(size: size, name: try LeaseName("vm"))
     request.node = node
     _ = try reservoir.lease(request)
-    #expect(code { _ = try reservoir.lease(size, "vm") } == .nameTaken)
-    #expect(code { _ = try reservoir.held(size, "vm") } == .nameTaken)
+    #expect(code { _ = try reservoir.lease(size, "vm") } == .alreadyExists)
+    #expect(code { _ = try reservoir.held(size, "vm") } == .alreadyExists)
     #expect(try reservoir.release(LeaseName("vm")) == .unlinked(size, reason: nil))
     #expect(try reservoir.lease(size, "vm").receipt.node == nil)
-    #expect(code { _ = try reservoir.lease(request) } == .nameTaken)
+    #expect(code { _ = try reservoir.lease(request) } == .alreadyExists)
   }
 
   /// Their files have different names, of the node and of none, plain and held.
@@ -91,8 +91,8 @@ struct NodeTests {
         held.add(try reservoir.lease(request))
       }
       #expect(errors.count { $0 == nil } == 1)
-      for error in errors.compactMap({ $0 as? ReservoirError }) {
-        #expect(error.code == .nameTaken || error.code == .empty, "\(error)")
+      for error in errors.compactMap({ $0 as? HoldfastError }) {
+        #expect(error.code == .alreadyExists || error.code == .noReadyMemory, "\(error)")
       }
       #expect(place.names("leased/\(geteuid())").count == 1)
       #expect(place.names("ready").count == 3)

@@ -37,8 +37,8 @@ import Testing
     let inherited = dup(descriptor)
     lease = nil
     #expect(try reservoir.collect().live == 1)
-    #expect(code { _ = try reservoir.release(LeaseName("vm")) } == .inUse)
-    #expect(code { _ = try reservoir.recycle(LeaseName("vm")) } == .inUse)
+    #expect(code { _ = try reservoir.release(LeaseName("vm")) } == .busy)
+    #expect(code { _ = try reservoir.recycle(LeaseName("vm")) } == .busy)
     #expect(try reservoir.counts() == ["4M 0 1 0"])
     close(inherited)
     let report = try reservoir.collect()
@@ -98,7 +98,7 @@ import Testing
         let mapping = try Mapping(lease.receipt.path)
         #expect(mapping.isZero)
         mapping.dirty()
-        #expect(code { _ = try reservoir.release(name) } == .inUse)
+        #expect(code { _ = try reservoir.release(name) } == .busy)
         withExtendedLifetime(lease) {}
         // Who collects may be faster; what he could not prove is gone, so there is more to fill.
         _ = try? reservoir.fill(FillPlan([.init(count: 1, size: size)]))
@@ -125,8 +125,8 @@ import Testing
         request.isHeld = isHeld
         leases.add(try reservoir.lease(request))
       }
-      let codes = errors.compactMap { ($0 as? ReservoirError)?.code }
-      #expect(codes == [.empty, .empty, .empty, .empty])
+      let codes = errors.compactMap { ($0 as? HoldfastError)?.code }
+      #expect(codes == [.noReadyMemory, .noReadyMemory, .noReadyMemory, .noReadyMemory])
       let inodes = leases.all.map { lease in
         var status = stat()
         #expect(fstat(lease.descriptor, &status) == 0)

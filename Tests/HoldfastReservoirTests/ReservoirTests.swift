@@ -35,10 +35,10 @@ import Testing
     let place = try Place()
     let reservoir = try place.reservoir()
     let size = ByteCount.mebibytes(8)
-    let error = #expect(throws: ReservoirError.self) {
+    let error = #expect(throws: HoldfastError.self) {
       try reservoir.fill(FillPlan([.init(count: 4, size: size)])) { $0.done <= size + size }
     }
-    #expect(error?.code == .stopped)
+    #expect(error?.code == .cancelled)
     #expect(try reservoir.counts() == ["8M 2 0 0"])
     #expect(place.names("filling").isEmpty)
   }
@@ -54,7 +54,7 @@ import Testing
     let folder = open(place.file("filling"), O_RDONLY | O_CLOEXEC)
     defer { close(folder) }
     #expect(flock(folder, LOCK_EX) == 0)
-    #expect(code { _ = try reservoir.fill(plan) { _ in false } } == .stopped)
+    #expect(code { _ = try reservoir.fill(plan) { _ in false } } == .cancelled)
   }
 
   @Test func leasesExactlyThenBestFit() throws {
@@ -69,7 +69,7 @@ import Testing
     #expect(stat(cut.path, &status) == 0 && status.st_size == 4 << 20)
     var request = LeaseRequest(size: small)
     request.isExact = true
-    #expect(code { _ = try reservoir.lease(request) } == .empty)
+    #expect(code { _ = try reservoir.lease(request) } == .noReadyMemory)
     #expect(try reservoir.counts() == ["12M 1 0 0", "4M 0 2 0"])
   }
 
@@ -77,7 +77,7 @@ import Testing
     let place = try Place()
     let reservoir = try place.reservoir(small, .mebibytes(8))
     var request = LeaseRequest(size: large, name: try LeaseName("vm"))
-    #expect(code { _ = try reservoir.lease(request) } == .empty)
+    #expect(code { _ = try reservoir.lease(request) } == .noReadyMemory)
     request.grows = true
     let receipt = try reservoir.lease(request).receipt
     #expect(receipt.grown == .mebibytes(4) && receipt.size == large)
@@ -100,10 +100,10 @@ import Testing
     let place = try Place()
     let reservoir = try place.reservoir(small, small, small)
     _ = try reservoir.lease(small, "vm")
-    #expect(code { _ = try reservoir.lease(small, "vm") } == .nameTaken)
-    #expect(code { _ = try reservoir.held(small, "vm") } == .nameTaken)
+    #expect(code { _ = try reservoir.lease(small, "vm") } == .alreadyExists)
+    #expect(code { _ = try reservoir.held(small, "vm") } == .alreadyExists)
     let held = try reservoir.held(small, "other")
-    #expect(code { _ = try reservoir.lease(small, "other") } == .nameTaken)
+    #expect(code { _ = try reservoir.lease(small, "other") } == .alreadyExists)
     #expect(try reservoir.counts() == ["4M 1 2 0"])
     withExtendedLifetime(held) {}
   }
@@ -155,11 +155,11 @@ import Testing
     mapping.dirty()
     var options = RecycleOptions()
     options.patience = .milliseconds(5)
-    #expect(code { _ = try reservoir.recycle(name, options: options) } == .inUse)
+    #expect(code { _ = try reservoir.recycle(name, options: options) } == .busy)
     #expect(try reservoir.counts() == ["4M 1 1 0"])
     // A descriptor does as well as a mapping, also one for reading alone.
     let file = open(try reservoir.lease(small, "other").receipt.path, O_RDONLY)
-    #expect(code { _ = try reservoir.recycle(LeaseName("other"), options: options) } == .inUse)
+    #expect(code { _ = try reservoir.recycle(LeaseName("other"), options: options) } == .busy)
     close(file)
     let end = try reservoir.recycle(name, otherwise: .unlink, options: options)
     guard case .unlinked(small, .some) = end else {
@@ -185,7 +185,7 @@ import Testing
     var request = LeaseRequest(size: small)
     request.patience = .milliseconds(30)
     let start = ContinuousClock.now
-    #expect(code { _ = try reservoir.lease(request) } == .empty)
+    #expect(code { _ = try reservoir.lease(request) } == .noReadyMemory)
     #expect(ContinuousClock.now - start >= .milliseconds(30))
     request.patience = .seconds(60)
     let waiting = request
@@ -201,14 +201,14 @@ import Testing
 
   @Test(arguments: ["", "a/b", "..", ".", "a.b", "a\nb", "vm.run", "é", "a b", "-\0", "~"])
   func hostileNames(_ name: String) {
-    #expect(code { _ = try LeaseName(name) } == .badName)
+    #expect(code { _ = try LeaseName(name) } == .invalidArgument)
   }
 
   @Test func theLongestName() throws {
     let place = try Place()
     let reservoir = try place.reservoir(small)
     let longest = String(repeating: "a", count: LeaseName.longest)
-    #expect(code { _ = try LeaseName(longest + "a") } == .badName)
+    #expect(code { _ = try LeaseName(longest + "a") } == .invalidArgument)
     _ = try reservoir.held(small, longest)
   }
 
@@ -232,21 +232,21 @@ import Testing
     let place = try Place()
     let reservoir = try place.reservoir(small)
     for size in [ByteCount(1), ByteCount(4097), .zero, ByteCount(.max)] {
-      #expect(code { _ = try reservoir.lease(LeaseRequest(size: size)) } == .badSize)
-      #expect(code { try reservoir.fill([size]) } == .badSize)
+      #expect(code { _ = try reservoir.lease(LeaseRequest(size: size)) } == .invalidArgument)
+      #expect(code { try reservoir.fill([size]) } == .invalidArgument)
     }
     #expect(
       code {
         _ = try reservoir.fill(FillPlan([.init(count: .max, size: .tebibytes(1))]))
-      } == .badSize)
+      } == .invalidArgument)
     #expect(
-      code { _ = try reservoir.fill(FillPlan([.init(count: 0, size: small)])) } == .badSize)
+      code { _ = try reservoir.fill(FillPlan([.init(count: 0, size: small)])) } == .invalidArgument)
   }
 
   @Test func moreThanThereIs() throws {
     let place = try Place()
     let reservoir = try place.reservoir()
-    #expect(code { try reservoir.fill([.tebibytes(999)]) } == .shortage)
+    #expect(code { try reservoir.fill([.tebibytes(999)]) } == .resourceShortage)
     #expect(place.names("filling").isEmpty)
   }
 

@@ -121,10 +121,10 @@ struct InitAgainTests {
   @Test func refusesToMakeFilesUnusable() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
-    #expect(code { _ = try Reservoir.create(mount: place.path, group: 65534) } == .inUse)
-    #expect(code { _ = try Reservoir.create(mount: place.path, owner: 65534) } == .inUse)
+    #expect(code { _ = try Reservoir.create(mount: place.path, group: 65534) } == .busy)
+    #expect(code { _ = try Reservoir.create(mount: place.path, owner: 65534) } == .busy)
     _ = try reservoir.lease(size, "vm")
-    #expect(code { _ = try Reservoir.create(mount: place.path, owner: 65534) } == .inUse)
+    #expect(code { _ = try Reservoir.create(mount: place.path, owner: 65534) } == .busy)
     #expect(try reservoir.counts() == ["4M 0 1 0"] && reservoir.status().foreign.isEmpty)
     _ = try reservoir.release(LeaseName("vm"))
     #expect(try Reservoir.create(mount: place.path, group: 65534).group == 65534)

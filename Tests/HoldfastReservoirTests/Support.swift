@@ -105,12 +105,12 @@ final class Mapping {
 }
 
 /// The code of the reservoir's error that a body throws.
-func code(_ body: () throws -> Void) -> ReservoirError.Code? {
+func code(_ body: () throws -> Void) -> HoldfastError.Code? {
   do {
     try body()
     return nil
   } catch {
-    return (error as? ReservoirError)?.code
+    return (error as? HoldfastError)?.code
   }
 }
 

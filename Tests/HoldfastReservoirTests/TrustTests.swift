@@ -22,12 +22,13 @@ import Testing
     try plant(path)
     var request = LeaseRequest(size: size)
     request.isExact = true
-    let error = #expect(throws: ReservoirError.self, sourceLocation: sourceLocation) {
+    let error = #expect(throws: HoldfastError.self, sourceLocation: sourceLocation) {
       try reservoir.lease(request)
     }
-    #expect(error?.code == .empty, sourceLocation: sourceLocation)
+    #expect(error?.code == .noReadyMemory, sourceLocation: sourceLocation)
     #expect(
-      error?.what.contains(words) == true, "\(error?.what ?? "")", sourceLocation: sourceLocation)
+      error?.reason.contains(words) == true, "\(error?.reason ?? "")",
+      sourceLocation: sourceLocation)
     let status = try reservoir.status()
     #expect(status.foreign.count == 1, sourceLocation: sourceLocation)
     #expect(status.foreign[0].contains(words), "\(status.foreign)", sourceLocation: sourceLocation)
@@ -159,8 +160,8 @@ import Testing
     let reservoir = try place.reservoir(size, group: getegid())
     let path = place.file("ready/\(place.names("ready")[0])")
     let file = open(path, O_RDONLY | O_CLOEXEC)
-    let error = #expect(throws: ReservoirError.self) { try reservoir.lease(size, "vm") }
-    #expect(error?.code == .empty && error?.what.contains("has it open") == true)
+    let error = #expect(throws: HoldfastError.self) { try reservoir.lease(size, "vm") }
+    #expect(error?.code == .noReadyMemory && error?.reason.contains("has it open") == true)
     #expect(try reservoir.counts() == ["4M 1 0 0"])
     close(file)
     let receipt = try reservoir.lease(size, "vm").receipt

@@ -105,7 +105,7 @@ import Testing
       let read = try ServiceConfiguration(text, file: "/etc/f.conf")
       Issue.record("\(read)")
     } catch {
-      #expect(error.line == line && error.what.contains(words), "\(error)")
+      #expect(error.line == line && error.reason.contains(words), "\(error)")
       #expect(error.description.hasPrefix(line.map { "/etc/f.conf:\($0): " } ?? "/etc/f.conf: "))
     }
   }

@@ -91,7 +91,7 @@ import Testing
   @Test func `memory that the host has not is not taken`() throws {
     let arena = try Arena(
       size: .mebibytes(8), maximum: .tebibytes(8), backing: .base, threads: 2)
-    #expect(throws: HostError.self) { try arena.grow(by: .tebibytes(4)) }
+    #expect(throws: HoldfastError.self) { try arena.grow(by: .tebibytes(4)) }
     #expect(arena.size == .mebibytes(8) && blocks(arena) == 8 << 20)
     try arena.grow(by: .mebibytes(8))
     #expect(blocks(arena) == 16 << 20)

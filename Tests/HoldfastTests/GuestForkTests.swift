@@ -159,6 +159,6 @@ struct GuestForkTests {
     let arena = try Arena(size: .mebibytes(8), backing: .base, threads: 1)
     let guest = try GuestMemory(arena: arena, limit: .mebibytes(8))
     let error = #expect(throws: HoldfastError.self) { try guest.fork() }
-    #expect(error?.code == .invalidArgument && error?.description.contains("demandPaging") == true)
+    #expect(error?.code == .invalidArgument && error?.advice == .enableDemandPaging)
   }
 }

@@ -46,7 +46,7 @@ import Testing
       try memory.map(more, at: Address(8 << 20), options: .wired)
     }
     #expect(error?.code == .resourceShortage)
-    #expect(error?.advice == "a larger arena: 0 MiB of 8 MiB are free")
+    #expect(error?.advice == .enlargeArena(free: .zero, total: .mebibytes(8)))
     #expect(free(arena) == [8, 0])
   }
 

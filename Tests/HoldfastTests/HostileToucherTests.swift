@@ -121,15 +121,11 @@ struct HostileToucherTests {
         guest.arena.memory.compact()
         try guest.unmap(range)
       }
-    } catch let error as HoldfastError {
+    } catch {
       let expected: [HoldfastError.Code] = [
         .invalidAddress, .noSpace, .resourceShortage, .protectionFailure,
       ]
       if !expected.contains(error.code) { findings.report("\(error)") }
-    } catch let error as VMError {
-      if error.code != .invalidAddress, error.code != .resourceShortage {
-        findings.report("\(error)")
-      }
     }
   }
 

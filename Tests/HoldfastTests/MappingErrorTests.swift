@@ -68,7 +68,7 @@ import Testing
         try memory.map(ram, at: .zero, options: .wired, path: path)
       }
       #expect(error?.code == .resourceShortage)
-      #expect(error?.advice == "a larger arena: 4 MiB of 4 MiB are free")
+      #expect(error?.advice == .enlargeArena(free: .mebibytes(4), total: .mebibytes(4)))
       #expect(memory.space.entryViews.isEmpty)
       #expect(arena.allocator.occupancy.free == PageCount(1024))
     }

@@ -80,7 +80,7 @@ struct SnapshotErrorTests {
         try guest.save(range, to: folder + "/image", threads: 2)
       }
       #expect(error?.code == .host && error?.errno == ENOSPC)
-      #expect(error?.description.contains("make room") == true)
+      #expect(error?.description.contains("free space") == true)
       #expect(try TemporaryFolder.names(folder) == ["image"])
       #expect(try Data(contentsOf: URL(filePath: folder + "/image")) == Data([1, 2]))
       // All of it is free again.

@@ -1,4 +1,4 @@
-internal import HoldfastCore
+public import HoldfastCore
 internal import HoldfastLinux
 internal import Synchronization
 
@@ -26,14 +26,9 @@ extension GuestMemory {
         .invalidArgument, operation: "restore the segment \(name)",
         reason:
           "\(arena.backing.rawValue) is private memory, in which the segment has no place yet",
-        advice: "restore it on demand: mapping it wired reads all of it")
+        advice: .other("restore it on demand: mapping it wired reads all of it"))
     }
-    let pager: FilePager
-    do throws(HostError) {
-      pager = try FilePager(path: path, geometry: arena.geometry)
-    } catch {
-      throw HoldfastError(error)
-    }
+    let pager = try FilePager(path: path, geometry: arena.geometry)
     guard pager.length > .zero, let size = pager.length.roundedUp(to: arena.geometry.pageSize)
     else {
       throw HoldfastError(
@@ -57,10 +52,10 @@ extension GuestMemory {
     let pieces = pager.dataPieces(of: .mebibytes(2))
     let done = Atomic<UInt64>(0)
     let lock = Lock()
-    nonisolated(unsafe) var failure: VMError?
+    nonisolated(unsafe) var failure: HoldfastError?
     progress?(.zero, pager.dataLength)
     Workers.perform(pieces.count, threads: threads) { number in
-      do throws(VMError) {
+      do throws(HoldfastError) {
         try segment.object.pageInAll(pieces[number])
       } catch {
         lock.withLock { if unsafe failure == nil { unsafe failure = error } }
@@ -73,9 +68,9 @@ extension GuestMemory {
     }
     guard let failure = lock.withLock({ unsafe failure }) else { return }
     let free = geometry.bytes(space.memory.available)
-    throw HoldfastError(
-      failure, operation: "restore the segment \(segment.name)", range: nil,
+    throw failure.during(
+      "restore the segment \(segment.name)",
       advice: failure.code == .resourceShortage
-        ? "a larger arena: \(free.rawValue >> 20) MiB are free" : nil)
+        ? .enlargeArena(free: free, total: arena.size) : nil)
   }
 }

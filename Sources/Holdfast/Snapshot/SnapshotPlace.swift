@@ -30,13 +30,15 @@ struct SnapshotPlace: Sendable {
         .host, operation: operation, reason: "the folder \(parent) cannot be opened",
         errno: error.rawValue,
         advice: error == .notDirectory || error == .tooManySymbolicLinkLevels
-          ? "the path of a folder that is no symbolic link" : "make it, or check its permissions")
+          ? .other("the path of a folder that is not a symbolic link")
+          : .other("create it, or check its permissions"))
     }
     guard let old = try? folder.status(name) else { return }
     guard old.isRegular else {
       throw HoldfastError(
         .invalidArgument, operation: operation,
-        reason: "it is \(old.kind), and only a regular file is replaced", advice: "another path")
+        reason: "it is \(old.kind), and only a regular file is replaced",
+        advice: .other("another path"))
     }
   }
 
@@ -60,11 +62,11 @@ struct SnapshotPlace: Sendable {
 
   /// The error of writing.
   func refusal(_ error: Errno) -> HoldfastError {
-    let advice: String? =
+    let advice: Advice? =
       switch error {
-      case .noSpace, .diskQuotaExceeded: "make room on its file system, or another path"
-      case .fileTooLarge: "a file system with larger files, or raise RLIMIT_FSIZE (ulimit -f)"
-      case .permissionDenied, .readOnlyFileSystem: "a folder that may be written to"
+      case .noSpace, .diskQuotaExceeded: .other("free space on its file system, or another path")
+      case .fileTooLarge: .raiseLimit("RLIMIT_FSIZE (ulimit -f), or the file system's")
+      case .permissionDenied, .readOnlyFileSystem: .other("a folder that you may write to")
       default: nil
       }
     return HoldfastError(

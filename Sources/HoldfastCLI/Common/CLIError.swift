@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import Holdfast
+internal import HoldfastCore
 internal import HoldfastLinux
 
 /// Why the program failed, in one line for people: what, why, and what to do. The status is 1.
@@ -14,7 +14,7 @@ struct CLIError: Error {
   }
 
   init(_ error: any Error) {
-    self.init("\(error)")
+    self.init((error as? HoldfastError).map(AdviceText.line) ?? "\(error)")
   }
 }
 

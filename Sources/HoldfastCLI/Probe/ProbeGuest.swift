@@ -10,7 +10,7 @@ struct ProbeGuest {
   private let failures: ProbeFailures
 
   /// A machine on memory that was made with the failures' answer.
-  init(_ memory: GuestMemory, _ failures: ProbeFailures, cpus: Int) throws(KVMError) {
+  init(_ memory: GuestMemory, _ failures: ProbeFailures, cpus: Int) throws(HoldfastError) {
     self.memory = memory
     self.failures = failures
     runner = try GuestRunner(memory: memory, processors: cpus)

@@ -14,18 +14,18 @@ struct ProbePlan {
   let countsFaults: Bool
 
   /// Fails where the host cannot run the guest, before any work is done.
-  static func check(_ host: HostCapabilities, _ mode: ProbeMode) throws(HostError) {
+  static func check(_ host: HostCapabilities, _ mode: ProbeMode) throws(HoldfastError) {
     guard host.kvm.isUsable else {
-      throw HostError(
-        operation: "run a guest", what: host.kvm.problem ?? "/dev/kvm is not to be had",
-        advice: host.kvm.remedy ?? "a host with KVM; `holdfast wire` needs none")
+      throw HoldfastError(
+        .host, operation: "run a guest", reason: host.kvm.problem ?? "/dev/kvm is not to be had",
+        advice: .other(host.kvm.remedy ?? "a host with KVM; `holdfast wire` needs none"))
     }
     guard mode.pages, !host.userFault.isComplete else { return }
-    throw HostError(
-      operation: "answer a guest's faults",
-      what: host.userFault.problem
+    throw HoldfastError(
+      .host, operation: "answer a guest's faults",
+      reason: host.userFault.problem
         ?? "userfaultfd lacks minor faults or write protection of shared memory",
-      advice: host.userFault.remedy ?? "Linux 5.19 or newer, or --mode wired")
+      advice: .other(host.userFault.remedy ?? "Linux 5.19 or newer, or --mode wired"))
   }
 
   init(

@@ -41,9 +41,9 @@ struct ProbeRun {
 
   private func arena(
     _ progress: ProgressBar, _ host: HostCapabilities
-  ) throws(HostError) -> Arena {
+  ) throws(HoldfastError) -> Arena {
     let total = plan.wire.memory
-    do throws(HostError) {
+    do throws(HoldfastError) {
       return try Arena(
         size: total, backing: plan.backing, nodes: plan.wire.nodes, host: host, threads: threads
       ) {
@@ -51,9 +51,9 @@ struct ProbeRun {
       }
     } catch {
       guard mode == .fork else { throw error }
-      throw HostError(
-        operation: error.operation + " for a guest of \(plan.layout.size) and its fork",
-        what: error.what, errno: error.errno, advice: error.advice)
+      throw HoldfastError(
+        .host, operation: error.operation + " for a guest of \(plan.layout.size) and its fork",
+        reason: error.reason, errno: error.errno, advice: error.advice)
     }
   }
 

@@ -41,10 +41,10 @@ func absolute(_ path: String) -> String {
 
 /// A lease's name, or why it is none, as the parser wants to hear it.
 func leaseName(_ text: String) throws -> LeaseName {
-  do throws(ReservoirError) {
+  do throws(HoldfastError) {
     return try LeaseName(text)
   } catch {
-    throw Size.Problem(description: error.what)
+    throw Size.Problem(description: error.reason)
   }
 }
 

@@ -104,7 +104,7 @@ struct RunCommand: ParsableCommand {
     var request = request.request(memory.bytes, name)
     request.isHeld = true
     let ending = EndingSignal()
-    do throws(ReservoirError) {
+    do throws(HoldfastError) {
       return try reservoir.lease(request) {
         // Of several threads one takes the signal, and all hear of it.
         if let number = signals.pendingEnd() { ending.number = number }
@@ -128,7 +128,7 @@ struct RunCommand: ParsableCommand {
 
   /// Gives the lease up. The program's status is what counts, so what goes wrong is only told.
   private func end(_ reservoir: Reservoir, _ name: LeaseName) {
-    do throws(ReservoirError) {
+    do throws(HoldfastError) {
       if release || !reservoir.isOwner {
         _ = try reservoir.release(name)
       } else {
@@ -137,7 +137,7 @@ struct RunCommand: ParsableCommand {
     } catch {
       // Somebody collected it already.
       if error.code == .noLease { return }
-      if error.code == .inUse {
+      if error.code == .busy {
         Output.note(
           "another process still holds '\(name)'; holdfast reservoir gc collects it afterwards")
       } else {

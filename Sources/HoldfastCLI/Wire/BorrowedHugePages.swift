@@ -14,7 +14,7 @@ final class BorrowedHugePages: Sendable {
 
   /// Reserves pages, of one pool after the other. Does not return once the loan is closed, when the process is
   /// about to end.
-  func take(_ count: PageCount, from pool: HugePagePool) throws(HostError) {
+  func take(_ count: PageCount, from pool: HugePagePool) throws(HoldfastError) {
     lock.lock()
     while unsafe isClosed {
       lock.unlock()
@@ -26,23 +26,23 @@ final class BorrowedHugePages: Sendable {
   }
 
   /// Gives back what was taken, if anything. Pages that are still in use go when they are freed.
-  func giveBack() throws(HostError) {
-    try lock.withLock { () throws(HostError) in try giveBackLocked() }
+  func giveBack() throws(HoldfastError) {
+    try lock.withLock { () throws(HoldfastError) in try giveBackLocked() }
   }
 
   /// Gives back on a signal: nothing can be taken any more.
-  func close() throws(HostError) {
-    try lock.withLock { () throws(HostError) in
+  func close() throws(HoldfastError) {
+    try lock.withLock { () throws(HoldfastError) in
       unsafe isClosed = true
       try giveBackLocked()
     }
   }
 
   /// Gives all of them back, also after one that cannot be given back.
-  private func giveBackLocked() throws(HostError) {
-    var problem: HostError?
+  private func giveBackLocked() throws(HoldfastError) {
+    var problem: HoldfastError?
     for reservation in unsafe reservations {
-      do throws(HostError) {
+      do throws(HoldfastError) {
         try reservation.giveBack()
       } catch {
         problem = problem ?? error

@@ -16,9 +16,9 @@ struct LeasedWireRun {
   private final class End: Sendable {
     private let lock = Lock()
     // Protected by `lock`.
-    private nonisolated(unsafe) var kept: Result<LeaseEnd, ReservoirError>?
+    private nonisolated(unsafe) var kept: Result<LeaseEnd, HoldfastError>?
 
-    var result: Result<LeaseEnd, ReservoirError>? {
+    var result: Result<LeaseEnd, HoldfastError>? {
       get { lock.withLock { unsafe kept } }
       set { lock.withLock { unsafe kept = newValue } }
     }
@@ -53,7 +53,7 @@ struct LeasedWireRun {
   ) throws -> (WireResult, ContinuousClock.Instant) {
     let host = HostProbe().host()
     let arena: Arena
-    do throws(ReservoirError) {
+    do throws(HoldfastError) {
       arena = try Arena(adopting: lease, host: host, threads: threads) { end.result = $0 }
     } catch {
       // A held lease ends with this program; `gc` collects it.

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Holdfast
+internal import HoldfastCore
 internal import HoldfastLinux
 
 /// What `--backing` takes.

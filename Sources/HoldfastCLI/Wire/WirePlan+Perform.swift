@@ -14,7 +14,7 @@ extension WirePlan {
     let loan = BorrowedHugePages()
     Signals.watch {
       // The pages first: a terminal that is stopped keeps whoever writes to it waiting.
-      do throws(HostError) {
+      do throws(HoldfastError) {
         try loan.close()
         progress.finish()
       } catch {
@@ -34,7 +34,7 @@ extension WirePlan {
       // A new look: there may be more huge pages than at the start.
       result = try body(HostProbe().host())
     } catch {
-      do throws(HostError) {
+      do throws(HoldfastError) {
         try loan.giveBack()
       } catch let second {
         throw CLIError("\(error); moreover \(second)")

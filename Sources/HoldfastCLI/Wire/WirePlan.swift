@@ -19,7 +19,7 @@ struct WirePlan {
   init(
     _ host: HostCapabilities, memory: ByteCount?, backing option: BackingOption,
     nodes: HostNodes? = nil, reserve: Bool
-  ) throws(HostError) {
+  ) throws(HoldfastError) {
     try nodes?.check(host)
     let whole = host
     let host = host.confined(to: nodes)
@@ -60,14 +60,14 @@ struct WirePlan {
 
   private static func missing(
     _ host: HostCapabilities, _ memory: ByteCount, page: ByteCount
-  ) throws(HostError) -> PageCount {
+  ) throws(HoldfastError) -> PageCount {
     // A pool that the kernel does not have is the reservation's error.
     guard let pool = host.hugePages.first(where: { $0.size == page }) else { return .one }
     if let remaining = pool.cgroupRemaining, remaining < memory {
-      throw HostError(
-        operation: "reserve huge pages",
-        what: "the hugetlb cgroup leaves \(HostReport.rounded(remaining)) of \(page) pages, "
-          + "\(memory) are needed", advice: "raise the cgroup's limit, or --backing thp")
+      throw HoldfastError(
+        .host, operation: "reserve huge pages",
+        reason: "the hugetlb cgroup leaves \(HostReport.rounded(remaining)) of \(page) pages, "
+          + "\(memory) are needed", advice: .other("raise the cgroup's limit, or --backing thp"))
     }
     let needed = PageCount(memory.rawValue / page.rawValue)
     return needed - min(needed, pool.available)

@@ -20,8 +20,8 @@ extension MemoryObject {
     var before: UInt64
     repeat {
       before = state.chainChanges.load(ordering: .sequentiallyConsistent)
-      do throws(VMError) {
-        try forEachMapping(of: range) { (record, addresses) throws(VMError) in
+      do throws(HoldfastError) {
+        try forEachMapping(of: range) { (record, addresses) throws(HoldfastError) in
           try record.pmap.prepareToSplit(addresses)
         }
         try forEachMapping(of: range) { record, addresses in record.pmap.remove(addresses) }
@@ -61,11 +61,11 @@ extension MemoryObject {
   /// this object's pages, and their addresses: its own, and those of objects above that have nothing
   /// there.
   private func forEachMapping(
-    of range: PageRange, _ body: (MappingRecord, AddressRange) throws(VMError) -> Void
-  ) throws(VMError) {
+    of range: PageRange, _ body: (MappingRecord, AddressRange) throws(HoldfastError) -> Void
+  ) throws(HoldfastError) {
     lock.lock()
     let above = shadows.values.compactMap(\.object)
-    do throws(VMError) {
+    do throws(HoldfastError) {
       for record in mappings.values where record.pages.overlaps(range) {
         let part = PageRange(
           max(record.pages.start, range.start), min(record.pages.end, range.end))

@@ -21,7 +21,7 @@ extension AddressSpace {
   /// - Throws: invalidAddress, protectionFailure, resourceShortage and pagerFailure as `fault`; what
   ///   came before is in `bytes`.
   /// - Complexity: O(bytes + runs). Takes the lock shared and those of the objects, 128 KiB at a time.
-  public func read(_ address: Address, into bytes: inout MutableRawSpan) throws(VMError) {
+  public func read(_ address: Address, into bytes: inout MutableRawSpan) throws(HoldfastError) {
     let count = bytes.byteCount
     try checkCopy(address, count)
     var done = 0
@@ -58,7 +58,7 @@ extension AddressSpace {
   /// - Throws: invalidAddress, protectionFailure, resourceShortage and pagerFailure as `fault`; what
   ///   came before is written.
   /// - Complexity: O(bytes + runs). Takes the lock shared and those of the objects, 128 KiB at a time.
-  public func write(_ bytes: RawSpan, to address: Address) throws(VMError) {
+  public func write(_ bytes: RawSpan, to address: Address) throws(HoldfastError) {
     let count = bytes.byteCount
     try checkCopy(address, count)
     var done = 0
@@ -88,9 +88,9 @@ extension AddressSpace {
     }
   }
 
-  private func checkCopy(_ address: Address, _ count: Int) throws(VMError) {
+  private func checkCopy(_ address: Address, _ count: Int) throws(HoldfastError) {
     guard AddressRange(start: address, length: ByteCount(UInt64(count))) != nil else {
-      throw VMError(.invalidArgument, at: address, "the range passes the last address")
+      throw HoldfastError(.invalidArgument, at: address, "the range passes the last address")
     }
   }
 
@@ -106,7 +106,7 @@ extension AddressSpace {
     let page = geometry.pages(in: address - entry.range.start)
     let index = bounds.start + page
     let inside = (address - entry.range.start) - geometry.bytes(page)
-    do throws(VMError) {
+    do throws(HoldfastError) {
       return try object.withChain(index, in: bounds) { hit in
         switch hit {
         case .absent:

@@ -13,7 +13,7 @@ extension AddressSpace {
   @discardableResult
   public func fault(
     _ address: Address, _ access: Protection
-  ) throws(VMError) -> FaultResolution {
+  ) throws(HoldfastError) -> FaultResolution {
     try fault(address, access, enters: true, beforeLongWork: {})
   }
 
@@ -22,7 +22,7 @@ extension AddressSpace {
   @discardableResult
   package func fault(
     _ address: Address, _ access: Protection, beforeLongWork: () -> Void
-  ) throws(VMError) -> FaultResolution {
+  ) throws(HoldfastError) -> FaultResolution {
     try fault(address, access, enters: true, beforeLongWork: beforeLongWork)
   }
 
@@ -31,7 +31,7 @@ extension AddressSpace {
   @discardableResult
   func fault(
     _ address: Address, _ access: Protection, enters: Bool, beforeLongWork: () -> Void = {}
-  ) throws(VMError) -> FaultResolution {
+  ) throws(HoldfastError) -> FaultResolution {
     let page = address.roundedDown(to: geometry.pageSize)
     var work = FaultResolution.Work.none
     while true {
@@ -57,7 +57,7 @@ extension AddressSpace {
         continue
       }
       let index = entry.pages(of: AddressRange(page, page + geometry.pageSize), geometry).start
-      do throws(VMError) {
+      do throws(HoldfastError) {
         let step = try faultLocked(entry, object, index, writes: writes, enters: enters)
         switch step {
         case .done, .failed: break
@@ -81,7 +81,7 @@ extension AddressSpace {
         default: break
         }
       } catch {
-        throw VMError(error.code, at: address, error.reason, errno: error.errno)
+        throw error.at(address)
       }
     }
   }
@@ -90,16 +90,16 @@ extension AddressSpace {
   private func faultLocked(
     _ entry: MapEntry, _ object: MemoryObject, _ index: PageIndex, writes: Bool,
     enters: Bool
-  ) throws(VMError) -> MemoryObject.FaultStep {
+  ) throws(HoldfastError) -> MemoryObject.FaultStep {
     defer { lock.unlock() }
     let bounds = entry.pages(of: entry.range, geometry)
     return try object.fault(
       index, in: bounds, writes: writes, granularity: enters ? faultGranularity : .basePage
-    ) { (run, isTop) throws(VMError) in
+    ) { (run, isTop) throws(HoldfastError) in
       guard enters else { return }
       let start = entry.range.start + geometry.bytes(run.index - bounds.start)
       let mayWrite = isTop && !entry.needsCopy
-      do throws(VMError) {
+      do throws(HoldfastError) {
         try pmap.enter(
           run.frames, at: start,
           protection: mayWrite ? entry.protection : entry.protection.subtracting(.write),
@@ -116,10 +116,10 @@ extension AddressSpace {
   /// lock let go, when it has to be looked up again. Lets the lock go when it throws.
   func settledEntryLocked(
     at address: Address, _ access: Protection, beforeWaiting: () -> Void = {}
-  ) throws(VMError) -> MapEntry? {
+  ) throws(HoldfastError) -> MapEntry? {
     guard let entry = entryLocked(at: address) else {
       lock.unlock()
-      throw VMError(.invalidAddress, at: address, "nothing is mapped")
+      throw HoldfastError(.invalidAddress, at: address, "nothing is mapped")
     }
     if entry.transition != nil {
       let ticket = transitions.ticket()
@@ -131,7 +131,7 @@ extension AddressSpace {
     guard access.isSubset(of: entry.protection), !entry.protection.isEmpty else {
       let protection = entry.protection
       lock.unlock()
-      throw VMError(
+      throw HoldfastError(
         .protectionFailure, at: address, "the access \(access) is not allowed by \(protection)")
     }
     return entry
@@ -150,7 +150,7 @@ extension AddressSpace {
   /// Makes a page one that cannot be had, unless it has become one that can be since a fault of it failed.
   /// While `body` is called nobody maps, wires or unmaps it. Takes the lock shared.
   package func refuse(
-    _ address: Address, _ access: Protection, after error: VMError, _ body: () -> Void
+    _ address: Address, _ access: Protection, after error: HoldfastError, _ body: () -> Void
   ) -> Refusal {
     lock.withSharedLock {
       if let entry = entryLocked(at: address) {
@@ -158,7 +158,7 @@ extension AddressSpace {
         if entry.isWired { return .wired }
         let isAllowed = access.isSubset(of: entry.protection) && !entry.protection.isEmpty
         // Without the entry, or the permission, the fault failed for want of that.
-        let wanted: [VMError.Code] = [.invalidAddress, .protectionFailure]
+        let wanted: [HoldfastError.Code] = [.invalidAddress, .protectionFailure]
         if isAllowed, wanted.contains(error.code) { return .changed }
       }
       body()

@@ -13,7 +13,7 @@ extension MemoryObject {
     /// The page has to be paged in first, with all of its large page where `isLarge` and nothing of that is
     /// there.
     case paged(MemoryObject, PageIndex, count: PageCount, isLarge: Bool)
-    case failed(VMError)
+    case failed(HoldfastError)
   }
 
   /// Looks a page up and, if it is there or can be made from a zeroed frame, calls `enter` with the
@@ -28,10 +28,10 @@ extension MemoryObject {
   func fault(
     _ index: PageIndex, in bounds: PageRange, writes: Bool,
     granularity: FaultGranularity = .basePage,
-    enter: (PageRun, _ isTop: Bool) throws(VMError) -> Void
-  ) throws(VMError) -> FaultStep {
+    enter: (PageRun, _ isTop: Bool) throws(HoldfastError) -> Void
+  ) throws(HoldfastError) -> FaultStep {
     let wanted = largePage(around: index, in: bounds, granularity)
-    return try withChain(index, in: bounds) { (hit) throws(VMError) in
+    return try withChain(index, in: bounds) { (hit) throws(HoldfastError) in
       switch hit {
       case .resident(let object, let place, let state, let range):
         if state.isBusy { return .busy(object, object.pagesChanged.ticket()) }
@@ -45,7 +45,7 @@ extension MemoryObject {
           }
           let page = PageRange(start: index, count: .one)
           return try copyLocked(page, object, place, state.frame)
-            ?? .failed(VMError(.resourceShortage, "no free frame is left"))
+            ?? .failed(HoldfastError(.resourceShortage, "no free frame is left"))
         }
         // The state is the page's own; the run may begin before it. Of a large one a superpage of the
         // first level is enough.
@@ -67,7 +67,7 @@ extension MemoryObject {
           return step
         }
         return try fillLocked(PageRange(start: index, count: .one), in: bounds, enter)
-          ?? .failed(VMError(.resourceShortage, "no free frame is left"))
+          ?? .failed(HoldfastError(.resourceShortage, "no free frame is left"))
       }
     }
   }
@@ -108,15 +108,15 @@ extension MemoryObject {
   /// Makes pages of zeros, at once if there are zeroed frames. Nil where there is no frame.
   private func fillLocked(
     _ range: PageRange, in bounds: PageRange,
-    _ enter: (PageRun, _ isTop: Bool) throws(VMError) -> Void
-  ) throws(VMError) -> FaultStep? {
+    _ enter: (PageRun, _ isTop: Bool) throws(HoldfastError) -> Void
+  ) throws(HoldfastError) -> FaultStep? {
     var dirty: [FrameRun] = []
     guard let frame = framesLocked(for: range, dirty: &dirty) else { return nil }
     let isZeroed = dirty.isEmpty
     pages.insert(
       range.count, at: range.start, PageState(frame: frame, isValid: isZeroed, isBusy: !isZeroed))
     guard isZeroed else { return .zero(range, dirty) }
-    do throws(VMError) {
+    do throws(HoldfastError) {
       var part = range
       var first = frame
       // With the last page of a superpage the whole of it.
@@ -138,7 +138,7 @@ extension MemoryObject {
   /// for a large page, one of it is wired, which is replaced page by page.
   private func copyLocked(
     _ range: PageRange, _ below: MemoryObject, _ place: PageIndex, _ source: Frame
-  ) throws(VMError) -> FaultStep? {
+  ) throws(HoldfastError) -> FaultStep? {
     if range.count > .one,
       mappings.values.contains(where: { $0.isWired && $0.pages.overlaps(range) })
     {
@@ -167,7 +167,7 @@ extension MemoryObject {
 
   /// Copies a page of the chain up into this object, whoever has it wired there, unless it is here.
   /// Waits for busy pages. Called without locks.
-  func copyUp(_ index: PageIndex) throws(VMError) {
+  func copyUp(_ index: PageIndex) throws(HoldfastError) {
     while true {
       let step = try fault(index, in: PageRange(start: index, count: .one), writes: true) { _, _ in
       }
@@ -178,7 +178,7 @@ extension MemoryObject {
   /// Does the work of a step that has to be done without locks.
   ///
   /// - Returns: whether the page has been entered; otherwise fault again.
-  func advance(_ step: FaultStep) throws(VMError) -> Bool {
+  func advance(_ step: FaultStep) throws(HoldfastError) -> Bool {
     switch step {
     case .done: return true
     case .busy(let object, let ticket): object.pagesChanged.wait(since: ticket)

@@ -10,7 +10,7 @@ extension MemoryObject {
   ///   - limit: at most so many, which are the pager's.
   ///   - isLarge: rather the whole large page around `index`, where all of it is missing and there is a
   ///     block for it.
-  func pageIn(_ index: PageIndex, limit: PageCount, isLarge: Bool = false) throws(VMError) {
+  func pageIn(_ index: PageIndex, limit: PageCount, isLarge: Bool = false) throws(HoldfastError) {
     guard let pager else { return }
     var dirty: [FrameRun] = []
     let found = lock.withLock { () -> (PageRange, Frame)?? in
@@ -24,9 +24,9 @@ extension MemoryObject {
         range.count, at: range.start, PageState(frame: frame, isValid: false, isBusy: true))
       return .some((range, frame))
     }
-    guard let found else { throw VMError(.resourceShortage, "no free frame is left") }
+    guard let found else { throw HoldfastError(.resourceShortage, "no free frame is left") }
     guard let (range, frame) = found else { return }
-    do throws(VMError) {
+    do throws(HoldfastError) {
       try fill(range, frame, from: pager, dirty)
     } catch {
       abandon(fresh: [range], zeroed: false)
@@ -57,7 +57,7 @@ extension MemoryObject {
   /// Fills new pages with what the pager has, and zeros where it has nothing.
   private func fill(
     _ range: PageRange, _ frame: Frame, from pager: any Pager, _ dirty: [FrameRun]
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     var index = range.start
     while index < range.end {
       let left = range.end - index
@@ -86,7 +86,7 @@ extension MemoryObject {
   /// not have stays absent, but in a large page. For whoever wants it there ahead of faults.
   ///
   /// - Throws: as a fault that needs the pager; what came before stays.
-  package func pageInAll(_ range: PageRange) throws(VMError) {
+  package func pageInAll(_ range: PageRange) throws(HoldfastError) {
     guard let pager else { return }
     var index = range.start
     while index < range.end {

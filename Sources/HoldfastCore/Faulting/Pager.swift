@@ -13,7 +13,8 @@ public protocol Pager: AnyObject, Sendable {
   /// Fills the frames with the contents of pages (FreeBSD: `vm_pager_get_pages`).
   ///
   /// - Throws: what the fault or wire that needed the pages then throws.
-  func read(_ pages: PageRange, into frames: FrameRun, _ store: any FrameStore) throws(VMError)
+  func read(_ pages: PageRange, into frames: FrameRun, _ store: any FrameStore)
+    throws(HoldfastError)
 }
 
 extension Pager {

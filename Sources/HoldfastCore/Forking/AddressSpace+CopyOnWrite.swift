@@ -58,7 +58,7 @@ extension AddressSpace {
   ///
   /// - Throws: resourceShortage. Pages that were copied before stay so.
   /// - Complexity: O(runs + pages copied).
-  func copyPagesUp(_ entry: MapEntry) throws(VMError) {
+  func copyPagesUp(_ entry: MapEntry) throws(HoldfastError) {
     guard let object = entry.object else { return }
     let pages = entry.pages(of: entry.range, geometry)
     var below: [PageRange] = []
@@ -68,11 +68,11 @@ extension AddressSpace {
     for run in below {
       for number in run.start.rawValue..<run.end.rawValue {
         let index = PageIndex(number)
-        do throws(VMError) {
+        do throws(HoldfastError) {
           try object.copyUp(index)
         } catch {
           let address = entry.range.start + geometry.bytes(index - pages.start)
-          throw VMError(error.code, at: address, error.reason, errno: error.errno)
+          throw error.at(address)
         }
       }
     }

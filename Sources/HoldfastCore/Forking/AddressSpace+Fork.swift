@@ -12,9 +12,9 @@ extension AddressSpace {
   ///   frames for the copies, or where the pmap cannot split what it has at an entry's ends. There is no child then; the parent's
   ///   contents, wirings and protections are what they were.
   /// - Complexity: O(entries), plus the pages of wired writable entries. Takes the lock exclusive.
-  public func fork(pmap childPmap: any Pmap) throws(VMError) -> AddressSpace {
+  public func fork(pmap childPmap: any Pmap) throws(HoldfastError) -> AddressSpace {
     guard !memory.isPlaced else {
-      throw VMError(
+      throw HoldfastError(
         .invalidArgument,
         "memory whose frames lie as its addresses do cannot be shared by a fork: a backing with a "
           + "memfd can (thp, hugetlb-2M, hugetlb-1G, base)")
@@ -44,7 +44,7 @@ extension AddressSpace {
     return child
   }
 
-  private func shareLocked(_ entry: MapEntry, with copy: MapEntry) throws(VMError) {
+  private func shareLocked(_ entry: MapEntry, with copy: MapEntry) throws(HoldfastError) {
     let object = objectLocked(entry)
     if entry.needsCopy {
       // Both sides are to have the copies, so they must be one object's. Wired pages have to be in
@@ -59,7 +59,7 @@ extension AddressSpace {
     copy.offset = entry.offset
   }
 
-  private func inheritCopyLocked(_ entry: MapEntry, _ copy: MapEntry) throws(VMError) {
+  private func inheritCopyLocked(_ entry: MapEntry, _ copy: MapEntry) throws(HoldfastError) {
     guard let object = entry.object else { return }
     if entry.isWired, entry.protection.contains(.write) {
       try copyEagerlyLocked(entry, copy)
@@ -81,7 +81,7 @@ extension AddressSpace {
   }
 
   /// Gives the child an object of its own with copies of a wired entry's pages.
-  private func copyEagerlyLocked(_ entry: MapEntry, _ copy: MapEntry) throws(VMError) {
+  private func copyEagerlyLocked(_ entry: MapEntry, _ copy: MapEntry) throws(HoldfastError) {
     guard let object = entry.object else { return }
     let target = giveObject(to: copy, like: entry)
     let source = entry.pages(of: entry.range, geometry)
@@ -89,7 +89,7 @@ extension AddressSpace {
     var index = source.start
     while index < source.end {
       let step = try object.withChain(index, in: PageRange(index, source.end)) {
-        (hit) throws(VMError) -> EagerStep in
+        (hit) throws(HoldfastError) -> EagerStep in
         guard case .resident(let holder, _, let state, let run) = hit else {
           preconditionFailure("a wired page is missing")
         }
@@ -101,11 +101,10 @@ extension AddressSpace {
       case .busy(let holder, let ticket): holder.pagesChanged.wait(since: ticket)
       case .copy(let run):
         // Wired pages stay where they are, without the object's lock.
-        do throws(VMError) {
+        do throws(HoldfastError) {
           try target.fill(place.start + (index - source.start), from: run)
         } catch {
-          throw VMError(
-            error.code, at: entry.range.start + geometry.bytes(index - source.start), error.reason)
+          throw error.at(entry.range.start + geometry.bytes(index - source.start))
         }
         index = index + run.count
       }
@@ -132,13 +131,13 @@ extension AddressSpace {
 extension MemoryObject {
   /// Makes absent pages resident, as copies of frames, in the largest blocks that there are. Nobody
   /// else knows the object.
-  fileprivate func fill(_ index: PageIndex, from source: FrameRun) throws(VMError) {
+  fileprivate func fill(_ index: PageIndex, from source: FrameRun) throws(HoldfastError) {
     var done = PageCount.zero
     while done < source.count {
       let order = memory.geometry.largestOrder(at: index + done, limit: source.count - done)
       var dirty: [FrameRun] = []
       guard let block = memory.allocateLargest(order: order, dirty: &dirty) else {
-        throw VMError(.resourceShortage, "no free frame is left")
+        throw HoldfastError(.resourceShortage, "no free frame is left")
       }
       memory.store.copy(
         from: FrameRun(source.start + done, block.run.count), to: block.run.start)

@@ -17,12 +17,12 @@ extension AddressSpace {
     _ object: MemoryObject? = nil, offset: PageIndex = .zero, at range: AddressRange,
     protection: Protection = .readWrite, maximum: Protection = .all,
     inheritance: Inheritance = .copy, copyOnWrite: Bool = false
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     try check(object, offset: offset, range, protection, maximum)
-    try lock.withExclusiveLock { () throws(VMError) in
+    try lock.withExclusiveLock { () throws(HoldfastError) in
       let position = positionLocked(after: range.start)
       if position < entries.count, entries[position].range.start < range.end {
-        throw VMError(
+        throw HoldfastError(
           .noSpace, at: max(range.start, entries[position].range.start), "the range is taken")
       }
       insertLocked(
@@ -40,18 +40,21 @@ extension AddressSpace {
     _ object: MemoryObject? = nil, offset: PageIndex = .zero, anywhere length: ByteCount,
     alignment: ByteCount? = nil, protection: Protection = .readWrite, maximum: Protection = .all,
     inheritance: Inheritance = .copy, copyOnWrite: Bool = false
-  ) throws(VMError) -> AddressRange {
+  ) throws(HoldfastError) -> AddressRange {
     let alignment = alignment ?? geometry.pageSize
     guard alignment.rawValue.nonzeroBitCount == 1, alignment >= geometry.pageSize else {
-      throw VMError(.invalidArgument, "an alignment is a power of two and at least a base page")
+      throw HoldfastError(
+        .invalidArgument, "an alignment is a power of two and at least a base page")
     }
-    guard length <= bounds.length else { throw VMError(.noSpace, "no free range is long enough") }
+    guard length <= bounds.length else {
+      throw HoldfastError(.noSpace, "no free range is long enough")
+    }
     try check(
       object, offset: offset, AddressRange(bounds.start, bounds.start + length), protection,
       maximum)
-    return try lock.withExclusiveLock { () throws(VMError) in
+    return try lock.withExclusiveLock { () throws(HoldfastError) in
       guard let (range, position) = findSpaceLocked(length, alignment) else {
-        throw VMError(.noSpace, "no free range is long enough")
+        throw HoldfastError(.noSpace, "no free range is long enough")
       }
       insertLocked(
         object, offset, range, protection, maximum, inheritance, copyOnWrite, at: position)
@@ -62,16 +65,17 @@ extension AddressSpace {
   private func check(
     _ object: MemoryObject?, offset: PageIndex, _ range: AddressRange, _ protection: Protection,
     _ maximum: Protection
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     guard !range.isEmpty, geometry.isPageAligned(range) else {
-      throw VMError(
+      throw HoldfastError(
         .invalidArgument, at: range.start, "a mapping is not empty and starts and ends on a page")
     }
     guard bounds.contains(range) else {
-      throw VMError(.invalidArgument, at: range.start, "a mapping lies within the address space")
+      throw HoldfastError(
+        .invalidArgument, at: range.start, "a mapping lies within the address space")
     }
     guard protection.isSubset(of: maximum) else {
-      throw VMError(
+      throw HoldfastError(
         .invalidArgument, at: range.start, "the protection \(protection) passes \(maximum)")
     }
     if let object {
@@ -79,7 +83,8 @@ extension AddressSpace {
       guard offset.rawValue <= object.size.rawValue,
         pages.rawValue <= object.size.rawValue - offset.rawValue
       else {
-        throw VMError(.invalidArgument, at: range.start, "the mapping passes the object's end")
+        throw HoldfastError(
+          .invalidArgument, at: range.start, "the mapping passes the object's end")
       }
     }
   }
@@ -121,9 +126,9 @@ extension AddressSpace {
   /// - Throws: invalidArgument for an unaligned range; resourceShortage where the pmap cannot split
   ///   what it has at the ends of the range. Nothing has changed then.
   /// - Complexity: O(entries + runs of their pages). Takes the lock exclusive.
-  public func remove(_ range: AddressRange) throws(VMError) {
+  public func remove(_ range: AddressRange) throws(HoldfastError) {
     guard geometry.isPageAligned(range) else {
-      throw VMError(.invalidArgument, at: range.start, "a range starts and ends on a page")
+      throw HoldfastError(.invalidArgument, at: range.start, "a range starts and ends on a page")
     }
     if range.isEmpty { return }
     lock.lockExclusive()

@@ -8,18 +8,18 @@ extension AddressSpace {
   ///   split translations at the ends of the range. The protection is what it was then.
   /// - Complexity: O(entries), plus the pages that are copied. Takes the lock exclusive, not while
   ///   it copies.
-  public func protect(_ range: AddressRange, _ protection: Protection) throws(VMError) {
+  public func protect(_ range: AddressRange, _ protection: Protection) throws(HoldfastError) {
     guard geometry.isPageAligned(range) else {
-      throw VMError(.invalidArgument, at: range.start, "a range starts and ends on a page")
+      throw HoldfastError(.invalidArgument, at: range.start, "a range starts and ends on a page")
     }
     guard !memory.isPlaced || protection.isSuperset(of: .readWrite) else {
-      throw VMError(
+      throw HoldfastError(
         .invalidArgument, at: range.start, "placed memory cannot be protected from its guest")
     }
     if range.isEmpty { return }
     lock.lockExclusive()
     var copied: [MapEntry] = []
-    do throws(VMError) {
+    do throws(HoldfastError) {
       try checkProtectLocked(range, protection)
       try pmap.prepareToSplit(range)
       var position = positionLocked(after: range.start)
@@ -61,13 +61,13 @@ extension AddressSpace {
   /// transition, with the lock let go.
   private func checkProtectLocked(
     _ range: AddressRange, _ protection: Protection
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     scan: while true {
       var address = range.start
       var position = positionLocked(after: address)
       while address < range.end {
         guard position < entries.count, entries[position].range.start <= address else {
-          throw VMError(.invalidAddress, at: address, "nothing is mapped")
+          throw HoldfastError(.invalidAddress, at: address, "nothing is mapped")
         }
         let entry = entries[position]
         if entry.transition != nil {
@@ -75,7 +75,7 @@ extension AddressSpace {
           continue scan
         }
         guard protection.isSubset(of: entry.maximumProtection) else {
-          throw VMError(
+          throw HoldfastError(
             .protectionFailure, at: address,
             "the protection \(protection) passes \(entry.maximumProtection)")
         }
@@ -88,7 +88,7 @@ extension AddressSpace {
 
   /// Copies the pages of wired entries in transition, with the lock let go. Their translations keep
   /// the old protection, so that a failure leaves nothing to take back.
-  private func copyAtOnceLocked(_ wired: [MapEntry]) throws(VMError) {
+  private func copyAtOnceLocked(_ wired: [MapEntry]) throws(HoldfastError) {
     lock.unlock()
     defer { lock.lockExclusive() }
     for entry in wired { try copyPagesUp(entry) }

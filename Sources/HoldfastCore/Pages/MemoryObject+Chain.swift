@@ -16,8 +16,8 @@ extension MemoryObject {
   /// - Parameter bounds: what `range` of a hit is cut to, in this object's indexes.
   /// - Complexity: O(objects of the chain).
   func withChain<Result>(
-    _ index: PageIndex, in bounds: PageRange, _ body: (ChainHit) throws(VMError) -> Result
-  ) throws(VMError) -> Result {
+    _ index: PageIndex, in bounds: PageRange, _ body: (ChainHit) throws(HoldfastError) -> Result
+  ) throws(HoldfastError) -> Result {
     try descend(index, depth: .zero, bounds, body)
   }
 
@@ -29,8 +29,8 @@ extension MemoryObject {
   ///   - range: pages around that are absent in all the objects above.
   private func descend<Result>(
     _ index: PageIndex, depth: PageCount, _ range: PageRange,
-    _ body: (ChainHit) throws(VMError) -> Result
-  ) throws(VMError) -> Result {
+    _ body: (ChainHit) throws(HoldfastError) -> Result
+  ) throws(HoldfastError) -> Result {
     lock.lock()
     defer { lock.unlock() }
     let end = PageIndex(min((range.end + depth).rawValue, size.rawValue))
@@ -74,7 +74,7 @@ extension MemoryObject {
     }
     var index = range.start
     while index < range.end {
-      do throws(VMError) {
+      do throws(HoldfastError) {
         index = try withChain(index, in: PageRange(index, range.end)) { hit in
           switch hit {
           case .resident(let object, let place, let state, let run):
@@ -102,7 +102,7 @@ extension MemoryObject {
     }
     var index = range.start
     while index < range.end {
-      do throws(VMError) {
+      do throws(HoldfastError) {
         index = try withChain(index, in: PageRange(index, range.end)) { hit in
           switch hit {
           case .resident(_, _, _, let run):
@@ -159,7 +159,7 @@ extension MemoryObject {
   /// have of them, perhaps parts of larger ones, can be taken away or replaced. Needs the object's lock.
   ///
   /// - Throws: resourceShortage.
-  func prepareCopyLocked(_ pages: PageRange) throws(VMError) {
+  func prepareCopyLocked(_ pages: PageRange) throws(HoldfastError) {
     for record in mappings.values where record.pages.overlaps(pages) {
       try record.pmap.prepareToSplit(addresses(of: record.pages.clamped(to: pages), record))
     }
@@ -180,7 +180,7 @@ extension MemoryObject {
   /// - Throws: where a wired translation cannot be replaced; the copy is gone then.
   func finishCopy(
     _ copied: PageRange, of below: MemoryObject, _ place: PageIndex, from source: Frame
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     let index = copied.start
     defer { pagesChanged.announce() }
     lock.lock()
@@ -196,7 +196,7 @@ extension MemoryObject {
       return
     }
     var moved: UInt16 = 0
-    do throws(VMError) {
+    do throws(HoldfastError) {
       for record in wired {
         try record.pmap.enter(
           FrameRun(frame, .one), at: addresses(of: copied, record).start,
@@ -229,7 +229,7 @@ extension MemoryObject {
   /// Enters the page below again, as it was before a copy was to take its place.
   private func restore(_ source: Frame, at index: PageIndex, _ record: MappingRecord) {
     let page = PageRange(start: index, count: .one)
-    do throws(VMError) {
+    do throws(HoldfastError) {
       try record.pmap.enter(
         FrameRun(source, .one), at: addresses(of: page, record).start,
         protection: record.protection.subtracting(.write), wired: true, reach: nil)

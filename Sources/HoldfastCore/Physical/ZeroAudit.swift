@@ -15,11 +15,11 @@ final class ZeroAudit: Sendable {
   /// Traps unless all of the run but its dirty parts, which are in ascending order, is zero. Called
   /// without locks that others may hold while they wait; nobody else has the frames.
   @inline(__always)
-  func check(_ run: FrameRun, except dirty: ArraySlice<FrameRun> = [], _ what: String) {
-    if isOn.load(ordering: .relaxed) { look(run, dirty, what) }
+  func check(_ run: FrameRun, except dirty: ArraySlice<FrameRun> = [], _ reason: String) {
+    if isOn.load(ordering: .relaxed) { look(run, dirty, reason) }
   }
 
-  private func look(_ run: FrameRun, _ dirty: ArraySlice<FrameRun>, _ what: String) {
+  private func look(_ run: FrameRun, _ dirty: ArraySlice<FrameRun>, _ reason: String) {
     guard let store = lock.withLock({ unsafe self.store }) else { return }
     var start = run.start
     for part in dirty + [FrameRun(run.end, .zero)] {
@@ -28,7 +28,7 @@ final class ZeroAudit: Sendable {
       if clean.count == .zero || store.isZero(clean) { continue }
       var frame = clean.start
       while frame < clean.end, store.isZero(FrameRun(frame, .one)) { frame = frame + .one }
-      fatalError("frame \(frame.rawValue) is \(what) as zeroed and is not zero")
+      fatalError("frame \(frame.rawValue) is \(reason) as zeroed and is not zero")
     }
   }
 }

@@ -15,20 +15,20 @@ public protocol Pmap: AnyObject, Sendable {
   ///   - reach: the addresses from `address` on whose pages are about to be entered one by one from
   ///     frames beside these: a pmap may prepare them all at once. Nothing is entered there yet but
   ///     by the same reach; the frames are zero and nobody else's.
-  /// - Throws: `VMError` of code `resourceShortage` and the host's errno. What was entered before
+  /// - Throws: `HoldfastError` of code `resourceShortage` and the host's errno. What was entered before
   ///   may be left; the caller removes the range.
   func enter(
     _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
     reach: AddressRange?
-  ) throws(VMError)
+  ) throws(HoldfastError)
 
   /// All pages of a reach have been entered, or others in their place.
   func endReach(_ range: AddressRange)
 
   /// Sees to it that `remove` and `protect` of the range will succeed, whatever they have to split.
   ///
-  /// - Throws: `VMError` of code `resourceShortage`.
-  func prepareToSplit(_ range: AddressRange) throws(VMError)
+  /// - Throws: `HoldfastError` of code `resourceShortage`.
+  func prepareToSplit(_ range: AddressRange) throws(HoldfastError)
 
   /// Takes all translations of the range away, wired or not (FreeBSD: `pmap_remove`). When it
   /// returns, nobody can reach the frames through this address space.
@@ -49,5 +49,5 @@ public protocol Pmap: AnyObject, Sendable {
 extension Pmap {
   public func endReach(_ range: AddressRange) {}
   public func refresh(_ range: AddressRange) {}
-  public func prepareToSplit(_ range: AddressRange) throws(VMError) {}
+  public func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {}
 }

@@ -82,3 +82,15 @@ extension ByteCount: CustomStringConvertible {
     return "\(rawValue) bytes"
   }
 }
+
+extension ByteCount {
+  /// The size as QEMU and other monitors read it, in the largest unit that divides it: `10G`,
+  /// `512M`, `4K`.
+  public var shortDescription: String {
+    for (shift, unit) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")]
+    where rawValue != 0 && rawValue % (1 << UInt64(shift)) == 0 {
+      return "\(rawValue >> UInt64(shift))\(unit)"
+    }
+    return "\(rawValue)"
+  }
+}

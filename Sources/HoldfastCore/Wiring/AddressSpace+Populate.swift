@@ -8,7 +8,7 @@ extension AddressSpace {
   /// - Complexity: O(superpages and runs).
   func populateByPrefault(
     _ target: inout WireTarget, _ summary: inout WireSummary, finishOthers: () -> Void
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     let clock = ContinuousClock()
     var index = target.pages.start
     while index < target.pages.end {
@@ -18,7 +18,7 @@ extension AddressSpace {
       summary.allocating += allocated - start
       if case .failed(let error) = batch.end {
         abandon(batch, &target)
-        throw VMError(error.code, at: target.address(of: batch.next), error.reason)
+        throw error.at(target.address(of: batch.next))
       }
       if !batch.dirty.isEmpty { memory.store.zero(batch.dirty) }
       let zeroed = clock.now
@@ -35,7 +35,7 @@ extension AddressSpace {
   }
 
   /// Enters runs, joined to the longest ones that lie next to each other in both respects.
-  private func enter(_ runs: [PageRun], _ target: inout WireTarget) throws(VMError) {
+  private func enter(_ runs: [PageRun], _ target: inout WireTarget) throws(HoldfastError) {
     var first = 0
     while first < runs.count {
       var joined = FrameRun(runs[first].frames.start, runs[first].frames.count)
@@ -46,7 +46,7 @@ extension AddressSpace {
         joined = FrameRun(joined.start, joined.count + runs[next].frames.count)
         next += 1
       }
-      do throws(VMError) {
+      do throws(HoldfastError) {
         try enter(joined, at: runs[first].index, reach: nil, target)
       } catch {
         // The undoing takes the wired mark off all that was wired, and these have none yet.
@@ -61,15 +61,15 @@ extension AddressSpace {
 
   private func enter(
     _ frames: FrameRun, at index: PageIndex, reach: AddressRange?, _ target: WireTarget
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     let address = target.address(of: index)
-    do throws(VMError) {
+    do throws(HoldfastError) {
       try pmap.enter(
         frames, at: address, protection: target.protection, wired: true, reach: reach)
     } catch {
       // How far it got is not known: nothing of it may stay, not even for pages that stay.
       pmap.remove(target.addresses(of: PageRange(start: index, count: frames.count)))
-      throw VMError(error.code, at: error.address ?? address, error.reason, errno: error.errno)
+      throw error.at(address)
     }
   }
 
@@ -114,7 +114,7 @@ extension AddressSpace {
   /// - Complexity: O(pages).
   func populateByFault(
     _ target: inout WireTarget, _ summary: inout WireSummary, finishOthers: () -> Void
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     let clock = ContinuousClock()
     let start = clock.now
     var ahead = FramesAhead()
@@ -124,7 +124,7 @@ extension AddressSpace {
     let isPlain = target.object.isPlain
     while index < target.pages.end {
       let offered = ahead.range.contains(index) ? ahead.frame(for: index) : nil
-      do throws(VMError) {
+      do throws(HoldfastError) {
         switch target.object.beginWire(
           index, upTo: target.pages.end, writes: target.copies, offering: offered)
         {
@@ -175,9 +175,7 @@ extension AddressSpace {
         }
       } catch {
         giveBack(&ahead, target)
-        throw VMError(
-          error.code, at: error.address ?? target.address(of: index), error.reason,
-          errno: error.errno)
+        throw error.at(target.address(of: index))
       }
       index = index + .one
     }
@@ -188,7 +186,7 @@ extension AddressSpace {
   /// them.
   private func take(
     _ ahead: inout FramesAhead, at index: PageIndex, _ target: WireTarget
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     giveBack(&ahead, target)
     // No further than pages are missing: those that are there have translations to keep.
     let missing = target.object.missingPages(from: index, to: target.pages.end)
@@ -203,7 +201,7 @@ extension AddressSpace {
           ?? object.anyFrames(order: order, dirty: &dirty)
       })
     else {
-      throw VMError(.resourceShortage, at: target.address(of: index), "no free frame is left")
+      throw HoldfastError(.resourceShortage, at: target.address(of: index), "no free frame is left")
     }
     if !dirty.isEmpty { memory.store.zero(dirty) }
     ahead = FramesAhead(PageRange(start: index, count: run.count), run, dirty)

@@ -27,16 +27,16 @@ extension AddressSpace {
   @discardableResult
   public func wire(
     _ range: AddressRange, _ options: WireOptions = .user
-  ) throws(VMError) -> WireSummary {
+  ) throws(HoldfastError) -> WireSummary {
     guard geometry.isPageAligned(range) else {
-      throw VMError(.invalidArgument, at: range.start, "a range starts and ends on a page")
+      throw HoldfastError(.invalidArgument, at: range.start, "a range starts and ends on a page")
     }
     var summary = WireSummary()
     if range.isEmpty { return summary }
     let transition = Transition()
     var steps: [Step] = []
     lock.lockExclusive()
-    do throws(VMError) {
+    do throws(HoldfastError) {
       try wireLocked(range, options, transition, &steps, &summary)
     } catch {
       undoLocked(&steps)
@@ -64,7 +64,7 @@ extension AddressSpace {
   private func wireLocked(
     _ range: AddressRange, _ options: WireOptions, _ transition: Transition,
     _ steps: inout [Step], _ summary: inout WireSummary
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     var address = range.start
     while address < range.end {
       let entry = try claimLocked(address, range, options, transition) { finish(&steps) }
@@ -79,14 +79,14 @@ extension AddressSpace {
       if options.contains(.system) {
         guard entry.systemWirings < .max else {
           steps.append(step)
-          throw VMError(.resourceShortage, at: entry.range.start, "too many system wirings")
+          throw HoldfastError(.resourceShortage, at: entry.range.start, "too many system wirings")
         }
         entry.systemWirings += 1
         step.isCounted = true
       } else if !entry.isUserWired {
         guard wiredLimit.charge(entry.range.length) else {
           steps.append(step)
-          throw VMError(
+          throw HoldfastError(
             .resourceShortage, at: entry.range.start,
             "the limit of \(wiredLimit.maximum) that may be wired is reached")
         }
@@ -104,8 +104,8 @@ extension AddressSpace {
       entry.publish(pmap, geometry)
       let isPlain = target.object.isPlain
       lock.unlock()
-      let failure: VMError?
-      do throws(VMError) {
+      let failure: HoldfastError?
+      do throws(HoldfastError) {
         if options.contains(.faultPath) || !isPlain {
           try populateByFault(&target, &summary) { finish(&steps) }
         } else {
@@ -133,12 +133,12 @@ extension AddressSpace {
   func claimLocked(
     _ address: Address, _ range: AddressRange, _ options: WireOptions, _ transition: Transition,
     willWait: () -> Void
-  ) throws(VMError) -> MapEntry? {
+  ) throws(HoldfastError) -> MapEntry? {
     while true {
       let position = positionLocked(after: address)
       guard position < entries.count, entries[position].range.start <= address else {
         if options.contains(.holesOK) { return nil }
-        throw VMError(.invalidAddress, at: address, "nothing is mapped")
+        throw HoldfastError(.invalidAddress, at: address, "nothing is mapped")
       }
       let entry = entries[position]
       if entry.transition != nil {
@@ -151,7 +151,7 @@ extension AddressSpace {
         && (!options.contains(.write) || entry.protection.contains(.write))
       guard isAccessible else {
         if options.contains(.holesOK) { return nil }
-        throw VMError(
+        throw HoldfastError(
           .invalidAddress, at: address, "the protection \(entry.protection) does not allow wiring")
       }
       // User-wired, writable and in need of a copy at once is what no entry ever is. The shadow is the
@@ -192,9 +192,9 @@ extension AddressSpace {
   ///   an entry without one, or for a range that does not start and end on a page. Nothing has
   ///   changed then.
   /// - Complexity: O(entries + superpages). Takes the lock exclusive.
-  public func unwire(_ range: AddressRange, _ options: WireOptions = .user) throws(VMError) {
+  public func unwire(_ range: AddressRange, _ options: WireOptions = .user) throws(HoldfastError) {
     guard geometry.isPageAligned(range) else {
-      throw VMError(.invalidArgument, at: range.start, "a range starts and ends on a page")
+      throw HoldfastError(.invalidArgument, at: range.start, "a range starts and ends on a page")
     }
     if range.isEmpty { return }
     let transition = Transition()
@@ -210,7 +210,7 @@ extension AddressSpace {
       let position = positionLocked(after: address)
       guard position < entries.count, entries[position].range.start <= address else {
         guard options.contains(.holesOK) else {
-          throw VMError(.invalidAddress, at: address, "nothing is mapped")
+          throw HoldfastError(.invalidAddress, at: address, "nothing is mapped")
         }
         address = addressAfterHoleLocked(address, range)
         continue
@@ -224,7 +224,7 @@ extension AddressSpace {
       claimed.append(entry)
       if options.contains(.system), entry.systemWirings == 0 {
         guard options.contains(.holesOK) else {
-          throw VMError(.invalidArgument, at: address, "no system wiring is to be given back")
+          throw HoldfastError(.invalidArgument, at: address, "no system wiring is to be given back")
         }
       }
       address = entry.range.end

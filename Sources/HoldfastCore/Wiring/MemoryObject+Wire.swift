@@ -16,7 +16,7 @@ enum BatchEnd {
   /// The next page is busy in other hands; wait for the event and go on.
   case busy(Event.Ticket)
   /// There are no more frames, or a page is wired too many times.
-  case failed(VMError)
+  case failed(HoldfastError)
 }
 
 /// A batch of pages to be zeroed where dirty and then entered.
@@ -70,7 +70,7 @@ extension MemoryObject {
   /// Wires pages that are there.
   private func wireLocked(_ part: PageRange, _ state: PageState, _ batch: inout WireBatch) -> Bool {
     guard state.wireCount < .max else {
-      batch.end = .failed(VMError(.resourceShortage, "a page is wired 65,535 times already"))
+      batch.end = .failed(HoldfastError(.resourceShortage, "a page is wired 65,535 times already"))
       return false
     }
     pages.update(in: part) { $0.wireCount += 1 }
@@ -88,7 +88,7 @@ extension MemoryObject {
       let reserved = reservedFrames(for: index, limit: limit, dirty: &batch.dirty)
       guard let run = reserved ?? anyFrames(order: order, dirty: &batch.dirty)
       else {
-        batch.end = .failed(VMError(.resourceShortage, "no free frame is left"))
+        batch.end = .failed(HoldfastError(.resourceShortage, "no free frame is left"))
         batch.next = index
         return false
       }
@@ -131,7 +131,7 @@ extension MemoryObject {
     /// The page has to be copied by a fault first: another mapping has the one below wired.
     case shared
     case busy(MemoryObject, Event.Ticket)
-    case failed(VMError)
+    case failed(HoldfastError)
   }
 
   /// The fault path's step: takes hold of one page, in `frame` if it is missing here. Takes the locks
@@ -145,14 +145,15 @@ extension MemoryObject {
     _ index: PageIndex, upTo end: PageIndex, writes: Bool, offering frame: Frame?
   ) -> WireStep {
     let range = PageRange(index, end)
-    do throws(VMError) {
-      return try withChain(index, in: range) { (hit) throws(VMError) in
+    do throws(HoldfastError) {
+      return try withChain(index, in: range) { (hit) throws(HoldfastError) in
         switch hit {
         case .resident(let object, let place, let state, _):
           if state.isBusy { return .busy(object, object.pagesChanged.ticket()) }
           if object === self || !writes {
             guard state.wireCount < .max else {
-              return .failed(VMError(.resourceShortage, "a page is wired 65,535 times already"))
+              return .failed(
+                HoldfastError(.resourceShortage, "a page is wired 65,535 times already"))
             }
             object.pages.update(in: PageRange(start: place, count: .one)) { $0.wireCount += 1 }
             return .resident(state.frame)
@@ -234,7 +235,7 @@ extension MemoryObject {
     if isPlain { return }
     var index = range.start
     while index < range.end {
-      do throws(VMError) {
+      do throws(HoldfastError) {
         index = try withChain(index, in: PageRange(index, range.end)) { hit in
           guard case .resident(let object, let place, _, let run) = hit else {
             preconditionFailure("a wired page is missing")

@@ -1,5 +1,5 @@
 internal import Dispatch
-internal import HoldfastCore
+public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
@@ -14,7 +14,7 @@ public final class GuestRun: Sendable {
   init(
     _ runner: GuestRunner, _ task: GuestTask, stride: ByteCount, shares: [[GuestShare]],
     operation: String
-  ) throws(KVMError) {
+  ) throws(HoldfastError) {
     let work = GuestWork(runner, task, stride: stride, operation: operation)
     self.work = work
     var threads: [BackgroundThread] = []
@@ -33,7 +33,7 @@ public final class GuestRun: Sendable {
       work.cancel()
       for thread in threads { thread.join() }
       runner.finish()
-      throw KVMError(error, operation: operation, request: "pthread_create")
+      throw HoldfastError(errno: error, operation: operation, request: "pthread_create")
     }
     self.threads = threads
   }
@@ -68,7 +68,7 @@ public final class GuestRun: Sendable {
   /// - Parameter timeLimit: after which they are stopped where they are, which is an error.
   /// - Returns: what came of it; of a run that was cancelled what is known.
   /// - Throws: as `GuestRunner.run`.
-  public func wait(timeLimit: Duration? = nil) throws(KVMError) -> GuestResult {
+  public func wait(timeLimit: Duration? = nil) throws(HoldfastError) -> GuestResult {
     var isLate = false
     if let timeLimit {
       let (seconds, attoseconds) = timeLimit.components
@@ -81,7 +81,7 @@ public final class GuestRun: Sendable {
     join()
     if let failure = work.failure { throw failure }
     if isLate {
-      throw KVMError(
+      throw HoldfastError(
         .guestFault, operation: work.operation, reason: "it was not done when its time was over")
     }
     return work.result
@@ -110,7 +110,7 @@ final class GuestWork: Sendable {
   /// Protected by `lock`, all of them.
   private nonisolated(unsafe) var isCancelled = false
   private nonisolated(unsafe) var tallies: [GuestTally] = []
-  private nonisolated(unsafe) var firstFailure: KVMError?
+  private nonisolated(unsafe) var firstFailure: HoldfastError?
   private nonisolated(unsafe) var duration: Duration = .zero
 
   init(_ runner: GuestRunner, _ task: GuestTask, stride: ByteCount, operation: String) {
@@ -120,7 +120,7 @@ final class GuestWork: Sendable {
     self.operation = operation
   }
 
-  var failure: KVMError? { lock.withLock { unsafe firstFailure } }
+  var failure: HoldfastError? { lock.withLock { unsafe firstFailure } }
 
   var result: GuestResult {
     lock.withLock { unsafe GuestResult(task.program, tallies, duration) }
@@ -139,8 +139,8 @@ final class GuestWork: Sendable {
   /// The work of a processor's thread.
   func perform(_ shares: [GuestShare], _ number: Int) {
     var tally = GuestTally()
-    var failure: KVMError?
-    do throws(KVMError) {
+    var failure: HoldfastError?
+    do throws(HoldfastError) {
       for share in shares where tally.isComplete {
         try perform(share, number, &tally)
       }
@@ -160,7 +160,7 @@ final class GuestWork: Sendable {
 
   private func perform(
     _ share: GuestShare, _ number: Int, _ tally: inout GuestTally
-  ) throws(KVMError) {
+  ) throws(HoldfastError) {
     let processor = runner.processors[number]
     let control = runner.control
     let words = control.words(of: number)
@@ -198,24 +198,24 @@ final class GuestWork: Sendable {
     tally.touches &+= (registers.r12 &+ extra) &* share.steps
   }
 
-  private func problem(_ exit: VMExit, _ number: Int, _ place: UInt64?) -> KVMError {
+  private func problem(_ exit: VMExit, _ number: Int, _ place: UInt64?) -> HoldfastError {
     var address: Address?
     var errno: Int32?
-    var advice: String?
+    var advice: Advice?
     switch exit {
     case .memoryFault(let fault):
       address = fault.address
       errno = fault.errno
-      advice = "map and wire the range, or serve its faults"
+      advice = .other("map and wire the range, or serve its faults")
     case .memoryMapped(let other, _, _):
       address = other
-      advice = "a slot for the range"
+      advice = .other("a slot for the range")
     default: break
     }
     let at = place.map { " (RIP 0x\(String($0, radix: 16)))" } ?? ""
-    return KVMError(
-      .guestFault, operation: operation, request: "KVM_RUN",
-      reason: "virtual processor \(number) stopped: \(exit)\(at)", errno: errno,
-      address: address, advice: advice)
+    return HoldfastError(
+      .guestFault, operation: operation, address: address,
+      reason: "virtual processor \(number) stopped in KVM_RUN: \(exit)\(at)", errno: errno,
+      advice: advice)
   }
 }

@@ -28,7 +28,7 @@ public final class GuestRunner: Sendable {
   /// - Throws: as `VirtualMachine.init`, `addSlots` and the other initializer.
   public convenience init(
     memory: GuestMemory, processors: Int = 1, flags: MemorySlot.Flags = []
-  ) throws(KVMError) {
+  ) throws(HoldfastError) {
     let machine = try VirtualMachine()
     try machine.addSlots(of: memory, flags: flags)
     try self.init(machine: machine, processors: processors)
@@ -43,9 +43,9 @@ public final class GuestRunner: Sendable {
   ///   `VirtualMachine.addSlot` and `makeProcessor`.
   public init(
     machine: VirtualMachine, processors count: Int, controlAddress: Address = controlAddress
-  ) throws(KVMError) {
+  ) throws(HoldfastError) {
     guard (1...ControlMemory.mostProcessors).contains(count) else {
-      throw KVMError(
+      throw HoldfastError(
         .invalidArgument, operation: "run guest programs",
         reason: "\(count) processors are not 1 to \(ControlMemory.mostProcessors)")
     }
@@ -55,7 +55,7 @@ public final class GuestRunner: Sendable {
       guestAddress: control.address, hostAddress: control.hostAddress, length: control.size,
       owner: control)
     var made: [VirtualCPU] = []
-    do throws(KVMError) {
+    do throws(HoldfastError) {
       for _ in 0..<count {
         let processor = try machine.makeProcessor()
         let mode = SpecialRegisters.longMode(pageTables: control.pageTables.rawValue)
@@ -84,11 +84,11 @@ public final class GuestRunner: Sendable {
   ///   or comes back for another reason than its program's end, or the time is over.
   public func run(
     _ task: GuestTask, timeLimit: Duration? = nil
-  ) throws(KVMError) -> GuestResult {
+  ) throws(HoldfastError) -> GuestResult {
     guard !task.program.isEndless else {
-      throw KVMError(
+      throw HoldfastError(
         .invalidArgument, operation: "run the guest program \(task.program.name)",
-        reason: "it has no end", advice: "start it, and stop it")
+        reason: "it has no end", advice: .other("start it, and stop it"))
     }
     return try start(task).wait(timeLimit: timeLimit)
   }
@@ -96,11 +96,11 @@ public final class GuestRunner: Sendable {
   /// Starts a task and returns while it runs.
   ///
   /// - Throws: as `run`, but for what happens later.
-  public func start(_ task: GuestTask) throws(KVMError) -> GuestRun {
+  public func start(_ task: GuestTask) throws(HoldfastError) -> GuestRun {
     let operation = "run the guest program \(task.program.name)"
     let stride = task.program.isDense ? ByteCount(8) : task.stride
-    func refusal(_ reason: String, _ advice: String? = nil) -> KVMError {
-      KVMError(.invalidArgument, operation: operation, reason: reason, advice: advice)
+    func refusal(_ reason: String, _ advice: Advice? = nil) -> HoldfastError {
+      HoldfastError(.invalidArgument, operation: operation, reason: reason, advice: advice)
     }
     guard stride >= ByteCount(8), stride.isMultiple(of: ByteCount(8)) else {
       throw refusal("the stride \(stride.rawValue) is no positive multiple of 8")
@@ -116,7 +116,8 @@ public final class GuestRunner: Sendable {
     guard !task.program.isEndless || shares.allSatisfy({ $0.count <= 1 }) else {
       throw refusal(
         "a processor would have to be in several ranges at once",
-        "ranges that the \(processors.count) processors can share out whole, or more processors")
+        .other(
+          "ranges that the \(processors.count) processors can share out whole, or more processors"))
     }
     let isFree = lock.withLock {
       guard unsafe !isRunning else { return false }
@@ -124,8 +125,8 @@ public final class GuestRunner: Sendable {
       return true
     }
     guard isFree else {
-      throw KVMError(
-        .busy, operation: operation, reason: "another task runs", advice: "wait for it")
+      throw HoldfastError(
+        .busy, operation: operation, reason: "another task runs", advice: .other("wait for it"))
     }
     control.load(task.program)
     for (number, processor) in processors.enumerated() {
@@ -147,7 +148,7 @@ extension GuestProgram {
   public func run(
     on memory: GuestMemory, over ranges: [AddressRange], processors: Int = 1,
     stride: ByteCount = .kibibytes(4), seed: UInt64 = 1, timeLimit: Duration? = nil
-  ) throws(KVMError) -> GuestResult {
+  ) throws(HoldfastError) -> GuestResult {
     let runner = try GuestRunner(memory: memory, processors: processors)
     return try runner.run(
       GuestTask(self, over: ranges, stride: stride, seed: seed), timeLimit: timeLimit)

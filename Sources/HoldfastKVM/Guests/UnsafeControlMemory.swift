@@ -25,12 +25,12 @@ internal import SystemPackage
   var code: Address { address }
 
   /// Pages with tables for all addresses up to `limit`, and for themselves.
-  init(at address: Address, limit: Address) throws(KVMError) {
+  init(at address: Address, limit: Address) throws(HoldfastError) {
     let operation = "make guest programs' page tables"
     guard address.isAligned(to: .kibibytes(4)), address <= .zero + Self.reach,
       limit <= .zero + Self.reach
     else {
-      throw KVMError(
+      throw HoldfastError(
         .invalidArgument, operation: operation,
         reason: "guest programs reach addresses up to \(Self.reach), not "
           + "\(max(address, limit))")

@@ -7,29 +7,31 @@ internal import SystemPackage
 enum KVMCalls {
   /// Throws what a C function of this project returned as a negative errno.
   static func check(
-    _ status: Int32, _ operation: String, _ request: String, advice: String? = nil
-  ) throws(KVMError) {
+    _ status: Int32, _ operation: String, _ request: String, advice: Advice? = nil
+  ) throws(HoldfastError) {
     guard status < 0 else { return }
-    throw KVMError(
-      Errno(rawValue: -status), operation: operation, request: request, advice: advice)
+    throw HoldfastError(
+      errno: Errno(rawValue: -status), operation: operation, request: request, advice: advice)
   }
 
   /// Opens the device and checks its version. The corresponding request is `KVM_GET_API_VERSION`.
-  static func open(_ path: String, operation: String) throws(KVMError) -> Int32 {
+  static func open(_ path: String, operation: String) throws(HoldfastError) -> Int32 {
     // SAFETY: the path's bytes live through the call, which does not keep them.
     let device = unsafe hf_kvm_open(path)
     guard device >= 0 else {
       let found = path == "/dev/kvm" ? HostProbe().host().kvm : nil
-      throw KVMError(
-        .unavailable, operation: operation, request: "open",
-        reason: found?.problem ?? "\(path) does not open", errno: -device, advice: found?.remedy)
+      throw HoldfastError(
+        .unsupported, operation: operation, reason: found?.problem ?? "\(path) does not open",
+        errno: -device, advice: found?.remedy.map(Advice.other))
     }
     let version = hf_kvm_api_version(device)
     guard version == 12 else {
       _ = hf_kvm_close(device)
-      throw KVMError(
-        .unavailable, operation: operation, request: "KVM_GET_API_VERSION",
-        reason: version < 0 ? "\(path) is no KVM" : "\(path) speaks version \(version), not 12",
+      throw HoldfastError(
+        .unsupported, operation: operation,
+        reason: version < 0
+          ? "\(path) is not KVM: KVM_GET_API_VERSION failed"
+          : "\(path) speaks version \(version), not 12",
         errno: version < 0 ? -version : nil)
     }
     return device
@@ -38,7 +40,7 @@ enum KVMCalls {
   /// What the kernel can do for this machine. The corresponding request is `KVM_CHECK_EXTENSION`.
   static func capabilities(
     of machine: Int32, operation: String
-  ) throws(KVMError) -> VirtualMachine.Capabilities {
+  ) throws(HoldfastError) -> VirtualMachine.Capabilities {
     func value(_ capability: some BinaryInteger) -> Int {
       max(0, Int(hf_kvm_extension(machine, Int32(capability))))
     }
@@ -47,9 +49,9 @@ enum KVMCalls {
       ("KVM_CAP_IMMEDIATE_EXIT", HF_CAP_IMMEDIATE_EXIT),
     ]
     for (name, capability) in needed where value(capability) == 0 {
-      throw KVMError(
-        .unsupported, operation: operation, request: "KVM_CHECK_EXTENSION",
-        reason: "this kernel lacks \(name)", advice: "Linux 5.14 or newer")
+      throw HoldfastError(
+        .unsupported, operation: operation, reason: "this kernel lacks \(name)",
+        advice: .upgradeKernel("5.14"))
     }
     let processors = value(HF_CAP_MAX_VCPUS)
     return VirtualMachine.Capabilities(
@@ -62,7 +64,7 @@ enum KVMCalls {
 
   /// Four pages below 4 GiB that Intel's processors need, and others do not mind. The corresponding
   /// requests are `KVM_SET_TSS_ADDR` and `KVM_SET_IDENTITY_MAP_ADDR`.
-  static func setUp(_ machine: Int32, operation: String) throws(KVMError) {
+  static func setUp(_ machine: Int32, operation: String) throws(HoldfastError) {
     if hf_kvm_extension(machine, Int32(HF_CAP_SET_TSS_ADDR)) > 0 {
       let status = hf_kvm_set_tss(machine, VirtualMachine.reserved.end.rawValue - 0x3000)
       try check(status, operation, "KVM_SET_TSS_ADDR")

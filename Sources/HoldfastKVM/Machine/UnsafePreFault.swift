@@ -26,12 +26,12 @@ extension VirtualMachine {
   ///   `guestFault` where memory of the range is not there, `resourceShortage`, `host`.
   public func preFault(
     _ range: AddressRange, on processors: [VirtualCPU]
-  ) throws(KVMError) -> PreFaultReport {
+  ) throws(HoldfastError) -> PreFaultReport {
     try PreFault.perform(
       range, workers: processors.count, isSupported: capabilities.preFaults
-    ) { number, address, length throws(KVMError) in
+    ) { number, address, length throws(HoldfastError) in
       let processor = processors[number]
-      return try processor.withTurn(PreFault.operation(range)) { () throws(KVMError) in
+      return try processor.withTurn(PreFault.operation(range)) { () throws(HoldfastError) in
         unsafe hf_kvm_pre_fault(processor.descriptor, &address, &length)
       }
     }
@@ -43,7 +43,7 @@ enum PreFault {
   /// One request of a worker: moves the address on, takes from the length what was done; returns 0 or a
   /// negative errno.
   typealias Request =
-    @Sendable (_ worker: Int, _ address: inout UInt64, _ length: inout UInt64) throws(KVMError)
+    @Sendable (_ worker: Int, _ address: inout UInt64, _ length: inout UInt64) throws(HoldfastError)
     -> Int32
 
   /// How often a worker asks again without getting on, before it gives up.
@@ -53,11 +53,11 @@ enum PreFault {
 
   static func perform(
     _ range: AddressRange, workers: Int, isSupported: Bool, _ request: @escaping Request
-  ) throws(KVMError) -> PreFaultReport {
+  ) throws(HoldfastError) -> PreFaultReport {
     let operation = operation(range)
     let page = ByteCount.kibibytes(4)
     guard workers > 0, range.start.isAligned(to: page), range.end.isAligned(to: page) else {
-      throw KVMError(
+      throw HoldfastError(
         .invalidArgument, operation: operation,
         reason: "it takes a processor, and a range in whole pages of \(page)")
     }
@@ -107,17 +107,17 @@ enum PreFault {
     /// Protected by `lock`, all of them.
     private nonisolated(unsafe) var bytes: UInt64 = 0
     private nonisolated(unsafe) var restarts: UInt64 = 0
-    private nonisolated(unsafe) var failure: KVMError?
+    private nonisolated(unsafe) var failure: HoldfastError?
 
     func fill(_ part: AddressRange, _ number: Int, _ operation: String, _ request: Request) {
       var address = part.start.rawValue
       var length = part.length.rawValue
       var restarts: UInt64 = 0
       var patience = PreFault.patience
-      var failure: KVMError?
+      var failure: HoldfastError?
       while length > 0, failure == nil {
         let before = length
-        do throws(KVMError) {
+        do throws(HoldfastError) {
           let status = try request(number, &address, &length)
           if length < before { patience = PreFault.patience }
           guard status < 0 || length == before else { continue }
@@ -140,22 +140,22 @@ enum PreFault {
 
     private static func failure(
       _ error: Errno, _ operation: String, _ address: Address
-    ) -> KVMError {
+    ) -> HoldfastError {
       let request = "KVM_PRE_FAULT_MEMORY"
       // EFAULT, ENOENT, EHWPOISON: not accessible here, or in no slot.
       guard [.badAddress, .noSuchFileOrDirectory, Errno(rawValue: 133)].contains(error) else {
-        return KVMError(error, operation: operation, request: request, address: address)
+        return HoldfastError(errno: error, operation: operation, request: request, address: address)
       }
-      return KVMError(
-        .guestFault, operation: operation, request: request,
-        reason: "no memory can be had at \(address)", errno: error.rawValue, address: address,
-        advice: "map and wire the range, in a slot")
+      return HoldfastError(
+        .guestFault, operation: operation, address: address,
+        reason: "\(request) failed: the guest has no memory there", errno: error.rawValue,
+        advice: .other("map and wire the range, in a slot"))
     }
 
     func report(
       _ range: AddressRange, _ duration: Duration
-    ) throws(KVMError) -> PreFaultReport {
-      try lock.withLock { () throws(KVMError) in
+    ) throws(HoldfastError) -> PreFaultReport {
+      try lock.withLock { () throws(HoldfastError) in
         if let failure = unsafe failure { throw failure }
         return unsafe PreFaultReport(
           isSupported: true, bytes: ByteCount(bytes), requested: range.length, restarts: restarts,

@@ -52,11 +52,11 @@ extension VirtualMachine {
   public func addSlot(
     guestAddress: Address, hostAddress: UInt64, length: ByteCount, flags: MemorySlot.Flags = [],
     owner: (any AnyObject & Sendable)? = nil
-  ) throws(KVMError) -> MemorySlot {
+  ) throws(HoldfastError) -> MemorySlot {
     let operation = "add a slot of \(length) at \(guestAddress)"
-    func refusal(_ reason: String, _ advice: String? = nil) -> KVMError {
-      KVMError(
-        .invalidArgument, operation: operation, reason: reason, address: guestAddress,
+    func refusal(_ reason: String, _ advice: Advice? = nil) -> HoldfastError {
+      HoldfastError(
+        .invalidArgument, operation: operation, address: guestAddress, reason: reason,
         advice: advice)
     }
     let page = ByteCount.kibibytes(4)
@@ -72,27 +72,27 @@ extension VirtualMachine {
     guard !range.overlaps(Self.reserved) else {
       throw refusal(
         "\(Self.reserved) is the local APIC's and KVM's own",
-        "leave \(Self.hole) out, as RAMLayout does")
+        .other("leave \(Self.hole) out, as RAMLayout does"))
     }
     guard capabilities.hasReadOnlySlots || !flags.contains(.readOnly) else {
-      throw KVMError(
-        .unsupported, operation: operation, request: "KVM_CHECK_EXTENSION",
-        reason: "this kernel lacks KVM_CAP_READONLY_MEM")
+      throw HoldfastError(
+        .unsupported, operation: operation, reason: "this kernel lacks KVM_CAP_READONLY_MEM")
     }
-    return try lock.withLock { () throws(KVMError) in
+    return try lock.withLock { () throws(HoldfastError) in
       if let other = unsafe slotTable.values.first(where: { $0.slot.guestRange.overlaps(range) }) {
-        throw KVMError(
+        throw HoldfastError(
           .alreadyExists, operation: operation,
-          reason: "slot \(other.slot.number) has \(other.slot.guestRange)", address: guestAddress)
+          address: guestAddress, reason: "slot \(other.slot.number) has \(other.slot.guestRange)")
       }
       guard
         let number = (0..<UInt32(capabilities.slots)).first(where: {
           unsafe slotTable[$0] == nil
         })
       else {
-        throw KVMError(
-          .resourceShortage, operation: operation, request: "KVM_SET_USER_MEMORY_REGION",
-          reason: "all \(capabilities.slots) slots are in use", advice: "fewer, larger slots")
+        throw HoldfastError(
+          .resourceShortage, operation: operation,
+          reason: "all \(capabilities.slots) slots are in use",
+          advice: .other("fewer, larger slots"))
       }
       let status = hf_kvm_set_slot(
         descriptor, number, flags.rawValue, guestAddress.rawValue, hostAddress, length.rawValue)
@@ -114,9 +114,9 @@ extension VirtualMachine {
   @discardableResult
   public func addSlots(
     of memory: GuestMemory, flags: MemorySlot.Flags = []
-  ) throws(KVMError) -> [MemorySlot] {
+  ) throws(HoldfastError) -> [MemorySlot] {
     var made: [MemorySlot] = []
-    do throws(KVMError) {
+    do throws(HoldfastError) {
       for piece in RAMLayout.outsideHole(AddressRange(.zero, .zero + memory.limit)) {
         var start = piece.start
         while start < piece.end {
@@ -139,12 +139,12 @@ extension VirtualMachine {
   /// `memoryMapped`.
   ///
   /// - Throws: code `invalidArgument` where it is none of this machine's.
-  public func removeSlot(_ slot: MemorySlot) throws(KVMError) {
+  public func removeSlot(_ slot: MemorySlot) throws(HoldfastError) {
     let operation = "remove the slot at \(slot.guestRange.start)"
     // The owner may go with the last reference to it, for which no lock is to be held.
-    let removed = try lock.withLock { () throws(KVMError) in
+    let removed = try lock.withLock { () throws(HoldfastError) in
       guard let found = unsafe slotTable[slot.number], found.slot == slot else {
-        throw KVMError(
+        throw HoldfastError(
           .invalidArgument, operation: operation, reason: "it is none of this machine's")
       }
       let status = hf_kvm_set_slot(

@@ -53,11 +53,11 @@ public final class VirtualMachine: Sendable {
   /// - Parameter path: the device, as tests may want to say.
   /// - Throws: code `unavailable` where the device cannot be opened or is no KVM of version 12,
   ///   `unsupported` where it lacks what is needed, `resourceShortage`, `host`.
-  public init(path: String = "/dev/kvm") throws(KVMError) {
+  public init(path: String = "/dev/kvm") throws(HoldfastError) {
     let operation = "make a virtual machine"
     let device = try KVMCalls.open(path, operation: operation)
     var machine: Int32 = -1
-    do throws(KVMError) {
+    do throws(HoldfastError) {
       // While another process takes signals the kernel may say EINTR.
       repeat { machine = hf_kvm_create_vm(device) } while machine == -Errno.interrupted.rawValue
       try KVMCalls.check(machine, operation, "KVM_CREATE_VM")
@@ -85,10 +85,10 @@ public final class VirtualMachine: Sendable {
   ///
   /// - Throws: code `resourceShortage` where the machine has as many as it may or the host is out of
   ///   something, `host`.
-  public func makeProcessor() throws(KVMError) -> VirtualCPU {
-    let number = try lock.withLock { () throws(KVMError) in
+  public func makeProcessor() throws(HoldfastError) -> VirtualCPU {
+    let number = try lock.withLock { () throws(HoldfastError) in
       guard unsafe nextProcessor < UInt32(clamping: capabilities.processors) else {
-        throw KVMError(
+        throw HoldfastError(
           .resourceShortage, operation: "make a virtual processor",
           reason: "the machine has \(capabilities.processors), the most that this host allows")
       }

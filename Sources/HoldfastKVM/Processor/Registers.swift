@@ -1,4 +1,5 @@
 internal import CHoldfastKVM
+public import HoldfastCore
 
 /// The general registers of a processor (Linux: `struct kvm_regs`).
 public struct Registers: Hashable, Sendable {
@@ -72,9 +73,9 @@ extension VirtualCPU {
   /// Reads the general registers.
   ///
   /// - Throws: code `busy` while the guest runs.
-  public func registers() throws(KVMError) -> Registers {
+  public func registers() throws(HoldfastError) -> Registers {
     let operation = "read registers of virtual processor \(number)"
-    return try withTurn(operation) { () throws(KVMError) in
+    return try withTurn(operation) { () throws(HoldfastError) in
       var raw = kvm_regs()
       // SAFETY: the call fills a struct that lives through it; so in the others below.
       try KVMCalls.check(unsafe hf_kvm_get_registers(descriptor, &raw), operation, "KVM_GET_REGS")
@@ -104,7 +105,7 @@ extension VirtualCPU {
   /// Sets all general registers. An access that waits for its answer ends first.
   ///
   /// - Throws: code `busy` while the guest runs.
-  public func setRegisters(_ registers: Registers) throws(KVMError) {
+  public func setRegisters(_ registers: Registers) throws(HoldfastError) {
     let operation = "set registers of virtual processor \(number)"
     var raw = kvm_regs()
     raw.rax = registers.rax
@@ -125,7 +126,7 @@ extension VirtualCPU {
     raw.r15 = registers.r15
     raw.rip = registers.rip
     raw.rflags = registers.rflags
-    try withTurn(operation) { () throws(KVMError) in
+    try withTurn(operation) { () throws(HoldfastError) in
       settle()
       try KVMCalls.check(unsafe hf_kvm_set_registers(descriptor, &raw), operation, "KVM_SET_REGS")
     }
@@ -134,9 +135,9 @@ extension VirtualCPU {
   /// Reads the special registers; of the data segments DS.
   ///
   /// - Throws: code `busy` while the guest runs.
-  public func specialRegisters() throws(KVMError) -> SpecialRegisters {
+  public func specialRegisters() throws(HoldfastError) -> SpecialRegisters {
     let operation = "read special registers of virtual processor \(number)"
-    return try withTurn(operation) { () throws(KVMError) in
+    return try withTurn(operation) { () throws(HoldfastError) in
       let raw = try rawSpecialRegisters(operation)
       var registers = SpecialRegisters()
       registers.cr0 = raw.cr0
@@ -153,9 +154,9 @@ extension VirtualCPU {
   /// Sets the special registers; what they do not name, as the local APIC's base, stays.
   ///
   /// - Throws: code `busy` while the guest runs, `invalidArgument` for values that no processor has.
-  public func setSpecialRegisters(_ registers: SpecialRegisters) throws(KVMError) {
+  public func setSpecialRegisters(_ registers: SpecialRegisters) throws(HoldfastError) {
     let operation = "set special registers of virtual processor \(number)"
-    try withTurn(operation) { () throws(KVMError) in
+    try withTurn(operation) { () throws(HoldfastError) in
       settle()
       var raw = try rawSpecialRegisters(operation)
       raw.cr0 = registers.cr0
@@ -174,7 +175,7 @@ extension VirtualCPU {
     }
   }
 
-  private func rawSpecialRegisters(_ operation: String) throws(KVMError) -> kvm_sregs {
+  private func rawSpecialRegisters(_ operation: String) throws(HoldfastError) -> kvm_sregs {
     var raw = kvm_sregs()
     try KVMCalls.check(
       unsafe hf_kvm_get_special_registers(descriptor, &raw), operation, "KVM_GET_SREGS")

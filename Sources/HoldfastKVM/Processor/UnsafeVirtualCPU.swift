@@ -1,5 +1,5 @@
 internal import CHoldfastKVM
-internal import HoldfastCore
+public import HoldfastCore
 internal import Synchronization
 internal import SystemPackage
 
@@ -28,16 +28,17 @@ internal import SystemPackage
   /// Whether the guest's last instruction waits for its answer. The turn's.
   private nonisolated(unsafe) var isUnanswered = false
 
-  init(_ machine: VirtualMachine, number: UInt32) throws(KVMError) {
+  init(_ machine: VirtualMachine, number: UInt32) throws(HoldfastError) {
     let operation = "make a virtual processor"
     try KVMCalls.check(
-      hf_kvm_kick_signal(), operation, "sigaction", advice: "leave a real-time signal unused")
+      hf_kvm_kick_signal(), operation, "sigaction",
+      advice: .other("leave a real-time signal unused"))
     let size = hf_kvm_run_size(machine.device)
     try KVMCalls.check(size, operation, "KVM_GET_VCPU_MMAP_SIZE")
     let descriptor = hf_kvm_create_vcpu(machine.descriptor, number)
     try KVMCalls.check(descriptor, operation, "KVM_CREATE_VCPU")
     var area: UnsafeMutableRawPointer?
-    do throws(KVMError) {
+    do throws(HoldfastError) {
       try KVMCalls.check(
         hf_kvm_set_host_cpuid(machine.device, descriptor), operation, "KVM_SET_CPUID2")
       let status = unsafe hf_kvm_map_run(descriptor, Int(size), &area)
@@ -63,8 +64,8 @@ internal import SystemPackage
   ///
   /// - Throws: code `busy` where another thread has it: the kernel would wait for the guest to stop.
   func withTurn<Result>(
-    _ operation: String, runs: Bool = false, _ body: () throws(KVMError) -> Result
-  ) throws(KVMError) -> Result {
+    _ operation: String, runs: Bool = false, _ body: () throws(HoldfastError) -> Result
+  ) throws(HoldfastError) -> Result {
     let isFree = lock.withLock {
       guard unsafe !isInUse else { return false }
       unsafe isInUse = true
@@ -72,9 +73,9 @@ internal import SystemPackage
       return true
     }
     guard isFree else {
-      throw KVMError(
+      throw HoldfastError(
         .busy, operation: operation, reason: "another thread uses the processor",
-        advice: "interrupt it first")
+        advice: .other("interrupt it first"))
     }
     defer {
       lock.withLock {
@@ -114,12 +115,12 @@ internal import SystemPackage
   /// Runs the guest until it exits. A request to interrupt that came before counts.
   ///
   /// - Throws: code `busy` where another thread uses the processor, else what KVM_RUN failed with.
-  public func run() throws(KVMError) -> VMExit {
+  public func run() throws(HoldfastError) -> VMExit {
     let operation = "run virtual processor \(number)"
     let wasBlocked = hf_kvm_unblock_kick() == 1
     // After the turn, so that a late signal is taken by this thread here.
     defer { if wasBlocked { hf_kvm_block_kick() } }
-    return try withTurn(operation, runs: true) { () throws(KVMError) in
+    return try withTurn(operation, runs: true) { () throws(HoldfastError) in
       unsafe isUnanswered = false
       while true {
         let status = hf_kvm_run(descriptor)
@@ -136,7 +137,7 @@ internal import SystemPackage
           // EFAULT, EHWPOISON.
           return memoryFault(error)
         default:
-          throw KVMError(error, operation: operation, request: "KVM_RUN")
+          throw HoldfastError(errno: error, operation: operation, request: "KVM_RUN")
         }
       }
     }
@@ -146,8 +147,8 @@ internal import SystemPackage
   /// as it wants, the rest being left out. Without an answer it sees zeros, or what was there last.
   ///
   /// - Throws: code `busy`.
-  public func answer(_ bytes: [UInt8]) throws(KVMError) {
-    try withTurn("answer a read of virtual processor \(number)") { () throws(KVMError) in
+  public func answer(_ bytes: [UInt8]) throws(HoldfastError) {
+    try withTurn("answer a read of virtual processor \(number)") { () throws(HoldfastError) in
       // SAFETY: the bytes live through the call, which takes no more than there are.
       unsafe bytes.withUnsafeBufferPointer { buffer in
         if let start = buffer.baseAddress { _ = unsafe hf_kvm_answer(area, start, buffer.count) }

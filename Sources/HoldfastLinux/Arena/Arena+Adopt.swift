@@ -21,20 +21,21 @@ extension Arena {
   ///     the arena.
   ///   - node: the node that all of it is on, where that is known.
   ///   - threads: how many zero memory later; nil for one a processor.
-  /// - Throws: `HostError` for a file of another kind, an empty one, one that is no whole number of pages, or
+  /// - Throws: `HoldfastError` for a file of another kind, an empty one, one that is no whole number of pages, or
   ///   where the host has not the memory that is missing. The file is as it was then, but for that.
   public convenience init(
     adoptingZeroed descriptor: Int32, node: NodeID? = nil,
     host: HostCapabilities = HostProbe().host(),
     threads: Int? = nil
-  ) throws(HostError) {
+  ) throws(HoldfastError) {
     let file: OpenFile
     do throws(Errno) {
       file = try OpenFile(duplicating: descriptor)
     } catch {
-      throw HostError(
-        operation: "adopt a file as an arena", what: "it is not open", errno: error.rawValue,
-        advice: "a file that is open for reading and writing")
+      throw HoldfastError(
+        .host, operation: "adopt a file as an arena", reason: "it is not open",
+        errno: error.rawValue,
+        advice: .other("a file that is open for reading and writing"))
     }
     try self.init(adoptingZeroed: file, node: node, host: host, threads: threads, afterwards: nil)
   }
@@ -46,7 +47,7 @@ extension Arena {
   package convenience init(
     adoptingZeroed file: OpenFile, node: NodeID?, host: HostCapabilities, threads: Int?,
     afterwards: (@Sendable () -> Void)?
-  ) throws(HostError) {
+  ) throws(HoldfastError) {
     let start = ContinuousClock.now
     let threads = threads ?? host.parallelism
     let (backing, size) = try Arena.checked(file)
@@ -57,9 +58,10 @@ extension Arena {
     do throws(Errno) {
       range = try HostRange.reserve(size, alignment: .gibibytes(1))
     } catch {
-      throw HostError(
-        operation: operation, what: "the kernel refused the addresses", errno: error.rawValue,
-        advice: "less, or raise RLIMIT_AS (ulimit -v unlimited)")
+      throw HoldfastError(
+        .host, operation: operation, reason: "the kernel refused the addresses",
+        errno: error.rawValue,
+        advice: .other("less, or raise RLIMIT_AS (ulimit -v unlimited)"))
     }
     let only = host.nodes.count == 1 ? host.nodes[0].id : nil
     let part = ArenaPart(
@@ -72,12 +74,12 @@ extension Arena {
     } catch {
       range.release()
       let isForbidden = error == .permissionDenied
-      throw HostError(
-        operation: operation,
-        what: isForbidden
+      throw HoldfastError(
+        .host, operation: operation,
+        reason: isForbidden
           ? "it is not open for reading and writing" : "what it lacks cannot be brought in",
         errno: error.rawValue,
-        advice: isForbidden ? nil : "a file that was filled, as by holdfast reservoir fill")
+        advice: isForbidden ? nil : .other("a file all of whose pages are in memory"))
     }
     do throws(Errno) {
       if backing.hugePageSize == nil { try range.lock(0..<size.rawValue) }
@@ -93,7 +95,7 @@ extension Arena {
   }
 
   /// What an arena of a file would be made of, and how large it would be.
-  private static func checked(_ file: OpenFile) throws(HostError) -> (Backing, ByteCount) {
+  private static func checked(_ file: OpenFile) throws(HoldfastError) -> (Backing, ByteCount) {
     let operation = "adopt a file as an arena"
     let status: FileStatus
     let system: FileSystemStatus
@@ -101,12 +103,13 @@ extension Arena {
       status = try file.status()
       system = try file.fileSystem()
     } catch {
-      throw HostError(
-        operation: operation, what: "it tells nothing of itself", errno: error.rawValue)
+      throw HoldfastError(
+        .host, operation: operation, reason: "it tells nothing of itself", errno: error.rawValue)
     }
     guard status.isRegular else {
-      throw HostError(
-        operation: operation, what: "it is \(status.kind)", advice: "a regular file")
+      throw HoldfastError(
+        .host, operation: operation, reason: "it is \(status.kind)",
+        advice: .other("a regular file"))
     }
     let backing: Backing? =
       switch system.kind {
@@ -115,19 +118,19 @@ extension Arena {
       case .other: nil
       }
     guard let backing else {
-      throw HostError(
-        operation: operation,
-        what: system.kind == .hugetlbfs
+      throw HoldfastError(
+        .host, operation: operation,
+        reason: system.kind == .hugetlbfs
           ? "arenas are not made of huge pages of \(system.pageSize)"
           : "it is neither on hugetlbfs nor on tmpfs",
-        advice: "a file on hugetlbfs of 2 MiB or 1 GiB pages")
+        advice: .other("a file on hugetlbfs of 2 MiB or 1 GiB pages"))
     }
     let page = backing.geometry.pageSize
     guard status.size > .zero, status.size.isMultiple(of: page) else {
-      throw HostError(
-        operation: operation,
-        what: "its size, \(status.size), is no whole number of pages of \(page)",
-        advice: "a file of another size")
+      throw HoldfastError(
+        .host, operation: operation,
+        reason: "its size, \(status.size), is no whole number of pages of \(page)",
+        advice: .other("a file of another size"))
     }
     return (backing, status.size)
   }
@@ -135,19 +138,19 @@ extension Arena {
   /// Reads all of a file, which has to be zero.
   private static func audit(
     _ file: OpenFile, _ size: ByteCount, _ backing: Backing, threads: Int, _ operation: String
-  ) throws(HostError) {
+  ) throws(HoldfastError) {
     do throws(Errno) {
       let memory = try MappedFile(
         file, 0..<size.rawValue, pageSize: backing.geometry.pageSize, threads: threads)
       try memory.populate()
       if memory.isZero() { return }
     } catch {
-      throw HostError(
-        operation: operation, what: "it cannot be read", errno: error.rawValue,
-        advice: "without HOLDFAST_CHECK_ZEROED")
+      throw HoldfastError(
+        .host, operation: operation, reason: "it cannot be read", errno: error.rawValue,
+        advice: .other("without HOLDFAST_CHECK_ZEROED"))
     }
-    throw HostError(
-      operation: operation, what: "it was said to be zero and is not",
-      advice: "holdfast reservoir recycle, which scrubs it")
+    throw HoldfastError(
+      .host, operation: operation, reason: "it was said to be zero and is not",
+      advice: .other("holdfast reservoir recycle, which scrubs it"))
   }
 }

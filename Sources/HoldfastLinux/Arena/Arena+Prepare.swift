@@ -16,7 +16,7 @@ extension Arena {
     _ choice: BackingChoice, maximum: ByteCount, _ parts: [ArenaPart], _ host: HostCapabilities,
     threads: Int,
     _ progress: (@Sendable (ByteCount) -> Void)?
-  ) throws(HostError) -> Prepared {
+  ) throws(HoldfastError) -> Prepared {
     let operation = "prepare an arena of \(choice.size) (\(choice.backing.rawValue))"
     let length = try choice.length(maximum, operation)
     let file: MemoryFile?

@@ -9,26 +9,26 @@ extension Arena {
   /// - Parameters:
   ///   - bytes: rounded up to the backing's page.
   ///   - progress: called with the bytes brought in so far, from any thread.
-  /// - Throws: `HostError` over the maximum, and where the host has not enough; nothing has changed then.
+  /// - Throws: `HoldfastError` over the maximum, and where the host has not enough; nothing has changed then.
   public func grow(
     by bytes: ByteCount, progress: (@Sendable (ByteCount) -> Void)? = nil
-  ) throws(HostError) {
+  ) throws(HoldfastError) {
     if bytes == .zero { return }
-    try resizing.withLock { () throws(HostError) in
+    try resizing.withLock { () throws(HoldfastError) in
       let host = HostProbe().host()
       let operation = "grow an arena by \(bytes)"
       let room = unsafe offline.reduce(PageCount.zero) { $0 + $1.count }
       guard bytes <= geometry.bytes(room) else {
-        throw HostError(
-          operation: operation,
-          what: "it has \(size) and was made for at most \(maximumSize)",
-          advice: "make it with a larger maximum, or grow it by \(geometry.bytes(room))")
+        throw HoldfastError(
+          .host, operation: operation,
+          reason: "it has \(size) and was made for at most \(maximumSize)",
+          advice: .other("make it with a larger maximum, or grow it by \(geometry.bytes(room))"))
       }
       let choice = try BackingChoice(size: bytes, wanted: backing, nodes: nil, host: host)
       let runs = firstOffline(geometry.pages(in: choice.size))
       try check(runs, host)
       for (number, run) in runs.enumerated() {
-        do throws(HostError) {
+        do throws(HoldfastError) {
           try bringIn(run, choice, operation, host, progress)
         } catch {
           for run in runs.prefix(number + 1) { giveBack(run) }
@@ -60,7 +60,7 @@ extension Arena {
   }
 
   /// Checks that the nodes which parts are bound to have the memory: the kernel would kill for it.
-  private func check(_ runs: [FrameRun], _ host: HostCapabilities) throws(HostError) {
+  private func check(_ runs: [FrameRun], _ host: HostCapabilities) throws(HoldfastError) {
     for (domain, part) in zip(allocator.domains, parts) where part.isStrict {
       let pages = runs.reduce(PageCount.zero) {
         $0 + (domain.frames.contains($1.start) ? $1.count : .zero)
@@ -79,10 +79,10 @@ extension Arena {
   /// - Parameter bytes: rounded down to 2 MiB, or to the backing's page where that is larger.
   /// - Returns: how much it was. What lies in smaller fragments can be put together before
   ///   (`PhysicalMemory.compact`), but need not.
-  /// - Throws: `HostError` where the kernel refuses; what was given back before stays so.
+  /// - Throws: `HoldfastError` where the kernel refuses; what was given back before stays so.
   @discardableResult
-  public func shrink(by bytes: ByteCount) throws(HostError) -> ByteCount {
-    try resizing.withLock { () throws(HostError) in
+  public func shrink(by bytes: ByteCount) throws(HoldfastError) -> ByteCount {
+    try resizing.withLock { () throws(HoldfastError) in
       let wanted = geometry.pages(in: bytes)
       if wanted > allocator.occupancy.free { memory.reservations.breakAll() }
       let runs = allocator.takeOffline(wanted)
@@ -93,9 +93,10 @@ extension Arena {
         } catch {
           // It is mapped as it was: the kernel has no room for one mapping more.
           for run in runs[number...] { allocator.bringOnline(run, zeroed: false) }
-          throw HostError(
-            operation: "shrink an arena by \(bytes)", what: "the kernel refused to unmap a part",
-            errno: error.rawValue, advice: "raise vm.max_map_count")
+          throw HoldfastError(
+            .host, operation: "shrink an arena by \(bytes)",
+            reason: "the kernel refused to unmap a part",
+            errno: error.rawValue, advice: .other("raise vm.max_map_count"))
         }
         putIn(run)
         given += run.count
@@ -104,9 +105,10 @@ extension Arena {
         } catch {
           // The memory goes with the arena; what comes there again is zeroed first.
           for run in runs[(number + 1)...] { allocator.bringOnline(run, zeroed: false) }
-          throw HostError(
-            operation: "shrink an arena by \(bytes)", what: "fallocate(2) failed",
-            errno: error.rawValue, advice: "the memory is the host's again when the arena goes")
+          throw HoldfastError(
+            .host, operation: "shrink an arena by \(bytes)", reason: "fallocate(2) failed",
+            errno: error.rawValue,
+            advice: .other("the memory is the host's again when the arena goes"))
         }
       }
       return geometry.bytes(given)
@@ -122,7 +124,7 @@ extension Arena {
   private func bringIn(
     _ run: FrameRun, _ choice: BackingChoice, _ operation: String, _ host: HostCapabilities,
     _ progress: (@Sendable (ByteCount) -> Void)?
-  ) throws(HostError) {
+  ) throws(HoldfastError) {
     let bytes = bytes(of: run)
     let domain = allocator.domain(of: run.start)
     guard let index = allocator.domains.firstIndex(where: { $0 === domain }) else {
@@ -146,9 +148,9 @@ extension Arena {
     do throws(Errno) {
       try directMap.range.lock(bytes)
     } catch {
-      throw HostError(
-        operation: operation, what: Arena.lockProblem(error, host), errno: error.rawValue,
-        advice: "ulimit -l unlimited, or grant CAP_IPC_LOCK")
+      throw HoldfastError(
+        .host, operation: operation, reason: Arena.lockProblem(error, host), errno: error.rawValue,
+        advice: .other("ulimit -l unlimited, or grant CAP_IPC_LOCK"))
     }
   }
 

@@ -95,13 +95,13 @@ public final class Arena: FrameStore {
   ///   - threads: how many threads bring memory in and zero it later; nil for one a processor. Where
   ///     nodes matter they run on those whose memory they work on.
   ///   - progress: called with the bytes brought in so far, from any thread.
-  /// - Throws: `HostError` that names the page size, the pages needed and free, and what to do.
+  /// - Throws: `HoldfastError` that names the page size, the pages needed and free, and what to do.
   ///   Nothing is left behind then.
   public convenience init(
     size: ByteCount, maximum: ByteCount? = nil, backing: Backing? = nil, nodes: HostNodes? = nil,
     host: HostCapabilities = HostProbe().host(), threads: Int? = nil,
     progress: (@Sendable (ByteCount) -> Void)? = nil
-  ) throws(HostError) {
+  ) throws(HoldfastError) {
     let start = ContinuousClock.now
     let threads = threads ?? host.parallelism
     var refused: [BackingChoice.Refusal] = []
@@ -112,18 +112,18 @@ public final class Arena: FrameStore {
         size: size, wanted: backing, nodes: nodes, host: host, refused: refused)
       let parts = NodeShares.parts(choice, nodes, host, spread: gathered == nil)
       let made: Prepared
-      do throws(HostError) {
+      do throws(HoldfastError) {
         made = try Arena.prepare(
           choice, maximum: maximum ?? .zero, parts, host, threads: threads, progress)
       } catch {
         if nodes == nil, parts.count > 1 {
-          gathered = "not shared out to the nodes: \(error.what)"
+          gathered = "not shared out to the nodes: \(error.reason)"
           continue
         }
         // The host promised more than the kernel gives: a limit that cannot be seen from here, or
         // someone who was faster. Another backing may still do.
         guard backing == nil, choice.backing != .base else { throw error }
-        refused.append((choice.backing, error.what))
+        refused.append((choice.backing, error.reason))
         gathered = nil
         continue
       }

@@ -19,16 +19,17 @@ struct BackingChoice {
 
   /// Takes the wanted backing or the best that `host` has room for and the kernel has not refused.
   ///
-  /// - Throws: `HostError` where the wanted one, or any, has not enough memory free, or there is
+  /// - Throws: `HoldfastError` where the wanted one, or any, has not enough memory free, or there is
   ///   something wrong with the nodes.
   init(
     size: ByteCount, wanted: Backing?, nodes: HostNodes? = nil, host: HostCapabilities,
     refused: [Refusal] = []
-  ) throws(HostError) {
+  ) throws(HoldfastError) {
     try nodes?.check(host)
     guard size > .zero else {
-      throw HostError(
-        operation: "prepare an arena", what: "its size is 0", advice: "ask for at least 4 KiB")
+      throw HoldfastError(
+        .host, operation: "prepare an arena", reason: "its size is 0",
+        advice: .requestAtLeast(.kibibytes(4)))
     }
     if let wanted {
       self = try BackingChoice(size, wanted, nodes, host, fallbacks: [])
@@ -45,11 +46,11 @@ struct BackingChoice {
         fallbacks.append("\(backing.rawValue): \(refusal.problem)")
         continue
       }
-      do throws(HostError) {
+      do throws(HoldfastError) {
         self = try BackingChoice(size, backing, nodes, host, fallbacks: fallbacks)
         return
       } catch {
-        fallbacks.append("\(backing.rawValue): \(error.what)")
+        fallbacks.append("\(backing.rawValue): \(error.reason)")
       }
     }
     self = try BackingChoice(size, .base, nodes, host, fallbacks: fallbacks)
@@ -58,24 +59,24 @@ struct BackingChoice {
   private init(
     _ size: ByteCount, _ backing: Backing, _ nodes: HostNodes?, _ host: HostCapabilities,
     fallbacks: [String]
-  ) throws(HostError) {
+  ) throws(HoldfastError) {
     let operation = "prepare an arena of \(size) (\(backing.rawValue))"
     guard let rounded = size.roundedUp(to: backing.geometry.pageSize),
       rounded.rawValue <= UInt64(Int64.max)
     else {
-      throw HostError(
-        operation: operation, what: "the size is beyond all address spaces",
-        advice: "ask for less than \(host.availableForGuests.rawValue >> 20) MiB")
+      throw HoldfastError(
+        .host, operation: operation, reason: "the size is beyond all address spaces",
+        advice: .requestLess(than: host.availableForGuests))
     }
     self.backing = backing
     self.size = rounded
     self.fallbacks = fallbacks
     self.nodes = nodes?.policy == .bind ? nodes : nil
     if !backing.hasFile, let several = nodes, several.nodes.count > 1 {
-      throw HostError(
-        operation: operation,
-        what: "a guest's memory is in one piece there, and cannot come from \(several.words)",
-        advice: "one node, or --backing hugetlb-2M, thp or base")
+      throw HoldfastError(
+        .host, operation: operation,
+        reason: "a guest's memory is in one piece there, and cannot come from \(several.words)",
+        advice: .useBacking([.hugetlb2M, .thp, .base]))
     }
     if backing.hugePageSize != nil {
       try checkHugePages(operation, host)
@@ -85,51 +86,53 @@ struct BackingChoice {
   }
 
   /// The addresses of an arena that may grow to `maximum`, or is this size where that is no more.
-  func length(_ maximum: ByteCount, _ operation: String) throws(HostError) -> ByteCount {
+  func length(_ maximum: ByteCount, _ operation: String) throws(HoldfastError) -> ByteCount {
     guard let length = max(size, maximum).roundedUp(to: backing.geometry.pageSize),
       length.rawValue <= UInt64(Int64.max)
     else {
-      throw HostError(
-        operation: operation, what: "the maximum is beyond all address spaces",
-        advice: "a maximum below 64 TiB")
+      throw HoldfastError(
+        .host, operation: operation, reason: "the maximum is beyond all address spaces",
+        advice: .requestLess(than: .tebibytes(64)))
     }
     return length
   }
 
-  private func checkHugePages(_ operation: String, _ host: HostCapabilities) throws(HostError) {
+  private func checkHugePages(_ operation: String, _ host: HostCapabilities) throws(HoldfastError) {
     guard let page = backing.hugePageSize else { return }
     let needed = size.rawValue / page.rawValue
     guard let pool = host.confined(to: nodes).hugePages.first(where: { $0.size == page }) else {
-      throw HostError(
-        operation: operation, what: "this host has no hugetlb pages of \(page)",
-        advice: "--backing thp or --backing base")
+      throw HoldfastError(
+        .host, operation: operation, reason: "this host has no hugetlb pages of \(page)",
+        advice: .useBacking([.thp, .base]))
     }
     let free = pool.available.rawValue
     guard free < needed else { return }
-    throw HostError(
-      operation: operation,
-      what: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free"
+    throw HoldfastError(
+      .host, operation: operation,
+      reason: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free"
         + place(host),
-      advice: reserveCommand(missing: needed - free, pool, host))
+      advice: .reserveHugePages(goals(missing: needed - free, pool, host)))
   }
 
-  /// The command that adds the pages that are missing, to each of the nodes as many.
-  private func reserveCommand(
+  /// The sizes of the pools that would suffice, the missing pages divided among the nodes.
+  private func goals(
     missing: UInt64, _ pool: HostCapabilities.HugePages, _ host: HostCapabilities
-  ) -> String {
-    let commands = Commands(user: host.privileges.effectiveUser)
+  ) -> [Advice.HugePageGoal] {
     guard let nodes = nodes?.nodes else {
-      return commands.write(
-        (pool.total?.rawValue ?? 0) + missing, to: HugePagePool(size: pool.size).path)
+      return [
+        Advice.HugePageGoal(
+          pageSize: pool.size, node: nil, path: HugePagePool(size: pool.size).path,
+          count: (pool.total?.rawValue ?? 0).saturatingSum(missing))
+      ]
     }
-    return nodes.enumerated().compactMap { position, node in
-      let share = NodeShares.divide(
-        missing, unit: 1, room: nodes.map { _ in .max })[position]
+    let shares = NodeShares.divide(missing, unit: 1, room: nodes.map { _ in .max })
+    return zip(nodes, shares).compactMap { node, share in
       guard share > 0 else { return nil }
       let total = host.node(node)?.hugePages.first { $0.size == pool.size }?.total?.rawValue ?? 0
-      return commands.write(
-        total.saturatingSum(share), to: HugePagePool(size: pool.size, node: node).path)
-    }.joined(separator: " && ")
+      return Advice.HugePageGoal(
+        pageSize: pool.size, node: node, path: HugePagePool(size: pool.size, node: node).path,
+        count: total.saturatingSum(share))
+    }
   }
 
   /// ` on node 1, node 0 has 12`: where the memory was looked for and what there is elsewhere; empty
@@ -149,72 +152,72 @@ struct BackingChoice {
     "\(count) \(kind)" + (count == 1 ? "page of \(size) is" : "pages of \(size) are")
   }
 
-  private func checkOrdinary(_ operation: String, _ host: HostCapabilities) throws(HostError) {
+  private func checkOrdinary(_ operation: String, _ host: HostCapabilities) throws(HoldfastError) {
     if backing == .thp {
       let mode = host.transparentHugePages.sharedMemory
       guard mode?.givesHugePages == true else {
-        throw HostError(
-          operation: operation,
-          what: "transparent huge pages are off for shared memory (shmem_enabled is "
+        throw HoldfastError(
+          .host, operation: operation,
+          reason: "transparent huge pages are off for shared memory (shmem_enabled is "
             + "\(mode?.rawValue ?? "missing"))",
-          advice: Commands(user: host.privileges.effectiveUser).write(
-            "advise", to: "/sys/kernel/mm/transparent_hugepage/shmem_enabled"))
+          advice: .set(
+            path: "/sys/kernel/mm/transparent_hugepage/shmem_enabled", value: "advise"))
       }
     }
     if backing == .thpPrivate {
       let mode = host.transparentHugePages.privateMemory
       guard let mode, mode != .never else {
-        throw HostError(
-          operation: operation,
-          what: "transparent huge pages are off for private memory (enabled is "
+        throw HoldfastError(
+          .host, operation: operation,
+          reason: "transparent huge pages are off for private memory (enabled is "
             + "\(host.transparentHugePages.privateMemory?.rawValue ?? "missing"))",
-          advice: Commands(user: host.privileges.effectiveUser).write(
-            "madvise", to: "/sys/kernel/mm/transparent_hugepage/enabled"))
+          advice: .set(
+            path: "/sys/kernel/mm/transparent_hugepage/enabled", value: "madvise"))
       }
     }
     let available = host.confined(to: nodes).availableForGuests
     let needed = size.rawValue.addingReportingOverflow(Self.margin.rawValue)
     guard needed.overflow || needed.partialValue > available.rawValue else { return }
     let pages = size.rawValue / backing.mappedPageSize.rawValue
-    throw HostError(
-      operation: operation,
-      what: "\(BackingChoice.pages(pages, of: backing.mappedPageSize)) needed, "
+    throw HoldfastError(
+      .host, operation: operation,
+      reason: "\(BackingChoice.pages(pages, of: backing.mappedPageSize)) needed, "
         + "\(available.rawValue / backing.mappedPageSize.rawValue) are available "
         + "(\(available.rawValue >> 20) MiB less \(Self.margin) kept for the host)" + place(host),
-      advice: "ask for less than \(available.rawValue >> 20) MiB, or free memory on this host")
+      advice: .requestLess(than: available))
   }
 
   /// The error for a system call that failed although there seemed to be enough.
-  func shortage(_ operation: String, _ error: Errno, _ host: HostCapabilities) -> HostError {
+  func shortage(_ operation: String, _ error: Errno, _ host: HostCapabilities) -> HoldfastError {
     if error == .invalidArgument {
-      return HostError(
-        operation: operation, what: "the kernel does not know MADV_POPULATE_WRITE",
-        errno: error.rawValue, advice: "Linux 5.14 or newer")
+      return HoldfastError(
+        .host, operation: operation, reason: "the kernel does not know MADV_POPULATE_WRITE",
+        errno: error.rawValue, advice: .upgradeKernel("5.14"))
     }
     // Only a new look tells what there was; the old one seemed to be enough.
     let now = HostProbe().host()
     let confined = now.confined(to: nodes)
     guard let page = backing.hugePageSize else {
       let needed = size.rawValue / backing.mappedPageSize.rawValue
-      return HostError(
-        operation: operation,
-        what: "\(BackingChoice.pages(needed, of: backing.mappedPageSize)) needed, "
+      return HoldfastError(
+        .host, operation: operation,
+        reason: "\(BackingChoice.pages(needed, of: backing.mappedPageSize)) needed, "
           + "\(confined.availableForGuests.rawValue / backing.mappedPageSize.rawValue) "
           + "are available" + place(now),
-        errno: error.rawValue, advice: "ask for less, or free memory on this host")
+        errno: error.rawValue, advice: .requestLess(than: confined.availableForGuests))
     }
     let needed = size.rawValue / page.rawValue
     let counts = confined.hugePages.first { $0.size == page }
     let free = counts?.available.rawValue ?? 0
-    return HostError(
-      operation: operation,
-      what: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free"
+    return HoldfastError(
+      .host, operation: operation,
+      reason: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free"
         + place(now),
       errno: error.rawValue,
       advice: counts.map { counts in
         free < needed
-          ? reserveCommand(missing: needed - free, counts, now)
-          : "look for a limit: hugetlb cgroup, cpuset, RLIMIT_AS; or another --backing"
+          ? .reserveHugePages(goals(missing: needed - free, counts, now))
+          : .raiseLimit("that of a hugetlb cgroup, a cpuset or RLIMIT_AS")
       })
   }
 }

@@ -1,3 +1,5 @@
+package import HoldfastCore
+
 /// One mapping of this process as `/proc/self/smaps` tells it.
 package struct KernelMapping: Hashable, Sendable {
   package var range: Range<UInt64>
@@ -13,12 +15,13 @@ package struct KernelMapping: Hashable, Sendable {
 
   /// The mappings of this process that overlap `range`, in ascending order.
   ///
-  /// - Throws: `HostError` where `/proc/self/smaps` cannot be read.
-  package static func all(overlapping range: Range<UInt64>) throws(HostError) -> [KernelMapping] {
+  /// - Throws: `HoldfastError` where `/proc/self/smaps` cannot be read.
+  package static func all(overlapping range: Range<UInt64>) throws(HoldfastError) -> [KernelMapping]
+  {
     guard let text = HostFiles(root: "/").text("/proc/self/smaps", limit: 1 << 28) else {
-      throw HostError(
-        operation: "check what the kernel mapped", what: "/proc/self/smaps cannot be read",
-        advice: "mount -t proc proc /proc")
+      throw HoldfastError(
+        .host, operation: "check what the kernel mapped", reason: "/proc/self/smaps cannot be read",
+        advice: .other("mount -t proc proc /proc"))
     }
     return parse(text).filter { $0.range.overlaps(range) }
   }

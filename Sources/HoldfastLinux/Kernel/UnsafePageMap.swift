@@ -33,7 +33,7 @@ struct PageMap {
   }
 
   /// Reads the entries of `count` pages from an address on.
-  func entries(at address: UInt64, count: Int) throws(HostError) -> [Entry] {
+  func entries(at address: UInt64, count: Int) throws(HoldfastError) -> [Entry] {
     var raw = [UInt64](repeating: 0, count: count)
     do {
       // SAFETY: the buffer is the whole of `raw`, which lives through the calls.
@@ -53,9 +53,9 @@ struct PageMap {
     return raw.map(Entry.init)
   }
 
-  private static func problem(_ error: any Error) -> HostError {
-    HostError(
-      operation: "check what the kernel mapped", what: "/proc/self/pagemap cannot be read",
+  private static func problem(_ error: any Error) -> HoldfastError {
+    HoldfastError(
+      .host, operation: "check what the kernel mapped", reason: "/proc/self/pagemap cannot be read",
       errno: (error as? Errno)?.rawValue)
   }
 }

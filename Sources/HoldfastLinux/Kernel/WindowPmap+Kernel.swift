@@ -31,7 +31,7 @@ extension GuestWindow {
   ///   address where.
   package func kernelView(
     of range: AddressRange, placed: ((Address, FrameRun) -> Void) -> Void
-  ) throws(HostError) -> KernelView {
+  ) throws(HoldfastError) -> KernelView {
     var view = KernelView()
     let base = hostRange.address
     let host = base + range.start.rawValue..<base + range.end.rawValue
@@ -40,8 +40,8 @@ extension GuestWindow {
       view.resident =
         try hostRange.residentPages(range.start.rawValue..<range.end.rawValue) << 12
     } catch {
-      throw HostError(
-        operation: "check what the kernel mapped", what: "mincore(2) failed",
+      throw HoldfastError(
+        .host, operation: "check what the kernel mapped", reason: "mincore(2) failed",
         errno: error.rawValue)
     }
     var runs: [(Address, FrameRun)] = []
@@ -55,7 +55,7 @@ extension GuestWindow {
   }
 
   /// The bytes of the arena that the kernel will not reclaim, from smaps.
-  private func addMappings(_ host: Range<UInt64>, to view: inout KernelView) throws(HostError) {
+  private func addMappings(_ host: Range<UInt64>, to view: inout KernelView) throws(HoldfastError) {
     let direct = arena.directMap.range
     for mapping in try KernelMapping.all(overlapping: 0..<UInt64.max) {
       if mapping.range.overlaps(direct.address..<direct.address + direct.length.rawValue) {
@@ -85,7 +85,7 @@ extension GuestWindow {
   /// Counts the present pages of a run and sees whether they are the arena's frames.
   private func compare(
     _ address: Address, _ frames: FrameRun, _ map: borrowing PageMap, _ view: inout KernelView
-  ) throws(HostError) {
+  ) throws(HoldfastError) {
     let chunk: UInt64 = 1 << 15
     let pages = arena.geometry.bytes(frames.count).rawValue >> 12
     let window = hostRange.address + address.rawValue

@@ -35,30 +35,30 @@ public struct HostNodes: Hashable, Sendable {
 
   /// Looks the nodes up.
   ///
-  /// - Throws: `HostError` where one does not exist, has no memory, or is ruled out by a cpuset, which
+  /// - Throws: `HoldfastError` where one does not exist, has no memory, or is ruled out by a cpuset, which
   ///   names what there is.
-  package func check(_ host: HostCapabilities) throws(HostError) {
+  package func check(_ host: HostCapabilities) throws(HoldfastError) {
     for id in nodes {
-      let what: String
+      let reason: String
       if host.nodes.isEmpty {
-        what = "this host tells of no NUMA nodes"
+        reason = "this host tells of no NUMA nodes"
       } else if let node = host.node(id) {
         if node.hasMemory { continue }
-        what =
+        reason =
           node.isAllowed
           ? "the node has processors and no memory"
           : "the cpuset of this process rules the node out (Mems_allowed_list)"
       } else {
-        what = "there is no such node"
+        reason = "there is no such node"
       }
       let there = host.memoryNodes.map { node in
         "node \(node.id) with \(HostReport.rounded(node.available ?? .zero)) available"
       }
-      throw HostError(
-        operation: "take memory from node \(id)",
-        what: what + (there.isEmpty ? "" : "; there is " + there.joined(separator: ", ")),
-        advice: host.memoryNodes.first.map { "a node that is there, such as \($0.id)" }
-          ?? "do without a node: the memory then comes from anywhere")
+      throw HoldfastError(
+        .host, operation: "take memory from node \(id)",
+        reason: reason + (there.isEmpty ? "" : "; there is " + there.joined(separator: ", ")),
+        advice: host.memoryNodes.first.map { .other("a node that exists, such as \($0.id)") }
+          ?? .other("no node: the memory then comes from any"))
     }
   }
 }

@@ -33,8 +33,8 @@ public final class FilePager: Pager {
   ///   - path: a regular file that this process may read.
   ///   - offset: where in the file page 0 begins.
   ///   - geometry: the page sizes of the objects that use the pager.
-  /// - Throws: `HostError` where it cannot be opened, is no regular file, or ends before `offset`.
-  public init(path: String, offset: ByteCount = .zero, geometry: Geometry) throws(HostError) {
+  /// - Throws: `HoldfastError` where it cannot be opened, is no regular file, or ends before `offset`.
+  public init(path: String, offset: ByteCount = .zero, geometry: Geometry) throws(HoldfastError) {
     let operation = "open \(path) for paging"
     self.path = path
     self.offset = offset
@@ -45,9 +45,9 @@ public final class FilePager: Pager {
       file = try unsafe FileDescriptor.open(
         path, .readOnly, options: [.closeOnExec, .nonBlocking])
     } catch {
-      throw HostError(
-        operation: operation, what: "the file cannot be read",
-        errno: (error as? Errno)?.rawValue, advice: "check its name and permissions")
+      throw HoldfastError(
+        .host, operation: operation, reason: "the file cannot be read",
+        errno: (error as? Errno)?.rawValue, advice: .other("check its name and permissions"))
     }
     var status = stat()
     // SAFETY: `status` is a whole stat and lives through the call.
@@ -55,13 +55,14 @@ public final class FilePager: Pager {
       status.st_size >= 0
     else {
       try? file.close()
-      throw HostError(operation: operation, what: "it is no regular file")
+      throw HoldfastError(.host, operation: operation, reason: "it is no regular file")
     }
     size = UInt64(status.st_size)
     guard offset.rawValue <= size else {
       try? file.close()
-      throw HostError(
-        operation: operation, what: "it has \(size) bytes, fewer than the offset \(offset)")
+      throw HoldfastError(
+        .host, operation: operation, reason: "it has \(size) bytes, fewer than the offset \(offset)"
+      )
     }
     length = ByteCount(size - offset.rawValue)
     data = FilePager.data(of: file, offset.rawValue..<size, geometry)
@@ -148,7 +149,7 @@ public final class FilePager: Pager {
 
   public func read(
     _ pages: PageRange, into frames: FrameRun, _ store: any FrameStore
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     let start = geometry.bytes(pages.start - .zero).rawValue
     let total = geometry.bytes(pages.count).rawValue
     var done: UInt64 = 0
@@ -165,7 +166,7 @@ public final class FilePager: Pager {
 
   private func fill(
     _ bytes: inout [UInt8], _ wanted: Int, from place: UInt64
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     var done = 0
     while done < wanted {
       let read: Int
@@ -177,10 +178,11 @@ public final class FilePager: Pager {
         }
       } catch {
         let code = (error as? Errno)?.rawValue
-        throw VMError(.pagerFailure, "\(path) cannot be read at \(place)", errno: code)
+        throw HoldfastError(.pagerFailure, "\(path) cannot be read at \(place)", errno: code)
       }
       guard read > 0 else {
-        throw VMError(.pagerFailure, "\(path) has become shorter than it was when it was opened")
+        throw HoldfastError(
+          .pagerFailure, "\(path) has become shorter than it was when it was opened")
       }
       done += read
     }

@@ -9,7 +9,7 @@ public struct FaultFailure: Sendable {
   /// The thread that touched, as gettid(2) has it: a virtual processor's, or one of a device model.
   public let thread: Int32
   /// Why not: nothing is mapped, the access is not allowed, no frame is left, the pager failed.
-  public let error: VMError
+  public let error: HoldfastError
 }
 
 /// What is to become of a toucher whose fault cannot be served.

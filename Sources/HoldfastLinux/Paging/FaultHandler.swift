@@ -27,19 +27,20 @@ public final class FaultHandler: Sendable {
   ///   - space: whose pmap is the window.
   ///   - threadLimit: at most so many threads, at least 2.
   ///   - onFailure: by default every toucher whose fault cannot be served is paused.
-  /// - Throws: `HostError` where no thread can be made.
+  /// - Throws: `HoldfastError` where no thread can be made.
   public init(
     window: PagedWindow, space: AddressSpace, threadLimit: Int = 8,
     onFailure: @escaping FailureHandler = { _ in .pause }
-  ) throws(HostError) {
+  ) throws(HoldfastError) {
     precondition(space.pmap === window, "the address space has another window")
     do throws(Errno) {
       work = try FaultHandlerThreads(
         window: window, space: space, threadLimit: max(2, threadLimit), onFailure: onFailure)
     } catch {
-      throw HostError(
-        operation: "start a thread that answers a guest's faults", what: "the host refused",
-        errno: error.rawValue, advice: "raise RLIMIT_NPROC or the limit of threads")
+      throw HoldfastError(
+        .host, operation: "start a thread that answers a guest's faults",
+        reason: "the host refused",
+        errno: error.rawValue, advice: .other("raise RLIMIT_NPROC or the limit of threads"))
     }
   }
 

@@ -205,7 +205,7 @@ final class FaultHandlerThreads: Sendable {
       }
       return unsafe retries
     }
-    do throws(VMError) {
+    do throws(HoldfastError) {
       let resolution = try space.fault(page, event.access) { ensureReader() }
       count(resolution.work)
       window.wake(resolution.range)

@@ -34,13 +34,13 @@ public struct HugePagePool: Sendable {
   private var place: String { node.map { " on node \($0)" } ?? "" }
 
   /// The counts now. Throws where the kernel has no pages of this size.
-  public func counts() throws(HostError) -> HostCapabilities.HugePages {
+  public func counts() throws(HoldfastError) -> HostCapabilities.HugePages {
     let counts = files.hugePages(of: size, node: node?.rawValue)
     guard counts.total != nil else {
       let sizes = files.hugePageSizes().map { "\($0)" }.joined(separator: ", ")
-      throw HostError(
-        operation: "read the pool of huge pages",
-        what: "this host has no huge pages of \(size)\(place)"
+      throw HoldfastError(
+        .host, operation: "read the pool of huge pages",
+        reason: "this host has no huge pages of \(size)\(place)"
           + (sizes.isEmpty ? "" : ", but of \(sizes)"))
     }
     return counts
@@ -48,7 +48,7 @@ public struct HugePagePool: Sendable {
 
   /// Pages to be had now: free ones less those promised to mappings.
   public var available: PageCount {
-    get throws(HostError) { try counts().available }
+    get throws(HoldfastError) { try counts().available }
   }
 
   /// Raises the pool by `count` pages, for which the kernel may have to move or write out other
@@ -58,7 +58,7 @@ public struct HugePagePool: Sendable {
   /// given back and an error tells the page size, how many were asked for and how many came. Needs
   /// root. The pages stay in the pool until ``HugePagePoolIncrease/giveBack()`` is called, even when
   /// the process has ended.
-  public func reserve(_ count: PageCount) throws(HostError) -> HugePagePoolIncrease {
+  public func reserve(_ count: PageCount) throws(HoldfastError) -> HugePagePoolIncrease {
     let lock = HostLock(files: files)
     defer { lock.release() }
     let before = try setting()
@@ -87,19 +87,18 @@ public struct HugePagePool: Sendable {
     } catch {
       outcome = "which could not be given back: \(error)"
     }
-    throw HostError(
-      operation: operation,
-      what: "asked for \(count.rawValue) pages of \(size)\(place), got \(got), \(outcome)",
+    throw HoldfastError(
+      .host, operation: operation,
+      reason: "asked for \(count.rawValue) pages of \(size)\(place), got \(got), \(outcome)",
       errno: Errno.noMemory.rawValue,
-      advice: "ask for less, end other programs, or reserve at boot with the kernel's options "
-        + "hugepagesz=\(kernelSize) hugepages=\(target)")
+      advice: .reserveAtBoot(pageSize: size, count: target))
   }
 
   private let operation = "reserve huge pages"
 
   /// Refuses what the host plainly has no memory for, before the kernel tears its page cache down
   /// in the attempt.
-  private func check(_ count: PageCount) throws(HostError) {
+  private func check(_ count: PageCount) throws(HoldfastError) {
     let (bytes, overflow) = count.rawValue.multipliedReportingOverflow(by: size.rawValue)
     if overflow { throw tooMany(count, "that passes the largest number of bytes") }
     if let available = memoryAvailable, available < ByteCount(bytes) {
@@ -116,22 +115,22 @@ public struct HugePagePool: Sendable {
     return HostProbe.available(HostParsers.memory(files.text(file) ?? ""))
   }
 
-  private func tooMany(_ count: PageCount, _ reason: String) -> HostError {
-    HostError(
-      operation: operation,
-      what: "asked for \(count.rawValue) pages of \(size)\(place), but \(reason)",
-      errno: Errno.noMemory.rawValue, advice: "ask for less or end other programs")
+  private func tooMany(_ count: PageCount, _ reason: String) -> HoldfastError {
+    HoldfastError(
+      .host, operation: operation,
+      reason: "asked for \(count.rawValue) pages of \(size)\(place), but \(reason)",
+      errno: Errno.noMemory.rawValue, advice: .other("a smaller size, or end other programs"))
   }
 
   /// All pages of the pool, and those that it is set to keep: what a write sets.
-  private func setting() throws(HostError) -> (total: UInt64, persistent: UInt64) {
+  private func setting() throws(HoldfastError) -> (total: UInt64, persistent: UInt64) {
     let counts = try counts()
     return ((counts.total ?? .zero).rawValue, (counts.persistent ?? .zero).rawValue)
   }
 
   /// Sets the pool to a target, twice if need be, and returns the setting reached, at most the
   /// target.
-  private func raise(to target: UInt64, count: PageCount) throws(HostError) -> UInt64 {
+  private func raise(to target: UInt64, count: PageCount) throws(HoldfastError) -> UInt64 {
     do {
       try files.write("\(target)", to: path)
       if try setting().persistent < target {
@@ -140,45 +139,42 @@ public struct HugePagePool: Sendable {
         try files.write("\(target)", to: path)
       }
     } catch let error as Errno {
-      throw HostError(
-        operation: operation,
-        what: "asked for \(count.rawValue) pages of \(size)\(place), but \(path) cannot be written",
+      throw HoldfastError(
+        .host, operation: operation,
+        reason:
+          "asked for \(count.rawValue) pages of \(size)\(place), but \(path) cannot be written",
         errno: error.rawValue, advice: advice(for: error, target: target))
-    } catch let error as HostError {
+    } catch let error as HoldfastError {
       throw error
     } catch {
-      throw HostError(operation: operation, what: "\(error)")
+      throw HoldfastError(.host, operation: operation, reason: "\(error)")
     }
     return min(try setting().persistent, target)
   }
 
   /// Lowers the pool by pages that were added, never below zero. The caller holds the lock.
-  func lower(by added: PageCount) throws(HostError) {
+  func lower(by added: PageCount) throws(HoldfastError) {
     guard added != .zero else { return }
     let now = try setting().persistent
     let target = now - min(now, added.rawValue)
     do {
       try files.write("\(target)", to: path)
     } catch {
-      throw HostError(
-        operation: "give huge pages back", what: "\(path) cannot be written",
+      throw HoldfastError(
+        .host, operation: "give huge pages back", reason: "\(path) cannot be written",
         errno: error.rawValue, advice: advice(for: error, target: target))
     }
   }
 
-  private func advice(for error: Errno, target: UInt64) -> String {
+  private func advice(for error: Errno, target: UInt64) -> Advice {
     switch error {
-    case .permissionDenied, .notPermitted:
-      Commands(user: 1).write(target, to: path)
-    case .readOnlyFileSystem:
-      "run on the host, outside of the container: " + Commands(user: 1).write(target, to: path)
-    default:
-      "reserve at boot with the kernel's options hugepagesz=\(kernelSize) hugepages=\(target)"
+    case .permissionDenied, .notPermitted, .readOnlyFileSystem:
+      .reserveHugePages([
+        Advice.HugePageGoal(
+          pageSize: size, node: node, path: path, count: target,
+          isOutsideContainer: error == .readOnlyFileSystem)
+      ])
+    default: .reserveAtBoot(pageSize: size, count: target)
     }
-  }
-
-  /// The size as the kernel's command line takes it.
-  private var kernelSize: String {
-    size.rawValue >= 1 << 30 ? "\(size.rawValue >> 30)G" : "\(size.rawValue >> 10)K"
   }
 }

@@ -36,7 +36,7 @@ public final class HugePagePoolIncrease: Sendable {
   /// May be called from any thread, that of a Dispatch signal source too, and more than once: the
   /// first call gives back, others wait for it and do nothing. Where it fails the pages are still
   /// held, and the next call tries again.
-  public func giveBack() throws(HostError) {
+  public func giveBack() throws(HoldfastError) {
     while true {
       let (won, found) = state.compareExchange(
         expected: State.held, desired: State.giving, ordering: .acquiringAndReleasing)

@@ -74,8 +74,8 @@ public final class Scrubber: Sendable {
 
   /// Starts the threads.
   ///
-  /// - Throws: `HostError` where the host gives no threads.
-  public init(memory: PhysicalMemory, options: Options = Options()) throws(HostError) {
+  /// - Throws: `HoldfastError` where the host gives no threads.
+  public init(memory: PhysicalMemory, options: Options = Options()) throws(HoldfastError) {
     precondition(options.threads > 0, "a scrubber has at least one thread")
     precondition(options.rate != .zero, "a rate of zero is a pause")
     self.options = options
@@ -87,9 +87,10 @@ public final class Scrubber: Sendable {
       } catch {
         work.stop()
         for thread in threads { thread.join() }
-        throw HostError(
-          operation: "start a scrubber", what: "a thread cannot be made", errno: error.rawValue,
-          advice: "raise the limit on threads (ulimit -u, or the cgroup's pids.max)")
+        throw HoldfastError(
+          .host, operation: "start a scrubber", reason: "a thread cannot be made",
+          errno: error.rawValue,
+          advice: .other("raise the limit on threads (ulimit -u, or the cgroup's pids.max)"))
       }
     }
     self.threads = threads

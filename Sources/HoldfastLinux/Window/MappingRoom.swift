@@ -23,9 +23,9 @@ struct MappingRoom {
   var isThere: Bool { Self.count.load(ordering: .relaxed) < limit }
 
   /// Throws resourceShortage where a mapping has to be cut and there is no room for another.
-  func checkSplit(isCut: Bool, at address: Address) throws(VMError) {
+  func checkSplit(isCut: Bool, at address: Address) throws(HoldfastError) {
     guard isCut, !isThere else { return }
-    throw VMError(
+    throw HoldfastError(
       .resourceShortage, at: address,
       "this process has too many mappings; raise vm.max_map_count", errno: Errno.noMemory.rawValue)
   }

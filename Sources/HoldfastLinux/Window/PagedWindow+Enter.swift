@@ -6,12 +6,12 @@ extension PagedWindow {
   public func enter(
     _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
     reach: AddressRange?
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     let (part, delta) = place(of: run, at: address)
     do throws(Errno) {
       try enter(part, delta, protection, wired: wired, reach: reach)
     } catch {
-      throw VMError(
+      throw HoldfastError(
         .resourceShortage, at: address, "the kernel refused a translation (\(error))",
         errno: error.rawValue)
     }

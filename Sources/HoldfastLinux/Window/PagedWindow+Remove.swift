@@ -3,7 +3,7 @@ internal import SystemPackage
 
 /// Taking pages away, and permissions.
 extension PagedWindow {
-  public func prepareToSplit(_ range: AddressRange) throws(VMError) {
+  public func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {
     let bounds = range.start.rawValue..<range.end.rawValue
     let isCut = lock.withLock { unsafe extents.isCut(at: bounds) }
     try room.checkSplit(isCut: isCut, at: range.start)

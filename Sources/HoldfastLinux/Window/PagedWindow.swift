@@ -45,32 +45,33 @@ public final class PagedWindow: GuestWindow {
   /// An empty window for guest addresses from 0 to `length`. A `FaultHandler` has to be made for it before
   /// anything is entered.
   ///
-  /// - Throws: `HostError` where the addresses cannot be reserved or userfaultfd may not be used.
-  public init(arena: Arena, length: ByteCount, host: HostCapabilities) throws(HostError) {
+  /// - Throws: `HoldfastError` where the addresses cannot be reserved or userfaultfd may not be used.
+  public init(arena: Arena, length: ByteCount, host: HostCapabilities) throws(HoldfastError) {
     let operation = "make a window whose faults are answered"
     self.arena = arena
     guard let file = arena.file else {
-      throw HostError(
-        operation: operation, what: "\(arena.backing.rawValue) has no file to map",
-        advice: "another backing: hugetlb-2M, thp or base")
+      throw HoldfastError(
+        .host, operation: operation, reason: "\(arena.backing.rawValue) has no file to map",
+        advice: .useBacking([.hugetlb2M, .thp, .base]))
     }
     self.file = file
     room = MappingRoom(host)
     do throws(Errno) {
       faults = try PagingFault(geometry: arena.geometry)
     } catch {
-      throw HostError(
-        operation: operation, what: "userfaultfd may not be used", errno: error.rawValue,
+      throw HoldfastError(
+        .host, operation: operation, reason: "userfaultfd may not be used", errno: error.rawValue,
         advice: error == .notSupported
-          ? "Linux 6.4 or later" : "run as root, or grant access to /dev/userfaultfd")
+          ? .upgradeKernel("6.4") : .other("run as root, or grant access to /dev/userfaultfd"))
     }
     do throws(Errno) {
       hostRange = try HostRange.reserve(length, alignment: .gibibytes(1))
     } catch {
-      throw HostError(
-        operation: "reserve \(length) of addresses for a guest", what: "the kernel refused",
+      throw HoldfastError(
+        .host, operation: "reserve \(length) of addresses for a guest",
+        reason: "the kernel refused",
         errno: error.rawValue,
-        advice: "a smaller guest, or raise RLIMIT_AS (ulimit -v unlimited)")
+        advice: .other("a smaller guest, or raise RLIMIT_AS (ulimit -v unlimited)"))
     }
     do throws(Errno) {
       let all = 0..<hostRange.length.rawValue
@@ -79,7 +80,8 @@ public final class PagedWindow: GuestWindow {
       try faults.register(hostRange, all, .nothingThere)
     } catch {
       hostRange.release()
-      throw HostError(operation: operation, what: "userfaultfd refused", errno: error.rawValue)
+      throw HoldfastError(
+        .host, operation: operation, reason: "userfaultfd refused", errno: error.rawValue)
     }
   }
 

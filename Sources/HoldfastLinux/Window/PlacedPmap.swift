@@ -32,9 +32,9 @@ public final class PlacedPmap: GuestWindow {
   public func enter(
     _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
     reach: AddressRange?
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     guard run.start == start + arena.geometry.pages(in: address - .zero) else {
-      throw VMError(
+      throw HoldfastError(
         .resourceShortage, at: address, "the frame that lies at this address is used elsewhere")
     }
     let part = range(AddressRange(address, address + arena.geometry.bytes(run.count)))

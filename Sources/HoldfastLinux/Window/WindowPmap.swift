@@ -38,30 +38,32 @@ public final class WindowPmap: GuestWindow {
   /// An empty window for guest addresses from 0 to `length`.
   ///
   /// - Parameter usesUserFault: false to do without userfaultfd, as where it may not be used.
-  /// - Throws: `HostError` where the addresses cannot be reserved.
-  public convenience init(arena: Arena, length: ByteCount, host: HostCapabilities) throws(HostError)
+  /// - Throws: `HoldfastError` where the addresses cannot be reserved.
+  public convenience init(arena: Arena, length: ByteCount, host: HostCapabilities)
+    throws(HoldfastError)
   {
     try self.init(arena: arena, length: length, host: host, usesUserFault: true)
   }
 
   package init(
     arena: Arena, length: ByteCount, host: HostCapabilities, usesUserFault: Bool
-  ) throws(HostError) {
+  ) throws(HoldfastError) {
     self.arena = arena
     guard let file = arena.file else {
-      throw HostError(
-        operation: "make a window of an arena",
-        what: "\(arena.backing.rawValue) has no file to map",
-        advice: "another backing: hugetlb-2M, thp or base")
+      throw HoldfastError(
+        .host, operation: "make a window of an arena",
+        reason: "\(arena.backing.rawValue) has no file to map",
+        advice: .other("another backing: hugetlb-2M, thp or base"))
     }
     self.file = file
     do {
       hostRange = try HostRange.reserve(length, alignment: .gibibytes(1))
     } catch {
-      throw HostError(
-        operation: "reserve \(length) of addresses for a guest", what: "the kernel refused",
+      throw HoldfastError(
+        .host, operation: "reserve \(length) of addresses for a guest",
+        reason: "the kernel refused",
         errno: error.rawValue,
-        advice: "a smaller guest, or raise RLIMIT_AS (ulimit -v unlimited)")
+        advice: .other("a smaller guest, or raise RLIMIT_AS (ulimit -v unlimited)"))
     }
     do throws(Errno) {
       guard usesUserFault else { throw .notSupported }
@@ -99,7 +101,7 @@ public final class WindowPmap: GuestWindow {
   public func enter(
     _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
     reach: AddressRange?
-  ) throws(VMError) {
+  ) throws(HoldfastError) {
     let (part, delta) = place(of: run, at: address)
     do throws(Errno) {
       let isTrapped = try prepare(part, reach, delta, protection)
@@ -109,7 +111,7 @@ public final class WindowPmap: GuestWindow {
         try hostRange.populate(part, protection)
       }
     } catch {
-      throw VMError(
+      throw HoldfastError(
         .resourceShortage, at: address, "the kernel refused a translation (\(error))",
         errno: error.rawValue)
     }
@@ -179,7 +181,7 @@ public final class WindowPmap: GuestWindow {
     }
   }
 
-  public func prepareToSplit(_ range: AddressRange) throws(VMError) {
+  public func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {
     let bounds = range.start.rawValue..<range.end.rawValue
     let isCut = lock.withLock { unsafe extents.isCut(at: bounds) }
     try room.checkSplit(isCut: isCut, at: range.start)

@@ -1,3 +1,5 @@
+public import HoldfastCore
+
 /// The way in which this process zeroes large amounts of memory, and how it was chosen.
 ///
 /// The choice is made once in a process, by measuring all ways that the processor has: on the memory of
@@ -39,24 +41,24 @@ public struct ZeroingChoice: Hashable, Sendable, Codable {
 
   /// The kernel that the environment names, or nil.
   ///
-  /// - Throws: `HostError` where it names none or one that this processor lacks.
-  public static func environment() throws(HostError) -> ZeroingKernel? {
+  /// - Throws: `HoldfastError` where it names none or one that this processor lacks.
+  public static func environment() throws(HoldfastError) -> ZeroingKernel? {
     guard let value = Environment.value(variable) else { return nil }
     return try named(value)
   }
 
   /// The kernel of a name.
-  static func named(_ name: String) throws(HostError) -> ZeroingKernel {
+  static func named(_ name: String) throws(HoldfastError) -> ZeroingKernel {
     let names = ZeroingKernel.supported.map(\.rawValue).joined(separator: ", ")
     guard let kernel = ZeroingKernel(rawValue: name) else {
-      throw HostError(
-        operation: "use \(variable)", what: "'\(name)' is no way to zero memory",
-        advice: "one of \(names), or unset it")
+      throw HoldfastError(
+        .host, operation: "use \(variable)", reason: "'\(name)' is no way to zero memory",
+        advice: .other("one of \(names), or unset it"))
     }
     guard kernel.isSupported else {
-      throw HostError(
-        operation: "use \(variable)", what: "this processor has no \(name)",
-        advice: "one of \(names), or unset it")
+      throw HoldfastError(
+        .host, operation: "use \(variable)", reason: "this processor has no \(name)",
+        advice: .other("one of \(names), or unset it"))
     }
     return kernel
   }

@@ -54,7 +54,7 @@ extension Reservoir {
   public func collect(
     _ options: CollectOptions = CollectOptions(),
     progress: @escaping @Sendable () -> Bool = { true }
-  ) throws(ReservoirError) -> CollectReport {
+  ) throws(HoldfastError) -> CollectReport {
     let operation = "collect orphans"
     var report = CollectReport()
     var filling: Folder?
@@ -63,10 +63,10 @@ extension Reservoir {
       report = try removeLeftovers(folder, operation)
       filling = folder
     } else if options.age != nil {
-      throw ReservoirError(
+      throw HoldfastError(
         .notPermitted, operation: operation,
-        what: "only user \(owner) and root can prove that nobody has an old lease open",
-        advice: "sudo, or holdfast reservoir release")
+        reason: "only user \(owner) and root can prove that nobody has an old lease open",
+        advice: .becomeRoot)
     }
     for (user, folder) in try leaseFolders(operation, foreign: &report.foreign) {
       let names = try during(operation, "\(path)/leased/\(user) cannot be read") {
@@ -87,7 +87,7 @@ extension Reservoir {
   /// Gives all ready memory back to the host, and what dead fillers left. Leases stay.
   ///
   /// - Returns: the files, their bytes, and what is not the reservoir's.
-  public func drain() throws(ReservoirError) -> CollectReport {
+  public func drain() throws(HoldfastError) -> CollectReport {
     let operation = "drain the reservoir"
     let filling = try openFilling(operation)
     var report = try removeLeftovers(filling, operation)
@@ -120,7 +120,7 @@ extension Reservoir {
   /// Takes files away from filling that nobody has locked.
   func removeLeftovers(
     _ filling: Folder, _ operation: String
-  ) throws(ReservoirError) -> CollectReport {
+  ) throws(HoldfastError) -> CollectReport {
     var report = CollectReport()
     let names = try during(operation, "\(path)/filling cannot be read") { () throws(Errno) in
       try filling.names()
@@ -147,8 +147,9 @@ extension Reservoir {
           report.foreign.append("\(path)/filling/\(name): only root can take it away (gc)")
           continue
         }
-        throw ReservoirError(
-          error, operation: operation, what: "\(path)/filling/\(name) cannot be taken away")
+        throw HoldfastError(
+          errno: error, operation: operation, reason: "\(path)/filling/\(name) cannot be taken away"
+        )
       }
     }
     return report
@@ -158,7 +159,7 @@ extension Reservoir {
   /// and holds up nothing else: where a group may lease, any member can make names there.
   func leaseFolders(
     _ operation: String, foreign: inout [String]
-  ) throws(ReservoirError) -> [(user: UInt32, folder: Folder)] {
+  ) throws(HoldfastError) -> [(user: UInt32, folder: Folder)] {
     let me = geteuid()
     var names = ["\(me)"]
     if me == 0 {
@@ -172,11 +173,11 @@ extension Reservoir {
         foreign.append("\(path)/leased/\(name): it is no user's number")
         continue
       }
-      do throws(ReservoirError) {
+      do throws(HoldfastError) {
         if let folder = try leaseFolder(of: user, operation) { folders.append((user, folder)) }
       } catch {
         guard error.code == .untrusted else { throw error }
-        foreign.append(error.what)
+        foreign.append(error.reason)
       }
     }
     return folders
@@ -186,7 +187,7 @@ extension Reservoir {
     _ name: String, in folder: Folder, of user: UInt32, _ filling: Folder?,
     _ options: CollectOptions, _ operation: String, _ progress: @escaping @Sendable () -> Bool,
     _ report: inout CollectReport
-  ) throws(ReservoirError) {
+  ) throws(HoldfastError) {
     let lease: LeaseFile
     let found: (file: OpenFile, status: FileStatus)?
     do throws(Errno) {
@@ -210,7 +211,7 @@ extension Reservoir {
       report.live += 1
       return
     }
-    do throws(ReservoirError) {
+    do throws(HoldfastError) {
       let end = try end(
         Taken(file: found.file, lease: lease, folder: folder), filling, options, operation,
         progress)
@@ -224,7 +225,7 @@ extension Reservoir {
       }
     } catch {
       // Only of plain leases: orphans are unlinked where they cannot be recycled.
-      if error.code == .inUse {
+      if error.code == .busy {
         report.inUse += 1
       } else if error.code != .noLease {
         // The others are collected all the same.
@@ -242,7 +243,7 @@ extension Reservoir {
   private func end(
     _ taken: Taken, _ filling: Folder?, _ options: CollectOptions, _ operation: String,
     _ progress: @escaping @Sendable () -> Bool
-  ) throws(ReservoirError) -> LeaseEnd {
+  ) throws(HoldfastError) -> LeaseEnd {
     let isHeld = taken.lease.isHeld
     var recycling = options.recycling
     // Who uses a plain lease does so for long; only a monitor that has just ended is worth waiting for.
@@ -254,7 +255,7 @@ extension Reservoir {
     }
     // Its age says nothing of whether somebody uses a plain lease.
     if !isHeld, prove(taken.file, patience: recycling.patience) != nil {
-      throw ReservoirError(.inUse, operation: operation, what: "somebody has it open")
+      throw HoldfastError(.busy, operation: operation, reason: "somebody has it open")
     }
     let start = ContinuousClock.now
     let end = try during(operation, "the orphan cannot be taken away") { () throws(Errno) in

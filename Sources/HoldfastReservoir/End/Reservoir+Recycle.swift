@@ -37,15 +37,15 @@ extension Reservoir {
   ///   - user: whose lease it is, by number; nil for the caller's own.
   ///   - fallback: what to do where it is in use.
   ///   - progress: told the bytes scrubbed and those of the file, from any thread.
-  /// - Throws: ``ReservoirError``: `noLease`, `inUse`, `notPermitted`; `system` or `shortage` where
+  /// - Throws: ``HoldfastError``: `noLease`, `inUse`, `notPermitted`; `system` or `shortage` where
   ///   scrubbing failed, after which the memory is the host's.
   public func recycle(
     _ name: LeaseName, user: UInt32? = nil, otherwise fallback: Fallback = .refuse,
     options: RecycleOptions = RecycleOptions(),
     progress: @escaping @Sendable (ByteCount, ByteCount) -> Void = { _, _ in }
-  ) throws(ReservoirError) -> LeaseEnd {
+  ) throws(HoldfastError) -> LeaseEnd {
     let operation = "recycle '\(name)'"
-    return try tellingFailure(of: .recycle) { () throws(ReservoirError) in
+    return try tellingFailure(of: .recycle) { () throws(HoldfastError) in
       let filling = try openFilling(operation)
       let (folder, file) = try find(name, user: user, operation)
       let found: (file: OpenFile, status: FileStatus)?
@@ -54,7 +54,7 @@ extension Reservoir {
       } catch {
         // Collected meanwhile.
         if error == .noSuchFileOrDirectory { throw noLease(operation, user ?? geteuid()) }
-        throw ReservoirError(error, operation: operation, what: "its file cannot be opened")
+        throw HoldfastError(errno: error, operation: operation, reason: "its file cannot be opened")
       }
       guard let found else {
         if fallback == .unlink, !file.isHeld { return try release(name, user: user) }
@@ -79,7 +79,7 @@ extension Reservoir {
     _ taken: Taken, _ filling: Folder, otherwise fallback: Fallback, _ options: RecycleOptions,
     _ operation: String,
     _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void = { _, _ in }
-  ) throws(ReservoirError) -> LeaseEnd {
+  ) throws(HoldfastError) -> LeaseEnd {
     let start = ContinuousClock.now
     let end = try makeReadyAgain(taken, filling, fallback, options, operation, progress)
     tell(end, since: start)
@@ -89,7 +89,7 @@ extension Reservoir {
   private func makeReadyAgain(
     _ taken: Taken, _ filling: Folder, _ fallback: Fallback, _ options: RecycleOptions,
     _ operation: String, _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void
-  ) throws(ReservoirError) -> LeaseEnd {
+  ) throws(HoldfastError) -> LeaseEnd {
     let id = ReadyName.newID()
     let unchanged = "the lease stays as it is"
     let status = try during(operation, unchanged) { () throws(Errno) in try taken.file.status() }
@@ -99,10 +99,9 @@ extension Reservoir {
     }
     if let reason {
       guard fallback == .unlink else {
-        throw ReservoirError(
-          .inUse, operation: operation, what: reason,
-          advice: "its end first, or holdfast reservoir release: the kernel frees the memory with "
-            + "the last mapping")
+        throw HoldfastError(
+          .busy, operation: operation, reason: reason,
+          advice: .wait(until: "that process ends"))
       }
       try move(taken, status, operation) { () throws(Errno) in
         try taken.folder.unlink(taken.name)
@@ -129,16 +128,16 @@ extension Reservoir {
       return .recycled(size)
     } catch {
       try? filling.unlink(id)
-      throw ReservoirError(
-        error, operation: operation,
-        what: "scrubbing failed, and the memory was given back to the host")
+      throw HoldfastError(
+        errno: error, operation: operation,
+        reason: "scrubbing failed, and the memory was given back to the host")
     }
   }
 
   /// Moves a lease's name on, or leaves all as it was.
   private func move(
     _ taken: Taken, _ status: FileStatus, _ operation: String, _ body: () throws(Errno) -> Void
-  ) throws(ReservoirError) {
+  ) throws(HoldfastError) {
     do throws(Errno) {
       try withName(
         taken.name, in: taken.folder, of: status.identity, patience: Self.folderPatience, body)
@@ -148,15 +147,15 @@ extension Reservoir {
       }
       switch error {
       case .noSuchFileOrDirectory:
-        throw ReservoirError(
-          .noLease, operation: operation, what: "it was released meanwhile",
-          advice: "holdfast reservoir status --leases")
+        throw HoldfastError(
+          .noLease, operation: operation, reason: "it was released meanwhile",
+          advice: .listLeases)
       case .wouldBlock:
-        throw ReservoirError(
-          .inUse, operation: operation, what: "its user keeps the lock of the folder it is in",
-          advice: "again")
+        throw HoldfastError(
+          .busy, operation: operation, reason: "its user keeps the lock of the folder it is in",
+          advice: .retry)
       default:
-        throw ReservoirError(error, operation: operation, what: "the lease stays as it is")
+        throw HoldfastError(errno: error, operation: operation, reason: "the lease stays as it is")
       }
     }
   }

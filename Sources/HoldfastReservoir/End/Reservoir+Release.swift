@@ -17,12 +17,12 @@ extension Reservoir {
   /// has it mapped lets go. Costs what the kernel needs to free the pages.
   ///
   /// - Parameter user: whose lease it is, by number; nil for the caller's own.
-  /// - Throws: ``ReservoirError``: `noLease`; `inUse` for a held lease while somebody holds it.
+  /// - Throws: ``HoldfastError``: `noLease`; `inUse` for a held lease while somebody holds it.
   public func release(
     _ name: LeaseName, user: UInt32? = nil
-  ) throws(ReservoirError) -> LeaseEnd {
+  ) throws(HoldfastError) -> LeaseEnd {
     let start = ContinuousClock.now
-    let end = try tellingFailure(of: .release) { () throws(ReservoirError) in
+    let end = try tellingFailure(of: .release) { () throws(HoldfastError) in
       try unlink(name, user)
     }
     tell(end, since: start)
@@ -40,7 +40,7 @@ extension Reservoir {
 
   private func unlink(
     _ name: LeaseName, _ user: UInt32?
-  ) throws(ReservoirError) -> LeaseEnd {
+  ) throws(HoldfastError) -> LeaseEnd {
     let operation = "release '\(name)'"
     let (folder, file) = try find(name, user: user, operation)
     do throws(Errno) {
@@ -58,8 +58,8 @@ extension Reservoir {
     } catch {
       // Collected meanwhile.
       if error == .noSuchFileOrDirectory { throw noLease(operation, user ?? geteuid()) }
-      throw ReservoirError(
-        error, operation: operation, what: "its file cannot be taken away")
+      throw HoldfastError(
+        errno: error, operation: operation, reason: "its file cannot be taken away")
     }
     throw held(file, operation)
   }
@@ -76,7 +76,7 @@ extension Reservoir {
   /// A user's lease of a name, of either kind.
   func find(
     _ name: LeaseName, user: UInt32?, _ operation: String
-  ) throws(ReservoirError) -> (Folder, LeaseFile) {
+  ) throws(HoldfastError) -> (Folder, LeaseFile) {
     let user = user ?? geteuid()
     if let folder = try leaseFolder(of: user, operation) {
       let files = try during(operation, "\(path)/leased/\(user) cannot be read") {
@@ -85,11 +85,11 @@ extension Reservoir {
       for file in files {
         guard let status = try? folder.status(file.text) else { continue }
         guard status.isRegular, status.owner == owner else {
-          throw ReservoirError(
+          throw HoldfastError(
             .untrusted, operation: operation,
-            what: "\(path)/leased/\(user)/\(file.text) is not the reservoir's: "
+            reason: "\(path)/leased/\(user)/\(file.text) is not the reservoir's: "
               + (problem(status) ?? "it is \(status.kind)"),
-            advice: "as its user: rm")
+            advice: .run(["rm", "\(path)/leased/\(user)/\(file.text)"], asRoot: false))
         }
         return (folder, file)
       }
@@ -97,18 +97,16 @@ extension Reservoir {
     throw noLease(operation, user)
   }
 
-  func noLease(_ operation: String, _ user: UInt32) -> ReservoirError {
-    ReservoirError(
-      .noLease, operation: operation, what: "user \(user) has no lease of that name",
-      advice: "holdfast reservoir status --leases"
-        + (geteuid() == 0 ? ", and --user for another user's" : ""))
+  func noLease(_ operation: String, _ user: UInt32) -> HoldfastError {
+    HoldfastError(
+      .noLease, operation: operation, reason: "user \(user) has no lease of that name",
+      advice: .listLeases)
   }
 
-  func held(_ file: LeaseFile, _ operation: String) -> ReservoirError {
-    ReservoirError(
-      .inUse, operation: operation, what: "another process holds its lock",
+  func held(_ file: LeaseFile, _ operation: String) -> HoldfastError {
+    HoldfastError(
+      .busy, operation: operation, reason: "another process holds its lock",
       advice: file.isHeld
-        ? "the end of the monitor that runs on it"
-        : "again: another command is at it, or the monitor has locked it")
+        ? .wait(until: "the monitor that runs on it ends") : .retry)
   }
 }

@@ -1,4 +1,4 @@
-internal import HoldfastCore
+package import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
@@ -15,14 +15,14 @@ extension Reservoir {
 
   /// Does an operation and tells of its failure, unless that is the caller's own doing.
   func tellingFailure<Result>(
-    of operation: ReservoirEvent.Operation, _ body: () throws(ReservoirError) -> Result
-  ) throws(ReservoirError) -> Result {
+    of operation: ReservoirEvent.Operation, _ body: () throws(HoldfastError) -> Result
+  ) throws(HoldfastError) -> Result {
     let start = ContinuousClock.now
-    do throws(ReservoirError) {
+    do throws(HoldfastError) {
       return try body()
     } catch {
       switch error.code {
-      case .badName, .badSize, .nameTaken, .noLease, .notPermitted, .stopped: break
+      case .invalidArgument, .alreadyExists, .noLease, .notPermitted, .cancelled: break
       default:
         tell(
           ReservoirEvent(operation, failure: error.code, duration: ContinuousClock.now - start))
@@ -37,7 +37,7 @@ extension Reservoir {
   /// write to it. What a dead listener left is taken away.
   ///
   /// - Returns: nil where somebody listens already.
-  package func listen() throws(ReservoirError) -> EventSocket? {
+  package func listen() throws(HoldfastError) -> EventSocket? {
     let operation = "listen in \(path)"
     let name = Reservoir.eventSocketName
     do throws(Errno) {
@@ -60,9 +60,9 @@ extension Reservoir {
         try top.unlink(name)
       }
     } catch {
-      throw ReservoirError(
-        error, operation: operation, what: "\(path)/\(name) cannot be had",
-        advice: "as root: look what it is, and take it away")
+      throw HoldfastError(
+        errno: error, operation: operation, reason: "\(path)/\(name) cannot be had",
+        advice: .inspectAndRemove(path: "\(path)/events"))
     }
     // Others come and go at the same moment.
     return nil

@@ -15,7 +15,7 @@ public struct ReservoirEvent: Hashable, Sendable {
 
   public var operation: Operation
   /// Why it failed, or nil where it succeeded.
-  public var failure: ReservoirError.Code?
+  public var failure: HoldfastError.Code?
   /// The file's size; zero where it failed.
   public var size: ByteCount
   /// What it took, without what it waited.
@@ -24,7 +24,7 @@ public struct ReservoirEvent: Hashable, Sendable {
   public var waited: Duration
 
   public init(
-    _ operation: Operation, failure: ReservoirError.Code? = nil, size: ByteCount = .zero,
+    _ operation: Operation, failure: HoldfastError.Code? = nil, size: ByteCount = .zero,
     duration: Duration = .zero, waited: Duration = .zero
   ) {
     self.operation = operation
@@ -63,9 +63,9 @@ extension ReservoirEvent {
       let size = Self.number(values["BYTES"]),
       let duration = Self.number(values["NANOSECONDS"]), let waited = Self.number(values["WAITED"])
     else { return nil }
-    var failure: ReservoirError.Code?
+    var failure: HoldfastError.Code?
     if let text = values["FAILURE"] {
-      failure = ReservoirError.Code(rawValue: String(text))
+      failure = HoldfastError.Code(rawValue: String(text))
       if failure == nil { return nil }
     }
     self.init(

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import HoldfastCore
+public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
@@ -10,14 +10,14 @@ extension Reservoir {
   /// What is ready when it fails or is stopped stays ready; the file at work goes.
   ///
   /// - Parameter progress: told how far it is, from any thread; false stops the fill.
-  /// - Throws: ``ReservoirError``: `shortage` before anything is brought in where the host has too little,
+  /// - Throws: ``HoldfastError``: `shortage` before anything is brought in where the host has too little,
   ///   with the amounts; `stopped`; `badSize` where sizes are no whole pages.
   /// - Complexity: the bytes that are missing, at the speed of the kernel's zeroing.
   public func fill(
     _ plan: FillPlan, options: FillOptions = FillOptions(),
     progress: @escaping @Sendable (FillProgress) -> Bool = { _ in true }
-  ) throws(ReservoirError) -> FillReport {
-    try tellingFailure(of: .fill) { () throws(ReservoirError) in
+  ) throws(HoldfastError) -> FillReport {
+    try tellingFailure(of: .fill) { () throws(HoldfastError) in
       try reach(plan, options, progress)
     }
   }
@@ -25,7 +25,7 @@ extension Reservoir {
   private func reach(
     _ plan: FillPlan, _ options: FillOptions,
     _ progress: @escaping @Sendable (FillProgress) -> Bool
-  ) throws(ReservoirError) -> FillReport {
+  ) throws(HoldfastError) -> FillReport {
     let operation = "fill the reservoir"
     try check(plan, operation)
     let filling = try openFilling(operation)
@@ -40,11 +40,7 @@ extension Reservoir {
     let total = try sum(missing, operation)
     let host = HostProbe().host()
     let nodes = plan.node.map { HostNodes.bind($0) }
-    do throws(HostError) {
-      try nodes?.check(host)
-    } catch {
-      throw ReservoirError(error)
-    }
+    try nodes?.check(host)
     if !options.reservesHugePages { try checkRoom(total, plan.node, operation) }
 
     let work = FillWork(
@@ -58,7 +54,7 @@ extension Reservoir {
         let before = done
         var reservation: HugePagePoolIncrease?
         if options.reservesHugePages { reservation = try reserve(part.size, plan.node, operation) }
-        do throws(ReservoirError) {
+        do throws(HoldfastError) {
           try makeReady(part.size, work) {
             progress(FillProgress(done: before + $0, total: total))
           }
@@ -79,7 +75,7 @@ extension Reservoir {
   /// Waits for other fills: a level is reached by counting, and two who count at once would both fill.
   private func waitForTurn(
     _ filling: Folder, _ operation: String, _ progress: @Sendable (FillProgress) -> Bool
-  ) throws(ReservoirError) {
+  ) throws(HoldfastError) {
     while true {
       let isLocked = try during(operation, "\(path)/filling cannot be locked") {
         () throws(Errno) in try filling.tryLock()
@@ -90,9 +86,9 @@ extension Reservoir {
     }
   }
 
-  private func stopped(_ operation: String) -> ReservoirError {
-    ReservoirError(
-      .stopped, operation: operation, what: "it was stopped; what is ready stays ready")
+  private func stopped(_ operation: String) -> HoldfastError {
+    HoldfastError(
+      .cancelled, operation: operation, reason: "it was stopped; what is ready stays ready")
   }
 
   /// What all files of a fill share.
@@ -106,7 +102,7 @@ extension Reservoir {
   /// Makes one file, brings it in and renames it to ready.
   private func makeReady(
     _ size: ByteCount, _ work: FillWork, progress: @escaping @Sendable (ByteCount) -> Bool
-  ) throws(ReservoirError) {
+  ) throws(HoldfastError) {
     let start = ContinuousClock.now
     let (file, id) = try makeFile(work.filling, work.operation)
     do throws(Errno) {
@@ -124,17 +120,17 @@ extension Reservoir {
     } catch {
       try? work.filling.unlink(id)
       if error == .canceled { throw stopped(work.operation) }
-      throw ReservoirError(
-        error, operation: work.operation,
-        what: "\(size) could not be brought in; what is ready stays ready",
-        advice: "holdfast reservoir status, holdfast host")
+      throw HoldfastError(
+        errno: error, operation: work.operation,
+        reason: "\(size) could not be brought in; what is ready stays ready",
+        advice: .other("holdfast reservoir status, holdfast host"))
     }
   }
 
   /// Makes a file in filling and takes its lock.
   private func makeFile(
     _ filling: Folder, _ operation: String
-  ) throws(ReservoirError) -> (OpenFile, String) {
+  ) throws(HoldfastError) -> (OpenFile, String) {
     try during(operation, "no file can be made in \(path)/filling") { () throws(Errno) in
       while true {
         let id = ReadyName.newID()
@@ -156,35 +152,35 @@ extension Reservoir {
     try file.setPermissions(filePermissions)
   }
 
-  private func check(_ plan: FillPlan, _ operation: String) throws(ReservoirError) {
+  private func check(_ plan: FillPlan, _ operation: String) throws(HoldfastError) {
     for part in plan.parts {
       guard part.count > 0, part.size > .zero else {
-        throw ReservoirError(
-          .badSize, operation: operation, what: "a part of the plan is of nothing",
-          advice: "a count and a size, such as 4x10G")
+        throw HoldfastError(
+          .invalidArgument, operation: operation, reason: "a part of the plan is of nothing",
+          advice: .other("a count and a size, such as 4x10G"))
       }
       try checkSize(part.size, operation)
     }
   }
 
   /// Refuses sizes that are no whole pages.
-  func checkSize(_ size: ByteCount, _ operation: String) throws(ReservoirError) {
+  func checkSize(_ size: ByteCount, _ operation: String) throws(HoldfastError) {
     guard size.rawValue <= UInt64(Int64.max) else {
-      throw ReservoirError(
-        .badSize, operation: operation, what: "\(size) is more than any file can have",
-        advice: "less")
+      throw HoldfastError(
+        .invalidArgument, operation: operation, reason: "\(size) is more than any file can have",
+        advice: .requestLess(than: ByteCount(UInt64(Int64.max))))
     }
     if size > .zero, size.isMultiple(of: pageSize) { return }
-    throw ReservoirError(
-      .badSize, operation: operation,
-      what: "\(size) is no whole number of this reservoir's pages of \(pageSize)",
-      advice: size.roundedUp(to: pageSize).map { max($0, pageSize).shortDescription })
+    throw HoldfastError(
+      .invalidArgument, operation: operation,
+      reason: "\(size) is no whole number of this reservoir's pages of \(pageSize)",
+      advice: size.roundedUp(to: pageSize).map { .requestAtLeast(max($0, pageSize)) })
   }
 
   /// What is to be made, and how many files count that are there.
   private func missing(
     _ plan: FillPlan, _ operation: String
-  ) throws(ReservoirError) -> (missing: [FillPlan.Part], found: Int) {
+  ) throws(HoldfastError) -> (missing: [FillPlan.Part], found: Int) {
     if plan.isAddition { return (plan.parts, 0) }
     var there: [ByteCount: Int] = [:]
     for name in try readyNames(operation) where plan.node == nil || name.node == plan.node {
@@ -204,7 +200,7 @@ extension Reservoir {
   }
 
   /// The names of ready files that are as they should be.
-  func readyNames(_ operation: String) throws(ReservoirError) -> [ReadyName] {
+  func readyNames(_ operation: String) throws(HoldfastError) -> [ReadyName] {
     let names = try during(operation, "\(path)/ready cannot be read") { () throws(Errno) in
       try ready.names()
     }
@@ -218,15 +214,15 @@ extension Reservoir {
 
   private func sum(
     _ parts: [FillPlan.Part], _ operation: String
-  ) throws(ReservoirError) -> ByteCount {
+  ) throws(HoldfastError) -> ByteCount {
     var sum: UInt64 = 0
     for part in parts {
       let (bytes, overflow) = part.size.rawValue.multipliedReportingOverflow(
         by: UInt64(part.count))
       let (next, carry) = sum.addingReportingOverflow(bytes)
       guard !overflow, !carry else {
-        throw ReservoirError(
-          .badSize, operation: operation, what: "that is more than any host has")
+        throw HoldfastError(
+          .invalidArgument, operation: operation, reason: "that is more than any host has")
       }
       sum = next
     }

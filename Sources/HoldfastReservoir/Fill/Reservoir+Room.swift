@@ -6,65 +6,65 @@ extension Reservoir {
   /// Refuses what the pool, the mount or the host's memory plainly has no room for.
   func checkRoom(
     _ size: ByteCount, _ node: NodeID?, _ operation: String
-  ) throws(ReservoirError) {
+  ) throws(HoldfastError) {
     guard size > .zero else { return }
     if let free = try mountRoom(operation), free < size {
-      throw ReservoirError(
-        .shortage, operation: operation,
-        what:
+      throw HoldfastError(
+        .resourceShortage, operation: operation,
+        reason:
           "\(size) is needed and the file system in \(mount) has \(free) left of its size limit",
-        advice: "less, or a mount with a larger size=")
+        advice: .other("a smaller size, or a mount with a larger size="))
     }
     let needed = size.rawValue / pageSize.rawValue
     if isHugetlb {
       let available = try pages(node)
       guard available < needed else { return }
-      throw ReservoirError(
-        .shortage, operation: operation,
-        what: "\(needed) huge pages of \(pageSize) are needed and \(available) are free",
-        advice: "less, or as root --reserve-hugepages, which raises the pool by what is missing")
+      throw HoldfastError(
+        .resourceShortage, operation: operation,
+        reason: "\(needed) huge pages of \(pageSize) are needed and \(available) are free",
+        advice: .reserveHugePages([goal(missing: needed - available, node)]))
     }
     let available = HostProbe().host().availableForGuests
     if available < size {
-      throw ReservoirError(
-        .shortage, operation: operation,
-        what: "\(size) is needed and the host has \(HostReport.rounded(available)) available",
-        advice: "less, or the end of other programs")
+      throw HoldfastError(
+        .resourceShortage, operation: operation,
+        reason: "\(size) is needed and the host has \(HostReport.rounded(available)) available",
+        advice: .requestLess(than: available))
     }
   }
 
   /// Raises the pool by what a file lacks.
   func reserve(
     _ size: ByteCount, _ node: NodeID?, _ operation: String
-  ) throws(ReservoirError) -> HugePagePoolIncrease? {
+  ) throws(HoldfastError) -> HugePagePoolIncrease? {
     guard isHugetlb else {
-      throw ReservoirError(
-        .badSize, operation: operation,
-        what: "this reservoir is on tmpfs, which takes no huge pages from a pool",
-        advice: "without --reserve-hugepages")
+      throw HoldfastError(
+        .invalidArgument, operation: operation,
+        reason: "this reservoir is on tmpfs, which takes no huge pages from a pool",
+        advice: .other("no reservation of huge pages"))
     }
     let needed = size.rawValue / pageSize.rawValue
     let available = try pages(node)
     guard needed > available else { return nil }
-    do throws(HostError) {
-      return try HugePagePool(size: pageSize, node: node).reserve(PageCount(needed - available))
-    } catch {
-      throw ReservoirError(error)
-    }
+    return try HugePagePool(size: pageSize, node: node).reserve(PageCount(needed - available))
   }
 
-  private func pages(_ node: NodeID?) throws(ReservoirError) -> UInt64 {
-    do throws(HostError) {
-      let all = try HugePagePool(size: pageSize).available.rawValue
-      // Promises are of the whole pool, not of a node.
-      guard let node else { return all }
-      return min(all, try HugePagePool(size: pageSize, node: node).available.rawValue)
-    } catch {
-      throw ReservoirError(error)
-    }
+  /// The size of the pool that would suffice.
+  private func goal(missing: UInt64, _ node: NodeID?) -> Advice.HugePageGoal {
+    let pool = HugePagePool(size: pageSize, node: node)
+    let total = (try? pool.counts())?.total?.rawValue ?? 0
+    return Advice.HugePageGoal(
+      pageSize: pageSize, node: node, path: pool.path, count: total + missing)
   }
 
-  private func mountRoom(_ operation: String) throws(ReservoirError) -> ByteCount? {
+  private func pages(_ node: NodeID?) throws(HoldfastError) -> UInt64 {
+    let all = try HugePagePool(size: pageSize).available.rawValue
+    // Promises are of the whole pool, not of a node.
+    guard let node else { return all }
+    return min(all, try HugePagePool(size: pageSize, node: node).available.rawValue)
+  }
+
+  private func mountRoom(_ operation: String) throws(HoldfastError) -> ByteCount? {
     try during(operation, "\(mount) tells nothing of its room") { () throws(Errno) in
       try ready.fileSystem().free
     }

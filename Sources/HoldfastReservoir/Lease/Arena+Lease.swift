@@ -1,4 +1,4 @@
-internal import HoldfastCore
+public import HoldfastCore
 public import HoldfastLinux
 
 /// What becomes of a lease when the arena that has adopted it is gone.
@@ -29,34 +29,35 @@ extension Arena {
   ///   - end: what becomes of the lease; nil to recycle it, or to release it where this user may not.
   ///   - trustsMembers: whether a lease will do that is not exclusive.
   ///   - ended: told what has become of the lease, after the arena.
-  /// - Throws: ``ReservoirError``: `inUse` where the lease was adopted before, `untrusted` where it is not
+  /// - Throws: ``HoldfastError``: `inUse` where the lease was adopted before, `untrusted` where it is not
   ///   exclusive, `system` or `shortage` where it cannot be adopted. The lease is as it was then.
   public convenience init(
     adopting lease: Lease, atEnd end: AdoptionEnd? = nil, trustsMembers: Bool = false,
     host: HostCapabilities = HostProbe().host(), threads: Int? = nil,
-    ended: (@Sendable (Result<LeaseEnd, ReservoirError>) -> Void)? = nil
-  ) throws(ReservoirError) {
+    ended: (@Sendable (Result<LeaseEnd, HoldfastError>) -> Void)? = nil
+  ) throws(HoldfastError) {
     let receipt = lease.receipt
     let reservoir = lease.reservoir
     let operation = "adopt the lease '\(receipt.name)'"
     let name = try LeaseName(receipt.name)
     guard receipt.isExclusive || trustsMembers else {
-      throw ReservoirError(
+      throw HoldfastError(
         .untrusted, operation: operation,
-        what: "another member of the group may have its file open, and could cut it",
-        advice: "a lease by the reservoir's owner, or trustsMembers")
+        reason: "another member of the group may have its file open, and could cut it",
+        advice: .other("a lease by the reservoir's owner, or trustsMembers"))
     }
     guard let file = lease.takeFile() else {
-      throw ReservoirError(
-        .inUse, operation: operation, what: "an arena has it already", advice: "another lease")
+      throw HoldfastError(
+        .busy, operation: operation, reason: "an arena has it already",
+        advice: .other("another lease"))
     }
     let end = end ?? (reservoir.isOwner ? .recycle(RecycleOptions(threads: threads)) : .release)
-    do throws(HostError) {
+    do throws(HoldfastError) {
       try self.init(
         adoptingZeroed: file, node: receipt.node, host: host, threads: threads
       ) {
-        let result: Result<LeaseEnd, ReservoirError>
-        do throws(ReservoirError) {
+        let result: Result<LeaseEnd, HoldfastError>
+        do throws(HoldfastError) {
           result = .success(try reservoir.end(name, end))
         } catch {
           result = .failure(error)
@@ -65,7 +66,7 @@ extension Arena {
       }
     } catch {
       lease.putBack(file)
-      throw ReservoirError(error)
+      throw error
     }
   }
 }
@@ -73,7 +74,7 @@ extension Arena {
 extension Reservoir {
   fileprivate func end(
     _ name: LeaseName, _ end: AdoptionEnd
-  ) throws(ReservoirError) -> LeaseEnd {
+  ) throws(HoldfastError) -> LeaseEnd {
     switch end {
     case .release: try release(name)
     case .recycle(let options): try recycle(name, otherwise: .unlink, options: options)

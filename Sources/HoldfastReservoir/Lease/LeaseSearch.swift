@@ -26,21 +26,21 @@ struct LeaseSearch {
   /// A file that somebody else was faster to get, or that this user cannot have.
   mutating func lost(
     _ error: Errno, _ name: ReadyName, path: String
-  ) throws(ReservoirError) -> (LeaseReceipt, OpenFile)? {
+  ) throws(HoldfastError) -> (LeaseReceipt, OpenFile)? {
     switch error {
     // Leased by somebody else since the names were read, so there is something new to see.
     case .noSuchFileOrDirectory, .wouldBlock: isContended = true
     case .tooManySymbolicLinkLevels: notes.append("\(name.text) is left alone: it is a link")
     default:
-      throw ReservoirError(
-        error, operation: operation, what: "\(path)/ready/\(name.text) cannot be had",
-        advice: "membership of the group that may lease, or sudo")
+      throw HoldfastError(
+        errno: error, operation: operation, reason: "\(path)/ready/\(name.text) cannot be had",
+        advice: .joinGroup)
     }
     return nil
   }
 
   /// That nothing suits, and why.
-  var empty: ReservoirError {
+  var empty: HoldfastError {
     let place = request.node.map { " of node \($0)" } ?? ""
     var what = "nothing is ready\(place)"
     if let largest = seen.max() {
@@ -51,9 +51,8 @@ struct LeaseSearch {
       if largest >= request.size, !request.isExact { what = "all that suits is in other hands" }
     }
     if let note = notes.first { what += "; \(note)" }
-    return ReservoirError(
-      .empty, operation: operation, what: what,
-      advice: "--wait <seconds>, or: holdfast reservoir fill 1x\(request.size.shortDescription)"
-        + (request.node.map { " --host-numa-node \($0)" } ?? ""))
+    return HoldfastError(
+      .noReadyMemory, operation: operation, reason: what,
+      advice: .fill(size: request.size, node: request.node))
   }
 }

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import HoldfastCore
+public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
@@ -9,14 +9,14 @@ extension Reservoir {
   /// takes the next.
   ///
   /// - Parameter goesOn: asked again and again while it waits or grows, from any thread; false ends that.
-  /// - Throws: ``ReservoirError``: `empty` where nothing suits, `nameTaken`, `badSize`, `shortage` where it
+  /// - Throws: ``HoldfastError``: `empty` where nothing suits, `nameTaken`, `badSize`, `shortage` where it
   ///   could not grow, `stopped`; then the file is ready again.
   /// - Complexity: O(*n* log *n*) for *n* ready files and the user's leases; growing costs what the kernel
   ///   needs to zero.
   public func lease(
     _ request: LeaseRequest, goesOn: @escaping @Sendable () -> Bool = { true }
-  ) throws(ReservoirError) -> Lease {
-    let lease = try tellingFailure(of: .lease) { () throws(ReservoirError) in
+  ) throws(HoldfastError) -> Lease {
+    let lease = try tellingFailure(of: .lease) { () throws(HoldfastError) in
       try seek(request, goesOn)
     }
     let receipt = lease.receipt
@@ -29,7 +29,7 @@ extension Reservoir {
 
   private func seek(
     _ request: LeaseRequest, _ goesOn: @escaping @Sendable () -> Bool
-  ) throws(ReservoirError) -> Lease {
+  ) throws(HoldfastError) -> Lease {
     let operation = "lease \(request.size)"
     try checkSize(request.size, operation)
     let name = request.name ?? LeaseName(unique: request.isHeld ? "run" : "lease")
@@ -65,7 +65,7 @@ extension Reservoir {
       }
       guard clock.now - beginning < request.patience else { throw search.empty }
       guard goesOn() else {
-        throw ReservoirError(.stopped, operation: operation, what: "it was stopped")
+        throw HoldfastError(.cancelled, operation: operation, reason: "it was stopped")
       }
       contended = 0
       usleep(5000)
@@ -75,7 +75,7 @@ extension Reservoir {
   /// One look at all that is ready.
   private func attempt(
     _ search: inout LeaseSearch
-  ) throws(ReservoirError) -> (LeaseReceipt, OpenFile)? {
+  ) throws(HoldfastError) -> (LeaseReceipt, OpenFile)? {
     let request = search.request
     let texts = try during(search.operation, "\(path)/ready cannot be read") { () throws(Errno) in
       try ready.names()
@@ -97,7 +97,7 @@ extension Reservoir {
   /// Tries to get one file.
   private func take(
     _ name: ReadyName, _ search: inout LeaseSearch
-  ) throws(ReservoirError) -> (LeaseReceipt, OpenFile)? {
+  ) throws(HoldfastError) -> (LeaseReceipt, OpenFile)? {
     let file: OpenFile
     let status: FileStatus
     do throws(Errno) {
@@ -137,15 +137,15 @@ extension Reservoir {
         ) { () throws(Errno) in try search.folder.rename(lease.text, to: ready, name.text) }
       } catch let second {
         if second == .noSuchFileOrDirectory { throw releasedMeanwhile(search) }
-        throw ReservoirError(
-          second, operation: search.operation,
-          what: "\(error.reason), and the file could not go back to the ready ones",
-          advice: "holdfast reservoir release \(lease.name)")
+        throw HoldfastError(
+          errno: second, operation: search.operation,
+          reason: "\(error.reason), and the file could not go back to the ready ones",
+          advice: .release(lease: "\(lease.name)"))
       }
       if let fatal = error.error {
-        throw ReservoirError(
-          fatal, operation: search.operation, what: error.reason,
-          advice: "a smaller size, or: holdfast reservoir status")
+        throw HoldfastError(
+          errno: fatal, operation: search.operation, reason: error.reason,
+          advice: .other("a smaller size"))
       }
       search.notes.append("\(name.text): \(error.reason)")
       search.isContended = true
@@ -159,10 +159,10 @@ extension Reservoir {
     return (receipt, file)
   }
 
-  private func releasedMeanwhile(_ search: LeaseSearch) -> ReservoirError {
-    ReservoirError(
-      .noLease, operation: search.operation, what: "'\(search.name)' was released meanwhile",
-      advice: "another name")
+  private func releasedMeanwhile(_ search: LeaseSearch) -> HoldfastError {
+    HoldfastError(
+      .noLease, operation: search.operation, reason: "'\(search.name)' was released meanwhile",
+      advice: .useAnotherName)
   }
 
   /// Why a file that was already renamed is not the lease.
@@ -245,10 +245,10 @@ extension Reservoir {
     }
   }
 
-  private func nameTaken(_ name: LeaseName, _ operation: String) -> ReservoirError {
-    ReservoirError(
-      .nameTaken, operation: operation, what: "you have a lease '\(name)' already",
-      advice: "another name, or: holdfast reservoir release \(name)")
+  private func nameTaken(_ name: LeaseName, _ operation: String) -> HoldfastError {
+    HoldfastError(
+      .alreadyExists, operation: operation, reason: "you have a lease '\(name)' already",
+      advice: .release(lease: name.text))
   }
 }
 

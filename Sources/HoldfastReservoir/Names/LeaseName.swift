@@ -1,3 +1,5 @@
+public import HoldfastCore
+
 /// The name that somebody gives to a lease: 1 to 128 letters, digits, `-` and `_` of ASCII.
 ///
 /// So it is a file's name that no shell, monitor or management tool reads as anything else, never leads
@@ -10,13 +12,13 @@ public struct LeaseName: Hashable, Sendable, CustomStringConvertible {
 
   /// Checks a name.
   ///
-  /// - Throws: ``ReservoirError`` with the code `badName`.
-  public init(_ text: String) throws(ReservoirError) {
+  /// - Throws: ``HoldfastError`` with the code `badName`.
+  public init(_ text: String) throws(HoldfastError) {
     guard (1...Self.longest).contains(text.utf8.count), text.utf8.allSatisfy(Self.isAllowed) else {
-      throw ReservoirError(
-        .badName, operation: "use the name '\(text.prefix(Self.longest))'",
-        what: "a lease's name is 1 to \(Self.longest) letters, digits, - and _",
-        advice: "a name such as vm1")
+      throw HoldfastError(
+        .invalidArgument, operation: "use the name '\(text.prefix(Self.longest))'",
+        reason: "a lease's name is 1 to \(Self.longest) letters, digits, - and _",
+        advice: .other("a name such as vm1"))
     }
     self.text = text
   }

@@ -1,4 +1,4 @@
-public import HoldfastCore
+internal import HoldfastCore
 
 /// The name of a ready file, which says what is in it: `10G-6f2a…`, or `10G@1-6f2a…` for memory of NUMA
 /// node 1.
@@ -36,21 +36,13 @@ struct ReadyName: Hashable, Comparable {
   }
 
   var text: String {
-    Self.short(size) + (node.map { "@\($0.rawValue)" } ?? "") + "-" + id
+    size.shortDescription + (node.map { "@\($0.rawValue)" } ?? "") + "-" + id
   }
 
   /// Random, 64 bits in hexadecimal digits.
   static func newID() -> String {
     let digits = String(UInt64.random(in: .min ... .max), radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
-  }
-
-  /// A size as QEMU reads it, in the largest unit that divides it: `10G`, `512M`, `4K`.
-  static func short(_ size: ByteCount) -> String {
-    for (shift, unit) in units where size.rawValue != 0 && size.rawValue % (1 << shift) == 0 {
-      return "\(size.rawValue >> shift)\(unit)"
-    }
-    return "\(size.rawValue)"
   }
 
   private static let units: [(shift: UInt64, unit: String)] = [
@@ -73,9 +65,4 @@ struct ReadyName: Hashable, Comparable {
   static func < (left: ReadyName, right: ReadyName) -> Bool {
     (left.size, left.text) < (right.size, right.text)
   }
-}
-
-extension ByteCount {
-  /// The size as QEMU and other monitors read it: `10G`, `512M`, `4K`.
-  public var shortDescription: String { ReadyName.short(self) }
 }

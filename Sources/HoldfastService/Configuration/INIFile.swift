@@ -23,8 +23,8 @@ struct INIFile {
     let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
     for (index, raw) in lines.enumerated() {
       let line = INIFile.trimmed(raw)
-      func fail(_ what: String) -> ConfigurationError {
-        ConfigurationError(file: file, line: index + 1, what: what)
+      func fail(_ reason: String) -> ConfigurationError {
+        ConfigurationError(file: file, line: index + 1, reason: reason)
       }
       guard let first = line.first, first != "#", first != ";" else { continue }
       if first == "[" {

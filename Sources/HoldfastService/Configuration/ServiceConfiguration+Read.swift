@@ -14,8 +14,8 @@ extension ServiceConfiguration {
     let sections = try INIFile(text, file: file).sections
     var seen: [String: Int] = [:]
     for section in sections {
-      func fail(_ what: String) -> ConfigurationError {
-        ConfigurationError(file: file, line: section.line, what: what)
+      func fail(_ reason: String) -> ConfigurationError {
+        ConfigurationError(file: file, line: section.line, reason: reason)
       }
       if section.name == "level" {
         try readLevel(section, file)
@@ -40,7 +40,7 @@ extension ServiceConfiguration {
     }
     guard !levels.isEmpty else {
       throw ConfigurationError(
-        file: file, line: nil, what: "there is no [level]; one with files = 4x10G is needed")
+        file: file, line: nil, reason: "there is no [level]; one with files = 4x10G is needed")
     }
   }
 
@@ -64,8 +64,8 @@ extension ServiceConfiguration {
         throw ServiceConfiguration.unknown(entry, ["files", "node"], "level", file)
       }
     }
-    func fail(_ what: String) -> ConfigurationError {
-      ConfigurationError(file: file, line: section.line, what: what)
+    func fail(_ reason: String) -> ConfigurationError {
+      ConfigurationError(file: file, line: section.line, reason: reason)
     }
     guard let part else { throw fail("[level] needs files, such as files = 4x10G") }
     guard !levels.contains(where: { $0.size == part.size && $0.node == node }) else {
@@ -79,7 +79,8 @@ extension ServiceConfiguration {
   ) -> ConfigurationError {
     ConfigurationError(
       file: file, line: entry.line,
-      what: "unknown key '\(entry.key)'; [\(section)] has " + known.sorted().joined(separator: ", ")
+      reason: "unknown key '\(entry.key)'; [\(section)] has "
+        + known.sorted().joined(separator: ", ")
     )
   }
 
@@ -90,7 +91,7 @@ extension ServiceConfiguration {
       return try body()
     } catch {
       throw ConfigurationError(
-        file: file, line: entry.line, what: "\(entry.key) = \(entry.value): \(error)")
+        file: file, line: entry.line, reason: "\(entry.key) = \(entry.value): \(error)")
     }
   }
 

@@ -42,7 +42,7 @@ final class EventListener: Sendable {
   }
 
   private func listen(_ isFirst: Bool) -> EventSocket? {
-    do throws(ReservoirError) {
+    do throws(HoldfastError) {
       let socket = try keeper.reservoir.listen()
       keeper.figures.with { $0.isListening = socket != nil }
       if socket == nil, isFirst {

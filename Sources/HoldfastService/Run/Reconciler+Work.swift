@@ -9,7 +9,7 @@ extension Reconciler {
   /// no room for all of it, and what was leased meanwhile counts.
   func fillLevels(_ configuration: ServiceConfiguration) {
     for level in configuration.levels {
-      attempt(.level(level), "fill") { () throws(ReservoirError) in
+      attempt(.level(level), "fill") { () throws(HoldfastError) in
         while goesOn, configuration == self.configuration {
           let status = try look()
           let ready = level.ready(in: status)
@@ -24,7 +24,7 @@ extension Reconciler {
 
   private func fill(
     _ level: ServiceConfiguration.Level, _ count: Int, _ configuration: ServiceConfiguration
-  ) throws(ReservoirError) {
+  ) throws(HoldfastError) {
     manager.status("filling \(level)")
     let pace = Pace(configuration.rate)
     var options = FillOptions(
@@ -51,7 +51,7 @@ extension Reconciler {
 
   /// Takes away what dead processes left.
   private func collect(_ configuration: ServiceConfiguration) {
-    attempt(.collection, "collect") { () throws(ReservoirError) in
+    attempt(.collection, "collect") { () throws(HoldfastError) in
       let start = Clock.monotonic
       let report = try reservoir.collect(configuration.collecting) { self.beat() }
       let count = report.removed + report.recycled + report.unlinked

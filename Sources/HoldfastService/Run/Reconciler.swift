@@ -34,7 +34,7 @@ final class Reconciler: Sendable {
   private struct Delay {
     var failures: Int
     var until: UInt64
-    var code: ReservoirError.Code
+    var code: HoldfastError.Code
     var message: String
   }
 
@@ -98,8 +98,8 @@ final class Reconciler: Sendable {
   }
 
   /// Looks at the reservoir.
-  func look() throws(ReservoirError) -> ReservoirStatus {
-    do throws(ReservoirError) {
+  func look() throws(HoldfastError) -> ReservoirStatus {
+    do throws(HoldfastError) {
       let status = try reservoir.status()
       figures.with { $0.succeed("look") }
       return status
@@ -122,14 +122,14 @@ final class Reconciler: Sendable {
 
   /// Does what may fail. After failures in a row it is let be for longer and longer, up to a minute, and
   /// what is said again and again is logged once.
-  func attempt(_ task: Task, _ name: String, _ body: () throws(ReservoirError) -> Void) {
+  func attempt(_ task: Task, _ name: String, _ body: () throws(HoldfastError) -> Void) {
     if let delay = delays.with({ $0[task] }), Clock.monotonic < delay.until { return }
-    do throws(ReservoirError) {
+    do throws(HoldfastError) {
       try body()
       if delays.with({ $0.removeValue(forKey: task) }) != nil { logger.notice("\(name): again") }
       figures.with { $0.succeed(name) }
     } catch {
-      if error.code == .stopped { return }
+      if error.code == .cancelled { return }
       let message = error.description
       figures.with { $0.fail(name, error.code.rawValue) }
       let interval = Clock.nanoseconds(configuration.interval)

@@ -39,7 +39,7 @@ public struct ReservoirService: Sendable {
   /// Runs until a signal ends it. What is being filled then goes within a second; after that time it is
   /// left to the next command that collects.
   ///
-  /// - Throws: ``ReservoirError`` where there is no reservoir, this user may not fill it, or nothing can
+  /// - Throws: ``HoldfastError`` where there is no reservoir, this user may not fill it, or nothing can
   ///   listen where the configuration says.
   public func run() async throws {
     let figures = Locked(ServiceFigures())
@@ -50,9 +50,10 @@ public struct ReservoirService: Sendable {
       if event.failure == nil { figures.with { $0.count(event) } }
     }
     guard reservoir.isOwner else {
-      throw ReservoirError(
+      throw HoldfastError(
         .notPermitted, operation: "serve the reservoir",
-        what: "only user \(reservoir.owner), who owns it, and root may do that", advice: "sudo")
+        reason: "only user \(reservoir.owner), who owns it, and root may do that",
+        advice: .becomeRoot)
     }
     let socket = try listen()
     let manager = Manager()
@@ -92,14 +93,14 @@ public struct ReservoirService: Sendable {
     logger.notice("stopped")
   }
 
-  private func listen() throws(ReservoirError) -> ListeningSocket? {
+  private func listen() throws(HoldfastError) -> ListeningSocket? {
     guard let listener = configuration.listener else { return nil }
     do throws(Errno) {
       return try ListeningSocket(listener)
     } catch {
-      throw ReservoirError(
-        .system, operation: "listen at \(listener)", what: "nobody can be served there",
-        errno: error.rawValue, advice: "another port in \(file)")
+      throw HoldfastError(
+        .host, operation: "listen at \(listener)", reason: "nobody can be served there",
+        errno: error.rawValue, advice: .other("another port in \(file)"))
     }
   }
 

@@ -7,8 +7,8 @@ enum TextFile {
 
   /// Reads a file of UTF-8, of at most 1 MiB.
   static func read(_ path: String) throws(ConfigurationError) -> String {
-    func fail(_ what: String) -> ConfigurationError {
-      ConfigurationError(file: path, line: nil, what: what)
+    func fail(_ reason: String) -> ConfigurationError {
+      ConfigurationError(file: path, line: nil, reason: reason)
     }
     var bytes: [UInt8] = []
     do throws(Errno) {

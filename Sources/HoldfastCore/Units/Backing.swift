@@ -1,5 +1,3 @@
-public import HoldfastCore
-
 /// What an arena's memory is made of.
 public enum Backing: String, Hashable, Sendable, CaseIterable, Codable {
   /// Huge pages of 1 GiB from the host's pool.
