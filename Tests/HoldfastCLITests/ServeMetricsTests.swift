@@ -99,7 +99,7 @@ import Testing
     #expect(try served.place.run(["reservoir", "release", "x"]).status == 0)
     try served.until("told") {
       let page = try page()
-      return page[prefix + "failures_total{operation=\"lease\",code=\"empty\"}"] == 1
+      return page[prefix + "failures_total{operation=\"lease\",code=\"noReadyMemory\"}"] == 1
         && page[prefix + "released_total"] == 1 && page[prefix + "lease_seconds_count"] == 2
     }
 
