@@ -29,8 +29,8 @@ extension Reservoir {
   /// look at them, and a monitor's descriptors are closed a little after its end.
   ///
   /// - Returns: nil where it is proven, else why not.
-  func prove(_ file: OpenFile, patience: Duration) -> Errno? {
-    let end = ContinuousClock.now + patience
+  func prove(_ file: OpenFile, timeout: Duration) -> Errno? {
+    let end = ContinuousClock.now + timeout
     while true {
       do throws(Errno) {
         try file.proveAlone()
@@ -44,7 +44,7 @@ extension Reservoir {
 
   /// How long to wait for the lock of a folder of leases: others have it for microseconds, but its user, who
   /// may keep it, is not to keep others from their work.
-  static let folderPatience = Duration.milliseconds(500)
+  static let folderLockTimeout = Duration.milliseconds(500)
 
   /// Does something to the name of a lease, with the lock of its folder and if it is that file's. Nobody gives,
   /// moves on or takes away a lease's name without that, so that it is always the file that was meant.
@@ -52,10 +52,10 @@ extension Reservoir {
   /// - Throws: `noSuchFileOrDirectory` where it is the name of another file by now, or of none; `wouldBlock`
   ///   where its user keeps the lock.
   func withName(
-    _ name: String, in folder: Folder, of file: FileStatus.Identity, patience: Duration,
+    _ name: String, in folder: Folder, of file: FileStatus.Identity, timeout: Duration,
     _ body: () throws(Errno) -> Void
   ) throws(Errno) {
-    try folder.withLock(patience: patience) { () throws(Errno) in
+    try folder.withLock(timeout: timeout) { () throws(Errno) in
       guard try folder.status(name).identity == file else { throw .noSuchFileOrDirectory }
       try body()
     }

@@ -71,7 +71,7 @@ private final class Ended: @unchecked Sendable {
           #expect(code { _ = try reservoir.release(LeaseName("vm")) } == .busy)
         }
         var options = RecycleOptions()
-        options.patience = .milliseconds(5)
+        options.timeout = .milliseconds(5)
         #expect(code { _ = try reservoir.recycle(LeaseName("vm"), options: options) } == .busy)
         #expect(ended.results.isEmpty && place.names("ready").isEmpty)
       }
@@ -146,7 +146,7 @@ private final class Ended: @unchecked Sendable {
     let other = open(lease.receipt.path, O_RDWR | O_CLOEXEC)
     defer { close(other) }
     var options = RecycleOptions()
-    options.patience = .milliseconds(5)
+    options.timeout = .milliseconds(5)
     try useUp(lease, .kibibytes(4), atEnd: .recycle(options), ended)
     guard case .success(.unlinked(size, _?))? = ended.results.first else {
       Issue.record("\(ended.results)")

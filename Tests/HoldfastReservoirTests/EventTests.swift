@@ -3,7 +3,6 @@ import Glibc
 import HoldfastCore
 import HoldfastLinux
 import HoldfastTestKit
-import Synchronization
 import Testing
 
 @testable import HoldfastReservoir
@@ -59,7 +58,7 @@ import Testing
     let reservoir = try Reservoir(mount: place.path) { events.add($0) }
     try reservoir.fill([size])
     var request = LeaseRequest(size: size)
-    request.patience = .milliseconds(30)
+    request.timeout = .milliseconds(30)
     _ = try reservoir.lease(request)
     #expect(code { _ = try reservoir.lease(request) } == .noReadyMemory)
     #expect(told(socket) == [])
@@ -68,27 +67,30 @@ import Testing
     #expect(events.all[2].failure == .noReadyMemory && events.all[2].duration >= .milliseconds(30))
   }
 
-  @Test func aWaitCanBeStopped() throws {
+  @Test func waitingForMemoryCanBeCancelled() throws {
     let place = try Place()
     let events = Events()
     _ = try place.reservoir()
     let reservoir = try Reservoir(mount: place.path) { events.add($0) }
     var request = LeaseRequest(size: size)
-    request.patience = .seconds(60)
-    let asked = Atomic<Int>(0)
-    #expect(
-      code {
-        _ = try reservoir.lease(request) {
-          asked.wrappingAdd(1, ordering: .relaxed).newValue < 3
-        }
-      } == .cancelled)
-    #expect(asked.load(ordering: .relaxed) == 3 && events.all.isEmpty)
+    request.timeout = .seconds(60)
+    let waiting = request
+    let token = CancellationToken()
+    let start = ContinuousClock.now
+    let error = both {
+      #expect(code { _ = try reservoir.lease(waiting, cancellation: token) } == .cancelled)
+    } and: {
+      usleep(20_000)
+      token.cancel()
+    }
+    #expect(error == nil && token.isCancelled && events.all.isEmpty)
+    #expect(ContinuousClock.now - start < .seconds(30))
 
-    // Growing too, and the file is as it was.
+    // Growing can be cancelled too, and leaves the file as it was.
     try reservoir.fill([size])
     request.size = .mebibytes(200)
     request.grows = true
-    #expect(code { _ = try reservoir.lease(request) { false } } == .cancelled)
+    #expect(code { _ = try reservoir.lease(request, cancellation: token) } == .cancelled)
     #expect(try reservoir.counts() == ["4M 1 0 0"])
   }
 

@@ -33,7 +33,7 @@ struct HugetlbTests {
         #expect(mapping.isZero)
         mapping.dirty()
         var options = RecycleOptions()
-        options.patience = .milliseconds(5)
+        options.timeout = .milliseconds(5)
         #expect(code { _ = try reservoir.recycle(LeaseName("cut"), options: options) } == .busy)
       }
       let options = RecycleOptions(verifies: true)
@@ -100,8 +100,11 @@ struct HugetlbTests {
       let plan = FillPlan([.init(count: 3, size: size)])
       #expect(code { _ = try reservoir.fill(plan) } == .resourceShortage)
       var options = FillOptions(reservesHugePages: true)
+      let token = CancellationToken()
       let stopped = #expect(throws: HoldfastError.self) {
-        try reservoir.fill(plan, options: options) { $0.done.rawValue <= 8 << 20 }
+        try reservoir.fill(plan, options: options, cancellation: token) {
+          if $0.done.rawValue > 8 << 20 { token.cancel() }
+        }
       }
       #expect(stopped?.code == .cancelled)
       #expect(try reservoir.counts() == ["8M 1 0 0"])

@@ -18,7 +18,7 @@ import Testing
     while true {
       let result = code {
         var options = RecycleOptions()
-        options.patience = .seconds(4)
+        options.timeout = .seconds(4)
         _ = try reservoir.recycle(name("vm"), options: options)
       }
       if result != .busy || ContinuousClock.now > end { return result }
@@ -155,11 +155,11 @@ import Testing
           case 3: _ = try reservoir.release(name)
           case 4:
             var options = RecycleOptions()
-            options.patience = .milliseconds(Int64.random(in: 0..<4, using: &random))
+            options.timeout = .milliseconds(Int64.random(in: 0..<4, using: &random))
             _ = try reservoir.recycle(name, options: options)
           default:
             var options = CollectOptions(age: .zero)
-            options.recycling.patience = .milliseconds(1)
+            options.recycling.timeout = .milliseconds(1)
             _ = try reservoir.collect(options)
           }
         } catch let error as HoldfastError {
@@ -224,7 +224,7 @@ struct MemberTests {
     #expect(chmod(again, 0o660) == 0)
     let mapping = try Mapping(again)
     var options = RecycleOptions()
-    options.patience = .zero
+    options.timeout = .zero
     #expect(code { _ = try reservoir.recycle(name("vm"), options: options) } == .busy)
     #expect(permissions() == 0o660)
     withExtendedLifetime(mapping) {}

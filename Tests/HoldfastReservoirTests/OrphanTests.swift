@@ -55,7 +55,7 @@ import Testing
     mapping.dirty()
     lease = nil
     var options = CollectOptions()
-    options.recycling.patience = .milliseconds(5)
+    options.recycling.timeout = .milliseconds(5)
     let report = try reservoir.collect(options)
     #expect(report.unlinked == 1 && report.recycled == 0)
     #expect(try reservoir.counts() == [])
@@ -70,13 +70,24 @@ import Testing
     #expect(try reservoir.collect() == CollectReport())
     #expect(try reservoir.collect(CollectOptions(age: .seconds(3600))) == CollectReport())
     var options = CollectOptions(age: .zero)
-    options.recycling.patience = .milliseconds(5)
+    options.recycling.timeout = .milliseconds(5)
     let report = try reservoir.collect(options)
     #expect(report.recycled == 1 && report.inUse == 1)
     #expect(try reservoir.counts() == ["4M 1 1 0"])
     options.recycles = false
     #expect(try reservoir.collect(options).inUse == 1)
     withExtendedLifetime(mapping) {}
+  }
+
+  @Test func collectingCanBeCancelledBetweenFiles() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size, size)
+    for name in ["a", "b"] { _ = try reservoir.held(size, name) }
+    let token = CancellationToken()
+    token.cancel()
+    #expect(try reservoir.collect(cancellation: token) == CollectReport())
+    #expect(try reservoir.counts() == ["4M 0 2 0"])
+    #expect(try reservoir.collect().recycled == 2)
   }
 
   @Test func collectsWhileOthersLease() throws {
@@ -93,7 +104,7 @@ import Testing
         let name = try LeaseName("vm\(number)-\(round)")
         var request = LeaseRequest(size: size, name: name)
         request.isHeld = true
-        request.patience = .seconds(20)
+        request.timeout = .seconds(20)
         let lease = try reservoir.lease(request)
         let mapping = try Mapping(lease.receipt.path)
         #expect(mapping.isZero)

@@ -31,12 +31,15 @@ import Testing
     #expect(try reservoir.counts() == ["12M 2 0 0", "4M 4 1 0"])
   }
 
-  @Test func aStoppedFillKeepsWhatIsReady() throws {
+  @Test func aCancelledFillKeepsWhatIsReady() throws {
     let place = try Place()
     let reservoir = try place.reservoir()
     let size = ByteCount.mebibytes(8)
+    let token = CancellationToken()
     let error = #expect(throws: HoldfastError.self) {
-      try reservoir.fill(FillPlan([.init(count: 4, size: size)])) { $0.done <= size + size }
+      try reservoir.fill(FillPlan([.init(count: 4, size: size)]), cancellation: token) {
+        if $0.done > size + size { token.cancel() }
+      }
     }
     #expect(error?.code == .cancelled)
     #expect(try reservoir.counts() == ["8M 2 0 0"])
@@ -50,11 +53,14 @@ import Testing
     let errors = inParallel(4) { _ in _ = try reservoir.fill(plan) }
     for error in errors { #expect(error == nil) }
     #expect(try reservoir.counts() == ["4M 3 0 0"])
-    // Who waits can be stopped.
+    // A fill that waits can be cancelled.
     let folder = open(place.file("filling"), O_RDONLY | O_CLOEXEC)
     defer { close(folder) }
     #expect(flock(folder, LOCK_EX) == 0)
-    #expect(code { _ = try reservoir.fill(plan) { _ in false } } == .cancelled)
+    let token = CancellationToken()
+    #expect(
+      code { _ = try reservoir.fill(plan, cancellation: token) { _ in token.cancel() } }
+        == .cancelled)
   }
 
   @Test func leasesExactlyThenBestFit() throws {
@@ -154,7 +160,7 @@ import Testing
     let mapping = try Mapping(path)
     mapping.dirty()
     var options = RecycleOptions()
-    options.patience = .milliseconds(5)
+    options.timeout = .milliseconds(5)
     #expect(code { _ = try reservoir.recycle(name, options: options) } == .busy)
     #expect(try reservoir.counts() == ["4M 1 1 0"])
     // A descriptor does as well as a mapping, also one for reading alone.
@@ -183,11 +189,11 @@ import Testing
     let place = try Place()
     let reservoir = try place.reservoir()
     var request = LeaseRequest(size: small)
-    request.patience = .milliseconds(30)
+    request.timeout = .milliseconds(30)
     let start = ContinuousClock.now
     #expect(code { _ = try reservoir.lease(request) } == .noReadyMemory)
     #expect(ContinuousClock.now - start >= .milliseconds(30))
-    request.patience = .seconds(60)
+    request.timeout = .seconds(60)
     let waiting = request
     let small = small
     let error = both {

@@ -1,7 +1,6 @@
 internal import ArgumentParser
 internal import HoldfastCore
 internal import HoldfastReservoir
-internal import Synchronization
 
 /// `holdfast reservoir fill`.
 struct ReservoirFillCommand: ParsableCommand {
@@ -68,10 +67,10 @@ struct ReservoirFillCommand: ParsableCommand {
     let report = try stop.during {
       try reservoir.fill(
         FillPlan(plan, node: hostNumaNode, isAddition: add),
-        options: FillOptions(threads: threads, reservesHugePages: reserveHugepages)
+        options: FillOptions(threads: threads, reservesHugePages: reserveHugepages),
+        cancellation: stop.cancellation
       ) {
         if $0.total > .zero { progress.update(.bytes(done: $0.done, total: $0.total)) }
-        return !stop.isRequested
       }
     }
     let elapsed = ContinuousClock.now - start
@@ -118,16 +117,15 @@ struct ReservoirFillCommand: ParsableCommand {
   }
 }
 
-/// A wish to stop, from the signals' thread, and the wait until that is done.
+/// Cancels work from the thread that waits for signals, and lets it wait for the work's end.
 final class StopRequest: Sendable {
   private let lock = Lock()
-  private let requested = Atomic<Bool>(false)
-
-  var isRequested: Bool { requested.load(ordering: .relaxed) }
+  /// The token of the work.
+  let cancellation = CancellationToken()
 
   /// Returns when the work is over.
   func request() {
-    requested.store(true, ordering: .relaxed)
+    cancellation.cancel()
     lock.withLock {}
   }
 

@@ -37,7 +37,7 @@ struct LeaseRequestOptions: ParsableArguments {
     request.isExact = exact
     request.grows = grow
     request.node = hostNumaNode
-    request.patience = wait ?? .zero
+    request.timeout = wait ?? .zero
     return request
   }
 }

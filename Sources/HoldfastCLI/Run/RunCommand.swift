@@ -3,7 +3,6 @@ internal import Glibc
 internal import HoldfastCore
 internal import HoldfastLinux
 internal import HoldfastReservoir
-internal import Synchronization
 internal import SystemPackage
 
 /// `holdfast run`.
@@ -71,7 +70,8 @@ struct RunCommand: ParsableCommand {
     _ = try ZeroingChoice.environment()
     let reservoir = try place.reservoir()
     let signals = ChildSignals()
-    var lease: Lease? = try self.lease(reservoir, signals)
+    var signal: Int32?
+    var lease: Lease? = try self.lease(reservoir, signals, lateSignal: &signal)
     guard let receipt = lease?.receipt, let descriptor = lease?.descriptor else { return }
     let name = try LeaseName(receipt.name)
     let words = words.map {
@@ -79,7 +79,7 @@ struct RunCommand: ParsableCommand {
         .replacing("{size}", with: receipt.size.shortDescription)
         .replacing("{name}", with: receipt.name)
     }
-    if let number = signals.pendingEnd() {
+    if let number = signal ?? signals.pendingEnd() {
       lease = nil
       end(reservoir, name)
       Signals.end(by: number)
@@ -99,30 +99,22 @@ struct RunCommand: ParsableCommand {
     if status != 0 { throw ChildStatus(status: status) }
   }
 
-  /// Leases, and ends by a signal that comes while it waits or brings memory in.
-  private func lease(_ reservoir: Reservoir, _ signals: ChildSignals) throws -> Lease {
+  /// Leases; a signal ends the program while it waits for memory or populates it.
+  ///
+  /// - Parameter lateSignal: the signal that arrived too late to cancel the lease.
+  private func lease(
+    _ reservoir: Reservoir, _ signals: ChildSignals, lateSignal: inout Int32?
+  ) throws -> Lease {
     var request = request.request(memory.bytes, name)
     request.isHeld = true
-    let ending = EndingSignal()
+    let watch = try SignalWatch(signals)
     do throws(HoldfastError) {
-      return try reservoir.lease(request) {
-        // Of several threads one takes the signal, and all hear of it.
-        if let number = signals.pendingEnd() { ending.number = number }
-        return ending.number == 0
-      }
+      let lease = try reservoir.lease(request, cancellation: watch.cancellation)
+      lateSignal = watch.stop()
+      return lease
     } catch {
-      if ending.number != 0 { Signals.end(by: ending.number) }
+      if let number = watch.stop() { Signals.end(by: number) }
       throw error
-    }
-  }
-
-  /// The signal that ends the program, or 0.
-  private final class EndingSignal: Sendable {
-    private let value = Atomic<Int32>(0)
-
-    var number: Int32 {
-      get { value.load(ordering: .relaxed) }
-      set { value.store(newValue, ordering: .relaxed) }
     }
   }
 

@@ -30,8 +30,11 @@ struct ChildSignals: Sendable {
   }
 
   /// A signal that has come and that ends a program, taken off this process; nil where none has.
-  func pendingEnd() -> Int32? {
-    while let (number, _) = wait(atMost: 0) {
+  func pendingEnd() -> Int32? { nextEnd(atMost: 0) }
+
+  /// The next signal that ends a program, taken off this process; nil where none comes in the time.
+  func nextEnd(atMost milliseconds: Int) -> Int32? {
+    while let (number, _) = wait(atMost: milliseconds) {
       // Nothing is waited for yet, and the size of the terminal is the child's matter.
       if number != SIGCHLD, number != SIGWINCH { return number }
     }

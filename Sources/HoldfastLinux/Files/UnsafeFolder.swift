@@ -142,11 +142,11 @@ package final class Folder: Sendable {
 
   /// Does something with the folder's lock. The corresponding C function is `flock`.
   ///
-  /// - Throws: `wouldBlock` where somebody else keeps it for longer than one waits.
+  /// - Throws: `wouldBlock` where another process holds it for longer than the timeout.
   package func withLock<Result>(
-    patience: Duration, _ body: () throws(Errno) -> Result
+    timeout: Duration, _ body: () throws(Errno) -> Result
   ) throws(Errno) -> Result {
-    let end = ContinuousClock.now + patience
+    let end = ContinuousClock.now + timeout
     while try !tryLock() {
       guard ContinuousClock.now < end else { throw .wouldBlock }
       usleep(200)

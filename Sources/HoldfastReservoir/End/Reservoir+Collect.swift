@@ -49,11 +49,13 @@ extension Reservoir {
   ///
   /// The owner collects his own leases and what is in filling, root everybody's, others their own.
   ///
-  /// - Parameter progress: called between files, and from any thread while one is scrubbed; false stops
-  ///   before the next file, so that the report is of those collected until then.
+  /// - Parameters:
+  ///   - cancellation: ends the call before the next file; the report is of those collected until then.
+  ///   - progress: called between files, and from any thread while one is scrubbed.
   public func collect(
     _ options: CollectOptions = CollectOptions(),
-    progress: @escaping @Sendable () -> Bool = { true }
+    cancellation: CancellationToken = CancellationToken(),
+    progress: @escaping @Sendable () -> Void = {}
   ) throws(HoldfastError) -> CollectReport {
     let operation = "collect orphans"
     var report = CollectReport()
@@ -73,7 +75,8 @@ extension Reservoir {
         () throws(Errno) in try folder.names()
       }
       for name in names {
-        guard progress() else { return report }
+        progress()
+        if cancellation.isCancelled { return report }
         if let problem = Reservoir.problem(name: name) {
           report.foreign.append("\(path)/leased/\(user)/\(name): \(problem)")
           continue
@@ -185,7 +188,7 @@ extension Reservoir {
 
   private func collect(
     _ name: String, in folder: Folder, of user: UInt32, _ filling: Folder?,
-    _ options: CollectOptions, _ operation: String, _ progress: @escaping @Sendable () -> Bool,
+    _ options: CollectOptions, _ operation: String, _ progress: @escaping @Sendable () -> Void,
     _ report: inout CollectReport
   ) throws(HoldfastError) {
     let lease: LeaseFile
@@ -242,19 +245,19 @@ extension Reservoir {
 
   private func end(
     _ taken: Taken, _ filling: Folder?, _ options: CollectOptions, _ operation: String,
-    _ progress: @escaping @Sendable () -> Bool
+    _ progress: @escaping @Sendable () -> Void
   ) throws(HoldfastError) -> LeaseEnd {
     let isHeld = taken.lease.isHeld
     var recycling = options.recycling
     // Who uses a plain lease does so for long; only a monitor that has just ended is worth waiting for.
-    if !isHeld { recycling.patience = .zero }
+    if !isHeld { recycling.timeout = .zero }
     if let filling, options.recycles {
       return try recycle(
         taken, filling, otherwise: isHeld ? .unlink : .refuse, recycling, operation
-      ) { _, _ in _ = progress() }
+      ) { _, _ in progress() }
     }
     // Its age says nothing of whether somebody uses a plain lease.
-    if !isHeld, prove(taken.file, patience: recycling.patience) != nil {
+    if !isHeld, prove(taken.file, timeout: recycling.timeout) != nil {
       throw HoldfastError(.busy, operation: operation, reason: "somebody has it open")
     }
     let start = ContinuousClock.now

@@ -10,7 +10,7 @@ public struct RecycleOptions: Hashable, Sendable {
   /// Threads that scrub, or nil for one for each processor that may be used.
   public var threads: Int?
   /// How long to wait for the last descriptors of a monitor that has just ended.
-  public var patience = Duration.milliseconds(250)
+  public var timeout = Duration.milliseconds(250)
 
   public init(verifies: Bool = false, threads: Int? = nil) {
     self.verifies = verifies
@@ -95,7 +95,7 @@ extension Reservoir {
     let status = try during(operation, unchanged) { () throws(Errno) in try taken.file.status() }
     let size = status.size
     let reason = try during(operation, unchanged) { () throws(Errno) in
-      try obstacle(taken.file, status, patience: options.patience)
+      try obstacle(taken.file, status, timeout: options.timeout)
     }
     if let reason {
       guard fallback == .unlink else {
@@ -140,7 +140,7 @@ extension Reservoir {
   ) throws(HoldfastError) {
     do throws(Errno) {
       try withName(
-        taken.name, in: taken.folder, of: status.identity, patience: Self.folderPatience, body)
+        taken.name, in: taken.folder, of: status.identity, timeout: Self.folderLockTimeout, body)
     } catch {
       if (try? taken.file.status())?.permissions != status.permissions {
         try? taken.file.setPermissions(status.permissions)
@@ -162,19 +162,19 @@ extension Reservoir {
 
   /// Why a file cannot be made ready again, or nil; then the proof is held, and it is the owner's alone.
   private func obstacle(
-    _ file: OpenFile, _ status: FileStatus, patience: Duration
+    _ file: OpenFile, _ status: FileStatus, timeout: Duration
   ) throws(Errno) -> String? {
     if status.links != 1 { return "its file has \(status.links) names" }
     guard status.size > .zero, status.size.isMultiple(of: pageSize) else {
       return "its file was cut to \(status.size)"
     }
-    var problem = prove(file, patience: patience)
+    var problem = prove(file, timeout: timeout)
     // A member's lease, which others may open that remember where it is. Only what is proven is touched, as its
     // time is the lease's age; and proven again, as who was on his way in comes in with the proof's end.
     if problem == nil, status.permissions != 0o600 {
       file.endProof()
       try file.setPermissions(0o600)
-      problem = prove(file, patience: .milliseconds(20))
+      problem = prove(file, timeout: .milliseconds(20))
       if problem != nil { try file.setPermissions(status.permissions) }
     }
     guard let problem else { return nil }
@@ -215,7 +215,7 @@ extension Reservoir {
       // Somebody came: the owner's own commands do, to look whether the file is locked. Who it was is not to
       // be known, so nothing is known of the contents either.
       taken.file.endProof()
-      if let problem = prove(taken.file, patience: options.patience) { throw problem }
+      if let problem = prove(taken.file, timeout: options.timeout) { throw problem }
     }
     throw .wouldBlock
   }

@@ -68,7 +68,7 @@ extension Reservoir {
   func unlink(
     _ lease: LeaseFile, in folder: Folder, of file: FileStatus.Identity
   ) throws(Errno) {
-    try withName(lease.text, in: folder, of: file, patience: Self.folderPatience) {
+    try withName(lease.text, in: folder, of: file, timeout: Self.folderLockTimeout) {
       () throws(Errno) in try folder.unlink(lease.text)
     }
   }

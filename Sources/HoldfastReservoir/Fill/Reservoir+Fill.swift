@@ -7,29 +7,32 @@ extension Reservoir {
   /// Makes memory ready until the plan is reached: first takes away what dead fillers left, then brings
   /// file after file in. Fills of a reservoir wait for each other.
   ///
-  /// What is ready when it fails or is stopped stays ready; the file at work goes.
+  /// What is ready when it fails or is cancelled stays ready; the file at work goes.
   ///
-  /// - Parameter progress: told how far it is, from any thread; false stops the fill.
+  /// - Parameters:
+  ///   - cancellation: ends the fill, also while it waits for another one.
+  ///   - progress: told how far it is, from any thread.
   /// - Throws: ``HoldfastError``: `shortage` before anything is brought in where the host has too little,
   ///   with the amounts; `stopped`; `badSize` where sizes are no whole pages.
   /// - Complexity: the bytes that are missing, at the speed of the kernel's zeroing.
   public func fill(
     _ plan: FillPlan, options: FillOptions = FillOptions(),
-    progress: @escaping @Sendable (FillProgress) -> Bool = { _ in true }
+    cancellation: CancellationToken = CancellationToken(),
+    progress: @escaping @Sendable (FillProgress) -> Void = { _ in }
   ) throws(HoldfastError) -> FillReport {
     try tellingFailure(of: .fill) { () throws(HoldfastError) in
-      try reach(plan, options, progress)
+      try reach(plan, options, cancellation, progress)
     }
   }
 
   private func reach(
-    _ plan: FillPlan, _ options: FillOptions,
-    _ progress: @escaping @Sendable (FillProgress) -> Bool
+    _ plan: FillPlan, _ options: FillOptions, _ cancellation: CancellationToken,
+    _ progress: @escaping @Sendable (FillProgress) -> Void
   ) throws(HoldfastError) -> FillReport {
     let operation = "fill the reservoir"
     try check(plan, operation)
     let filling = try openFilling(operation)
-    try waitForTurn(filling, operation, progress)
+    try waitForTurn(filling, operation, cancellation, progress)
     var report = FillReport()
     if options.removesLeftovers {
       report.removed = try removeLeftovers(filling, operation).removed
@@ -45,7 +48,7 @@ extension Reservoir {
 
     let work = FillWork(
       filling: filling, nodes: nodes, threads: options.threads ?? host.parallelism,
-      operation: operation)
+      operation: operation, cancellation: cancellation)
     var done = ByteCount.zero
     for part in missing {
       var made = 0
@@ -74,21 +77,24 @@ extension Reservoir {
 
   /// Waits for other fills: a level is reached by counting, and two who count at once would both fill.
   private func waitForTurn(
-    _ filling: Folder, _ operation: String, _ progress: @Sendable (FillProgress) -> Bool
+    _ filling: Folder, _ operation: String, _ cancellation: CancellationToken,
+    _ progress: @Sendable (FillProgress) -> Void
   ) throws(HoldfastError) {
     while true {
       let isLocked = try during(operation, "\(path)/filling cannot be locked") {
         () throws(Errno) in try filling.tryLock()
       }
       if isLocked { return }
-      guard progress(FillProgress(done: .zero, total: .zero)) else { throw stopped(operation) }
+      progress(FillProgress(done: .zero, total: .zero))
+      if cancellation.isCancelled { throw cancelled(operation) }
       usleep(10_000)
     }
   }
 
-  private func stopped(_ operation: String) -> HoldfastError {
+  private func cancelled(_ operation: String) -> HoldfastError {
     HoldfastError(
-      .cancelled, operation: operation, reason: "it was stopped; what is ready stays ready")
+      .cancelled, operation: operation,
+      reason: "the caller cancelled it; files that are ready stay ready")
   }
 
   /// What all files of a fill share.
@@ -97,11 +103,12 @@ extension Reservoir {
     let nodes: HostNodes?
     let threads: Int
     let operation: String
+    let cancellation: CancellationToken
   }
 
   /// Makes one file, brings it in and renames it to ready.
   private func makeReady(
-    _ size: ByteCount, _ work: FillWork, progress: @escaping @Sendable (ByteCount) -> Bool
+    _ size: ByteCount, _ work: FillWork, progress: @escaping @Sendable (ByteCount) -> Void
   ) throws(HoldfastError) {
     let start = ContinuousClock.now
     let (file, id) = try makeFile(work.filling, work.operation)
@@ -111,7 +118,10 @@ extension Reservoir {
       let memory = try MappedFile(
         file, 0..<size.rawValue, pageSize: pageSize, threads: work.threads)
       if let nodes = work.nodes { try memory.bind(to: nodes) }
-      try memory.populate(progress)
+      try memory.populate { done in
+        progress(done)
+        return !work.cancellation.isCancelled
+      }
       // Never less than it says, whatever the kernel told.
       guard try file.status().allocated >= size else { throw .noMemory }
       let name = ReadyName(size: size, node: work.nodes?.nodes.first)
@@ -119,7 +129,7 @@ extension Reservoir {
       tell(ReservoirEvent(.fill, size: size, duration: ContinuousClock.now - start))
     } catch {
       try? work.filling.unlink(id)
-      if error == .canceled { throw stopped(work.operation) }
+      if error == .canceled { throw cancelled(work.operation) }
       throw HoldfastError(
         errno: error, operation: work.operation,
         reason: "\(size) could not be brought in; what is ready stays ready",

@@ -17,7 +17,7 @@ public struct LeaseRequest: Hashable, Sendable {
   /// too. Otherwise until it is given back.
   public var isHeld = false
   /// How long to wait for memory to become ready.
-  public var patience = Duration.zero
+  public var timeout = Duration.zero
   /// Threads that bring in what is missing, or nil for one for each processor that may be used.
   public var threads: Int?
 

@@ -8,7 +8,7 @@ struct LeaseSearch {
   let name: LeaseName
   let folder: Folder
   let operation: String
-  let goesOn: @Sendable () -> Bool
+  let cancellation: CancellationToken
   /// Somebody was at a file that would do.
   var isContended = false
   /// Somebody had one open that was already renamed: another leaser for a moment, or a member for long.

@@ -8,16 +8,16 @@ extension Reservoir {
   /// the request lets it grow, the largest smaller one. One rename(2) decides who gets a file; who loses
   /// takes the next.
   ///
-  /// - Parameter goesOn: asked again and again while it waits or grows, from any thread; false ends that.
+  /// - Parameter cancellation: ends the call while it waits for memory or populates what a file lacks.
   /// - Throws: ``HoldfastError``: `empty` where nothing suits, `nameTaken`, `badSize`, `shortage` where it
   ///   could not grow, `stopped`; then the file is ready again.
   /// - Complexity: O(*n* log *n*) for *n* ready files and the user's leases; growing costs what the kernel
   ///   needs to zero.
   public func lease(
-    _ request: LeaseRequest, goesOn: @escaping @Sendable () -> Bool = { true }
+    _ request: LeaseRequest, cancellation: CancellationToken = CancellationToken()
   ) throws(HoldfastError) -> Lease {
     let lease = try tellingFailure(of: .lease) { () throws(HoldfastError) in
-      try seek(request, goesOn)
+      try seek(request, cancellation)
     }
     let receipt = lease.receipt
     tell(
@@ -28,7 +28,7 @@ extension Reservoir {
   }
 
   private func seek(
-    _ request: LeaseRequest, _ goesOn: @escaping @Sendable () -> Bool
+    _ request: LeaseRequest, _ cancellation: CancellationToken
   ) throws(HoldfastError) -> Lease {
     let operation = "lease \(request.size)"
     try checkSize(request.size, operation)
@@ -43,7 +43,8 @@ extension Reservoir {
     let clock = ContinuousClock()
     let beginning = clock.now
     var search = LeaseSearch(
-      request: request, name: name, folder: folder, operation: operation, goesOn: goesOn)
+      request: request, name: name, folder: folder, operation: operation,
+      cancellation: cancellation)
     var contended = 0
     while true {
       let start = clock.now
@@ -58,14 +59,14 @@ extension Reservoir {
       }
       // Somebody is at a file that suits: either he takes it or it is there again at once.
       if search.isContended, contended < 500 {
-        // A proof has its own patience, so there are not as many.
+        // A proof has its own timeout, so there are not as many.
         contended += search.isOpenElsewhere ? 50 : 1
         usleep(200)
         continue
       }
-      guard clock.now - beginning < request.patience else { throw search.empty }
-      guard goesOn() else {
-        throw HoldfastError(.cancelled, operation: operation, reason: "it was stopped")
+      guard clock.now - beginning < request.timeout else { throw search.empty }
+      if cancellation.isCancelled {
+        throw HoldfastError(.cancelled, operation: operation, reason: "the caller cancelled it")
       }
       contended = 0
       usleep(5000)
@@ -116,7 +117,7 @@ extension Reservoir {
     let lease = LeaseFile(search.name, node: name.node, isHeld: search.request.isHeld)
     do throws(Errno) {
       // Two leases of a name would be hard to tell apart, and their files may have different ones.
-      try search.folder.withLock(patience: Self.folderPatience) { () throws(Errno) in
+      try search.folder.withLock(timeout: Self.folderLockTimeout) { () throws(Errno) in
         guard try leases(lease.name, in: search.folder).isEmpty else { throw .fileExists }
         try ready.rename(name.text, to: search.folder, lease.text)
       }
@@ -133,7 +134,7 @@ extension Reservoir {
       do throws(Errno) {
         if group != nil, isOwner { try file.setPermissions(filePermissions) }
         try withName(
-          lease.text, in: search.folder, of: status.identity, patience: Self.folderPatience
+          lease.text, in: search.folder, of: status.identity, timeout: Self.folderLockTimeout
         ) { () throws(Errno) in try search.folder.rename(lease.text, to: ready, name.text) }
       } catch let second {
         if second == .noSuchFileOrDirectory { throw releasedMeanwhile(search) }
@@ -207,7 +208,7 @@ extension Reservoir {
     } catch {
       throw LeaseProblem(reason: "its permissions cannot be set", error: error)
     }
-    if let problem = prove(file, patience: .milliseconds(20)) {
+    if let problem = prove(file, timeout: .milliseconds(20)) {
       if problem == .wouldBlock { throw LeaseProblem(reason: "another process has it open") }
       throw LeaseProblem(
         reason: "the kernel does not tell whether another process has it open", error: problem)
@@ -236,7 +237,7 @@ extension Reservoir {
         // Nobody asked for the node, so another one is better than none.
         try? memory.bind(to: HostNodes([node], policy: .preferred))
       }
-      try memory.populate { _ in search.goesOn() }
+      try memory.populate { _ in !search.cancellation.isCancelled }
       return withExtendedLifetime(memory) { name.node.map { memory.lies(on: $0) == true } ?? true }
     } catch {
       // Cutting takes no memory.

@@ -1,7 +1,6 @@
 internal import HoldfastCore
 internal import HoldfastReservoir
 internal import Logging
-internal import Synchronization
 internal import SystemPackage
 
 /// Hears what became of the operations of other processes, and counts them. A thread of its own, as the
@@ -11,7 +10,7 @@ internal import SystemPackage
 final class EventListener: Sendable {
   private let keeper: Reconciler
   private let wakeup: Wakeup
-  private let isStopped = Atomic<Bool>(false)
+  private let cancellation = CancellationToken()
   /// How often it is looked whether the socket is still the reservoir's.
   private static let interval = Duration.seconds(2)
 
@@ -21,14 +20,14 @@ final class EventListener: Sendable {
   }
 
   func stop() {
-    isStopped.store(true, ordering: .relaxed)
+    cancellation.cancel()
     wakeup.wake()
   }
 
   func run() {
     var socket: EventSocket?
     var isFirst = true
-    while !isStopped.load(ordering: .relaxed) {
+    while !cancellation.isCancelled {
       if socket?.isCurrent != true {
         // Nobody else is to lose what was told to the old one.
         drain(socket)
@@ -59,7 +58,7 @@ final class EventListener: Sendable {
 
   private func drain(_ socket: EventSocket?) {
     // Whoever sends without end does not keep the service from ending.
-    while !isStopped.load(ordering: .relaxed), let message = socket?.next() {
+    while !cancellation.isCancelled, let message = socket?.next() {
       keeper.figures.with {
         switch message {
         case .event(let event): $0.count(event)

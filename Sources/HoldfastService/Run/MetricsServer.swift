@@ -1,7 +1,6 @@
 internal import HoldfastCore
 internal import HoldfastLinux
 internal import Logging
-internal import Synchronization
 internal import SystemPackage
 
 /// Serves the metrics over HTTP and writes them to a file, on a thread of its own, so that they are there
@@ -13,7 +12,7 @@ final class MetricsServer: Sendable {
   private let keeper: Reconciler
   private let socket: ListeningSocket?
   private let wakeup: Wakeup
-  private let isStopped = Atomic<Bool>(false)
+  private let cancellation = CancellationToken()
 
   init(_ keeper: Reconciler, _ socket: ListeningSocket?) throws(Errno) {
     self.keeper = keeper
@@ -22,13 +21,13 @@ final class MetricsServer: Sendable {
   }
 
   func stop() {
-    isStopped.store(true, ordering: .relaxed)
+    cancellation.cancel()
     wakeup.wake()
   }
 
   func run() {
     var next: UInt64 = 0
-    while !isStopped.load(ordering: .relaxed) {
+    while !cancellation.isCancelled {
       let configuration = keeper.configuration
       if let path = configuration.textfile, Clock.monotonic >= next {
         writeFile(path)

@@ -10,7 +10,7 @@ extension Reconciler {
   func fillLevels(_ configuration: ServiceConfiguration) {
     for level in configuration.levels {
       attempt(.level(level), "fill") { () throws(HoldfastError) in
-        while goesOn, configuration == self.configuration {
+        while !cancellation.isCancelled, configuration == self.configuration {
           let status = try look()
           let ready = level.ready(in: status)
           if ready >= level.count { return }
@@ -31,11 +31,12 @@ extension Reconciler {
       threads: configuration.fillThreads, reservesHugePages: configuration.reservesHugePages)
     options.removesLeftovers = false
     let report = try reservoir.fill(
-      FillPlan([.init(count: count, size: level.size)], node: level.node), options: options
+      FillPlan([.init(count: count, size: level.size)], node: level.node), options: options,
+      cancellation: cancellation
     ) { progress in
       // Another one fills, and this one waits its turn.
       if progress.total == .zero { pace.begin() }
-      return pace.wait(progress.done) { self.beat() }
+      pace.wait(progress.done, self.cancellation) { self.beat() }
     }
     if report.bytes > .zero { logger.info("\(report.bytes) made ready in \(pace.seconds) s") }
   }
@@ -44,7 +45,7 @@ extension Reconciler {
   func collectIfDue(_ configuration: ServiceConfiguration) {
     let interval = Clock.nanoseconds(configuration.collectInterval)
     let last = lastCollection.load(ordering: .relaxed)
-    guard goesOn, last == 0 || Clock.monotonic - last >= interval else { return }
+    guard !cancellation.isCancelled, last == 0 || Clock.monotonic - last >= interval else { return }
     collect(configuration)
     lastCollection.store(Clock.monotonic, ordering: .relaxed)
   }
@@ -53,7 +54,9 @@ extension Reconciler {
   private func collect(_ configuration: ServiceConfiguration) {
     attempt(.collection, "collect") { () throws(HoldfastError) in
       let start = Clock.monotonic
-      let report = try reservoir.collect(configuration.collecting) { self.beat() }
+      let report = try reservoir.collect(configuration.collecting, cancellation: cancellation) {
+        self.beat()
+      }
       let count = report.removed + report.recycled + report.unlinked
       figures.with {
         $0.removed += UInt64(report.removed)
@@ -84,15 +87,16 @@ private final class Pace: Sendable {
     Double(Clock.monotonic - start.load(ordering: .relaxed)) / 1e9
   }
 
-  /// Waits until so much may have been done, as long as `goesOn` says so.
-  func wait(_ done: ByteCount, _ goesOn: () -> Bool) -> Bool {
-    guard let rate, done > .zero else { return goesOn() }
+  /// Waits until so many bytes may be done or the work is cancelled; calls `beat` meanwhile.
+  func wait(_ done: ByteCount, _ cancellation: CancellationToken, _ beat: () -> Void) {
+    beat()
+    guard let rate, done > .zero else { return }
     let due = Double(done.rawValue) / Double(rate)
-    while goesOn() {
+    while !cancellation.isCancelled {
       let left = due - seconds
-      if left <= 0 { return true }
+      if left <= 0 { return }
       usleep(UInt32(min(left, 0.05) * 1e6) + 1)
+      beat()
     }
-    return false
   }
 }

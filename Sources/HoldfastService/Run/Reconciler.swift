@@ -17,7 +17,7 @@ final class Reconciler: Sendable {
   let logger: Logger
   private let current: Locked<ServiceConfiguration>
   private let wakeup: Wakeup
-  private let isStopped = Atomic<Bool>(false)
+  let cancellation = CancellationToken()
   /// Why the last reload failed, for people who ask the manager.
   let reloadProblem = Locked<String?>(nil)
   /// When orphans were last collected, on the monotonic clock; 0 for never.
@@ -61,36 +61,33 @@ final class Reconciler: Sendable {
 
   /// Ends the work, also in the middle of a fill, whose unfinished file goes.
   func stop() {
-    isStopped.store(true, ordering: .relaxed)
+    cancellation.cancel()
     wakeup.wake()
   }
-
-  var goesOn: Bool { !isStopped.load(ordering: .relaxed) }
 
   /// Seconds since the work last moved on.
   var silence: Double {
     Double(Clock.monotonic - min(lastBeat.load(ordering: .relaxed), Clock.monotonic)) / 1e9
   }
 
-  /// A sign that the work moves on. Called from any thread, as often as one likes.
-  ///
-  /// - Returns: whether it is to go on.
-  func beat() -> Bool {
+  /// Notes progress, for the watchdog and for `/healthz`. Called from any thread, as often as one likes.
+  func beat() {
     lastBeat.store(Clock.monotonic, ordering: .relaxed)
     manager.beat()
-    return goesOn
   }
 
   /// Works until it is stopped.
   func run() {
-    while beat() {
+    while !cancellation.isCancelled {
+      beat()
       let configuration = configuration
       // Before a level is filled from the host: orphans may be what it lacks.
       collectIfDue(configuration)
       fillLevels(configuration)
-      if goesOn { manager.status(summary(configuration)) }
+      if !cancellation.isCancelled { manager.status(summary(configuration)) }
       let end = Clock.monotonic + Clock.nanoseconds(configuration.interval)
-      while beat(), Clock.monotonic < end, configuration == self.configuration {
+      while !cancellation.isCancelled, Clock.monotonic < end, configuration == self.configuration {
+        beat()
         let left = Duration.nanoseconds(Int64(end - min(end, Clock.monotonic)))
         _ = wakeup.wait(min(left, manager.watchdog.map { $0 / 4 } ?? left, .seconds(10)))
       }

@@ -126,7 +126,7 @@ private struct ThreadService: Service {
 
   /// What the work has left after it was told to stop. Then the process ends as if it had been killed,
   /// which does no harm.
-  private static let patience = Duration.milliseconds(1500)
+  private static let timeout = Duration.milliseconds(1500)
 
   func run() async throws {
     let (end, signal) = AsyncStream<Void>.makeStream()
@@ -141,7 +141,7 @@ private struct ThreadService: Service {
     } onCancelOrGracefulShutdown: {
       stop()
       Task {
-        try? await Task.sleep(for: ThreadService.patience)
+        try? await Task.sleep(for: ThreadService.timeout)
         signal.finish()
       }
     }
