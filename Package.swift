@@ -35,13 +35,16 @@ let unixSignals = Target.Dependency.product(
 let package = Package(
   name: "holdfast",
   products: [
+    // For authors of monitors: guest memory, and all types that its calls need.
     .library(name: "Holdfast", targets: ["Holdfast"]),
-    .library(name: "HoldfastCore", targets: ["HoldfastCore"]),
-    .library(name: "HoldfastLinux", targets: ["HoldfastLinux"]),
+    // For monitors that use KVM, with `Holdfast`: virtual machines, processors, guest programs.
     .library(name: "HoldfastKVM", targets: ["HoldfastKVM"]),
+    // For monitors that lease ready memory, with `Holdfast`: the reservoir.
     .library(name: "HoldfastReservoir", targets: ["HoldfastReservoir"]),
-    .library(name: "HoldfastService", targets: ["HoldfastService"]),
-    .library(name: "HoldfastStatistics", targets: ["HoldfastStatistics"]),
+    // For work on virtual memory itself: address spaces, memory objects, the frame allocator.
+    .library(name: "HoldfastCore", targets: ["HoldfastCore"]),
+    // For the same on real memory: arenas as frame stores, windows, userfaultfd. Benchmarks/ uses it.
+    .library(name: "HoldfastLinux", targets: ["HoldfastLinux"]),
     .executable(name: "holdfast", targets: ["HoldfastCLI"]),
   ],
   dependencies: [

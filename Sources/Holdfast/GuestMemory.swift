@@ -18,8 +18,9 @@ public final class GuestMemory: Sendable {
   public let arena: Arena
   /// One past the guest's last physical address.
   public let limit: ByteCount
-  /// The VM layer's view, for those who work on it.
-  public let space: AddressSpace
+  /// The VM layer's address space. Changes behind the guest memory's back would break its promises,
+  /// so other packages do not see it; for work on virtual memory they make one from HoldfastCore.
+  package let space: AddressSpace
   let window: any GuestWindow
   /// Answers the guest's faults; nil where what is not wired cannot be reached.
   public let faultHandler: FaultHandler?

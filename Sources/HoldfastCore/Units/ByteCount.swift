@@ -1,5 +1,5 @@
 /// A number of bytes.
-public struct ByteCount: Hashable, Comparable, Sendable {
+public struct ByteCount: Hashable, Comparable, AdditiveArithmetic, Sendable {
   public let rawValue: UInt64
 
   @inlinable

@@ -1,5 +1,5 @@
 /// A number of base pages.
-public struct PageCount: Hashable, Comparable, Sendable {
+public struct PageCount: Hashable, Comparable, AdditiveArithmetic, Sendable {
   public let rawValue: UInt64
 
   @inlinable
