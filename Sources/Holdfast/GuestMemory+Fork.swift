@@ -1,20 +1,6 @@
 public import HoldfastCore
 internal import HoldfastLinux
 
-/// What a fork shares, and what it took.
-public struct ForkReceipt: Hashable, Sendable {
-  /// Bytes that are in memory for the child, from the start.
-  public let residentBytes: ByteCount
-  /// Of these, bytes in frames that it shares with the parent, until either writes to them.
-  public let sharedBytes: ByteCount
-  /// Bytes that were copied at once, since the parent has them wired and may write to them.
-  public var copiedBytes: ByteCount { residentBytes - sharedBytes }
-  /// How long the parent could not write: the time from the call until all was shared.
-  public let duration: Duration
-  /// How long it took to reserve the child's addresses before.
-  public let windowDuration: Duration
-}
-
 extension GuestMemory {
   /// Makes a guest with the same memory, of which both sides have copies from now on: the frames are
   /// shared, the parent's translations lose the permission to write (UFFDIO_WRITEPROTECT), and whoever

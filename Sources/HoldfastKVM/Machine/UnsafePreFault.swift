@@ -3,19 +3,6 @@ public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
-/// What came of mapping guest memory ahead.
-public struct PreFaultReport: Hashable, Sendable {
-  /// Whether this host's KVM can do it; if not, nothing was done, and the guest takes these faults
-  /// inside the kernel when it touches the memory.
-  public let isSupported: Bool
-  /// How many bytes the guest's own page tables have now, of those asked for.
-  public let bytes: ByteCount
-  public let requested: ByteCount
-  /// Calls that had to be made again, as they were interrupted or slots changed.
-  public let restarts: UInt64
-  public let duration: Duration
-}
-
 extension VirtualMachine {
   /// Fills the guest's page tables for a range ahead of its touching it, on all given processors at once,
   /// each from a thread of its own. The corresponding request is `KVM_PRE_FAULT_MEMORY`.
