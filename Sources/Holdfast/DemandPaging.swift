@@ -1,18 +1,20 @@
 public import HoldfastCore
 public import HoldfastLinux
 
-/// How the faults of a guest are answered that touches what is not there: without it a guest reaches only
-/// what is wired.
+/// How Holdfast serves a guest's page faults. Without demand paging a guest can access only wired
+/// memory.
 public struct DemandPaging: Sendable {
-  /// How much a fault zeroes or copies at once. Large pages cost more memory and far fewer faults; copies
-  /// of base pages lie scattered, each a mapping of its own.
+  /// How much a fault zeroes or copies at once. Large pages take more memory and far fewer faults.
+  /// Copies of single base pages are scattered, and each takes a mapping of the kernel's.
   public var granularity: FaultGranularity
-  /// How many threads may answer the faults of one guest at once, at least 2.
+  /// How many threads may serve the faults of one guest at once. Values below 2 count as 2.
   public var threadLimit: Int
-  /// Decides about faults that cannot be served.
+  /// Decides what happens to a thread whose fault cannot be served. Called on a handler thread.
   public var onFailure: FaultHandler.FailureHandler
 
-  /// - Parameter onFailure: by default whoever touched is paused, see `FaultHandler.pausedFaults`.
+  /// Creates the settings.
+  ///
+  /// - Parameter onFailure: by default the faulting thread waits; see `FaultHandler.pausedFaults`.
   public init(
     granularity: FaultGranularity = .largePage, threadLimit: Int = 8,
     onFailure: @escaping FaultHandler.FailureHandler = { _ in .pause }

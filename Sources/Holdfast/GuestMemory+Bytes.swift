@@ -1,9 +1,19 @@
 public import HoldfastCore
 
 extension GuestMemory {
-  /// Copies guest bytes out. Where the guest writes at the same time, either value of a byte comes.
+  /// Copies guest bytes out. Absent pages are read as zero, or from their snapshot, and stay absent
+  /// where they have no snapshot. A byte that the guest writes meanwhile is read as it was before or
+  /// after.
   ///
-  /// - Throws: codes `invalidAddress` and `protectionFailure`.
+  /// - Parameters:
+  ///   - address: the first byte; it need not be aligned.
+  ///   - bytes: where the bytes go. All of it is filled.
+  /// - Throws: code `invalidArgument` where the bytes extend past the last address; `invalidAddress`
+  ///   where a part is not mapped; `protectionFailure` where it is not readable; `pagerFailure` and
+  ///   `resourceShortage` where a page of a snapshot cannot be read or has no free frame. The bytes
+  ///   before the failure are copied.
+  /// - Complexity: O(bytes + runs). Takes the address space's lock shared and the objects' locks,
+  ///   128 KiB at a time.
   public func read(_ address: Address, into bytes: inout MutableRawSpan) throws(HoldfastError) {
     do {
       try space.read(address, into: &bytes)
@@ -12,10 +22,18 @@ extension GuestMemory {
     }
   }
 
-  /// Copies bytes in.
+  /// Copies bytes into guest memory. Absent pages are populated, and pages that are shared with a
+  /// fork are copied first.
   ///
-  /// - Throws: codes `invalidAddress`, `protectionFailure`, and `resourceShortage` where a page was
-  ///   absent and no frame is left.
+  /// - Parameters:
+  ///   - bytes: the bytes to copy.
+  ///   - address: where the first byte goes; it need not be aligned.
+  /// - Throws: code `invalidArgument` where the bytes extend past the last address; `invalidAddress`
+  ///   where a part is not mapped; `protectionFailure` where it is not writable; `resourceShortage`
+  ///   where no frame is free; `pagerFailure` where a page of a snapshot cannot be read. The bytes
+  ///   before the failure are copied.
+  /// - Complexity: O(bytes + runs). Takes the address space's lock shared and the objects' locks,
+  ///   128 KiB at a time.
   public func write(_ bytes: RawSpan, to address: Address) throws(HoldfastError) {
     do {
       try space.write(bytes, to: address)
@@ -24,17 +42,17 @@ extension GuestMemory {
     }
   }
 
-  /// The `count` bytes from an address on; see `read(_:into:)` for a span.
+  /// Returns a copy of `count` bytes; see `read(_:into:)`.
   ///
-  /// - Throws: code `invalidArgument` for a count that is negative or goes beyond the guest's limit,
-  ///   so that a device model may pass what its guest asks for; else as `read(_:into:)`.
+  /// - Throws: code `invalidArgument` where the count is negative or extends past the guest's limit,
+  ///   so a device model may pass the numbers that its guest gives; otherwise as `read(_:into:)`.
   public func read(_ address: Address, count: Int) throws(HoldfastError) -> [UInt8] {
     guard let length = UInt64(exactly: count), address <= .zero + limit,
       length <= (.zero + limit - address).rawValue
     else {
       throw HoldfastError(
         .invalidArgument, operation: "read guest memory",
-        reason: "\(count) bytes at \(address) go beyond \(limit)")
+        reason: "\(count) bytes at \(address) extend past the guest's limit of \(limit)")
     }
     var bytes = [UInt8](repeating: 0, count: count)
     // SAFETY: the span covers `bytes` and does not outlive the call.
@@ -44,7 +62,7 @@ extension GuestMemory {
     return bytes
   }
 
-  /// Copies bytes in; see `write(_:to:)` for a span and the errors.
+  /// Copies bytes into guest memory; see the `write(_:to:)` that takes a span.
   public func write(_ bytes: [UInt8], to address: Address) throws(HoldfastError) {
     try unsafe write(bytes.span.bytes, to: address)
   }

@@ -2,22 +2,24 @@ public import HoldfastCore
 internal import HoldfastLinux
 
 extension GuestMemory {
-  /// Makes a guest with the same memory, of which both sides have copies from now on: the frames are
-  /// shared, the parent's translations lose the permission to write (UFFDIO_WRITEPROTECT), and whoever
-  /// writes to a page first gets a copy of it (FreeBSD: `vmspace_fork`).
+  /// Creates a guest with a copy of this guest's memory. Both share the frames; the parent's
+  /// translations lose the write permission (UFFDIO_WRITEPROTECT), and the side that writes to a page
+  /// first gets a copy of it (FreeBSD: `vmspace_fork`).
   ///
-  /// The contents are those of one moment only if nobody writes meanwhile: stop the guest's processors
-  /// and device models, or accept either value of what they write. What is wired and may be written is
-  /// copied at once: unwire it before, where it is to be shared; it stays resident. Nothing of the child
-  /// is wired. Its segments are the parent's alone.
+  /// Stop the guest's processors and device models for the time of the call, or accept either value
+  /// of the bytes that they write meanwhile. Memory that is wired and writable is copied by the call;
+  /// unwire it first where it should be shared, and it stays resident. Nothing in the child is wired,
+  /// and the child has mappings but no named segments.
   ///
-  /// - Throws: code `invalidArgument` where the guest's faults are not answered (`DemandPaging`),
-  ///   `resourceShortage` without frames for copies, addresses or mappings; the parent is as it was then.
-  /// - Complexity: O(mappings of the kernel's), plus what is wired; for hugetlb the kernel writes to each
-  ///   page's entry, for base pages too; a huge page of shared memory loses its entry and is entered
-  ///   again, page by page, when it is read. Takes the parent's lock.
+  /// - Returns: the child, and what it shares.
+  /// - Throws: code `invalidArgument` without demand paging; `resourceShortage` without frames for the
+  ///   copies or without mappings; `host` where addresses, userfaultfd or a handler thread cannot be
+  ///   obtained. The parent is as it was then.
+  /// - Complexity: O(the kernel's mappings of the window), plus the wired bytes. The kernel writes the
+  ///   entry of each hugetlb and base page. A transparent huge page loses its entry, and its pages are
+  ///   entered one by one when they are accessed again. Takes the parent's lock exclusively.
   public func fork() throws(HoldfastError) -> (child: GuestMemory, receipt: ForkReceipt) {
-    let operation = "fork a guest's memory"
+    let operation = "fork guest memory"
     guard demandPaging != nil else {
       throw HoldfastError(
         .invalidArgument, operation: operation,
@@ -26,8 +28,7 @@ extension GuestMemory {
     }
     let clock = ContinuousClock()
     let start = clock.now
-    let childWindow: PagedWindow
-    childWindow = try PagedWindow(arena: arena, length: limit, host: host)
+    let childWindow = try PagedWindow(arena: arena, length: limit, host: host)
     let reserved = clock.now
     let childSpace: AddressSpace
     do {
@@ -46,10 +47,10 @@ extension GuestMemory {
     )
   }
 
-  /// How much of a range is in memory, and how much of that is shared with forks, parents or other
-  /// mappings. Takes the address space's lock shared.
+  /// Returns how much of a range is resident, and how much of that is shared with forks, parents or
+  /// other mappings.
   ///
-  /// - Complexity: O(mappings + superpage slots of the range).
+  /// - Complexity: O(mappings + superpage slots of the range). Takes the address space's lock shared.
   public func residency(
     in range: AddressRange
   ) -> (residentBytes: ByteCount, sharedBytes: ByteCount) {

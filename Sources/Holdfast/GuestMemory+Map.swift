@@ -4,8 +4,10 @@ internal import HoldfastLinux
 extension GuestMemory {
   /// How a segment is mapped (bhyve: `VM_MEMMAP_F_WIRED`).
   public struct MapOptions: OptionSet, Hashable, Sendable {
+    /// The options as bits.
     public let rawValue: UInt8
 
+    /// Creates options from bits.
     public init(rawValue: UInt8) {
       self.rawValue = rawValue
     }
@@ -14,23 +16,32 @@ extension GuestMemory {
     public static let wired = MapOptions(rawValue: 1)
   }
 
-  /// Which way pages are wired; tests and benchmarks may choose.
+  /// The way to wire pages. Tests and benchmarks choose; the public calls use `automatic`.
   package enum WirePath: String, Sendable, CaseIterable {
     case automatic = "auto"
     case prefault
     case fault
   }
 
-  /// Maps a part of a segment at a guest address and, if asked to, wires it (bhyve: `vm_mmap_memseg`).
-  /// If the wiring fails the mapping is taken away again.
+  /// Maps a part of a segment at a guest address and, with the option `wired`, wires it (bhyve:
+  /// `vm_mmap_memseg`; FreeBSD: `vm_map_insert`). If the wiring fails, the mapping is removed again.
   ///
   /// - Parameters:
-  ///   - offset: where in the segment the part begins.
-  ///   - length: nil for the rest of the segment.
-  /// - Returns: what was obtained.
-  /// - Throws: codes `invalidArgument` for no protection, or a part that is not aligned or not in
-  ///   bounds; `noSpace` where something is mapped; `resourceShortage` without frames, translations
-  ///   or over the wired limit.
+  ///   - segment: a segment of this guest or, unless the backing is thp-private, of another guest on
+  ///     the same arena.
+  ///   - address: where the part starts in the guest, a multiple of the arena's page size.
+  ///   - offset: where the part starts in the segment, a multiple of the arena's page size.
+  ///   - length: the part's length, or nil for the rest of the segment.
+  ///   - protection: what the guest may do with the memory.
+  ///   - options: whether to wire it.
+  /// - Returns: what the call obtained.
+  /// - Throws: code `invalidArgument` for an empty or unaligned part, one beyond the segment or the
+  ///   guest's limit, an empty protection, a segment of another arena, or what thp-private cannot do
+  ///   (mappings that are not wired or not writable, a second mapping); `noSpace` where a part of the
+  ///   range is mapped. With `wired` also `resourceShortage`, `pagerFailure` and `invalidAddress`, as
+  ///   `wire(_:)`. Nothing is mapped then.
+  /// - Complexity: O(mappings), plus with `wired` that of `wire(_:)`. Takes the address space's lock
+  ///   exclusively.
   @discardableResult
   public func map(
     _ segment: MemorySegment, at address: Address, offset: ByteCount = .zero,
@@ -50,7 +61,8 @@ extension GuestMemory {
     guard segment.object.memory.allocator.sharesFrames(with: space.memory.allocator) else {
       throw HoldfastError(
         .invalidArgument, operation: operation,
-        reason: placement == nil ? "it is of another arena" : "it is another guest's")
+        reason: placement == nil
+          ? "the segment is of another arena" : "the segment is of another guest")
     }
     guard offset <= segment.size,
       let range = AddressRange(start: address, length: length ?? segment.size - offset),
@@ -58,11 +70,13 @@ extension GuestMemory {
     else {
       throw HoldfastError(
         .invalidArgument, operation: operation,
-        reason: "offset \(offset) and length are not a page-aligned part of \(segment.size)")
+        reason: "the part at offset \(offset)" + (length.map { " of \($0)" } ?? "")
+          + " is not aligned to \(arena.geometry.pageSize), or extends past the segment's "
+          + "\(segment.size)")
     }
     guard !protection.isEmpty else {
       throw HoldfastError(
-        .invalidArgument, operation: operation, range: range, reason: "no protection is given")
+        .invalidArgument, operation: operation, range: range, reason: "the protection is empty")
     }
     try place(segment, offset, at: range, protection, options, operation)
     do {
@@ -81,15 +95,15 @@ extension GuestMemory {
       do {
         try space.remove(range)
       } catch let failure {
-        // The range was accepted by map, so it is one that remove accepts.
-        preconditionFailure("a mapping cannot be taken back: \(failure)")
+        // `map` accepted the range, so `remove` does.
+        preconditionFailure("a mapping cannot be removed: \(failure)")
       }
       throw error
     }
   }
 
-  /// Where the guest is placed in the arena's own mapping, gives the segment its place there; checks what
-  /// cannot be had so.
+  /// For a guest on private memory, gives the segment its place in the arena's own mapping, and
+  /// refuses what such a guest cannot do.
   private func place(
     _ segment: MemorySegment, _ offset: ByteCount, at range: AddressRange,
     _ protection: Protection, _ options: MapOptions, _ operation: String
@@ -98,29 +112,29 @@ extension GuestMemory {
     func refusal(_ reason: String) -> HoldfastError {
       HoldfastError(
         .invalidArgument, operation: operation, range: range,
-        reason: "\(arena.backing.rawValue) is private memory, which the guest reaches where it is: "
-          + reason, advice: .useBacking([.hugetlb2M, .hugetlb1G, .thp, .base]))
+        reason: "\(arena.backing.rawValue) is private memory: " + reason,
+        advice: .useBacking([.hugetlb2M, .hugetlb1G, .thp, .base]))
     }
     guard options.contains(.wired) else {
-      throw refusal("pages cannot come on demand, only wired")
+      throw refusal("it must be wired, since it cannot be paged on demand")
     }
     guard protection.isSuperset(of: .readWrite) else {
-      throw refusal("it cannot be protected from writing")
+      throw refusal("it cannot be write-protected")
     }
     guard range.end <= .zero + limit else { return }
     let index = PageIndex(arena.geometry.pages(in: offset).rawValue)
     let frame = placement + arena.geometry.pages(in: range.start - .zero)
     guard segment.object.place(index, at: frame) else {
-      throw refusal("a segment has one place, and this one has another already")
+      throw refusal("the segment is mapped at another address already")
     }
   }
 
-  /// Takes mappings of a range away, wired or not (bhyve: `vm_munmap_memseg`). What is not mapped is
-  /// passed over.
+  /// Removes all mappings of a range, wired or not (bhyve: `vm_munmap_memseg`; FreeBSD:
+  /// `vm_map_remove`). Parts that are not mapped are skipped.
   ///
-  /// - Throws: code `invalidArgument` for a range that does not start and end on a page,
-  ///   `resourceShortage` where the host has no room to split its mappings; nothing has changed then.
-  /// - Complexity: O(mappings + superpages).
+  /// - Throws: code `invalidArgument` for an unaligned range; `resourceShortage` where the kernel's
+  ///   limit of mappings leaves no room to split one. Nothing has changed then.
+  /// - Complexity: O(mappings + superpages). Takes the address space's lock exclusively.
   public func unmap(_ range: AddressRange) throws(HoldfastError) {
     do {
       try space.remove(range)

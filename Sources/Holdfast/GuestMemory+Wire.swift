@@ -2,9 +2,17 @@ public import HoldfastCore
 internal import HoldfastLinux
 
 extension GuestMemory {
-  /// Wires what is mapped in a range, all of which must be mapped and readable.
+  /// Wires a range: makes every page resident, maps it in the window, and keeps it so until it is
+  /// unwired. New pages are zero (FreeBSD: `vm_map_wire`; Linux: mlock(2)).
   ///
-  /// - Throws: as `AddressSpace.wire`; nothing has changed then.
+  /// - Parameter range: whole pages, all mapped and readable.
+  /// - Returns: what the call obtained.
+  /// - Throws: code `invalidArgument` for an unaligned range; `invalidAddress` where a part is not
+  ///   mapped or not readable; `resourceShortage` without frames or mappings or beyond the wired
+  ///   limit; `pagerFailure` where a snapshot cannot be read. Nothing has changed then, except that
+  ///   pages read from a snapshot may stay resident.
+  /// - Complexity: O(mappings + superpages), plus the zeroing of dirty frames. Takes the address
+  ///   space's lock exclusively, but not while pages are populated.
   @discardableResult
   public func wire(_ range: AddressRange) throws(HoldfastError) -> WireReceipt {
     try wire(range, path: .automatic)
@@ -29,12 +37,12 @@ extension GuestMemory {
     }
   }
 
-  /// Gives the wiring of a range back; the pages stay resident and mapped. What was not wired stays
-  /// as it is.
+  /// Removes one wiring of a range (FreeBSD: `vm_map_unwire`; Linux: munlock(2)). The pages stay
+  /// resident and mapped. Parts that are not wired stay as they are.
   ///
-  /// - Throws: codes `invalidAddress` for a hole, `invalidArgument` for a range that does not start
-  ///   and end on a page; nothing has changed then.
-  /// - Complexity: O(mappings + superpages).
+  /// - Throws: code `invalidArgument` for an unaligned range, `invalidAddress` where a part is not
+  ///   mapped. Nothing has changed then.
+  /// - Complexity: O(mappings + superpages). Takes the address space's lock exclusively.
   public func unwire(_ range: AddressRange) throws(HoldfastError) {
     do {
       try space.unwire(range)

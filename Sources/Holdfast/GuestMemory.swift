@@ -2,50 +2,58 @@ public import HoldfastCore
 public import HoldfastLinux
 internal import Synchronization
 
-/// A guest's memory: its physical addresses, the segments of RAM mapped there, and the window of this
-/// process in which the monitor and the guest reach them (bhyve: `vm_mem`).
+/// A guest's memory: its physical addresses, the segments of RAM that are mapped there, and the
+/// window, the range of this process's addresses at which the monitor and the guest access them
+/// (bhyve: `vm_mem`).
 ///
-///     let arena = try Arena(size: .gibibytes(10))
+///     let arena = try Arena(size: .gibibytes(10), for: .wiring)
 ///     let memory = try GuestMemory(arena: arena, limit: .gibibytes(10))
 ///     let ram = try memory.allocateSegment("ram", size: .gibibytes(10))
 ///     let receipt = try memory.map(ram, at: .zero, options: .wired)
 ///
-/// The pages that a guest leaves behind are dirty. A `Scrubber` of the arena's memory zeroes them in the
-/// background; without one the next guest waits for that.
+/// A guest leaves dirty pages behind. A `Scrubber` zeroes them in the background; without one the
+/// next guest waits while they are zeroed.
 ///
 /// Safe to use from any thread.
 public final class GuestMemory: Sendable {
+  /// The arena that the guest's memory comes from.
   public let arena: Arena
-  /// One past the guest's last physical address.
+  /// The end of the guest's physical addresses, which start at 0.
   public let limit: ByteCount
   /// The VM layer's address space. Changes behind the guest memory's back would break its promises,
   /// so other packages do not see it; for work on virtual memory they make one from HoldfastCore.
   package let space: AddressSpace
   let window: any GuestWindow
-  /// Answers the guest's faults; nil where what is not wired cannot be reached.
+  /// Serves the guest's page faults; nil without demand paging.
   public let faultHandler: FaultHandler?
   let demandPaging: DemandPaging?
   let host: HostCapabilities
-  /// Where the guest is placed in the arena's own mapping, the frame of guest address 0.
+  /// The frame of guest address 0, for private memory, which the guest accesses in the arena's own
+  /// mapping; else nil.
   let placement: Frame?
-  /// What was zeroed when the guest was placed.
+  /// Bytes that were zeroed when frames were set aside for a guest on private memory.
   package let zeroedAtPlacing: ByteCount
 
   private let lock = Lock()
   /// Protected by `lock`.
   private nonisolated(unsafe) var segments: [String: MemorySegment] = [:]
 
-  /// Memory without segments.
+  /// Creates guest memory without segments.
   ///
   /// - Parameters:
-  ///   - limit: how far guest addresses go, a multiple of the arena's base page.
-  ///   - wiredLimit: how much may be wired, over all guests that share the limit.
-  ///   - hostNUMANode: which of the arena's nodes the guest's memory comes from: by default that of
-  ///     the thread that wires or touches it first, then the others from near to far.
-  ///   - demandPaging: how faults of the guest are answered; nil for a guest that reaches only what is
-  ///     wired.
-  /// - Throws: code `invalidArgument` for a limit that is zero or no multiple, or nodes of which the
-  ///   arena has no memory, code `host` where the addresses cannot be reserved.
+  ///   - arena: where the memory comes from. Several guests may share an arena.
+  ///   - limit: the end of the guest's addresses, a multiple of the arena's page size below 64 TiB.
+  ///   - wiredLimit: how much may be wired, summed over all guests that share the limit.
+  ///   - policy: the NUMA nodes that the memory comes from: by default the node of the thread that
+  ///     wires or accesses it first, then the others from near to far.
+  ///   - demandPaging: how page faults are served; nil for a guest that accesses only wired memory.
+  ///   - host: what the host offers.
+  /// - Throws: code `invalidArgument` where the limit is zero, unaligned or too large, where the
+  ///   arena has no memory of the policy's nodes, or for demand paging on the backing thp-private;
+  ///   `resourceShortage` where that backing has no free run of `limit` bytes; `host` where
+  ///   addresses, userfaultfd or a handler thread cannot be obtained. Advice says what would help.
+  /// - Complexity: O(1), plus on thp-private the zeroing of dirty frames. Takes the arena's
+  ///   allocation locks there.
   public init(
     arena: Arena, limit: ByteCount, wiredLimit: WiredLimit = .none,
     hostNUMANode policy: DomainPolicy = .firstTouch, demandPaging: DemandPaging? = nil,
@@ -85,14 +93,14 @@ public final class GuestMemory: Sendable {
       guard demandPaging == nil else {
         throw HoldfastError(
           .invalidArgument, operation: "make a guest's memory",
-          reason: "\(arena.backing.rawValue) is private memory, whose pages cannot come on demand",
+          reason: "\(arena.backing.rawValue) is private memory, which cannot be paged on demand",
           advice: .useBacking([.hugetlb2M, .hugetlb1G, .thp, .base]))
       }
       guard let placed = memory.placed(pages) else {
         let free = arena.geometry.bytes(memory.available)
         throw HoldfastError(
           .resourceShortage, operation: "make a guest's memory",
-          reason: "\(limit) that follow each other are not free in the arena: "
+          reason: "the arena has no free run of \(limit): "
             + "\(free.rawValue >> 20) MiB of \(arena.size.rawValue >> 20) MiB are free",
           advice: .useBacking([.hugetlb2M, .thp]))
       }
@@ -105,7 +113,7 @@ public final class GuestMemory: Sendable {
       bounds: AddressRange(.zero, .zero + limit), memory: own, pmap: window,
       wiredLimit: wiredLimit, faultGranularity: demandPaging?.granularity ?? .basePage)
     self.demandPaging = demandPaging
-    faultHandler = try GuestMemory.answer(window, space, demandPaging)
+    faultHandler = try GuestMemory.handler(window, space, demandPaging)
   }
 
   /// The memory of a fork.
@@ -120,10 +128,10 @@ public final class GuestMemory: Sendable {
     demandPaging = parent.demandPaging
     placement = nil
     zeroedAtPlacing = .zero
-    faultHandler = try GuestMemory.answer(window, space, demandPaging)
+    faultHandler = try GuestMemory.handler(window, space, demandPaging)
   }
 
-  private static func answer(
+  private static func handler(
     _ window: any GuestWindow, _ space: AddressSpace, _ paging: DemandPaging?
   ) throws(HoldfastError) -> FaultHandler? {
     guard let paging, let window = window as? PagedWindow else { return nil }
@@ -133,27 +141,31 @@ public final class GuestMemory: Sendable {
   }
 
   deinit {
-    // Before the address space goes, whose translations a guest could still be waiting for.
+    // Before the address space is released: a thread could still be waiting for its translations.
     faultHandler?.stop()
   }
 
-  /// Where guest address 0 lies in this process. A monitor gives this and `limit` to KVM as a slot,
-  /// and to device models; what is not mapped or not wired is not accessible there.
+  /// The address of guest address 0 in this process. A monitor gives this and `limit` to KVM as a
+  /// slot, and to device models. An access to memory that is not mapped, or without demand paging
+  /// not wired, fails with SIGSEGV, or EFAULT in KVM.
   ///
-  /// With the backing thp-private all of it is accessible, holes too, which take memory up to the limit.
-  /// The frames are another guest's soon after this guest and its segments have gone: slots and virtual
-  /// processors must be gone before.
+  /// With the backing thp-private all addresses up to the limit are accessible and take memory.
+  /// Other guests get the frames soon after this guest and its segments are released, so remove slots
+  /// and virtual processors first.
   public var hostAddress: UInt64 { window.hostRange.address }
 
-  /// For debugging: what does not hold of the VM layer's own books, nothing where all is well. Every
-  /// frame of the arena, page, wiring, reference, charge and translation is accounted for.
+  /// Checks the VM layer's invariants, for debugging: every frame of the arena, page, wiring,
+  /// reference, charge and translation is accounted for. Waits until the faults in progress are
+  /// served.
   ///
-  /// - Parameter others: all other guests on the same arena and wired limit. None is at work.
-  /// - Complexity: O(mappings + base pages).
+  /// - Parameter others: all other guests on the same arena and wired limit. No thread uses any of
+  ///   the guests during the call.
+  /// - Returns: what does not hold, a sentence each; empty where all holds.
+  /// - Complexity: O(mappings + base pages). Takes all locks in turn.
   public func invariantProblems(with others: [GuestMemory] = []) -> [String] {
-    // A guest that is placed in the arena shares its frames with nobody.
+    // A guest on private memory shares its frames with no other guest.
     let guests = [self] + (placement == nil ? others : [])
-    // Faults may be at work yet whose touchers others have served.
+    // A handler may still be at a fault that another one has served.
     for guest in guests { guest.faultHandler?.waitUntilIdle() }
     let segments = guests.flatMap { guest in
       guest.lock.withLock { unsafe Array(guest.segments.values) }
@@ -164,11 +176,15 @@ public final class GuestMemory: Sendable {
 
   // MARK: Segments
 
-  /// Makes a segment of absent pages (bhyve: `vm_alloc_memseg`).
+  /// Creates a segment of absent pages (bhyve: `vm_alloc_memseg`).
   ///
-  /// - Parameter name: not empty.
-  /// - Throws: code `alreadyExists` where there is one of this name and size, `invalidArgument` where
-  ///   there is one of another size, or the size is zero or no multiple of the base page.
+  /// - Parameters:
+  ///   - name: the segment's name, not empty.
+  ///   - size: a positive multiple of the arena's page size.
+  /// - Throws: code `alreadyExists` where the guest has a segment of this name and size;
+  ///   `invalidArgument` where it has one of this name and another size, where the name is empty, or
+  ///   where the size is zero or unaligned.
+  /// - Complexity: O(1). Takes the guest memory's lock.
   public func allocateSegment(
     _ name: String, size: ByteCount
   ) throws(HoldfastError) -> MemorySegment {
@@ -182,16 +198,19 @@ public final class GuestMemory: Sendable {
     guard !name.isEmpty, size > .zero, size.isMultiple(of: arena.geometry.pageSize) else {
       throw HoldfastError(
         .invalidArgument, operation: operation,
-        reason: "a segment has a name and a size that is a positive multiple of "
-          + "\(arena.geometry.pageSize), not \(size)")
+        reason: name.isEmpty
+          ? "the name is empty"
+          : "the size \(size) is not a positive multiple of \(arena.geometry.pageSize)")
     }
     return try lock.withLock { () throws(HoldfastError) in
       if let old = unsafe segments[name] {
         guard old.size == size else {
           throw HoldfastError(
-            .invalidArgument, operation: operation, reason: "it exists with \(old.size)")
+            .invalidArgument, operation: operation,
+            reason: "a segment of that name exists, with \(old.size)")
         }
-        throw HoldfastError(.alreadyExists, operation: operation, reason: "it exists")
+        throw HoldfastError(
+          .alreadyExists, operation: operation, reason: "a segment of that name exists")
       }
       let segment = MemorySegment(
         name: name, size: size, memory: space.memory, pager: pager)
@@ -200,15 +219,17 @@ public final class GuestMemory: Sendable {
     }
   }
 
-  /// Forgets a segment; its pages go with its last mapping (bhyve: `vm_free_memseg`).
+  /// Removes a segment's name from the guest. Its pages are freed when its last mapping and the
+  /// segment object are gone (bhyve: `vm_free_memseg`).
   ///
-  /// - Throws: code `invalidArgument` where it is not one of this guest's.
+  /// - Throws: code `invalidArgument` where the segment is not one of this guest's.
+  /// - Complexity: O(1). Takes the guest memory's lock.
   public func freeSegment(_ segment: MemorySegment) throws(HoldfastError) {
     try lock.withLock { () throws(HoldfastError) in
       guard unsafe segments[segment.name] === segment else {
         throw HoldfastError(
           .invalidArgument, operation: "free the segment \(segment.name)",
-          reason: "it is not one of this guest's")
+          reason: "it is not a segment of this guest")
       }
       unsafe segments[segment.name] = nil
     }

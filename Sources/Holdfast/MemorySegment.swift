@@ -1,11 +1,15 @@
 public import HoldfastCore
 
-/// A piece of guest RAM that can be mapped, whole or by parts, once or more often (bhyve:
-/// `vm_memseg`). Its pages are absent, and read as zero or, of a restored one, as its file, until they are
-/// wired or written; what they hold stays while the segment or a mapping of it lives.
+/// A piece of guest RAM that can be mapped, whole or in parts, once or several times (bhyve:
+/// `vm_memseg`).
+///
+/// Its pages are absent at first and read as zero, or as the file of a restored segment. Their
+/// contents stay as long as the segment or a mapping of it exists. `GuestMemory.allocateSegment` and
+/// `restoreSegment` create segments.
 public final class MemorySegment: Sendable {
   /// The segment's name, unique in its guest.
   public let name: String
+  /// The segment's size, a multiple of the arena's page size.
   public let size: ByteCount
   let object: MemoryObject
 

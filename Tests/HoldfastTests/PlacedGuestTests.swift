@@ -98,7 +98,7 @@ import Testing
     refused("on demand") { try memory.map(ram, at: .zero) }
     refused("protected") { try memory.map(ram, at: .zero, protection: .read, options: .wired) }
     try memory.map(ram, at: Address(2 << 20), options: .wired)
-    refused("one place") { try memory.map(ram, at: Address(8 << 20), options: .wired) }
+    refused("another address") { try memory.map(ram, at: Address(8 << 20), options: .wired) }
     refused("fork") { _ = try memory.space.fork(pmap: NullPmap()) }
     #expect(throws: HoldfastError.self) {
       try WindowPmap(arena: arena, length: .mebibytes(4), host: HostProbe().host())

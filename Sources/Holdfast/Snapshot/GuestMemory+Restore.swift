@@ -3,20 +3,26 @@ internal import HoldfastLinux
 internal import Synchronization
 
 extension GuestMemory {
-  /// Makes a segment of what a file holds: an image that `save` made, or any other file. Its pages come
-  /// from the file when they are needed, or before; those in holes of the file are zero without being
-  /// read. What is written to them stays in memory, and the file as it is.
+  /// Creates a segment with the contents of a file: a snapshot that `save` wrote, or any other file.
+  /// Restore on demand or prefetch. Pages in holes of the file are zero without being read. Writes
+  /// stay in memory and do not change the file.
   ///
-  /// The file is opened once and has to stay as it is while the segment lives. One that becomes shorter is
-  /// a fault that cannot be served (`pagerFailure`), never SIGBUS.
+  /// The call opens the file, which must not change while the segment exists. If it becomes shorter,
+  /// a fault fails with `pagerFailure`, and no thread gets SIGBUS.
   ///
   /// - Parameters:
-  ///   - name: not empty.
-  ///   - path: a regular file that is not empty. Its size, rounded up to the arena's page, is the segment's.
-  ///   - progress: of the bytes that are read ahead.
-  /// - Throws: as `allocateSegment`, code `host` where the file cannot be read, and where it is read ahead
-  ///   `pagerFailure` and `resourceShortage`, and with the backing thp-private `invalidArgument`; there is no
-  ///   segment then.
+  ///   - name: the segment's name, not empty.
+  ///   - path: a regular file that is not empty. The segment has its size, rounded up to the arena's
+  ///     page size.
+  ///   - prefetch: when the pages are read.
+  ///   - progress: called with the bytes that were prefetched.
+  /// - Returns: the segment, to be mapped.
+  /// - Throws: code `invalidArgument` where the file is empty, the name is empty or used by a segment of
+  ///   another size, or the arena's backing is thp-private and `prefetch` is not `onDemand`;
+  ///   `alreadyExists` where a segment has the name and the size; `host` where the file is not a
+  ///   regular one or cannot be read; with prefetching also `pagerFailure`, and `resourceShortage`
+  ///   where frames run out. The call leaves no segment behind then.
+  /// - Complexity: O(parts of the file between holes), or O(bytes) with prefetching.
   public func restoreSegment(
     _ name: String, from path: String, prefetch: SnapshotPrefetch = .onDemand,
     progress: SnapshotProgress? = nil
@@ -25,8 +31,9 @@ extension GuestMemory {
       throw HoldfastError(
         .invalidArgument, operation: "restore the segment \(name)",
         reason:
-          "\(arena.backing.rawValue) is private memory, in which the segment has no place yet",
-        advice: .other("restore it on demand: mapping it wired reads all of it"))
+          "\(arena.backing.rawValue) is private memory, which has no room for a segment that is not "
+          + "mapped",
+        advice: .other("restore on demand: wiring the mapping reads all of the file"))
     }
     let pager = try FilePager(path: path, geometry: arena.geometry)
     guard pager.length > .zero, let size = pager.length.roundedUp(to: arena.geometry.pageSize)
@@ -37,7 +44,7 @@ extension GuestMemory {
     let segment = try allocateSegment(name, size: size, pager: pager)
     guard case .prefetched(let threads) = prefetch else { return segment }
     do throws(HoldfastError) {
-      try bringIn(segment, pager, threads: threads, progress)
+      try readAll(segment, pager, threads: threads, progress)
     } catch {
       try freeSegment(segment)
       throw error
@@ -45,7 +52,7 @@ extension GuestMemory {
     return segment
   }
 
-  private func bringIn(
+  private func readAll(
     _ segment: MemorySegment, _ pager: FilePager, threads: Int, _ progress: SnapshotProgress?
   ) throws(HoldfastError) {
     let geometry = arena.geometry

@@ -3,30 +3,36 @@ internal import HoldfastLinux
 internal import Synchronization
 internal import SystemPackage
 
-/// How far saving or restoring is, from any thread.
+/// Called while a snapshot is saved or restored, from any thread, with the bytes that are done and
+/// all bytes.
 public typealias SnapshotProgress = @Sendable (_ done: ByteCount, _ total: ByteCount) -> Void
 
 extension GuestMemory {
-  /// Saves a range to a file: a raw image, in which the byte of address `a` is at `a` less the range's
-  /// start. Blocks of 4 KiB that are zero are holes, and so is what is absent, which stays absent, or not
-  /// mapped.
+  /// Saves a range to a file, a raw image in which the byte of address `a` is at offset `a` minus the
+  /// start of the range. Blocks of 4 KiB that are zero, absent or not mapped are holes; absent pages
+  /// stay absent.
   ///
-  /// The image is that of one moment only if nobody writes meanwhile: stop the guest, or `fork` it and save
-  /// the fork while the guest goes on. What has a pager (`restoreSegment`) is brought in.
+  /// Stop the guest for the time of the call, or `fork` it and save the fork while the guest runs:
+  /// the image is consistent only if no thread writes meanwhile. Pages of a restored segment are read
+  /// from their file and stay resident.
   ///
-  /// The file gets its name when it is complete and on its disk, in place of a regular file that had it,
-  /// and is its owner's alone (0600). If anything fails nothing is left behind and an older file stays as
-  /// it was.
+  /// The file gets its name when it is complete and on its disk, and replaces a regular file of that
+  /// name. Only its owner may access it (mode 0600). If the call fails, it leaves no file behind, and
+  /// an older file stays as it was.
   ///
   /// - Parameters:
-  ///   - range: whole pages of the arena's, some of it mapped.
-  ///   - path: its folder is there.
-  ///   - threads: how many read, and look for zeros; by default one for each processor, at most 4.
-  ///   - progress: of the range's bytes; may be called from any thread.
-  /// - Throws: codes `invalidArgument` for a range that is empty, not aligned or beyond the limit, and for a
-  ///   path of something else than a file; `invalidAddress` where nothing is mapped; `protectionFailure` for
-  ///   memory that may not be read; `pagerFailure`; `host` where the file cannot be written.
-  /// - Complexity: O(bytes that are in memory). Takes the address space's lock shared.
+  ///   - range: whole pages, at least one of them mapped.
+  ///   - path: the file's path; its folder exists.
+  ///   - threads: how many threads read memory and look for zeros; nil for one for each processor, at
+  ///     most 4.
+  ///   - progress: called with the bytes of the range that are done.
+  /// - Returns: what was written.
+  /// - Throws: code `invalidArgument` for a range that is empty, unaligned or beyond the limit, and a
+  ///   path that does not name a regular file or a new one; `invalidAddress` where nothing is mapped;
+  ///   `protectionFailure` where memory is not readable; `pagerFailure` and `resourceShortage` where a
+  ///   page of a restored segment cannot be read or has no free frame; `host` where the file cannot be
+  ///   written.
+  /// - Complexity: O(resident bytes). Takes the address space's lock shared, 128 KiB at a time.
   @discardableResult
   public func save(
     _ range: AddressRange, to path: String, threads: Int? = nil,
@@ -41,33 +47,35 @@ extension GuestMemory {
     else {
       throw HoldfastError(
         .invalidArgument, operation: operation, range: range,
-        reason: "\(range) is empty, no multiple of \(page), or beyond \(limit)")
+        reason: "the range \(range) is empty, not aligned to \(page), or exceeds the guest's limit "
+          + "of \(limit)")
     }
     let (parts, mapped) = space.populatedParts(of: range)
     guard mapped > .zero else {
       throw HoldfastError(
-        .invalidAddress, operation: operation, range: range, reason: "nothing is mapped there")
+        .invalidAddress, operation: operation, range: range,
+        reason: "nothing is mapped in the range")
     }
-    let place = try SnapshotPlace(path, operation: operation)
-    let file = try place.begin(size: range.length)
-    let work = SaveWork(self, file, place, range, parts, progress)
+    let target = try SnapshotFile(path, operation: operation)
+    let file = try target.begin(size: range.length)
+    let work = SaveWork(self, file, target, range, parts, progress)
     let written = try work.perform(threads: threads ?? min(4, host.parallelism))
     let whole = clock.now
-    try place.finish(file)
+    try target.finish(file)
     return SnapshotReceipt(
       path: path, bytes: range.length, writtenBytes: written, duration: clock.now - start,
       syncDuration: clock.now - whole)
   }
 }
 
-/// Copies the parts of a range that may hold something to a file, by several threads.
+/// Copies the populated parts of a range to a file, with several threads.
 private final class SaveWork: Sendable {
-  /// What a thread copies at once.
+  /// How much a thread copies at once.
   private static let piece = ByteCount.mebibytes(1)
 
   private let memory: GuestMemory
   private let file: ImageFile
-  private let place: SnapshotPlace
+  private let target: SnapshotFile
   private let range: AddressRange
   private let pieces: [AddressRange]
   private let progress: SnapshotProgress?
@@ -78,12 +86,12 @@ private final class SaveWork: Sendable {
   private nonisolated(unsafe) var failure: HoldfastError?
 
   init(
-    _ memory: GuestMemory, _ file: ImageFile, _ place: SnapshotPlace, _ range: AddressRange,
+    _ memory: GuestMemory, _ file: ImageFile, _ target: SnapshotFile, _ range: AddressRange,
     _ parts: [AddressRange], _ progress: SnapshotProgress?
   ) {
     self.memory = memory
     self.file = file
-    self.place = place
+    self.target = target
     self.range = range
     self.progress = progress
     var pieces: [AddressRange] = []
@@ -101,7 +109,7 @@ private final class SaveWork: Sendable {
     done = Atomic(left.rawValue)
   }
 
-  /// Returns how much was written.
+  /// Copies everything, and returns how much was written.
   func perform(threads: Int) throws(HoldfastError) -> ByteCount {
     progress?(ByteCount(done.load(ordering: .relaxed)), range.length)
     Workers.perform(pieces.count, threads: threads) { number in
@@ -128,7 +136,7 @@ private final class SaveWork: Sendable {
     do throws(Errno) {
       count = try unsafe file.write(bytes.span.bytes, at: piece.start - range.start)
     } catch {
-      throw place.refusal(error)
+      throw target.failure(error)
     }
     written.wrappingAdd(count.rawValue, ordering: .relaxed)
     let sum = done.wrappingAdd(length.rawValue, ordering: .relaxed).newValue

@@ -2,17 +2,17 @@ internal import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
-/// Where a snapshot is to be, and the words for what is wrong with that.
-struct SnapshotPlace: Sendable {
+/// The file that a snapshot goes to: its folder and name, and the errors of writing it.
+struct SnapshotFile: Sendable {
   private let path: String
   private let folder: Folder
   private let name: String
   private let operation: String
 
-  /// Opens the folder and looks at what has the name.
+  /// Opens the folder, and looks up the name in it.
   ///
-  /// - Throws: code `invalidArgument` where that is no regular file, `host` where the folder cannot be
-  ///   opened.
+  /// - Throws: code `invalidArgument` where the path names no file, or something else than a regular
+  ///   file; `host` where the folder cannot be opened.
   init(_ path: String, operation: String) throws(HoldfastError) {
     self.path = path
     self.operation = operation
@@ -37,31 +37,31 @@ struct SnapshotPlace: Sendable {
     guard old.isRegular else {
       throw HoldfastError(
         .invalidArgument, operation: operation,
-        reason: "it is \(old.kind), and only a regular file is replaced",
+        reason: "the path is \(old.kind), and a snapshot replaces only a regular file",
         advice: .other("another path"))
     }
   }
 
-  /// Begins the file.
+  /// Creates the file without a name.
   func begin(size: ByteCount) throws(HoldfastError) -> ImageFile {
     do throws(Errno) {
       return try ImageFile(in: folder, name: name, size: size)
     } catch {
-      throw refusal(error)
+      throw failure(error)
     }
   }
 
-  /// Ends it, in place of what has the name.
+  /// Flushes the file and gives it its name, in place of a file that has it.
   func finish(_ file: ImageFile) throws(HoldfastError) {
     do throws(Errno) {
       try file.finish()
     } catch {
-      throw refusal(error)
+      throw failure(error)
     }
   }
 
-  /// The error of writing.
-  func refusal(_ error: Errno) -> HoldfastError {
+  /// The error for a system call that failed.
+  func failure(_ error: Errno) -> HoldfastError {
     let advice: Advice? =
       switch error {
       case .noSpace, .diskQuotaExceeded: .other("free space on its file system, or another path")
