@@ -59,7 +59,7 @@ public struct HostileBenchmark: Sendable {
   public func run(progress: (Act) -> Void = { _ in }) throws(HoldfastError) -> Result {
     let arena: Arena
     arena = try Arena(
-      size: ByteCount(4 * Self.guestMemory.rawValue), backing: backing, host: host,
+      size: ByteCount(4 * Self.guestMemory.rawValue), for: .paging, backing: backing, host: host,
       threads: threads)
     let victim = try Victim(arena, host)
     // The first faults are slower.

@@ -22,7 +22,7 @@ struct DemandGuest {
     _ backing: Backing = .base, size: ByteCount = .mebibytes(32), arena: ByteCount? = nil,
     paging: DemandPaging = DemandPaging()
   ) throws {
-    let arena = try Arena(size: arena ?? size, backing: backing, threads: 2)
+    let arena = try Arena(size: arena ?? size, for: .paging, backing: backing, threads: 2)
     try self.init(on: arena, size: size, paging: paging)
   }
 

@@ -23,7 +23,7 @@ struct SnapshotGuestTests {
       AddressRange(Address(3 << 30 - 4 << 20), Address(3 << 30)),
       AddressRange(Address(4 << 30), Address(4 << 30 + 6 << 20)),
     ]
-    let arena = try Arena(size: .mebibytes(64), backing: .base, threads: 2)
+    let arena = try Arena(size: .mebibytes(64), for: .paging, backing: .base, threads: 2)
     do {
       let memory = try GuestMemory(
         arena: arena, limit: layout.limit, demandPaging: DemandPaging())

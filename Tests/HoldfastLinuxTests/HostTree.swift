@@ -98,7 +98,7 @@ extension HostSystem {
   static let permissive = HostSystem(
     pageSize: { .kibibytes(4) }, usableProcessors: { [0, 1, 2, 8] }, effectiveUser: { 1000 },
     memoryLockLimits: { (.mebibytes(8), .mebibytes(8)) },
-    userFaultFeatures: { _ in .success(1 << 0 | 1 << 9 | 1 << 10 | 1 << 12) },
+    userFaultFeatures: { _ in .success(0b11_0111_0011_0101) },
     kvmVersion: { _ in .success(12) }, kvmExtension: { _, _ in .success(1) },
     groupMayOpen: { _ in true })
 

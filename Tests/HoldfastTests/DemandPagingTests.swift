@@ -18,7 +18,7 @@ struct DemandPagingTests {
     _ backing: Backing, size: ByteCount = .mebibytes(64), limit: ByteCount = .mebibytes(32),
     paging: DemandPaging = DemandPaging()
   ) throws -> GuestMemory {
-    let arena = try Arena(size: size, backing: backing, threads: 2)
+    let arena = try Arena(size: size, for: .paging, backing: backing, threads: 2)
     return try GuestMemory(arena: arena, limit: limit, demandPaging: paging)
   }
 
@@ -170,7 +170,7 @@ struct DemandPagingTests {
   }
 
   @Test func `shortage pauses the toucher, and memory that is freed lets it go on`() throws {
-    let arena = try Arena(size: .mebibytes(8), backing: .base, threads: 2)
+    let arena = try Arena(size: .mebibytes(8), for: .paging, backing: .base, threads: 2)
     let first = try GuestMemory(arena: arena, limit: .mebibytes(8), demandPaging: DemandPaging())
     let other = try GuestMemory(arena: arena, limit: .mebibytes(8), demandPaging: DemandPaging())
     do {

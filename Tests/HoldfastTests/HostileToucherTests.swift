@@ -174,7 +174,7 @@ struct HostileToucherTests {
   }
 
   @Test func `refused pages are no more mappings than there is room for`() throws {
-    let arena = try Arena(size: .mebibytes(4), backing: .base, threads: 1)
+    let arena = try Arena(size: .mebibytes(4), for: .paging, backing: .base, threads: 1)
     var host = HostProbe().host()
     // Room for a hundred over the 8192 that are set aside.
     host.maximumMapCount = 8192 + 200

@@ -122,7 +122,7 @@ struct SnapshotErrorTests {
       let path = folder + "/image"
       try guest().save(range, to: path)
       let reported = ConcurrentFailures()
-      let arena = try Arena(size: .mebibytes(16), backing: .base, threads: 2)
+      let arena = try Arena(size: .mebibytes(16), for: .paging, backing: .base, threads: 2)
       let paging = DemandPaging { failure in
         reported.report("\(failure.error.code)")
         return .refuse

@@ -102,7 +102,7 @@ struct SnapshotTests {
     guard backing != .hugetlb2M else { return try restore(backing, path, bytes) }
     try restore(backing, path, bytes)
     // One guest saves what another has not touched yet.
-    let arena = try Arena(size: .mebibytes(64), backing: backing, threads: 2)
+    let arena = try Arena(size: .mebibytes(64), for: .paging, backing: backing, threads: 2)
     let other = try GuestMemory(arena: arena, limit: .mebibytes(32), demandPaging: DemandPaging())
     try other.map(try other.restoreSegment("ram", from: path), at: .zero)
     try other.save(Self.all, to: path + "2")
@@ -111,7 +111,7 @@ struct SnapshotTests {
 
   private func restore(_ backing: Backing, _ path: String, _ bytes: [UInt8]) throws {
     for granularity in [FaultGranularity.largePage, .basePage] {
-      let arena = try Arena(size: .mebibytes(64), backing: backing, threads: 2)
+      let arena = try Arena(size: .mebibytes(64), for: .paging, backing: backing, threads: 2)
       // Frames that another guest has left are no excuse.
       do {
         let former = try GuestMemory(arena: arena, limit: .mebibytes(64))
@@ -141,7 +141,7 @@ struct SnapshotTests {
       GuestToucher(guest).write(77, to: 8192)
       #expect(try [UInt8](Data(contentsOf: URL(filePath: path))) == bytes)
     }
-    let arena = try Arena(size: .mebibytes(64), backing: backing, threads: 2)
+    let arena = try Arena(size: .mebibytes(64), for: .paging, backing: backing, threads: 2)
     let ahead = try GuestMemory(arena: arena, limit: .mebibytes(32), demandPaging: DemandPaging())
     let last = Atomic<UInt64>(0)
     let ram = try ahead.restoreSegment("ram", from: path, prefetch: .prefetched(threads: 2)) {

@@ -11,6 +11,15 @@ enum ProbeMode: String, CaseIterable, ExpressibleByArgument {
 
   /// Whether the guest's faults have to be answered.
   var pages: Bool { self != .wired }
+
+  /// What the mode's arena is for.
+  var purpose: ArenaPurpose {
+    switch self {
+    case .wired: .wiring
+    case .demand, .snapshot: .paging
+    case .fork: .forking
+    }
+  }
 }
 
 /// `holdfast probe`.

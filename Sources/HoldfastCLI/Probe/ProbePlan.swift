@@ -24,8 +24,9 @@ struct ProbePlan {
     throw HoldfastError(
       .host, operation: "answer a guest's faults",
       reason: host.userFault.problem
-        ?? "userfaultfd lacks minor faults or write protection of shared memory",
-      advice: .other(host.userFault.remedy ?? "Linux 5.19 or newer, or --mode wired"))
+        ?? "the kernel's userfaultfd lacks "
+        + host.userFault.missingFeatures.joined(separator: ", "),
+      advice: .other(host.userFault.remedy ?? "Linux 6.4 or newer, or --mode wired"))
   }
 
   init(

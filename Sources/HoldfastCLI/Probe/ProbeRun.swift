@@ -45,7 +45,8 @@ struct ProbeRun {
     let total = plan.wire.memory
     do throws(HoldfastError) {
       return try Arena(
-        size: total, backing: plan.backing, nodes: plan.wire.nodes, host: host, threads: threads
+        size: total, for: mode.purpose, backing: plan.backing, nodes: plan.wire.nodes, host: host,
+        threads: threads
       ) {
         progress.update(.bytes(done: $0, total: total))
       }

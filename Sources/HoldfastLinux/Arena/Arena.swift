@@ -84,23 +84,25 @@ public final class Arena: FrameStore {
   ///
   /// - Parameters:
   ///   - size: rounded up to the backing's page.
+  ///   - purpose: what the arena's guests need. It restricts the backing; see ``ArenaPurpose``.
   ///   - maximum: how large the arena may grow later, by addresses that are set aside for it; nil for
   ///     no larger than it is.
-  ///   - backing: what to make it of, or nil for the best that the host offers now: hugetlb of
-  ///     1 GiB, of 2 MiB, transparent huge pages of shared memory, of private memory, base pages, in
-  ///     this order.
+  ///   - backing: what to make it of, or nil for the best that serves the purpose and that the host
+  ///     has free: for wiring hugetlb pages of 1 GiB, of 2 MiB, transparent huge pages of shared
+  ///     memory, of private memory, base pages, in this order.
   ///   - nodes: the NUMA nodes that the memory comes from, from each as much as far as there is
   ///     room; nil for all that this process may use. Each node's part is a domain of the allocator,
   ///     bound to the node before it is brought in.
   ///   - threads: how many threads bring memory in and zero it later; nil for one a processor. Where
   ///     nodes matter they run on those whose memory they work on.
   ///   - progress: called with the bytes brought in so far, from any thread.
-  /// - Throws: `HoldfastError` that names the page size, the pages needed and free, and what to do.
-  ///   Nothing is left behind then.
+  /// - Throws: `HoldfastError` with code `unsupported` where the host cannot serve the purpose, with
+  ///   code `invalidArgument` where the named backing cannot; otherwise with code `host`, the page
+  ///   size, the pages needed and free, and what to do. Nothing is left behind then.
   public convenience init(
-    size: ByteCount, maximum: ByteCount? = nil, backing: Backing? = nil, nodes: HostNodes? = nil,
-    host: HostCapabilities = HostProbe().host(), threads: Int? = nil,
-    progress: (@Sendable (ByteCount) -> Void)? = nil
+    size: ByteCount, for purpose: ArenaPurpose = .wiring, maximum: ByteCount? = nil,
+    backing: Backing? = nil, nodes: HostNodes? = nil, host: HostCapabilities = HostProbe().host(),
+    threads: Int? = nil, progress: (@Sendable (ByteCount) -> Void)? = nil
   ) throws(HoldfastError) {
     let start = ContinuousClock.now
     let threads = threads ?? host.parallelism
@@ -109,7 +111,7 @@ public final class Arena: FrameStore {
     var gathered: String?
     while true {
       let choice = try BackingChoice(
-        size: size, wanted: backing, nodes: nodes, host: host, refused: refused)
+        size: size, for: purpose, wanted: backing, nodes: nodes, host: host, refused: refused)
       let parts = NodeShares.parts(choice, nodes, host, spread: gathered == nil)
       let made: Prepared
       do throws(HoldfastError) {

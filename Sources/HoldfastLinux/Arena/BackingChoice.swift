@@ -17,14 +17,16 @@ struct BackingChoice {
   /// A backing that the kernel refused although there seemed to be room, and how.
   typealias Refusal = (backing: Backing, problem: String)
 
-  /// Takes the wanted backing or the best that `host` has room for and the kernel has not refused.
+  /// Takes the wanted backing, or the best that serves the purpose, that `host` has room for and that
+  /// the kernel has not refused.
   ///
-  /// - Throws: `HoldfastError` where the wanted one, or any, has not enough memory free, or there is
-  ///   something wrong with the nodes.
+  /// - Throws: `HoldfastError` where the host or the wanted backing cannot serve the purpose, where
+  ///   too little memory is free, or where the nodes are wrong.
   init(
-    size: ByteCount, wanted: Backing?, nodes: HostNodes? = nil, host: HostCapabilities,
-    refused: [Refusal] = []
+    size: ByteCount, for purpose: ArenaPurpose = .wiring, wanted: Backing?,
+    nodes: HostNodes? = nil, host: HostCapabilities, refused: [Refusal] = []
   ) throws(HoldfastError) {
+    try purpose.check(wanted, size, host)
     try nodes?.check(host)
     guard size > .zero else {
       throw HoldfastError(
@@ -36,7 +38,7 @@ struct BackingChoice {
       return
     }
     var fallbacks: [String] = []
-    for backing in Backing.allCases.dropLast() {
+    for backing in purpose.backings where backing != .base {
       // A guest whose size is no multiple of the huge page would waste the rest of the last one.
       if let page = backing.hugePageSize, !size.isMultiple(of: page) {
         fallbacks.append("\(backing.rawValue): \(size) is not a multiple of \(page)")

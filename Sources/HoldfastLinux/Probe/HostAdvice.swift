@@ -160,8 +160,8 @@ private struct Adviser {
     }
     return .init(
       level: .couldBeBetter,
-      statement: "\(way.rawValue) lacks minor faults or write protection of shared memory: "
-        + "Linux 5.19 has them")
+      statement: "no demand paging and no forks: \(way.rawValue) lacks "
+        + answer.missingFeatures.joined(separator: ", ") + ", which Linux 6.4 has")
   }
 
   func kvm() -> HostAdvice.Finding {

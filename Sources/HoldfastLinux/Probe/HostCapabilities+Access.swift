@@ -27,15 +27,24 @@ extension HostCapabilities {
     public var minorOnShared: Bool { features & 1 << 10 != 0 }
     /// Minor faults on hugetlb (UFFD_FEATURE_MINOR_HUGETLBFS, Linux 5.13).
     public var minorOnHugePages: Bool { features & 1 << 9 != 0 }
-    /// Write protection of private memory (UFFD_FEATURE_PAGEFAULT_FLAG_WP, Linux 5.7).
-    public var writeProtection: Bool { features & 1 << 0 != 0 }
     /// Write protection of shared memory and hugetlb (UFFD_FEATURE_WP_HUGETLBFS_SHMEM, 5.19).
     public var writeProtectionOnShared: Bool { features & 1 << 12 != 0 }
 
-    /// Whether it can be used in full and has all that Holdfast builds on.
-    public var isComplete: Bool {
-      way != nil && minorOnShared && minorOnHugePages && writeProtectionOnShared
+    /// The features that demand paging and forks need and that this kernel lacks, by their names in
+    /// linux/userfaultfd.h. Linux 6.4 has all of them.
+    package var missingFeatures: [String] {
+      Self.neededFeatures.filter { features & 1 << $0.bit == 0 }.map { "UFFD_FEATURE_" + $0.name }
     }
+
+    /// What `hf_userfault_open_paging` asks for.
+    private static let neededFeatures: [(bit: UInt64, name: String)] = [
+      (0, "PAGEFAULT_FLAG_WP"), (2, "EVENT_REMAP"), (4, "MISSING_HUGETLBFS"),
+      (5, "MISSING_SHMEM"), (8, "THREAD_ID"), (9, "MINOR_HUGETLBFS"), (10, "MINOR_SHMEM"),
+      (12, "WP_HUGETLBFS_SHMEM"), (13, "WP_UNPOPULATED"),
+    ]
+
+    /// Whether it can be used in full and has all that demand paging and forks need (Linux 6.4).
+    public var isComplete: Bool { way != nil && missingFeatures.isEmpty }
   }
 
   /// Who this process is and what it may lock.
