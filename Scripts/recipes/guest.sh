@@ -1,6 +1,7 @@
-# What the guest of a recipe does: marks some of its memory, and waits until it is ended.
+# The guest of a recipe marks some of its memory, and waits until it is ended.
 grep MemTotal /proc/meminfo
-# Twice in the mark, never in this file nor in the initial file system: only in memory that was written to.
+# Assembled here, so that neither this file nor the initial file system contains it, but only memory
+# that was written.
 mark=$(printf '%s-%s' holdfast guest)
 yes "$mark-was-here" | head -c 16m >/tmp/marks
 echo "guest: wrote $(($(wc -c </tmp/marks) >> 20)) MiB"

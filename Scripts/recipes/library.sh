@@ -1,42 +1,43 @@
-# For the recipes' scripts, which source this after setting `name`. They are run by Scripts/recipes/run, as
-# the first process of namespaces of their own, as `NAME <program holdfast> <folder for files>`.
+# Functions for the recipes' scripts, which source this after setting `name`. Scripts/recipes/run
+# runs them as the first process of namespaces of their own: `NAME <program holdfast> <folder for
+# files>`.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../guest/library.sh"
 
-# Recipes say what they need in needs(), by which --check asks.
+# A recipe checks its requirements in needs(), which --check calls.
 begin() {
   needs
   [ "$1" != --check ] || exit 0
-  [ $$ = 1 ] || die "Scripts/recipes/run runs this"
+  [ $$ = 1 ] || die "run Scripts/recipes/run instead"
   program=$1
   work=$2
-  # As recipes say it, without a path.
+  # The recipes name the program without a path.
   mkdir -p /run
   mount -t tmpfs -o mode=755 none /run
   mkdir -p /run/lock /run/bin
-  # What is written here is gone with the namespace.
+  # Files that are written here end with the namespace.
   for folder in /etc /var; do
     mkdir -p "/run/over$folder"/{upper,work}
     mount -t overlay -o "lowerdir=$folder,upperdir=/run/over$folder/upper,workdir=/run/over$folder/work" none $folder ||
-      missing "overlayfs cannot be mounted"
+      missing "cannot mount overlayfs"
   done
   cp "$program" /run/bin/holdfast
   export PATH=/run/bin:/usr/sbin:/usr/bin:/sbin:/bin
   hugepages /dev/hugepages
 }
 
-needs_program() { command -v "$1" >/dev/null || [ -x "$1" ] || missing "there is no $1${2:+ (Debian: $2)}"; }
+needs_program() { command -v "$1" >/dev/null || [ -x "$1" ] || missing "$1 is not installed${2:+ (Debian: $2)}"; }
 
-# hugepages <folder> [size]: a hugetlbfs that nobody else sees.
+# hugepages <folder> [size]: a hugetlbfs that only this namespace sees.
 hugepages() {
   mkdir -p "$1"
-  mount -t hugetlbfs -o "pagesize=2M,mode=0755${2:+,size=$2}" none "$1" || missing "hugetlbfs cannot be mounted"
+  mount -t hugetlbfs -o "pagesize=2M,mode=0755${2:+,size=$2}" none "$1" || missing "cannot mount hugetlbfs"
 }
 
 pass() { echo "PASS $name: $*"; }
 
-# fail <why>: with what the programs wrote.
+# fail <reason>: prints what the programs wrote, and ends.
 fail() {
   for file in "${logs[@]}"; do
     if [ -s "$file" ]; then echo "--- $file" >&2; tail -n 40 "$file" >&2; fi
@@ -55,30 +56,31 @@ eventually() {
   done
 }
 
-# block <recipe>: what docs/recipes.md has behind the marker, so that what is tried is what is read.
+# block <recipe>: the block after its marker in docs/recipes.md, so that the tested text is the
+# published one.
 block() {
   sed -n "/<!-- recipe: $1 -->/,/^\`\`\`\$/{/^<!--/d;/^\`\`\`/d;p}" "$here/../../docs/recipes.md" | grep . ||
     die "docs/recipes.md has no recipe $1"
 }
 
-# check_mapped <process> <file>: its mapping is shared, of huge pages and all of the file.
+# check_mapped <process> <file>: the process maps all of the file, shared and with huge pages.
 check_mapped() {
   local size
   size=$(stat -c %s "$2")
-  # Of 64 bits, which mawk's numbers are not: the shell counts.
+  # The shell adds, since mawk's numbers have fewer than 64 bits.
   local mapped=0 range
   for range in $(awk -v file="$2" '$6 == file && $2 ~ /s$/ {print $1}' "/proc/$1/maps"); do
     mapped=$((mapped + 0x${range#*-} - 0x${range%-*}))
   done
   [ "$mapped" = "$size" ] || fail "process $1 has mapped $mapped bytes of $2, not $size"
   grep -A 30 " $2\$" "/proc/$1/smaps" | grep -q '^KernelPageSize: *2048 kB' ||
-    fail "process $1 has not mapped $2 by huge pages"
+    fail "process $1 has not mapped $2 with huge pages"
 }
 
 mapped() { grep -q " $2\( (deleted)\)\?\$" "/proc/$1/maps"; }
 not() { ! "$@"; }
 
-# private_kib <process>: what it has brought in beside files and huge pages.
+# private_kib <process>: its resident memory beside files and huge pages.
 private_kib() { awk '/^Private_(Clean|Dirty):/ {n += $2} END {print n + 0}' "/proc/$1/smaps"; }
 
 files() { find "/dev/hugepages/holdfast/$1" -type f | wc -l; }
@@ -86,15 +88,15 @@ ready_file() { find /dev/hugepages/holdfast/ready -type f; }
 is_zero() { cmp -s -n "$(stat -c %s "$1")" "$1" /dev/zero; }
 is_marked() { grep -qaF -m 1 "holdfast-guest-was-here" "$1"; }
 
-# check_ready <inode>: all of the memory is ready and zero, in the file that it was in.
+# check_ready <inode>: all of the memory is ready and zero, in the same file.
 check_ready() {
   [ "$(files ready) $(files leased) $(files filling)" = "1 0 0" ] ||
     fail "$(holdfast reservoir status --leases --mount /dev/hugepages)"
-  [ "$(stat -c %i "$(ready_file)")" = "$1" ] || fail "it is another file"
-  is_zero "$(ready_file)" || fail "a byte of the guest's is in a ready file"
+  [ "$(stat -c %i "$(ready_file)")" = "$1" ] || fail "the ready file is another one"
+  is_zero "$(ready_file)" || fail "the ready file is not zero"
 }
 
-# guest_files: $work/kernel and $work/initramfs, of a guest that marks its memory and waits.
+# guest_files: creates $work/kernel and $work/initramfs of a guest that marks its memory and waits.
 guest_files() {
   cp "$kernel" "$work/kernel"
   guest_tree "$work/root" "$here/guest.sh"
@@ -102,7 +104,7 @@ guest_files() {
   chmod 644 "$work/kernel" "$work/initramfs"
 }
 
-# storage_daemon <disk> <socket>: a vhost-user backend, $daemon.
+# storage_daemon <disk> <socket>: starts a vhost-user backend, $daemon.
 storage_daemon() {
   rm -f "$2"
   truncate -s 1M "$1"

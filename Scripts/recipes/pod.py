@@ -1,11 +1,11 @@
-"""Checks Kubernetes' YAML against its schemas, and turns a container of it into one for an OCI runtime.
+"""Validates Kubernetes' YAML, and converts a container of it to a configuration for an OCI runtime.
 
 pod.py check FILE                    validates strictly; prints the version of Kubernetes
 pod.py config FILE ROOT [NAME=FOLDER...]
-                                     prints config.json: the first container on ROOT; of volumes that are
-                                     no hostPath, NAME's contents are in FOLDER
-pod.py limit FILE RESOURCE           prints a limit of the first container's
-pod.py probe FILE                    prints the command of its liveness probe, a word a line
+                                     prints config.json: the first container on ROOT; the contents of the
+                                     volume NAME, where it is not a hostPath, are in FOLDER
+pod.py limit FILE RESOURCE           prints a limit of the first container
+pod.py probe FILE                    prints the command of its liveness probe, one word a line
 """
 import json
 import sys
@@ -25,13 +25,13 @@ def check():
 
 
 def config(root, *folders):
-    """What a kubelet asks its runtime for, without limits: those are the cgroup's that it is started in."""
+    """What a kubelet passes to its runtime, without limits, which are those of the caller's cgroup."""
     folders = dict(folder.split("=", 1) for folder in folders)
     security = container["securityContext"]
     assert security["capabilities"]["drop"] == ["ALL"], security
     capabilities = ["CAP_" + name for name in security["capabilities"].get("add", [])]
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
-    # As all runtimes that a kubelet uses.
+    # Like all runtimes that a kubelet uses.
     mounts = [
         {"destination": "/proc", "type": "proc", "source": "proc"},
         {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},

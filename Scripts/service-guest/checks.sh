@@ -1,5 +1,6 @@
-# What is checked inside of the guest, which has 96 huge pages of 2 MiB. What the program and the manager
-# say is held against the kernel's view. Each part leaves the service running, on two files of 16 MiB.
+# The checks inside the guest, which has 96 huge pages of 2 MiB. They compare what the program and
+# the service manager report with the kernel's view. Each part leaves the service running, on two
+# files of 16 MiB.
 
 export SYSTEMD_COLORS=0 SYSTEMD_PAGER=
 service=holdfast-reservoir
@@ -34,7 +35,7 @@ seconds() {
 }
 stage() { echo "== $* ($(seconds) s)"; }
 
-# soon <seconds> <command...>: whether it succeeds within the time.
+# soon <seconds> <command...>: whether the command succeeds within the time.
 soon() {
   end=$(($(seconds) + $1))
   shift
@@ -44,18 +45,18 @@ soon() {
   done
 }
 
-# Of the manager: a property of the service, or of another unit.
+# From the service manager: a property of the service, or of another unit.
 property() { systemctl show -P "$1" "${2:-$service}"; }
 status() { property StatusText; }
 says() { status | grep -qF -- "$1"; }
 main() { property MainPID; }
 is_state() { [ "$(property ActiveState "${2:-$service}")" = "$1" ]; }
-# logged <words> [priority]: whether the service's log has them.
+# logged <words> [priority]: whether the service's log contains them.
 logged() { journalctl -b -q -o cat -u $service ${2:+-p $2..$2} | grep -qF -- "$1"; }
 metrics() { wget -q -O - http://127.0.0.1:9816/metrics; }
 measured() { metrics | grep -q -- "$1"; }
 
-# Of the kernel: files of a size in mebibytes in a folder, all files in it, huge pages nobody has.
+# From the kernel: the files of a size in MiB in a folder, all files in it, the free huge pages.
 sized() { find $reservoir/"$1" -type f -size $(($2 << 20))c | wc -l; }
 files() { find $reservoir/"$1" -type f | wc -l; }
 ready() { [ "$(sized ready "$2")" = "$1" ]; }
@@ -80,7 +81,7 @@ configure() {
   } >/etc/holdfast/reservoir.conf
 }
 
-# drop_in <unit> <lines...>: takes the place of the last one.
+# drop_in <unit> <lines...>: replaces the last one.
 drop_in() {
   mkdir -p /etc/systemd/system/"$1".d
   unit=$1
@@ -89,7 +90,7 @@ drop_in() {
   systemctl daemon-reload
 }
 
-# As often as the checks start units no limit is to count.
+# The checks start units more often than the start limit allows.
 restart() {
   systemctl reset-failed 2>/dev/null
   systemctl restart "${1:-$service}"

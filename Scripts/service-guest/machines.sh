@@ -1,4 +1,4 @@
-# Who leases: members of the group, monitors under `holdfast run`, machines as units.
+# Leases of members of the group, of monitors under `holdfast run`, and of machines as units.
 
 as() {
   user=$1
@@ -9,14 +9,14 @@ uid=$(id -u member)
 check "a member of the group leases" as member holdfast reservoir lease --size 16M --name hers
 check "into a folder of her own" mode $reservoir/leased/"$uid" "700 member member"
 check "and releases" as member holdfast reservoir release hers
-check "the service makes up for it" soon 15 ready 2 16
+check "the service replaces it" soon 15 ready 2 16
 code=0
 as stranger holdfast reservoir lease --size 16M --name his >/tmp/said 2>&1 || code=$?
 cat /tmp/said
-check "a stranger is refused by one line" [ "$code $(wc -l </tmp/said)" = "1 1" ]
-check "and has nothing" empty leased
+check "a stranger is refused with one line" [ "$code $(wc -l </tmp/said)" = "1 1" ]
+check "and has no lease" empty leased
 
-# The service alone looks for orphans here.
+# Only the service collects orphans here.
 mkfifo /run/machine.fifo
 holdfast run -m 16M --name orphan -- qemu-system-x86_64 \
   -object 'memory-backend-file,mem-path={memory},share=on' 2>/dev/null &
@@ -27,13 +27,14 @@ inode=$(stat -c %i $reservoir/leased/0/orphan.run)
 is_ready() { ls -i $reservoir/ready | grep -q "^ *$inode "; }
 kill -9 $runner
 sleep 2
-check "after kill -9 of holdfast it goes on" [ -e $reservoir/leased/0/orphan.run ]
+check "after kill -9 of holdfast it continues" [ -e $reservoir/leased/0/orphan.run ]
 kill -9 "$machine"
-check "after its own the service makes the memory ready again" soon 10 is_ready
-check "and says so" soon 5 logged "collected: 1 ready again"
-check "nothing is leased" empty leased
+check "after kill -9 of the program the service recycles the memory" soon 10 is_ready
+check "and logs that" soon 5 logged "collected: 1 ready again"
+check "no lease is left" empty leased
 
-# As packaged, the service takes up to a minute to collect: what units leave they collect themselves.
+# As packaged, the service takes up to a minute to collect, so units collect their leftovers
+# themselves.
 sed -i '/^\[collect\]/{n;d}' /etc/holdfast/reservoir.conf
 restart
 unit=holdfast-vm@web.service
@@ -72,7 +73,7 @@ check "stop" systemctl stop $unit
 check "ends it by one SIGTERM" [ "$(cat /run/machine.signals)" = TERM ]
 check "with success" [ "$(property Result $unit) $(property ExecMainStatus $unit)" = "success 0" ]
 check "its memory is ready again" is_ready
-check "and the lease gone" empty leased
+check "and the lease has ended" empty leased
 
 accounted() { [ "$(files leased)" = 1 ] && [ "$(free_pages)" = $((96 - 8 * $(files .))) ]; }
 
@@ -82,12 +83,12 @@ killed() {
   shift
   kill -9 "$@"
   check "kill -9 of $what: a new machine runs, on a lease of that name" soon 30 running
-  check "nothing of the old one" dead "$machine"
-  check "started once, not in vain" [ "$(property NRestarts $unit)" = 1 ]
+  check "the old one has ended" dead "$machine"
+  check "after one restart" [ "$(property NRestarts $unit)" = 1 ]
   machine=$(cat /run/machine.pid)
-  check "all memory is ready or leased, and none but it taken" soon 10 accounted
+  check "all huge pages in use are ready or leased" soon 10 accounted
   systemctl stop $unit
-  check "stopped, all of it is ready" [ "$(files .)" = "$(files ready)" ]
+  check "after a stop all memory is ready" [ "$(files .)" = "$(files ready)" ]
 }
 for what in "holdfast alone" "the machine alone" "both"; do
   systemctl reset-failed
