@@ -4,32 +4,39 @@ internal import HoldfastLinux
 internal import SystemPackage
 
 extension Reservoir {
-  /// Why a file in the folder of ready ones is not to be touched, or nil where it is as it should be.
+  /// What is wrong with a file in the folder of ready files, or nil.
   func problem(_ status: FileStatus, named name: ReadyName) -> String? {
     if let problem = problem(status) { return problem }
-    if status.size != name.size { return "it has \(status.size), not what its name says" }
-    if status.permissions & (group == nil ? 0o077 : 0o007) != 0 { return "others may open it" }
+    if status.size != name.size {
+      return "its size is \(status.size), but its name says \(name.size)"
+    }
+    if status.permissions & (group == nil ? 0o077 : 0o007) != 0 {
+      return "its permissions allow access to other users"
+    }
     return nil
   }
 
-  /// Why a name cannot be looked up, or nil: what is no UTF-8 in it was replaced when it was read.
+  /// Why a name cannot be looked up, or nil: reading it has replaced the bytes that are not UTF-8.
   static func problem(name: String) -> String? {
-    name.unicodeScalars.contains("\u{FFFD}") ? "its name is no UTF-8" : nil
+    name.unicodeScalars.contains("\u{FFFD}") ? "its name is not valid UTF-8" : nil
   }
 
-  /// Why a file is not one that this reservoir has made, or nil.
+  /// Why this reservoir cannot have created a file, or nil.
   func problem(_ status: FileStatus) -> String? {
-    if !status.isRegular { return "it is \(status.kind)" }
-    if status.owner != owner { return "user \(status.owner) owns it, not \(owner)" }
-    if status.links != 1 { return "it has \(status.links) names" }
+    if !status.isRegular { return "it is \(status.kind), not a regular file" }
+    if status.owner != owner { return "user \(status.owner) owns it, not user \(owner)" }
+    if status.links != 1 { return "it has \(status.links) names instead of one" }
     return nil
   }
 
-  /// Tries to prove for a while that nobody else has the file open: others open files for a moment to
-  /// look at them, and a monitor's descriptors are closed a little after its end.
+  /// The problem of a file whose name has another form than those of the reservoir.
+  static let foreignName = "its name is not one that a reservoir gives"
+
+  /// Tries until the timeout to prove that no other process has the file open. Other commands open
+  /// a file briefly to inspect it, and a monitor's descriptors are closed shortly after its end.
   ///
-  /// - Returns: nil where it is proven, else why not.
-  func prove(_ file: OpenFile, timeout: Duration) -> Errno? {
+  /// - Returns: nil where it is proven, otherwise the error.
+  func proveUnshared(_ file: OpenFile, timeout: Duration) -> Errno? {
     let end = ContinuousClock.now + timeout
     while true {
       do throws(Errno) {
@@ -42,15 +49,16 @@ extension Reservoir {
     }
   }
 
-  /// How long to wait for the lock of a folder of leases: others have it for microseconds, but its user, who
-  /// may keep it, is not to keep others from their work.
+  /// The longest wait for the lock of a folder of leases. Commands hold it for microseconds, but
+  /// its user can hold it forever, which must not block other users.
   static let folderLockTimeout = Duration.milliseconds(500)
 
-  /// Does something to the name of a lease, with the lock of its folder and if it is that file's. Nobody gives,
-  /// moves on or takes away a lease's name without that, so that it is always the file that was meant.
+  /// Changes the name of a lease, with the lock of its folder held, if the name still refers to the
+  /// file. All code that creates, moves or removes a name does so, and thus never changes the name
+  /// of another file.
   ///
-  /// - Throws: `noSuchFileOrDirectory` where it is the name of another file by now, or of none; `wouldBlock`
-  ///   where its user keeps the lock.
+  /// - Throws: `noSuchFileOrDirectory` where the name refers to another file or to none,
+  ///   `wouldBlock` where the lock is not free before the timeout.
   func withName(
     _ name: String, in folder: Folder, of file: FileStatus.Identity, timeout: Duration,
     _ body: () throws(Errno) -> Void
@@ -61,10 +69,11 @@ extension Reservoir {
     }
   }
 
-  /// Opens a file of leases or of filling and takes its lock.
+  /// Opens a file of a lease or in filling and takes its lock.
   ///
-  /// - Returns: nil where somebody else has the lock, or is just proving that nobody has the file open.
-  /// - Throws: `noSuchFileOrDirectory` where the file went meanwhile.
+  /// - Returns: nil where another process has the lock, or is proving that no process has the file
+  ///   open.
+  /// - Throws: `noSuchFileOrDirectory` where the file was removed concurrently.
   func lockedFile(
     _ name: String, in folder: Folder, writable: Bool
   ) throws(Errno) -> (file: OpenFile, status: FileStatus)? {
@@ -72,7 +81,7 @@ extension Reservoir {
       let file = try folder.file(name, writable: writable)
       try file.lock(waiting: false)
       let status = try file.status()
-      // Who moves a file on has its lock, so from here on the name stands for it.
+      // A process that moves a file has its lock, so from here on the name refers to this file.
       guard try folder.status(name).identity == status.identity else { return nil }
       return (file, status)
     } catch {
@@ -83,8 +92,9 @@ extension Reservoir {
 
   /// A user's folder of leases.
   ///
-  /// - Returns: nil where he has none.
+  /// - Returns: nil where the user has none.
   func leaseFolder(of user: UInt32, _ operation: String) throws(HoldfastError) -> Folder? {
+    let place = "\(path)/leased/\(user)"
     let folder: Folder
     let status: FileStatus
     do throws(Errno) {
@@ -94,34 +104,35 @@ extension Reservoir {
       if error == .noSuchFileOrDirectory { return nil }
       if error == .notDirectory || error == .tooManySymbolicLinkLevels {
         throw HoldfastError(
-          .untrusted, operation: operation, reason: "\(path)/leased/\(user): it is no folder",
-          advice: .inspectAndRemove(path: "\(path)/leased/\(user)"))
+          .untrusted, operation: operation, reason: "\(place): it is not a folder",
+          advice: .inspectAndRemove(path: place))
       }
       throw HoldfastError(
-        errno: error, operation: operation, reason: "\(path)/leased/\(user) cannot be opened",
+        errno: error, operation: operation, reason: "cannot open \(place)",
         advice: error == .permissionDenied ? .becomeRoot : nil)
     }
     guard status.owner == user else {
       throw HoldfastError(
         .untrusted, operation: operation,
-        reason: "\(path)/leased/\(user): user \(status.owner) has made it, not \(user)",
-        advice: .inspectAndRemove(path: "\(path)/leased/\(user)"))
+        reason: "\(place): user \(status.owner) owns it, not user \(user)",
+        advice: .inspectAndRemove(path: place))
     }
     guard status.permissions & 0o077 == 0 else {
       throw HoldfastError(
-        .untrusted, operation: operation, reason: "\(path)/leased/\(user): others may enter it",
-        advice: .run(["chmod", "700", "\(path)/leased/\(user)"], asRoot: false))
+        .untrusted, operation: operation,
+        reason: "\(place): its permissions allow access to other users",
+        advice: .run(["chmod", "700", place], asRoot: false))
     }
     return folder
   }
 
-  /// A user's leases of a name: one at most, of either kind and any node, unless somebody made others.
+  /// The files of a user's lease of a name, at most one unless the user has created others.
   func leases(_ name: LeaseName, in folder: Folder) throws(Errno) -> [LeaseFile] {
     try folder.names().compactMap { LeaseFile($0) }.filter { $0.name == name }
       .sorted { !$0.isHeld && $1.isHeld }
   }
 
-  /// The caller's own folder of leases, made where there is none.
+  /// The calling user's folder of leases, created where it is missing.
   func ownLeaseFolder(_ operation: String) throws(HoldfastError) -> Folder {
     let user = geteuid()
     if let folder = try leaseFolder(of: user, operation) { return folder }
@@ -130,12 +141,40 @@ extension Reservoir {
     } catch {
       guard error == .fileExists else {
         throw HoldfastError(
-          errno: error, operation: operation, reason: "\(path)/leased/\(user) cannot be made",
+          errno: error, operation: operation, reason: "cannot create \(path)/leased/\(user)",
           advice: .joinGroup)
       }
     }
     if let folder = try leaseFolder(of: user, operation) { return folder }
     throw HoldfastError(
-      .host, operation: operation, reason: "\(path)/leased/\(user) went away", advice: .retry)
+      .host, operation: operation, reason: "\(path)/leased/\(user) was removed concurrently",
+      advice: .retry)
+  }
+}
+
+extension HoldfastError {
+  /// The error of a failed system call; its error number determines the code.
+  init(errno error: Errno, operation: String, reason: String, advice: Advice? = nil) {
+    let code: Code =
+      switch error {
+      case .permissionDenied, .notPermitted, .readOnlyFileSystem: .notPermitted
+      case .noMemory, .noSpace, .badAddress: .resourceShortage
+      case .canceled: .cancelled
+      default: .host
+      }
+    self.init(
+      code, operation: operation, reason: reason, errno: error.rawValue, advice: advice)
+  }
+}
+
+/// Calls `body`, and turns the error of a system call into that of an operation.
+func during<Result>(
+  _ operation: String, _ reason: String, advice: Advice? = nil,
+  _ body: () throws(Errno) -> Result
+) throws(HoldfastError) -> Result {
+  do throws(Errno) {
+    return try body()
+  } catch {
+    throw HoldfastError(errno: error, operation: operation, reason: reason, advice: advice)
   }
 }

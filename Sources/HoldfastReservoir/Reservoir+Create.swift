@@ -4,37 +4,39 @@ internal import HoldfastLinux
 internal import SystemPackage
 
 extension Reservoir {
-  /// Makes the folders of a reservoir, or sets the owner and permissions of those that are there.
+  /// Creates the folders of a reservoir, or sets the owner and permissions of existing ones.
   ///
-  ///     holdfast/   0700, with a group 0750     others get nowhere
-  ///     ready/      0700, with a group 0770     to lease is to rename out of it
-  ///     leased/     0700, with a group 1770     a folder of his own for each user, whom nobody follows
+  ///     holdfast/   0700, with a group 0750   keeps all other users out
+  ///     ready/      0700, with a group 0770   a lease renames a file out of it
+  ///     leased/     0700, with a group 1770   has a folder for each user, private to that user
   ///     filling/    0700
   ///
-  /// Of an owner who is not root `holdfast` and `filling` are set-group-id: what is made there is the group's
-  /// from the start, so that he need not be a member of it.
+  /// Where the owner is not root, `holdfast` and `filling` are set-group-ID: files and folders that
+  /// the owner creates there belong to the group, although the owner need not be a member.
   ///
   /// - Parameters:
   ///   - mount: a mounted hugetlbfs, or a folder on tmpfs.
-  ///   - owner: who fills and recycles, by number; nil for the caller.
-  ///   - group: whose members may lease, by number; nil for the group that is set already, else for the owner
-  ///     alone.
-  /// - Throws: ``HoldfastError``: `inUse` where another owner or group is asked for than the one that files
-  ///   are there of.
+  ///   - owner: the ID of the user who fills and recycles; nil for the calling user.
+  ///   - group: the ID of the group whose members may lease; nil for the present group of an
+  ///     existing reservoir, and for none in a new one.
+  /// - Returns: the reservoir, opened.
+  /// - Throws: ``HoldfastError`` with the code `busy` where the reservoir has files and the call
+  ///   would change their owner or group, `noReservoir` where the mount is neither hugetlbfs nor
+  ///   tmpfs, `untrusted` where another user owns one of the folders, `notPermitted`, or `host`.
   public static func create(
     mount: String, owner: UInt32? = nil, group: UInt32? = nil
   ) throws(HoldfastError) -> Reservoir {
-    let operation = "make a reservoir in \(mount)"
+    let operation = "create a reservoir in \(mount)"
     let owner = owner ?? geteuid()
     let place = try during(
-      operation, "that folder cannot be opened", advice: .other("a folder on hugetlbfs or tmpfs")
+      operation, "cannot open the folder", advice: .other("a folder on hugetlbfs or tmpfs")
     ) { () throws(Errno) in try Folder.open(path: mount) }
-    let system = try during(operation, "it tells nothing of its file system") { () throws(Errno) in
+    let system = try during(operation, "cannot stat the file system") { () throws(Errno) in
       try place.fileSystem()
     }
     guard system.kind != .other else {
       throw HoldfastError(
-        .noReservoir, operation: operation, reason: "that is neither hugetlbfs nor tmpfs",
+        .noReservoir, operation: operation, reason: "it is on neither hugetlbfs nor tmpfs",
         advice: .other("a mount of hugetlbfs"))
     }
     let top = try make(folderName, in: place, owner: owner, operation)
@@ -48,12 +50,12 @@ extension Reservoir {
       let folder = try make(name, in: top, owner: owner, operation)
       try set(folder, name, owner, group, permissions, operation)
     }
-    // Last, so that nobody gets in before all is as it should be.
+    // Last, so that no other user gets in before the folders are complete.
     try set(top, folderName, owner, group, group == nil ? 0o700 : 0o750 | inherits, operation)
     return try Reservoir(mount: mount)
   }
 
-  /// Finds out what group there is to be, and refuses to make files unusable that are there.
+  /// Determines the group, and refuses a change that would make existing files unusable.
   private static func checkFiles(
     _ top: Folder, owner: UInt32, group: UInt32?, _ operation: String
   ) throws(HoldfastError) -> UInt32? {
@@ -63,7 +65,7 @@ extension Reservoir {
     let before = found.permissions & 0o020 != 0 ? found.group : nil
     func refuse(_ reason: String, _ advice: Advice) throws(HoldfastError) {
       let isEmpty = (try? ready.names())?.isEmpty == true
-      // What cannot be looked into may hold anything.
+      // A folder that cannot be read may have leases.
       var hasLeases = false
       do throws(Errno) {
         let leased = try top.folder("leased")
@@ -75,17 +77,17 @@ extension Reservoir {
       }
       guard !isEmpty || hasLeases else { return }
       throw HoldfastError(
-        .busy, operation: operation, reason: "there are files, and \(reason)",
+        .busy, operation: operation, reason: "the reservoir has files, which \(reason)",
         advice: advice)
     }
     if found.owner != owner {
       try refuse(
-        "they are user \(found.owner)'s", .keepOwner(found.owner, group: before))
+        "belong to user \(found.owner)", .keepOwner(found.owner, group: before))
       return group
     }
     guard let group, group != before else { return before }
     try refuse(
-      before.map { "they are for group \($0)" } ?? "they are for the owner alone",
+      before.map { "are for group \($0)" } ?? "are for the owner alone",
       .keepOwner(found.owner, group: before))
     return group
   }
@@ -98,17 +100,17 @@ extension Reservoir {
     } catch {
       guard error == .fileExists else {
         throw HoldfastError(
-          errno: error, operation: operation, reason: "the folder '\(name)' cannot be made",
+          errno: error, operation: operation, reason: "cannot create the folder '\(name)'",
           advice: error == .permissionDenied ? .becomeRoot : nil)
       }
     }
-    let what = "'\(name)' cannot be opened as a folder"
-    let made = try during(operation, what) { () throws(Errno) in try folder.folder(name) }
-    let status = try during(operation, what) { () throws(Errno) in try made.status() }
+    let problem = "cannot open '\(name)' as a folder"
+    let made = try during(operation, problem) { () throws(Errno) in try folder.folder(name) }
+    let status = try during(operation, problem) { () throws(Errno) in try made.status() }
     guard status.owner == geteuid() || status.owner == owner else {
       throw HoldfastError(
         .untrusted, operation: operation,
-        reason: "there is a folder '\(name)' of user \(status.owner)",
+        reason: "user \(status.owner) owns the folder '\(name)', which exists",
         advice: .inspectAndRemove(path: "\(name)"))
     }
     return made
@@ -119,7 +121,7 @@ extension Reservoir {
     _ operation: String
   ) throws(HoldfastError) {
     try during(
-      operation, "the owner and permissions of '\(name)' cannot be set", advice: .other("sudo")
+      operation, "cannot set the owner and permissions of '\(name)'", advice: .becomeRoot
     ) { () throws(Errno) in
       let status = try folder.status()
       let group = group ?? status.group

@@ -3,78 +3,18 @@ public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
-/// What a reservoir holds at one moment. The Codable form has byte counts as bare numbers.
-public struct ReservoirStatus: Hashable, Sendable, Codable {
-  /// Files of one size and node.
-  public struct Row: Hashable, Sendable, Codable {
-    public var size: ByteCount
-    /// The node that the memory was bound to when it was filled, or nil. Of what is being filled it is not
-    /// known.
-    public var node: NodeID?
-    public var ready = 0
-    public var leased = 0
-    public var filling = 0
-
-    private enum CodingKeys: String, CodingKey {
-      case node, ready, leased, filling
-      case size = "sizeBytes"
-    }
-  }
-
-  /// A lease.
-  public struct LeaseEntry: Hashable, Sendable, Codable {
-    public var name: String
-    /// By number.
-    public var user: UInt32
-    public var size: ByteCount
-    /// The node that the memory was bound to when it was filled, or nil.
-    public var node: NodeID?
-    public var path: String
-    /// Whether it ends with its lock.
-    public var isHeld: Bool
-    /// Since it was leased.
-    public var seconds: Int64
-
-    private enum CodingKeys: String, CodingKey {
-      case name, user, node, path, isHeld, seconds
-      case size = "sizeBytes"
-    }
-  }
-
-  /// The folder of the reservoir.
-  public var path: String
-  public var pageSize: ByteCount
-  public var isHugetlb: Bool
-  public var owner: UInt32
-  public var group: UInt32?
-  /// By size, largest first.
-  public var rows: [Row] = []
-  /// The caller's own, or root's view of all.
-  public var leases: [LeaseEntry] = []
-  /// Whether leases of all users and files being filled are counted: for root alone, and for the owner
-  /// where nobody else may lease.
-  public var isComplete: Bool
-  /// Huge pages of the host's pool that are free and promised to nobody; nil on tmpfs.
-  public var freePages: PageCount?
-  /// Files that are not the reservoir's: path and reason.
-  public var foreign: [String] = []
-
-  private enum CodingKeys: String, CodingKey {
-    case path, isHugetlb, owner, group, rows, leases, isComplete, freePages, foreign
-    case pageSize = "pageBytes"
-  }
-}
-
 extension Reservoir {
-  /// Looks at all files, without opening any.
+  /// Counts the files by size, node and state, without opening any.
   ///
+  /// - Throws: ``HoldfastError`` with the code `notPermitted`, `untrusted` or `host`, where a
+  ///   folder cannot be read.
   /// - Complexity: O(*n*) for *n* files.
   public func status() throws(HoldfastError) -> ReservoirStatus {
-    let operation = "look at the reservoir"
-    let me = geteuid()
+    let operation = "read the status of the reservoir"
+    let caller = geteuid()
     var result = ReservoirStatus(
       path: path, pageSize: pageSize, isHugetlb: isHugetlb, owner: owner, group: group,
-      isComplete: me == 0 || (me == owner && group == nil))
+      isComplete: caller == 0 || (caller == owner && group == nil))
     if isHugetlb { result.freePages = try? HugePagePool(size: pageSize).available }
     var rows: [Key: ReservoirStatus.Row] = [:]
     func count(
@@ -84,7 +24,7 @@ extension Reservoir {
     }
 
     try each(ready, "ready", operation, &result) { name, status in
-      guard let ready = ReadyName(name) else { return "no reservoir gives such names" }
+      guard let ready = ReadyName(name) else { return Reservoir.foreignName }
       if let problem = problem(status, named: ready) { return problem }
       count(ready.size, ready.node, \.ready)
       return nil
@@ -100,7 +40,7 @@ extension Reservoir {
     for (user, folder) in try leaseFolders(operation, foreign: &result.foreign) {
       var leases: [ReservoirStatus.LeaseEntry] = []
       try each(folder, "leased/\(user)", operation, &result) { name, status in
-        guard let lease = LeaseFile(name) else { return "no reservoir gives such names" }
+        guard let lease = LeaseFile(name) else { return Reservoir.foreignName }
         if let problem = problem(status) { return problem }
         count(status.size, lease.node, \.leased)
         leases.append(
@@ -124,12 +64,12 @@ extension Reservoir {
     let node: NodeID?
   }
 
-  /// Calls the body for each name in a folder, which says why the file is foreign.
+  /// Calls the body for each name in a folder; the body returns why the file is foreign.
   private func each(
     _ folder: Folder, _ place: String, _ operation: String, _ result: inout ReservoirStatus,
     _ body: (String, FileStatus) -> String?
   ) throws(HoldfastError) {
-    let names = try during(operation, "\(path)/\(place) cannot be read") { () throws(Errno) in
+    let names = try during(operation, "cannot read \(path)/\(place)") { () throws(Errno) in
       try folder.names()
     }
     for name in names {
@@ -137,7 +77,7 @@ extension Reservoir {
         result.foreign.append("\(path)/\(place)/\(name): \(problem)")
         continue
       }
-      // What went meanwhile is somewhere else now.
+      // A file that was moved concurrently is counted elsewhere, if at all.
       guard let status = try? folder.status(name) else { continue }
       if let problem = body(name, status) {
         result.foreign.append("\(path)/\(place)/\(name): \(problem)")

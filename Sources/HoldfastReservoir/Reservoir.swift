@@ -3,56 +3,62 @@ public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
-/// Ready memory for virtual machines of other processes: files on hugetlbfs, brought in and zero, that
-/// are leased by rename (illumos: the vmm reservoir).
+/// Memory kept ready for virtual machine monitors in other processes: populated, zeroed files on
+/// hugetlbfs that are leased by rename (illumos: the vmm reservoir).
 ///
-/// The file system is the database. Nothing is kept in memory, no process has to run, and every step is
-/// one system call that the kernel does wholly or not at all, so that a process may be killed between any
-/// two of them:
+/// The file system is the database. The object keeps nothing in memory, no process has to run, and
+/// every step is one system call, which the kernel performs completely or not at all. A process may
+/// therefore be killed between any two steps:
 ///
-///     <mount>/holdfast/filling/<id>               being brought in or scrubbed
-///     <mount>/holdfast/ready/<size>-<id>          complete, zero, nobody's; <size>@1-<id>: of node 1
-///     <mount>/holdfast/leased/<uid>/<name>        a lease until it is given back; <name>@1: of node 1
+///     <mount>/holdfast/filling/<id>               being populated or scrubbed
+///     <mount>/holdfast/ready/<size>-<id>          complete and zero; <size>@1-<id>: node 1
+///     <mount>/holdfast/leased/<uid>/<name>        a lease until it is returned; <name>@1: node 1
 ///     <mount>/holdfast/leased/<uid>/<name>.run    a lease that lasts as long as its lock is held
-///     <mount>/holdfast/events                     a socket, where the service hears of operations
+///     <mount>/holdfast/events                     the socket on which the service receives events
 ///
-/// | state | may hold | who may move it on | what ``collect(_:)`` does |
+/// | state | contents | leaves the state by | ``collect(_:cancellation:progress:)`` |
 /// |---|---|---|---|
-/// | filling, locked | anything | who has its lock: to ready when complete and zero, or away | leaves it |
-/// | filling, not locked | anything | nobody: its maker is dead | takes it away |
-/// | ready | zeros only | any leaser, by the one rename that succeeds; `drain` | leaves it |
-/// | leased, plain | a guest's memory | its user by `release`; owner or root by `recycle` | leaves it, unless asked for old ones that nobody has open |
-/// | leased `.run`, locked | a guest's memory | who has its lock | leaves it |
-/// | leased `.run`, not locked | a guest's memory | nobody: monitor and `holdfast run` are dead | recycles it, or takes it away |
+/// | filling, locked | anything | its process: to ready, or unlinked | skips it |
+/// | filling, unlocked | anything | (its process is dead) | unlinks it |
+/// | ready | zeros | the one lease whose rename(2) succeeds; `drain` | skips it |
+/// | leased, plain | a guest's memory | `release` (its user), `recycle` (owner, root) | see below |
+/// | leased `.run`, locked | a guest's memory | the process that has its lock | skips it |
+/// | leased `.run`, unlocked | a guest's memory | (its processes are dead) | recycles it |
 ///
-/// Locks are flock(2) on the file itself, so they end with the last process that has the opened file. A
-/// filler makes the file before it can lock it; who collects takes the lock before he unlinks, and a filler
-/// who then finds that his file has no name any more makes another. A leased file is locked *before* it is
-/// renamed, a plain one until the lease is done; so a held one is never to be found unlocked while its leaser
-/// lives. The name of a lease is given, moved on and taken away only with its folder's lock, and after a look
-/// that it is still that file's.
+/// A collection unlinks what it cannot recycle. It skips plain leases, except on request those of
+/// an age that no process has open.
 ///
-/// A guest's memory comes back to ready on one way only, ``recycle(_:user:otherwise:options:progress:)``:
-/// locked, proven by the kernel to be open or mapped nowhere else (F_SETLEASE), moved to filling, scrubbed,
-/// proven again, and renamed. Wherever that is cut short the file is in filling without a lock. What cannot
-/// be proven is unlinked: the kernel frees the pages with their last mapping and zeroes them itself.
+/// Locks are flock(2) locks of the files themselves, so a lock ends with the last process that has
+/// the file open. A fill creates a file before it can lock it. A collection locks a file before it
+/// unlinks it, and a fill whose file has lost its name creates another. A file is locked *before*
+/// the rename that leases it, a plain lease only until the call returns; so no other process ever
+/// finds a held lease unlocked while its leaser lives. The name of a lease is created, moved and
+/// removed only with the lock of its folder held, after a check that the name still refers to the
+/// same file.
 ///
-/// Every name is looked up in an open folder, without following links, and what is found has to be a
-/// regular file of the reservoir's owner with one name and the size that its name says; all else is left
-/// alone and told of.
+/// A guest's memory becomes ready in one way only, by
+/// ``recycle(_:user:otherwise:options:progress:)``: the file is locked, proven by the kernel to be
+/// neither open nor mapped elsewhere (F_SETLEASE), moved to filling, scrubbed, proven again, and
+/// renamed. An interruption leaves the file in filling without a lock. A file without that proof is
+/// unlinked: the kernel frees the pages with their last mapping and zeroes them itself.
 ///
-/// Safe to use from any thread and process. Fills wait for each other; all else waits for no lock but a folder's
-/// of leases, which others have for microseconds, and for that half a second at most.
+/// Every name is looked up in an open folder, without following links. The file must be a regular
+/// file of the reservoir's owner, with one name, and with the size that its name states; all others
+/// are left alone and reported.
+///
+/// A reservoir is safe to use from any thread and process. Fills wait for each other. Other calls
+/// wait only for the lock of a folder of leases, which is held for microseconds, and for at most
+/// half a second.
 public final class Reservoir: Sendable {
-  /// Where the file system is mounted, or the folder on tmpfs.
+  /// The mount point of the file system, or the folder on tmpfs.
   public let mount: String
-  /// The page that the memory is made of.
+  /// The size of the pages that the memory consists of.
   public let pageSize: ByteCount
-  /// Whether the memory is of hugetlb pages; else it is on tmpfs, for tests.
+  /// Whether the memory consists of huge pages on hugetlbfs. Otherwise it is on tmpfs, for tests.
   public let isHugetlb: Bool
-  /// The user who fills and recycles, beside root. All ready files are his.
+  /// The ID of the user who, like root, may fill and recycle, and who owns all ready files.
   public let owner: UInt32
-  /// The group whose members may lease, or nil for the owner alone.
+  /// The ID of the group whose members may lease, or nil where only the owner and root may.
   public let group: UInt32?
 
   let top: Folder
@@ -60,32 +66,35 @@ public final class Reservoir: Sendable {
   let leased: Folder
   let observer: (@Sendable (ReservoirEvent) -> Void)?
 
-  /// The folder in the mount that holds all others.
+  /// The folder in the mount that contains all others.
   static let folderName = "holdfast"
 
-  /// Opens the reservoir in a mounted hugetlbfs, or a folder on tmpfs.
+  /// Opens the reservoir on a mounted hugetlbfs, or in a folder on tmpfs.
   ///
-  /// - Parameter observer: told what became of operations on this object, on the thread that did them or any
-  ///   other; nil to tell the reservoir's service, if one listens.
-  /// - Throws: ``HoldfastError``: `noReservoir` where there is none, `untrusted` where its folders could
-  ///   be somebody else's doing, `notPermitted` where this user may not lease.
+  /// - Parameters:
+  ///   - mount: the mount point, or the folder.
+  ///   - observer: receives the events of this object's operations, on any thread. Where it is nil,
+  ///     they are sent to the reservoir's service, if one listens.
+  /// - Throws: ``HoldfastError`` with the code `noReservoir` where the mount has none, `untrusted`
+  ///   where a user other than its owner and root may have created or changed it, `notPermitted`
+  ///   where this user may not lease, or `host`.
   public init(
     mount: String, observer: (@Sendable (ReservoirEvent) -> Void)? = nil
   ) throws(HoldfastError) {
     let operation = "open the reservoir in \(mount)"
     let place = try Reservoir.openMount(mount, operation)
-    let system = try during(operation, "it tells nothing of its file system") { () throws(Errno) in
+    let system = try during(operation, "cannot stat the file system") { () throws(Errno) in
       try place.fileSystem()
     }
     guard system.kind != .other else {
       throw HoldfastError(
-        .noReservoir, operation: operation, reason: "that is neither hugetlbfs nor tmpfs",
+        .noReservoir, operation: operation, reason: "it is on neither hugetlbfs nor tmpfs",
         advice: .createReservoir(mount: mount))
     }
     let top = try Reservoir.open(Reservoir.folderName, in: place, operation)
     let ready = try Reservoir.open("ready", in: top, operation)
     let leased = try Reservoir.open("leased", in: top, operation)
-    let status = try during(operation, "its folders tell nothing") { () throws(Errno) in
+    let status = try during(operation, "cannot stat its folders") { () throws(Errno) in
       (
         place: try place.status(), top: try top.status(), ready: try ready.status(),
         leased: try leased.status()
@@ -101,44 +110,47 @@ public final class Reservoir: Sendable {
     pageSize = system.pageSize
     isHugetlb = system.kind == .hugetlbfs
 
-    let me = geteuid()
+    let caller = geteuid()
     for folder in [status.top, status.ready, status.leased] {
       guard folder.owner == owner, folder.permissions & 0o007 == 0 else {
         throw HoldfastError(
           .untrusted, operation: operation,
-          reason: "its folders belong to several users, or all may use them",
+          reason: "its folders have different owners or allow access to all users",
           advice: .createReservoir(mount: mount))
       }
     }
-    // Whoever owns the files can read what guests write to them.
-    let isOwnersMount = status.place.owner == 0 && status.place.permissions & 0o022 == 0
-    guard owner == 0 || owner == me || isOwnersMount else {
+    // The owner of the files can read what guests write to them.
+    let isRootsMount = status.place.owner == 0 && status.place.permissions & 0o022 == 0
+    guard owner == 0 || owner == caller || isRootsMount else {
       throw HoldfastError(
         .untrusted, operation: operation,
-        reason: "user \(owner) owns it, and could have made it without root's doing",
+        reason: "user \(owner) owns it, and "
+          + (status.place.owner == 0
+            ? "users other than root may write to the mount"
+            : "the mount is not owned by root") + ", so the reservoir cannot be trusted",
         advice: .other("a mount that only root may write to"))
     }
   }
 
   /// Whether this user may fill and recycle: the owner or root.
   public var isOwner: Bool {
-    let me = geteuid()
-    return me == 0 || me == owner
+    let caller = geteuid()
+    return caller == 0 || caller == owner
   }
 
-  /// The folder `<mount>/holdfast`.
+  /// The reservoir's folder, `<mount>/holdfast`.
   public var path: String { mount + (mount.hasSuffix("/") ? "" : "/") + Reservoir.folderName }
 
   /// The permissions of ready files.
   var filePermissions: UInt32 { group == nil ? 0o600 : 0o660 }
 
-  /// The group of ready files: that of the folders.
+  /// The group of ready files, which is that of the folders.
   func fileGroup() throws(Errno) -> UInt32 {
     if let group { return group }
     return try ready.status().group
   }
 
-  /// The folder of files that are not ready, which only the owner and root can open.
+  /// The folder of files that are not ready yet, which only the owner and root can open.
   func openFilling(_ operation: String) throws(HoldfastError) -> Folder {
     guard isOwner else {
       throw HoldfastError(
@@ -147,18 +159,17 @@ public final class Reservoir: Sendable {
         advice: .becomeRoot)
     }
     let filling = try Reservoir.open("filling", in: top, operation)
-    let status = try during(operation, path + "/filling tells nothing") { () throws(Errno) in
+    let status = try during(operation, "cannot stat \(path)/filling") { () throws(Errno) in
       try filling.status()
     }
     guard status.owner == owner, status.permissions & 0o077 == 0 else {
       throw HoldfastError(
-        .untrusted, operation: operation, reason: path + "/filling is not the owner's alone",
+        .untrusted, operation: operation,
+        reason: "users other than the owner may access \(path)/filling",
         advice: .createReservoir(mount: mount))
     }
     return filling
   }
-
-  static let initAdvice = Advice.createReservoir(mount: nil)
 
   private static func openMount(
     _ path: String, _ operation: String
@@ -168,7 +179,8 @@ public final class Reservoir: Sendable {
     } catch {
       throw HoldfastError(
         error == .permissionDenied ? .notPermitted : .noReservoir, operation: operation,
-        reason: "that folder cannot be opened", errno: error.rawValue, advice: initAdvice)
+        reason: "cannot open the folder", errno: error.rawValue,
+        advice: .createReservoir(mount: nil))
     }
   }
 
@@ -181,8 +193,8 @@ public final class Reservoir: Sendable {
       switch error {
       case .noSuchFileOrDirectory:
         throw HoldfastError(
-          .noReservoir, operation: operation, reason: "there is no folder '\(name)'",
-          advice: initAdvice)
+          .noReservoir, operation: operation, reason: "it has no folder '\(name)'",
+          advice: .createReservoir(mount: nil))
       case .permissionDenied:
         throw HoldfastError(
           .notPermitted, operation: operation,
@@ -190,8 +202,8 @@ public final class Reservoir: Sendable {
           advice: .joinGroup)
       default:
         throw HoldfastError(
-          .untrusted, operation: operation, reason: "'\(name)' is no folder",
-          errno: error.rawValue, advice: initAdvice)
+          .untrusted, operation: operation, reason: "'\(name)' is not a folder",
+          errno: error.rawValue, advice: .createReservoir(mount: nil))
       }
     }
   }

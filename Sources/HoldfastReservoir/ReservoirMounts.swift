@@ -3,44 +3,51 @@ public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
-/// Where reservoirs are on this host, and where they can be.
+/// The places on this host that have a reservoir, or can have one.
 public enum ReservoirMounts {
-  /// The mounts of hugetlbfs that have a reservoir, as far as this user can tell.
+  /// The mount points of hugetlbfs with a reservoir that this user can see, in the order of
+  /// mounting. A file system that is mounted at several places is listed once.
   public static func reservoirs() -> [String] {
-    // A mount can be seen in several places, and is one reservoir.
+    // A file system can be mounted at several places, and is one reservoir.
     var seen: Set<FileStatus.Identity> = []
-    return mounts().filter { mount in
+    return HugetlbMounts.paths().filter { mount in
       guard let status = reservoirFolder(mount) else { return false }
       return seen.insert(status.identity).inserted
     }
   }
 
-  /// The mount whose reservoir a command without further ado means: the only one.
+  /// The mount point of the host's only reservoir.
   ///
-  /// - Throws: ``HoldfastError`` where there is none, or more than one.
+  /// - Throws: ``HoldfastError`` with the code `noReservoir` where there is none, or more than one;
+  ///   the advice lists them.
   public static func only() throws(HoldfastError) -> String {
     let found = reservoirs()
     if found.count == 1 { return found[0] }
     throw HoldfastError(
       .noReservoir, operation: "find the reservoir",
       reason: found.isEmpty
-        ? "no mount of hugetlbfs has one"
-        : "there are several: " + found.joined(separator: ", "),
+        ? "no mounted hugetlbfs has one"
+        : "several mounts have one: " + found.joined(separator: ", "),
       advice: found.isEmpty ? .createReservoir(mount: nil) : .chooseReservoir(found))
   }
 
-  /// A mount to make a reservoir in: that of a path, mounted where it is not, or the first of the page
-  /// size, mounted below `/run/holdfast` where there is none.
+  /// Finds a mount point for a new reservoir, or mounts hugetlbfs where none suits, which needs
+  /// root.
   ///
   /// - Parameters:
-  ///   - path: nil to find one. A folder on tmpfs does as it is where no page size is given.
-  ///   - pageSize: that of the huge pages; nil for any, 2 MiB for a new mount.
+  ///   - path: a mounted hugetlbfs, which is used as it is; a folder on tmpfs, used as it is where
+  ///     `pageSize` is nil; or an empty folder, on which hugetlbfs is mounted. Nil for the first
+  ///     mounted hugetlbfs with that page size, or else a new mount below `/run/holdfast`.
+  ///   - pageSize: the size of the huge pages; nil for any, and for 2 MiB in a new mount.
+  /// - Returns: the mount point, and whether the call has mounted it.
+  /// - Throws: ``HoldfastError`` with the code `invalidArgument` where the mount has another page
+  ///   size, `noReservoir` where the folder is not empty, `notPermitted`, `unsupported` or `host`.
   public static func prepare(
     path: String?, pageSize: ByteCount?
   ) throws(HoldfastError) -> (mount: String, isNew: Bool) {
-    let operation = "make a reservoir"
+    let operation = "create a reservoir"
     guard let path else {
-      for mount in mounts() {
+      for mount in HugetlbMounts.paths() {
         if let found = try? Folder.open(path: mount).fileSystem(), found.kind == .hugetlbfs,
           pageSize == nil || found.pageSize == pageSize
         {
@@ -55,7 +62,7 @@ public enum ReservoirMounts {
       return (new, true)
     }
     try makeFolder(path, operation)
-    let system = try during(operation, "\(path) cannot be opened") { () throws(Errno) in
+    let system = try during(operation, "cannot open \(path)") { () throws(Errno) in
       try Folder.open(path: path).fileSystem()
     }
     switch system.kind {
@@ -63,7 +70,7 @@ public enum ReservoirMounts {
       guard pageSize == nil || system.pageSize == pageSize else {
         throw HoldfastError(
           .invalidArgument, operation: operation,
-          reason: "\(path) has huge pages of \(system.pageSize), not of \(pageSize ?? .zero)",
+          reason: "the huge pages of \(path) have \(system.pageSize), not \(pageSize ?? .zero)",
           advice: .other("another mount"))
       }
       return (path, false)
@@ -73,11 +80,6 @@ public enum ReservoirMounts {
       try mount(path, pageSize ?? .mebibytes(2), operation)
       return (path, true)
     }
-  }
-
-  /// All mounts of hugetlbfs, in the order in which they were mounted.
-  private static func mounts() -> [String] {
-    HugetlbMounts.paths()
   }
 
   private static func reservoirFolder(_ mount: String) -> FileStatus? {
@@ -93,7 +95,7 @@ public enum ReservoirMounts {
     } catch {
       guard error == .fileExists else {
         throw HoldfastError(
-          errno: error, operation: operation, reason: "the folder \(path) cannot be made",
+          errno: error, operation: operation, reason: "cannot create the folder \(path)",
           advice: error == .permissionDenied ? .becomeRoot : nil)
       }
     }
@@ -103,17 +105,17 @@ public enum ReservoirMounts {
     _ path: String, _ pageSize: ByteCount, _ operation: String
   ) throws(HoldfastError) {
     _ = try HugePagePool(size: pageSize).counts()
-    let names = try during(operation, "\(path) cannot be read") { () throws(Errno) in
+    let names = try during(operation, "cannot read \(path)") { () throws(Errno) in
       try Folder.open(path: path).names()
     }
     guard names.isEmpty else {
       throw HoldfastError(
         .noReservoir, operation: operation,
-        reason: "\(path) is neither hugetlbfs nor empty, so that none can be mounted there",
+        reason: "\(path) is not on hugetlbfs, and not empty, so hugetlbfs cannot be mounted on it",
         advice: .other("an empty folder"))
     }
     try during(
-      operation, "hugetlbfs cannot be mounted in \(path)", advice: .other("sudo")
+      operation, "cannot mount hugetlbfs on \(path)", advice: .becomeRoot
     ) { () throws(Errno) in
       try HugetlbMounts.mount(path, pageSize: pageSize)
     }

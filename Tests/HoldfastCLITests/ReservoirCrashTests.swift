@@ -4,9 +4,9 @@ import HoldfastTestKit
 import Testing
 
 /// kill -9 at random moments: of fill, lease, run, recycle and serve, and of the monitor that `run` has started.
-/// After each, one gc leaves nothing unaccounted for.
+/// After each, one `gc` leaves no file or page unaccounted for.
 ///
-/// HOLDFAST_CRASHES sets how many there are; HOLDFAST_CRASH_SEED which.
+/// HOLDFAST_CRASHES sets the number of kills, HOLDFAST_CRASH_SEED the random seed.
 @Suite(.serialized) struct ReservoirCrashTests {
   private static let rounds: Int = {
     let variable = ProcessInfo.processInfo.environment["HOLDFAST_CRASHES"].flatMap { Int($0) }

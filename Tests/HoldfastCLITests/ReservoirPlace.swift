@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// A folder with a reservoir that the program is told to use, gone with the object.
+/// A folder with a reservoir for the program, removed with the object.
 final class ReservoirPlace {
   let path: String
   private let isMounted: Bool
@@ -32,7 +32,7 @@ final class ReservoirPlace {
     ((try? FileManager.default.contentsOfDirectory(atPath: file(folder))) ?? []).sorted()
   }
 
-  /// The arguments with the place put in behind those of the command.
+  /// The arguments, with `--mount` inserted after the command.
   func arguments(_ words: [String]) -> [String] {
     let command = words[0] == "run" ? 1 : 2
     return words.prefix(command) + ["--mount", path] + words.dropFirst(command)
@@ -48,7 +48,7 @@ final class ReservoirPlace {
     try start(words, as: user).wait()
   }
 
-  /// Runs what has to succeed and returns its output.
+  /// Runs a command that must succeed and returns its output.
   @discardableResult
   func get(
     _ words: String..., sourceLocation: SourceLocation = #_sourceLocation

@@ -23,9 +23,9 @@ import Testing
     #expect(
       try place.get("reservoir", "recycle", "vm1", "--verify")
         == "4 MiB scrubbed and ready again.\n")
-    #expect(try place.get("reservoir", "release", "vm2").hasPrefix("4 MiB given back"))
+    #expect(try place.get("reservoir", "release", "vm2").hasPrefix("4 MiB returned"))
     #expect(try place.get("reservoir", "gc") == "nothing to do\n")
-    #expect(try place.get("reservoir", "drain") == "2 given back to the host; 12 MiB\n")
+    #expect(try place.get("reservoir", "drain") == "2 returned to the host; 12 MiB\n")
     #expect(try place.rows() == [])
   }
 
@@ -36,15 +36,15 @@ import Testing
       (["lease", "-m", "4M", "--name", "a/b"], 64, "letters, digits, - and _"),
       (["lease", "-m", "4M", "--name", "a.b"], 64, "letters, digits, - and _"),
       (["lease", "-m", "4M", "--name", "a\nb"], 64, "letters, digits, - and _"),
-      (["lease", "-m", "4M", "--name", ""], 64, "letters, digits, - and _"),
-      (["lease", "-m", "4M", "--name", String(repeating: "x", count: 129)], 64, "1 to 128"),
+      (["lease", "-m", "4M", "--name", ""], 64, "it is empty"),
+      (["lease", "-m", "4M", "--name", String(repeating: "x", count: 129)], 64, "more than 128"),
       (["lease"], 64, "--size"),
-      (["lease", "-m", "1048577"], 1, "no whole number of this reservoir's pages of 4 KiB"),
-      (["lease", "-m", "8M"], 1, "the largest that is ready has 4 MiB"),
-      (["lease", "-m", "2M", "--exact"], 1, "no file of just that size"),
+      (["lease", "-m", "1048577"], 1, "not a multiple of the reservoir's page size, 4 KiB"),
+      (["lease", "-m", "8M"], 1, "the largest file that is ready has 4 MiB"),
+      (["lease", "-m", "2M", "--exact"], 1, "no file of exactly that size"),
       (["lease", "-m", "2M", "--exact", "--grow"], 64, "exclude each other"),
       (["lease", "-m", "4M", "--wait", "soon"], 64, "a number of seconds"),
-      (["lease", "-m", "4M", "--host-numa-node", "7"], 1, "nothing is ready of node 7"),
+      (["lease", "-m", "4M", "--host-numa-node", "7"], 1, "no memory is ready on node 7"),
       (["release", "none"], 1, "no lease of that name"),
       (["release", "../x"], 64, "letters, digits, - and _"),
       (["recycle", "none"], 1, "no lease of that name"),
@@ -53,9 +53,9 @@ import Testing
       (["fill", "0x4M"], 64, "1 to 65536"),
       (["fill", "x4M"], 64, "such as 4x10G"),
       (["fill", "4x"], 64, "512M or 10G"),
-      (["fill", "1x5000"], 1, "no whole number"),
+      (["fill", "1x5000"], 1, "not a multiple"),
       (["fill", "1x999T"], 1, "999 TiB is needed"),
-      (["fill", "65536x16777215T"], 1, "more than any file"),
+      (["fill", "65536x16777215T"], 1, "exceeds the largest size"),
       (["fill", "1x4M", "--add", "--reserve-hugepages"], 1, "takes no huge pages from a pool"),
       (["fill", "1x4M", "--add", "--host-numa-node", "1023"], 1, "node 1023"),
       (["gc", "--older-than", "-1"], 64, "a number of seconds"),
@@ -67,7 +67,7 @@ import Testing
     }
     #expect(try place.rows() == ["4M 1 0 0"])
     try HoldfastProgram.run("reservoir", "status", "--mount", "/none").expectFailure(
-      1, "cannot be opened")
+      1, "cannot open the folder")
     try HoldfastProgram.run("reservoir", "status", "--mount", "/proc").expectFailure(
       1, "neither hugetlbfs nor tmpfs")
   }
@@ -82,24 +82,25 @@ import Testing
     let won = outcomes.filter { $0.status == 0 }
     #expect(won.count == 4 && Set(won.map(\.output)).count == 4)
     for outcome in outcomes where outcome.status != 0 {
-      outcome.expectFailure(1, "cannot lease 4 MiB: nothing is ready; try: --wait")
+      outcome.expectFailure(1, "cannot lease 4 MiB: no memory is ready; try: --wait")
     }
     #expect(try place.rows() == ["4M 0 4 0"])
   }
 
-  @Test func aLeaseThatIsOpenElsewhere() throws {
+  @Test func aLeaseInUse() throws {
     let place = try ReservoirPlace()
     try place.get("reservoir", "fill", "4M")
     let path = String(try place.get("reservoir", "lease", "-m", "4M", "--name", "vm").dropLast())
     let file = open(path, O_RDWR | O_CLOEXEC)
     try place.run(["reservoir", "recycle", "vm"]).expectFailure(1, "open or mapped")
     #expect(try place.rows() == ["4M 0 1 0"])
-    #expect(try place.get("reservoir", "recycle", "vm", "--or-release").contains("given back"))
+    #expect(
+      try place.get("reservoir", "recycle", "vm", "--or-release").contains("returned to the host"))
     close(file)
     #expect(try place.rows() == [])
   }
 
-  @Test func aFillThatIsStopped() throws {
+  @Test func aCancelledFill() throws {
     let place = try ReservoirPlace()
     let program = try place.start(["reservoir", "fill", "200x4M"])
     while place.names("ready").count < 3 { usleep(500) }
@@ -111,13 +112,13 @@ import Testing
   }
 }
 
-/// Who may do what, with members of a group and without.
+/// The rights of users, with members of a group and without.
 @Suite(
   .enabled(
     if: HostNeeds.canChangeUser && HoldfastProgram.othersCanRun,
     "needs root, runuser, and a build folder that other users may enter"))
 struct ReservoirUserTests {
-  @Test func othersGetNowhere() throws {
+  @Test func otherUsersHaveNoAccess() throws {
     let place = try ReservoirPlace()
     try place.get("reservoir", "fill", "4M")
     for words in [["lease", "-m", "4M"], ["status"], ["gc"], ["drain"], ["fill", "4M"]] {
@@ -126,8 +127,8 @@ struct ReservoirUserTests {
     #expect(try place.rows() == ["4M 1 0 0"])
   }
 
-  /// Who fills may be somebody who is not a member himself.
-  @Test func anOwnerWhoIsNoMember() throws {
+  /// The owner need not be a member of the group.
+  @Test func anOwnerWhoIsNotAMember() throws {
     let place = try ReservoirPlace(options: ["--owner", "nobody", "--group", "1"])
     let fill = try place.run(["reservoir", "fill", "2x4M"], as: "nobody")
     #expect(fill.status == 0, "\(fill)")
@@ -172,7 +173,7 @@ struct ReservoirUserTests {
       ["run", "-m", "4M", "--", "sh", "-c", "echo x 1<>{memory}"], as: "nobody")
     #expect(run.status == 0 && run.error.isEmpty, "\(run)")
     #expect(try place.rows() == ["4M 1 2 0"])
-    // Root recycles what others have leased.
+    // Root recycles the leases of other users.
     try place.get("reservoir", "recycle", "vm", "--user", "nobody", "--verify")
     #expect(try place.rows() == ["4M 2 1 0"])
     try place.run(["reservoir", "gc"], as: "nobody")

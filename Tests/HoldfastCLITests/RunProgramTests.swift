@@ -18,7 +18,7 @@ import Testing
   private func wait(for path: String) throws {
     let end = ContinuousClock.now + .seconds(20)
     while access(path, F_OK) != 0 {
-      try #require(ContinuousClock.now < end, "\(path) has not come")
+      try #require(ContinuousClock.now < end, "\(path) was not created")
       usleep(500)
     }
   }
@@ -34,7 +34,7 @@ import Testing
     #expect(ready.count == 4 << 20 && ready.allSatisfy { $0 == 0 })
   }
 
-  @Test func givesBackWhereToldTo() throws {
+  @Test func releases() throws {
     let place = try place()
     let words = ["run", "--release", "-m", "4M", "--", "true", "{memory}"]
     #expect(try place.run(words).status == 0)
@@ -58,7 +58,7 @@ import Testing
       (["-m", "4M", "--", "true"], 64, "have no {memory}"),
       (["--", "true", "{memory}"], 64, "--memory"),
       (["-m", "4M", "--name", "a/b", "--", "true", "{memory}"], 64, "letters, digits"),
-      (["-m", "8M", "--", "true", "{memory}"], 1, "largest that is ready has 4 MiB"),
+      (["-m", "8M", "--", "true", "{memory}"], 1, "the largest file that is ready has 4 MiB"),
       (["-m", "4M", "--", "/none/at/all", "{memory}"], 1, "cannot start '/none/at/all'"),
     ] as [([String], Int32, String)] {
       try place.run(["run"] + words).expectFailure(status, text)
@@ -88,7 +88,7 @@ import Testing
       pid_t(String(contentsOfFile: flag, encoding: .utf8).filter(\.isNumber)))
     program.send(SIGKILL)
     #expect(try program.wait().signal == SIGKILL)
-    #expect(try place.get("reservoir", "gc").hasPrefix("1 at work left alone"))
+    #expect(try place.get("reservoir", "gc").hasPrefix("1 in use left alone"))
     #expect(try place.rows() == ["4M 0 1 0"])
     try place.run(["reservoir", "release", "vm"]).expectFailure(1, "holds its lock")
     kill(monitor, SIGKILL)
@@ -99,7 +99,7 @@ import Testing
     #expect(try place.rows() == ["4M 1 0 0"])
   }
 
-  @Test func aMonitorThatGoesToTheBackground() throws {
+  @Test func aMonitorInTheBackground() throws {
     let place = try place()
     let outcome = try place.run(shell("sleep 60 >/dev/null 2>&1 & echo $!"))
     #expect(outcome.status == 0)
@@ -113,7 +113,7 @@ import Testing
     #expect(try place.rows() == ["4M 1 0 0"])
   }
 
-  @Test func waitingEndsByASignal() throws {
+  @Test func aSignalEndsTheWait() throws {
     let place = try place()
     let program = try place.start(
       ["run", "-m", "8M", "--wait", "60", "--", "true", "{memory}"])
@@ -123,10 +123,11 @@ import Testing
     #expect(try place.rows() == ["4M 1 0 0"])
   }
 
-  /// A terminal's ^C, which script(1) makes, comes to a child that has left the terminal's foreground group.
+  /// A ^C of a terminal, which script(1) provides, reaches a child that has left the terminal's foreground
+  /// group.
   @Test(
     .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/script"), "needs script"))
-  func aTerminalsSignal() throws {
+  func signalsOfATerminal() throws {
     let place = try place()
     let mark = place.path + "/mark"
     let words = place.arguments(["run", "-m", "4M", "--", "setsid", "sh", "-c"])

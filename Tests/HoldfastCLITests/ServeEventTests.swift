@@ -2,7 +2,7 @@ import Foundation
 import HoldfastTestKit
 import Testing
 
-/// What the service counts of the operations of other processes.
+/// The service's statistics of operations in other processes.
 @Suite struct ServeEventTests {
   private let prefix = "holdfast_reservoir_"
 
@@ -21,12 +21,12 @@ import Testing
       .flatMap { Double($0.split(separator: " ")[1]) }
   }
 
-  @Test func afterItWasKilled() throws {
+  @Test func eventsAfterAKill() throws {
     let served = try start()
     try served.send(SIGKILL)
     #expect(try served.end().signal == SIGKILL)
     #expect(FileManager.default.fileExists(atPath: served.place.file("events")))
-    // Leasing goes on without it.
+    // Leasing continues without it.
     try served.place.get("reservoir", "lease", "-m", "4M")
     try served.start()
     try served.until("listens again") { try value(served, "listening") == 1 }
@@ -37,17 +37,19 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: served.place.file("events")))
   }
 
-  @Test func asOneOfTwo() throws {
+  @Test func oneOfTwoServicesReceivesEvents() throws {
     let served = try start()
     let other = try HoldfastProgram(served.words)
     defer {
       other.send(SIGKILL)
       _ = try? other.wait()
     }
-    try served.until("told") { other.errorSoFar.contains("another service hears of leases") }
+    try served.until("reported") {
+      other.errorSoFar.contains("another service receives the events")
+    }
     try served.place.get("reservoir", "lease", "-m", "4M")
     try served.until("counted") { try value(served, "lease_seconds_count") == 1 }
-    // Whoever takes the name away is not heard of until there is another.
+    // If the socket is removed, the service creates another.
     try FileManager.default.removeItem(atPath: served.place.file("events"))
     try served.until("there again") {
       FileManager.default.fileExists(atPath: served.place.file("events"))
@@ -58,7 +60,7 @@ import Testing
     .enabled(
       if: HostNeeds.canChangeUser && HoldfastProgram.othersCanRun,
       "needs root, runuser, and a build folder that other users may enter"))
-  func ofMembersAndNobodyElse() throws {
+  func onlyMembersSendEvents() throws {
     let served = try start(["--group", "65534"])
     func sh(_ script: String, as user: String) throws -> Int32? {
       try HoldfastProgram([], command: ["runuser", "-u", user, "--", "sh", "-c", script]).wait()
@@ -72,6 +74,6 @@ import Testing
       ["reservoir", "lease", "-m", "4M", "--name", "vm"], as: "nobody")
     #expect(outcome.status == 0, "\(outcome)")
     try served.until("counted") { try value(served, "lease_seconds_count") == 1 }
-    #expect(try value(served, "nonsense_messages_total") == 0)
+    #expect(try value(served, "invalid_messages_total") == 0)
   }
 }

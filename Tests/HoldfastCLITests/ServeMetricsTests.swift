@@ -1,13 +1,13 @@
 import Foundation
 import Testing
 
-/// What `holdfast reservoir serve` tells of itself.
+/// The metrics of `holdfast reservoir serve`.
 @Suite struct ServeMetricsTests {
   private let served: ServedPlace
 
   init() throws { served = try ServedPlace() }
 
-  /// Reads the exposition format as a collector does, and fails where it is not valid.
+  /// Parses the exposition format as a collector does, and fails where it is invalid.
   private func parse(_ text: String) throws -> [String: Double] {
     var kinds: [String: String] = [:]
     var helped: Set<String> = []
@@ -75,7 +75,7 @@ import Testing
     #expect(first[prefix + "bytes" + file] == Double(2 * bytes))
     #expect(first[prefix + "level_files{size_bytes=\"\(bytes)\",node=\"any\"}"] == 2)
     #expect(first[prefix + "filled_bytes_total"] == Double(2 * bytes))
-    for operation in ["look", "fill", "collect"] {
+    for operation in ["status", "fill", "collect"] {
       let time = first[prefix + "last_success_timestamp_seconds{operation=\"\(operation)\"}"]
       #expect(abs((time ?? 0) - Date().timeIntervalSince1970) < 60, "\(operation)")
     }
@@ -90,14 +90,14 @@ import Testing
     }
     let leased = "{state=\"leased\",size_bytes=\"\(bytes)\",node=\"any\"}"
     #expect(try page()[prefix + "files" + leased] == 1)
-    // Of what other processes did, too.
+    // Operations of other processes count too.
     #expect(try page()[prefix + "leased_bytes_total"] == Double(bytes))
     #expect(try page()[prefix + "recycled_bytes_total"] == Double(bytes))
     #expect(try page()[prefix + "lease_wait_seconds_count"] == 1)
     #expect(try served.place.run(["reservoir", "lease", "-m", "1G"]).status == 1)
     #expect(try served.place.run(["reservoir", "lease", "-m", "4M", "--name", "x"]).status == 0)
     #expect(try served.place.run(["reservoir", "release", "x"]).status == 0)
-    try served.until("told") {
+    try served.until("reported") {
       let page = try page()
       return page[prefix + "failures_total{operation=\"lease\",code=\"noReadyMemory\"}"] == 1
         && page[prefix + "released_total"] == 1 && page[prefix + "lease_seconds_count"] == 2
@@ -125,7 +125,7 @@ import Testing
       #expect(answer.hasPrefix("HTTP/1.1 \(status)\r\n"), "\(request): \(answer.prefix(100))")
       #expect(answer.hasSuffix(rest), "\(request): \(answer)")
     }
-    // Who sends nothing, half a request, or too much, is let go.
+    // A client that sends nothing, half a request, or too much, is disconnected.
     for request in ["", "GET /metrics HTT", String(repeating: "x", count: 9000)] {
       #expect(try served.ask(request).isEmpty)
     }
@@ -140,7 +140,7 @@ import Testing
     var inodes: Set<UInt64> = []
     let end = ContinuousClock.now + .seconds(20)
     while inodes.count < 5, ContinuousClock.now < end {
-      // Whatever moment it is, the file is whole.
+      // The file is complete at any time.
       let samples = try parse(try String(contentsOfFile: path, encoding: .utf8))
       #expect(samples["holdfast_reservoir_up"] == 1)
       #expect(samples.count > 40)

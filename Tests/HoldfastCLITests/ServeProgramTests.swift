@@ -28,16 +28,16 @@ import Testing
     try served.configure("[fill]\nthreads = 2\n" + levels)
     try served.start()
     try served.until("first") { served.ready.count == 3 }
-    #expect(try nices(of: "holdfast-keeper") == ["19"])
+    #expect(try nices(of: "holdfast-work") == ["19"])
     #expect(try nices(of: "holdfast-metric") == ["0"])
   }
 
-  /// Neither lower nor higher, as root may have it.
+  /// Neither lower nor, as root may do, higher.
   @Test func fillsWithNormalPriority() throws {
     try served.configure("[fill]\nthreads = 2\n" + levels, head: "priority = normal\n")
     try served.start()
     try served.until("first") { served.ready.count == 3 }
-    #expect(try nices(of: "holdfast-keeper") == ["0"])
+    #expect(try nices(of: "holdfast-work") == ["0"])
     #expect(try nices(of: "holdfast-metric") == ["0"])
   }
 
@@ -52,7 +52,7 @@ import Testing
     }
   }
 
-  /// A level takes as long as it takes; orphans may be what it lacks.
+  /// A collection need not wait until a level is full, since recycled orphans count towards it.
   @Test func collectsBetweenTheFilesOfALevel() throws {
     try served.configure(
       "[fill]\nrate = 8M\nthreads = 1\n[level]\nfiles = 1000x4M\n[collect]\ninterval = 0.1\n")
@@ -63,7 +63,7 @@ import Testing
     #expect(served.ready.count < 1000)
   }
 
-  @Test func fillsInSpiteOfStrayNames() throws {
+  @Test func fillsDespiteForeignFiles() throws {
     try FileManager.default.createDirectory(
       atPath: served.place.file("leased"), withIntermediateDirectories: true)
     #expect(
@@ -79,11 +79,11 @@ import Testing
     try served.start()
     try served.until("first") { served.ready == ["4M"] }
     try served.orphan("vm1")
-    // Its place was filled meanwhile, or is counted.
+    // The level may have been filled again in the meantime.
     try served.until("collected") {
       served.place.names("leased/\(geteuid())").isEmpty && !served.ready.isEmpty
     }
-    try served.until("told") { served.log.contains("collected: 1 ready again, 0 given back") }
+    try served.until("reported") { served.log.contains("collected: 1 ready again, 0 returned") }
   }
 
   @Test func reloads() throws {
@@ -100,8 +100,9 @@ import Testing
     ] {
       try served.configure(text)
       try served.send(SIGHUP)
-      try served.until("told") {
-        served.log.contains("error: the old configuration stays: ") && served.log.contains(problem)
+      try served.until("reported") {
+        served.log.contains("error: the old configuration remains: ")
+          && served.log.contains(problem)
       }
     }
     try served.place.get("reservoir", "lease", "-m", "4M")
@@ -111,7 +112,7 @@ import Testing
   }
 
   @Test(arguments: [SIGTERM, SIGINT])
-  func stopsInTheMiddleOfAFill(_ signal: Int32) throws {
+  func stopsDuringAFill(_ signal: Int32) throws {
     // After the first 64 MiB a minute passes.
     try served.configure("[fill]\nrate = 1M\nthreads = 1\n[level]\nfiles = 1x128M\n")
     try served.start()
@@ -120,14 +121,14 @@ import Testing
     let start = ContinuousClock.now
     try served.send(signal)
     #expect(try served.end().status == 0)
-    // Far more than it takes, as the machine may be busy, and less than the fill.
+    // Far more than it takes, since the machine may be busy, and less than the fill.
     #expect(ContinuousClock.now - start < .seconds(20))
-    // On a busy machine the piece at work may take longer than the service waits.
+    // On a busy machine a piece may take longer than the service waits.
     try served.place.get("reservoir", "gc")
     #expect(served.place.names("filling").isEmpty && served.ready.isEmpty)
   }
 
-  @Test func killedInTheMiddleOfAFill() throws {
+  @Test func killedDuringAFill() throws {
     try served.configure("[fill]\nrate = 1M\nthreads = 1\n[level]\nfiles = 1x128M\n")
     try served.start()
     try served.until("begins") { served.place.names("filling").count == 1 }
@@ -138,7 +139,7 @@ import Testing
     #expect(served.place.names("filling").isEmpty && served.ready.isEmpty)
   }
 
-  @Test func twoDoNoHarm() throws {
+  @Test func twoServicesDoNoHarm() throws {
     try served.configure("[level]\nfiles = 4x4M\n")
     try served.start()
     let other = try HoldfastProgram(served.words)
@@ -156,23 +157,23 @@ import Testing
     #expect(try served.place.rows() == ["4M 4 8 0"])
   }
 
-  @Test func goesOnAfterShortage() throws {
-    // No host has so much: the other level is reached all the same.
+  @Test func continuesAfterAShortage() throws {
+    // No host has that much memory. The other level is reached all the same.
     try served.configure("[level]\nfiles = 1x1024T\n[level]\nfiles = 1x4M\n")
     try served.start()
     try served.until("other") { served.ready == ["4M"] }
-    try served.until("told") { served.log.contains("warning: cannot fill the reservoir") }
+    try served.until("reported") { served.log.contains("warning: cannot fill the reservoir") }
     usleep(300_000)
     #expect(served.log.split(separator: "\n").count { $0.contains("cannot fill") } == 1)
   }
 
-  @Test func badBeginnings() throws {
+  @Test func badStarts() throws {
     try served.configure("[level]\nfiles = 1x4M\nfoo = 1\n")
     for words in [served.words, served.words + ["--check"]] {
       try HoldfastProgram(words).wait().expectFailure(1, "reservoir.conf:6: unknown key 'foo'")
     }
     try HoldfastProgram.run("reservoir", "serve", "--config", "/nowhere/x")
-      .expectFailure(1, "/nowhere/x: cannot be read")
+      .expectFailure(1, "/nowhere/x: cannot read the file")
     try served.configure(levels)
     #expect(try HoldfastProgram(served.words + ["--check"]).wait().output.hasSuffix("no errors\n"))
     try "[reservoir]\nmount = \(served.folder.path)\n\(levels)".write(
@@ -181,7 +182,7 @@ import Testing
   }
 
   @Test(arguments: [true, false])
-  func tellsItsManager(_ isAbstract: Bool) throws {
+  func reportsToTheServiceManager(_ isAbstract: Bool) throws {
     let name =
       isAbstract ? "@holdfast-test-\(UUID())" : served.folder.appending(path: "notify").path
     let socket = try NotifySocket(name)
@@ -192,7 +193,7 @@ import Testing
     }
     #expect(socket.messages.first { !$0.hasPrefix("WATCHDOG") }?.hasPrefix("READY=1\n") == true)
     socket.forget()
-    // Signs of life come without anything to do.
+    // Keep-alive messages are sent without any work too.
     try served.until("alive") { socket.has("WATCHDOG=1") }
     try served.send(SIGHUP)
     try served.until("reloading") { socket.has("RELOADING=1") && socket.has("READY=1") }

@@ -1,14 +1,13 @@
 import Foundation
 import Testing
 
-/// A reservoir that the program serves, with a configuration of its own. The service is killed with the
-/// object.
+/// A reservoir with a service and its configuration. The service is killed with the object.
 final class ServedPlace {
   let place: ReservoirPlace
   let folder: URL
   private(set) var program: HoldfastProgram?
 
-  /// Starts nothing yet. The options are those of `reservoir init`.
+  /// Creates the reservoir with the options of `reservoir init`, and starts nothing yet.
   init(options: [String] = []) throws {
     place = try ReservoirPlace(options: options)
     folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-serve-\(UUID())")
@@ -25,7 +24,7 @@ final class ServedPlace {
 
   var configuration: String { folder.appending(path: "reservoir.conf").path }
 
-  /// Writes the configuration: the text, and what makes tests quick.
+  /// Writes the configuration: the text, with a short interval.
   func configure(_ text: String, head: String = "interval = 0.1\n") throws {
     try "[reservoir]\nmount = \(place.path)\n\(head)\(text)\n".write(
       toFile: configuration, atomically: true, encoding: .utf8)
@@ -45,7 +44,7 @@ final class ServedPlace {
     return try #require(program).wait()
   }
 
-  /// Waits until something is so.
+  /// Waits until a condition is true.
   func until(
     _ what: String, _ isSo: () throws -> Bool, sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
@@ -63,7 +62,7 @@ final class ServedPlace {
   /// Sizes of the files that are ready, such as `4M`.
   var ready: [String] { place.names("ready").map { String($0.prefix { $0 != "-" }) } }
 
-  /// Puts a file there as dead processes leave it: a lease of `run` whose lock is free.
+  /// Creates an orphan as dead processes leave it: a lease of `run` whose lock is free.
   func orphan(_ name: String) throws {
     let file = try #require(place.names("ready").first)
     let folder = place.file("leased/\(geteuid())")
@@ -71,7 +70,7 @@ final class ServedPlace {
     try #require(rename(place.file("ready/" + file), folder + "/\(name).run") == 0)
   }
 
-  /// What the service answers to a request.
+  /// The service's response to a request.
   func ask(_ request: String) throws -> String {
     try until("listens") { log.contains("metrics at http://127.0.0.1:") }
     let text = log.split(separator: "http://127.0.0.1:")[1].prefix { $0.isNumber }
@@ -101,7 +100,7 @@ final class ServedPlace {
   }
 }
 
-/// The socket of a service's manager.
+/// The socket of a service manager.
 final class NotifySocket {
   private let file: Int32
   private(set) var messages: [String] = []
@@ -123,7 +122,7 @@ final class NotifySocket {
 
   deinit { close(file) }
 
-  /// Takes in what has come, and tells whether one of the lines is there.
+  /// Receives pending messages, and returns whether any message has a line that begins so.
   func has(_ line: String) -> Bool {
     var block = [UInt8](repeating: 0, count: 4096)
     while true {

@@ -8,7 +8,7 @@ import Testing
 
 @testable import HoldfastReservoir
 
-/// What an arena's end has told of its lease.
+/// The reported ends of leases.
 private final class Ended: @unchecked Sendable {
   private let lock = NSLock()
   private var all: [Result<LeaseEnd, HoldfastError>] = []
@@ -21,7 +21,7 @@ private final class Ended: @unchecked Sendable {
 @Suite(.serialized) struct AdoptionTests {
   private let size = ByteCount.mebibytes(16)
 
-  /// The only ready file's number.
+  /// The inode number of the only ready file.
   private func inode(_ place: Place) throws -> UInt64 {
     let names = place.names("ready")
     try #require(names.count == 1)
@@ -30,7 +30,7 @@ private final class Ended: @unchecked Sendable {
     return UInt64(status.st_ino)
   }
 
-  /// Wires a guest of all of the lease, writes to it, and lets all of it go.
+  /// Wires a guest of the size of the lease, writes to it, and releases all of it.
   private func useUp(
     _ lease: Lease, _ page: ByteCount, atEnd end: AdoptionEnd? = nil, _ ended: Ended,
     while body: () throws -> Void = {}
@@ -48,7 +48,7 @@ private final class Ended: @unchecked Sendable {
     // Through the window, as a device or a guest would.
     let start = try #require(UnsafeMutableRawPointer(bitPattern: UInt(memory.hostAddress)))
     memset(start, 0xA5, Int(size.rawValue))
-    // What is written to the window is in the leased file.
+    // The bytes that were written to the window are in the leased file.
     let mapping = try Mapping(lease.receipt.path)
     #expect(memcmp(mapping.start, start, mapping.length) == 0)
     try body()
@@ -64,7 +64,7 @@ private final class Ended: @unchecked Sendable {
       let lease = try reservoir.lease(request)
       let ended = Ended()
       try useUp(lease, page, ended) {
-        // It has one owner, who keeps the lock of a held lease.
+        // The arena alone has the file, and the lock of a held lease.
         #expect(lease.descriptor == -1)
         #expect(code { _ = try Arena(adopting: lease) } == .busy)
         if isHeld {
@@ -82,7 +82,7 @@ private final class Ended: @unchecked Sendable {
     }
     let ended = Ended()
     try useUp(try reservoir.held(size, "last"), page, atEnd: .release, ended)
-    #expect(ended.results == [.success(.unlinked(size, reason: nil))])
+    #expect(ended.results == [.success(.released(size, reason: nil))])
     #expect(try reservoir.counts() == [])
   }
 
@@ -100,7 +100,7 @@ private final class Ended: @unchecked Sendable {
     }
   }
 
-  @Test func whoOutlivesTheArenaKeepsIt() throws {
+  @Test func guestMemoryThatOutlivesItsArenaKeepsTheLease() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     let ended = Ended()
@@ -110,7 +110,7 @@ private final class Ended: @unchecked Sendable {
     }()
     #expect(ended.results.isEmpty)
     let collected = try reservoir.collect()
-    #expect(collected.recycled == 0 && collected.unlinked == 0)
+    #expect(collected.recycled == 0 && collected.released == 0)
     #expect(try reservoir.counts() == ["16M 0 1 0"])
     withExtendedLifetime(memory) {}
     memory = nil
@@ -118,7 +118,7 @@ private final class Ended: @unchecked Sendable {
   }
 
   @Test(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
-  func guestsThatArePagedAndForked() throws {
+  func pagedAndForkedGuests() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     let ended = Ended()
@@ -138,7 +138,7 @@ private final class Ended: @unchecked Sendable {
     #expect(try Mapping(place.file("ready/\(ready)")).isZero)
   }
 
-  @Test func somebodyWhoHasItOpenAtTheEnd() throws {
+  @Test func aFileThatIsOpenElsewhereAtTheEndIsReleased() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     let lease = try reservoir.held(size, "vm")
@@ -148,14 +148,14 @@ private final class Ended: @unchecked Sendable {
     var options = RecycleOptions()
     options.timeout = .milliseconds(5)
     try useUp(lease, .kibibytes(4), atEnd: .recycle(options), ended)
-    guard case .success(.unlinked(size, _?))? = ended.results.first else {
+    guard case .success(.released(size, _?))? = ended.results.first else {
       Issue.record("\(ended.results)")
       return
     }
     #expect(try reservoir.counts() == [])
   }
 
-  @Test func leasesThatOthersCouldCut() throws {
+  @Test func sharedLeasesNeedTrust() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     let lease = try reservoir.held(size, "vm")
@@ -168,11 +168,11 @@ private final class Ended: @unchecked Sendable {
     _ = try Arena(adopting: shared, trustsMembers: true, threads: 1)
   }
 
-  @Test func aLeaseThatCannotBeAdoptedStays() throws {
+  @Test func aLeaseThatCannotBeAdoptedIsUnchanged() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     let lease = try reservoir.held(size, "vm")
-    // Its user himself cuts it.
+    // Its own user truncates it.
     try #require(ftruncate(lease.descriptor, 5000) == 0)
     let ended = Ended()
     #expect(code { _ = try Arena(adopting: lease) { ended.add($0) } } == .host)
@@ -181,7 +181,7 @@ private final class Ended: @unchecked Sendable {
   }
 }
 
-/// Files that are no arena's.
+/// Arenas on any file.
 @Suite struct AdoptedFileTests {
   private func problem(_ descriptor: Int32) -> String? {
     do {
@@ -226,7 +226,7 @@ private final class Ended: @unchecked Sendable {
     #expect(try problem(size: 1 << 52) != nil)
   }
 
-  @Test func theCallerKeepsHisDescriptor() throws {
+  @Test func theCallersDescriptorStaysOpen() throws {
     let file = unnamedFile()
     defer { close(file) }
     try #require(file >= 0 && ftruncate(file, 4 << 20) == 0)
@@ -239,7 +239,7 @@ private final class Ended: @unchecked Sendable {
     #expect(pread(file, &found, 3, 8192 + 5) == 3 && found == [1, 2, 3])
   }
 
-  @Test func aLieIsFoundByTheAudit() async {
+  @Test func theAuditFindsNonzeroBytes() async {
     await #expect(processExitsWith: .success) {
       setenv("HOLDFAST_CHECK_ZEROED", "1", 1)
       let file = unnamedFile()
@@ -252,7 +252,7 @@ private final class Ended: @unchecked Sendable {
       precondition(pwrite(file, &byte, 1, (3 << 20) + 77) == 1)
       do {
         _ = try Arena(adoptingZeroed: file, threads: 1)
-        preconditionFailure("the audit has found nothing")
+        preconditionFailure("the audit found no byte")
       } catch let error as HoldfastError {
         precondition(error.reason == "it was said to be zero and is not", error.reason)
       }

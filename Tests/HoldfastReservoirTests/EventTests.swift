@@ -7,35 +7,35 @@ import Testing
 
 @testable import HoldfastReservoir
 
-/// What operations tell of themselves.
+/// Events of operations.
 @Suite struct EventTests {
   private let size = ByteCount.mebibytes(4)
 
-  private func told(_ socket: EventSocket) -> [String] {
-    var told: [String] = []
+  private func received(_ socket: EventSocket) -> [String] {
+    var events: [String] = []
     while let message = socket.next() {
       switch message {
       case .event(let event):
-        told.append(
+        events.append(
           "\(event.operation) \(event.failure?.rawValue ?? event.size.shortDescription)")
         #expect(event.duration >= .zero && event.duration < .seconds(60))
-      case .nonsense: told.append("nonsense")
+      case .invalid: events.append("invalid")
       }
     }
-    return told
+    return events
   }
 
-  @Test func operationsAreTold() throws {
+  @Test func operationsSendEvents() throws {
     let place = try Place()
     let reservoir = try place.reservoir()
     let socket = try #require(try reservoir.listen())
-    // As of another process: nothing but the folders is shared.
+    // Like another process: it shares only the folders.
     let other = try Reservoir(mount: place.path)
     try other.fill([size, size])
     _ = try other.lease(size, "a")
     _ = try other.held(size, "b")
     #expect(code { _ = try other.lease(size, "c") } == .noReadyMemory)
-    // The caller's own doing is nobody else's matter.
+    // Errors of the caller's arguments are not reported.
     #expect(code { _ = try other.lease(size, "a") } == .alreadyExists)
     #expect(code { _ = try other.lease(ByteCount(1), "d") } == .invalidArgument)
     #expect(code { _ = try other.release(LeaseName("d")) } == .noLease)
@@ -44,14 +44,14 @@ import Testing
     _ = try other.lease(size, "e")
     _ = try other.release(LeaseName("e"))
     #expect(
-      told(socket) == [
+      received(socket) == [
         "fill 4M", "fill 4M", "lease 4M", "lease 4M", "lease noReadyMemory", "recycle 4M",
         "release 4M",
         "lease 4M", "release 4M",
       ])
   }
 
-  @Test func anObserverIsToldInstead() throws {
+  @Test func anObserverReceivesTheEventsInstead() throws {
     let place = try Place()
     let socket = try #require(try place.reservoir().listen())
     let events = Events()
@@ -61,7 +61,7 @@ import Testing
     request.timeout = .milliseconds(30)
     _ = try reservoir.lease(request)
     #expect(code { _ = try reservoir.lease(request) } == .noReadyMemory)
-    #expect(told(socket) == [])
+    #expect(received(socket) == [])
     #expect(events.all.map(\.operation) == [.fill, .lease, .lease])
     #expect(events.all[1].duration > .zero && events.all[1].waited < events.all[2].duration)
     #expect(events.all[2].failure == .noReadyMemory && events.all[2].duration >= .milliseconds(30))
@@ -94,39 +94,40 @@ import Testing
     #expect(try reservoir.counts() == ["4M 1 0 0"])
   }
 
-  /// Nobody, a dead one's socket, one that is full, and something else of its name.
-  @Test func nobodyHasToListen() throws {
+  /// Operations succeed without a listener, with the socket of a dead one, with a full socket, and
+  /// with another file of that name.
+  @Test func operationsDoNotNeedAListener() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     func lives(_ what: String) throws {
       #expect(try reservoir.lease(size, "vm").receipt.size == size, "\(what)")
       #expect(try reservoir.recycle(LeaseName("vm")) == .recycled(size), "\(what)")
     }
-    try lives("nobody")
+    try lives("no listener")
     do {
       let socket = try #require(try reservoir.listen())
-      for _ in 0..<100 { try lives("nobody reads") }
-      #expect(!told(socket).isEmpty)
+      for _ in 0..<100 { try lives("full socket") }
+      #expect(!received(socket).isEmpty)
     }
     #expect(!FileManager.default.fileExists(atPath: place.file("events")))
     try deadSocket(place)
-    try lives("nobody any more")
+    try lives("dead listener")
     let socket = try #require(try reservoir.listen())
-    try lives("another one")
-    #expect(told(socket) == ["lease 4M", "recycle 4M"])
+    try lives("another listener")
+    #expect(received(socket) == ["lease 4M", "recycle 4M"])
     for make in [
       { mkfifo($0, 0o600) }, { symlink("/dev/log", $0) }, { mkdir($0, 0o700) },
       { close(open($0, O_CREAT | O_RDWR, 0o600)) },
     ] as [(String) -> Int32] {
       _ = unlink(place.file("events"))
       #expect(make(place.file("events")) == 0)
-      try lives("something else")
+      try lives("another file")
       #expect(code { _ = try reservoir.listen() } != nil)
       _ = rmdir(place.file("events"))
     }
   }
 
-  /// Leaves a socket as a process does that was killed.
+  /// Creates a socket as a killed process leaves it behind.
   private func deadSocket(_ place: Place) throws {
     let file = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
     try #require(file >= 0)
@@ -143,7 +144,7 @@ import Testing
     try #require(status == 0, "\(errno)")
   }
 
-  @Test func oneListensAtATime() throws {
+  @Test func oneProcessListensAtATime() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     var first = try reservoir.listen()
@@ -153,7 +154,7 @@ import Testing
     #expect(stat(place.file("events"), &status) == 0 && status.st_mode & 0o777 == 0o200)
     first = nil
     let second = try #require(try reservoir.listen())
-    // Whoever takes the name away has not taken its place.
+    // A process that removes the name does not become the listener.
     #expect(unlink(place.file("events")) == 0 && !second.isCurrent)
     let third = try #require(try reservoir.listen())
     #expect(third.isCurrent && !second.isCurrent)
@@ -181,14 +182,14 @@ import Testing
     for text in ["", "\n", "=", "HOLDFAST=1"] { #expect(ReservoirEvent(message: text) == nil) }
   }
 
-  @Test func nonsenseIsTold() throws {
+  @Test func invalidMessages() throws {
     let place = try Place()
     let reservoir = try place.reservoir()
     let socket = try #require(try reservoir.listen())
     for text in ["", "x", String(repeating: "HOLDFAST=1\n", count: 1000)] {
       try reservoir.top.send(text, to: "events")
     }
-    #expect(told(socket) == ["nonsense", "nonsense", "nonsense"])
+    #expect(received(socket) == ["invalid", "invalid", "invalid"])
   }
 
   private final class Events: @unchecked Sendable {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import HoldfastReservoir
 
-/// On real huge pages, in a mount of its own, so that every page is accounted for.
+/// A reservoir on real huge pages, on a mount of its own, so that every page is accounted for.
 @Suite(
   .serialized,
   .enabled(
@@ -25,7 +25,7 @@ struct HugetlbTests {
       #expect(reservoir.isHugetlb && reservoir.pageSize == .mebibytes(2))
       #expect(place.used == .mebibytes(32))
       #expect(try reservoir.status().freePages != nil)
-      // Cut: the rest is the pool's at once.
+      // Truncated: the rest returns to the pool at once.
       let cut = try reservoir.lease(.mebibytes(12), "cut").receipt
       #expect(cut.trimmed == .mebibytes(4) && place.used == .mebibytes(28))
       do {
@@ -79,17 +79,17 @@ struct HugetlbTests {
       }
       #expect(error?.code == .resourceShortage)
       #expect(
-        error?.reason.contains("huge pages of 2 MiB are needed and") == true,
+        error?.reason.contains("huge pages of 2 MiB are needed, but") == true,
         "\(error?.reason ?? "")")
       #expect(place.names("filling").isEmpty && place.used == .zero)
     }
   }
 
-  @Test func poolsAreRaisedByWhatIsMissing() throws {
+  @Test func fillsRaiseThePoolByTheMissingPages() throws {
     try HugePageLock.withLock {
       let place = try Place(fileSystem: "hugetlbfs", size: .tebibytes(1))
       let reservoir = try place.reservoir()
-      // All that is free but four pages is promised to a mapping that nobody touches.
+      // A mapping that is not touched reserves all free pages but four.
       let available = try pool.available.rawValue
       let length = Int(available - min(available, 4)) << 21
       let promised = mmap(
@@ -101,19 +101,19 @@ struct HugetlbTests {
       #expect(code { _ = try reservoir.fill(plan) } == .resourceShortage)
       var options = FillOptions(reservesHugePages: true)
       let token = CancellationToken()
-      let stopped = #expect(throws: HoldfastError.self) {
+      let cancelled = #expect(throws: HoldfastError.self) {
         try reservoir.fill(plan, options: options, cancellation: token) {
           if $0.done.rawValue > 8 << 20 { token.cancel() }
         }
       }
-      #expect(stopped?.code == .cancelled)
+      #expect(cancelled?.code == .cancelled)
       #expect(try reservoir.counts() == ["8M 1 0 0"])
       options.threads = 1
       let report = try reservoir.fill(plan, options: options)
       #expect(report.reserved.rawValue > 0 && report.reserved.rawValue <= 8)
       #expect(place.used == .mebibytes(24))
-      #expect(try reservoir.drain().unlinked == 3)
-      // What was added is the host's again.
+      #expect(try reservoir.drain().released == 3)
+      // Lowers the pool again.
       let now = try #require(try pool.counts().total).rawValue
       let added = report.reserved.rawValue
       try HostFiles.replaceContents(of: pool.path, with: "\(now - added)")

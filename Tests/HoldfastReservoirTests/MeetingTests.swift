@@ -6,13 +6,14 @@ import Testing
 
 @testable import HoldfastReservoir
 
-/// Commands that meet at one lease: names are moved and taken away only with the file's lock.
+/// Concurrent commands on one lease: names are moved and removed only with the file's lock.
 @Suite struct ReservoirMeetingTests {
   private let size = ByteCount.mebibytes(4)
 
   private func name(_ text: String) throws -> LeaseName { try LeaseName(text) }
 
-  /// Recycles `vm` and waits for its monitor's end, however often the other has the lock to look at it.
+  /// Recycles `vm` and waits for its monitor's end, however often the other thread has the lock to
+  /// test it.
   private func recycle(_ reservoir: Reservoir) -> HoldfastError.Code? {
     let end = ContinuousClock.now + .seconds(4)
     while true {
@@ -36,7 +37,7 @@ import Testing
     }
   }
 
-  @Test func releaseWhileItIsBeingRecycled() throws {
+  @Test func releaseDuringRecycling() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size, size, size)
     let path = try reservoir.lease(size, "vm").receipt.path
@@ -46,7 +47,7 @@ import Testing
     let error = both {
       #expect(recycle(reservoir) == .noLease)
     } and: {
-      // Until the other has its lock and waits for the monitor's end.
+      // Until the other thread has its lock and waits for the monitor's end.
       try waitUntilLocked(path)
       _ = try reservoir.release(name("vm"))
       other.value = try Mapping(reservoir.lease(size, "vm").receipt.path)
@@ -54,13 +55,13 @@ import Testing
       monitor.value = nil
     }
     #expect(error == nil)
-    // The second guest has its memory still, and nobody else.
+    // Only the second guest has its memory.
     #expect(try reservoir.counts() == ["4M 1 1 0"] && other.value?.isZero == false)
     #expect(try !Mapping(path).isZero)
     for name in place.names("ready") { #expect(try Mapping(place.file("ready/" + name)).isZero) }
   }
 
-  @Test func whatIsLockedStays() throws {
+  @Test func lockedLeasesStay() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     let path = try reservoir.lease(size, "vm").receipt.path
@@ -68,14 +69,14 @@ import Testing
     #expect(flock(file, LOCK_EX) == 0)
     #expect(code { _ = try reservoir.recycle(name("vm")) } == .busy)
     #expect(try reservoir.collect(CollectOptions(age: .zero)).live == 1)
-    // Who gives the memory away need not ask who has locked it.
-    let end = try reservoir.recycle(name("vm"), otherwise: .unlink)
-    #expect(end == .unlinked(size, reason: nil))
+    // A release does not need the lock.
+    let end = try reservoir.recycle(name("vm"), otherwise: .release)
+    #expect(end == .released(size, reason: nil))
     close(file)
   }
 
-  /// A user who keeps his folder's lock does not keep others from their work.
-  @Test func aFolderThatIsLocked() throws {
+  /// A user who keeps the folder's lock does not block other commands.
+  @Test func aLockedFolder() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     let path = try reservoir.lease(size, "vm").receipt.path
@@ -89,8 +90,8 @@ import Testing
     #expect(try reservoir.recycle(name("vm")) == .recycled(size))
   }
 
-  /// Its age is when it was last renamed or changed, so looking at it changes nothing.
-  @Test func whatIsInUseKeepsItsAge() throws {
+  /// The age counts from the last rename or change, so a test for use must not change the file.
+  @Test func leasesInUseKeepTheirAge() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     let path = try reservoir.lease(size, "vm").receipt.path
@@ -106,8 +107,8 @@ import Testing
     withExtendedLifetime(mapping) {}
   }
 
-  /// As by hand: the file that was locked is not the one that is moved.
-  @Test func anotherFileInItsPlace() throws {
+  /// Another file takes the name while the first one is locked.
+  @Test func aFileThatIsReplaced() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size, size)
     let first = try reservoir.lease(size, "vm").receipt.path
@@ -116,7 +117,7 @@ import Testing
     let mark = try Mapping(second)
     mark.dirty()
     let error = both {
-      // In use is the other one, where it was there before the first was looked at.
+      // The other file is in use, where it took the name before the first one was tested.
       let result = recycle(reservoir)
       #expect(result == .noLease || result == .busy)
     } and: {
@@ -131,7 +132,8 @@ import Testing
     withExtendedLifetime(mark) {}
   }
 
-  /// All commands at the same two names. What is ready is zero and leased by one, and nothing is lost.
+  /// All commands on the same two names. Ready files are zero, one process leases each, and none is
+  /// lost.
   @Test(arguments: [1, 2, 3, 4])
   func manyAtOnce(_ seed: UInt64) throws {
     let place = try Place()
@@ -147,7 +149,7 @@ import Testing
           switch Int.random(in: 0..<6, using: &random) {
           case 0...2:
             let lease = try reservoir.lease(size, name.text)
-            // The lease's own file, whatever has become of its name.
+            // The lease's own file, whatever its name is by now.
             let mapping = try Mapping("/proc/self/fd/\(lease.descriptor)")
             #expect(mapping.isZero, "a former guest's memory, seed \(seed)")
             mapping.dirty()
@@ -166,8 +168,8 @@ import Testing
           switch error.code {
           case .noReadyMemory: _ = try reservoir.fill(FillPlan([.init(count: 3, size: size)]))
           case .alreadyExists, .noLease, .busy: break
-          // Scrubbing met somebody who came and went.
-          case .host where error.reason.contains("given back to the host"): break
+          // Other threads opened the file during the scrub.
+          case .host where error.reason.contains("returned to the host"): break
           default: throw error
           }
         }
@@ -191,13 +193,13 @@ import Testing
   }
 }
 
-/// Members of the group who remember a file while it was theirs to lease (O_PATH).
-@Suite(.enabled(if: HostNeeds.isRoot, "needs root, to have a group's reservoir"))
+/// Members of the group who have kept a descriptor of a file since it was ready (O_PATH).
+@Suite(.enabled(if: HostNeeds.isRoot, "needs root, to create a reservoir for a group"))
 struct MemberTests {
   private let size = ByteCount.mebibytes(8)
 
-  /// What the permissions of a file allow its group is all that keeps such a member from it.
-  @Test func whatIsBeingScrubbedIsTheOwnersAlone() throws {
+  /// Only the permissions of the file keep such a member from opening it.
+  @Test func onlyTheOwnerMayOpenAFileThatIsScrubbed() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size, group: 65534)
     let ready = place.file("ready/" + place.names("ready")[0])
@@ -209,7 +211,7 @@ struct MemberTests {
     }
     #expect(permissions() == 0o660)
     let path = try reservoir.lease(size, "vm").receipt.path
-    // As a member's lease, which has the group's permissions.
+    // Like a member's lease, which has the group's permissions.
     #expect(chmod(path, 0o660) == 0)
     try Mapping(path).dirty()
     let seen = Seen()
@@ -219,7 +221,7 @@ struct MemberTests {
     #expect(end == .recycled(size) && permissions() == 0o660)
     #expect(seen.all == [0o600])
 
-    // One who keeps it in use gets it back as it was.
+    // A lease that is in use keeps its permissions.
     let again = try reservoir.lease(size, "vm").receipt.path
     #expect(chmod(again, 0o660) == 0)
     let mapping = try Mapping(again)
@@ -230,9 +232,9 @@ struct MemberTests {
     withExtendedLifetime(mapping) {}
   }
 
-  /// Who opens it in the middle of the scrub, as the owner's commands do to look at the lock, has it
+  /// A file that a process opens during the scrub, as the owner's commands do to test the lock, is
   /// scrubbed again.
-  @Test func whoComesInMeanwhileChangesNothing() throws {
+  @Test func aFileThatIsOpenedDuringTheScrubIsScrubbedAgain() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     let path = try reservoir.lease(size, "vm").receipt.path
@@ -241,7 +243,7 @@ struct MemberTests {
     let end = try reservoir.recycle(name("vm")) { _, _ in
       guard came.all.isEmpty, let id = place.names("filling").first else { return }
       came.add(1)
-      // Waits for the proof's end, writes and goes.
+      // Waits for the end of the proof, writes and closes the file.
       Thread {
         let file = open(place.file("filling/" + id), O_RDWR | O_CLOEXEC)
         guard file >= 0 else { return }

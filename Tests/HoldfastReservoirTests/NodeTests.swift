@@ -7,9 +7,9 @@ import Testing
 
 @testable import HoldfastReservoir
 
-/// Memory of a NUMA node, which it stays through leases. Hosts of several nodes are a matter of
-/// `make numa-guest`.
-@Suite(.enabled(if: aNode != nil, "needs a host that tells of NUMA nodes"))
+/// Memory of a NUMA node, which remains that node's through leases. `make numa-guest` tests hosts
+/// with several nodes.
+@Suite(.enabled(if: aNode != nil, "needs a host that lists its NUMA nodes"))
 struct NodeTests {
   private let size = ByteCount.mebibytes(4)
 
@@ -20,7 +20,7 @@ struct NodeTests {
     return (reservoir, node)
   }
 
-  @Test func whatIsRecycledIsOfItsNode() throws {
+  @Test func recycledMemoryKeepsItsNode() throws {
     let place = try Place()
     let (reservoir, node) = try nodeReservoir(place)
     for isHeld in [false, true] {
@@ -33,7 +33,7 @@ struct NodeTests {
       do {
         let mapping = try Mapping(path)
         mapping.dirty()
-        // What a monitor gives back is brought in again.
+        // Pages that a monitor returned to the host are populated again.
         #expect(madvise(mapping.start, 2 << 20, MADV_REMOVE) == 0)
         withExtendedLifetime(mapping) {}
       }
@@ -47,23 +47,23 @@ struct NodeTests {
       #expect(name.hasPrefix("4M@\(node.rawValue)-"))
       #expect(try Mapping(place.file("ready/" + name)).isZero)
     }
-    // So a level of the node is full.
+    // Therefore the level of the node is full.
     let plan = FillPlan([.init(count: 1, size: size)], node: node)
     #expect(try reservoir.fill(plan).made.isEmpty)
   }
 
-  @Test func whatIsElsewhereIsOfNoNode() throws {
+  @Test func recycledMemoryOfAnotherNodeLosesItsNode() throws {
     let place = try Place()
     let (reservoir, node) = try nodeReservoir(place)
     let path = try reservoir.lease(size, "vm").receipt.path
-    // As if the kernel had moved it meanwhile.
+    // As if the kernel had moved its pages.
     let other = path.replacing("@\(node.rawValue)", with: "@1023")
     try #require(rename(path, other) == 0)
     #expect(try reservoir.recycle(LeaseName("vm")) == .recycled(size))
     #expect(try #require(place.names("ready").first).hasPrefix("4M-"))
   }
 
-  @Test func aNameIsTakenOnceOfAllNodes() throws {
+  @Test func aNameIsUniqueAcrossNodes() throws {
     let place = try Place()
     let (reservoir, node) = try nodeReservoir(place)
     try reservoir.fill([size, size, size])
@@ -72,13 +72,13 @@ struct NodeTests {
     _ = try reservoir.lease(request)
     #expect(code { _ = try reservoir.lease(size, "vm") } == .alreadyExists)
     #expect(code { _ = try reservoir.held(size, "vm") } == .alreadyExists)
-    #expect(try reservoir.release(LeaseName("vm")) == .unlinked(size, reason: nil))
+    #expect(try reservoir.release(LeaseName("vm")) == .released(size, reason: nil))
     #expect(try reservoir.lease(size, "vm").receipt.node == nil)
     #expect(code { _ = try reservoir.lease(request) } == .alreadyExists)
   }
 
-  /// Their files have different names, of the node and of none, plain and held.
-  @Test func whoAsksForANameAtOnce() throws {
+  /// The files of these leases have different names: with and without a node, plain and held.
+  @Test func concurrentLeasesOfOneName() throws {
     for _ in 0..<20 {
       let place = try Place()
       let (reservoir, _) = try nodeReservoir(place)

@@ -6,11 +6,11 @@ import Testing
 
 @testable import HoldfastReservoir
 
-/// What dead processes leave, and what only looks like it.
+/// Files that dead processes leave behind, and files that only look like them.
 @Suite struct OrphanTests {
   private let size = ByteCount.mebibytes(4)
 
-  @Test func fillingsWithoutLockGo() throws {
+  @Test func unlockedFillingsAreRemoved() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     for name in ["0123456789abcdef", "anything"] {
@@ -33,7 +33,7 @@ import Testing
     #expect(path.hasSuffix("/vm.run"))
     try Mapping(path).dirty()
     let descriptor = try #require(lease?.descriptor)
-    // As a monitor that inherited it.
+    // Like a monitor that inherited it.
     let inherited = dup(descriptor)
     lease = nil
     #expect(try reservoir.collect().live == 1)
@@ -47,7 +47,7 @@ import Testing
     #expect(try Mapping(place.file("ready/\(place.names("ready")[0])")).isZero)
   }
 
-  @Test func anOrphanThatIsStillMappedIsUnlinked() throws {
+  @Test func anOrphanThatIsStillMappedIsReleased() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     var lease: Lease? = try reservoir.held(size, "vm")
@@ -57,12 +57,12 @@ import Testing
     var options = CollectOptions()
     options.recycling.timeout = .milliseconds(5)
     let report = try reservoir.collect(options)
-    #expect(report.unlinked == 1 && report.recycled == 0)
+    #expect(report.released == 1 && report.recycled == 0)
     #expect(try reservoir.counts() == [])
     #expect(mapping.start.load(as: UInt8.self) == 0xA5)
   }
 
-  @Test func plainLeasesGoByAgeAlone() throws {
+  @Test func plainLeasesAreCollectedByAgeAlone() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size, size)
     _ = try reservoir.lease(size, "idle")
@@ -111,7 +111,7 @@ import Testing
         mapping.dirty()
         #expect(code { _ = try reservoir.release(name) } == .busy)
         withExtendedLifetime(lease) {}
-        // Who collects may be faster; what he could not prove is gone, so there is more to fill.
+        // A collection may release a file that it cannot prove unshared, so more is filled.
         _ = try? reservoir.fill(FillPlan([.init(count: 1, size: size)]))
       }
     }

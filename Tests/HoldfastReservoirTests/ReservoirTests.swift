@@ -79,7 +79,7 @@ import Testing
     #expect(try reservoir.counts() == ["12M 1 0 0", "4M 0 2 0"])
   }
 
-  @Test func growsWhatIsTooSmall() throws {
+  @Test func extendsASmallerFile() throws {
     let place = try Place()
     let reservoir = try place.reservoir(small, .mebibytes(8))
     var request = LeaseRequest(size: large, name: try LeaseName("vm"))
@@ -92,7 +92,7 @@ import Testing
     #expect(try reservoir.counts() == ["12M 0 1 0", "4M 1 0 0"])
   }
 
-  @Test func growingThatFailsLosesNothing() throws {
+  @Test func aFailedExtensionLosesNothing() throws {
     let place = try Place()
     let reservoir = try place.reservoir(small)
     var request = LeaseRequest(size: .tebibytes(1 << 22), name: try LeaseName("vm"))
@@ -102,7 +102,7 @@ import Testing
     #expect(try Mapping(place.file("ready/\(place.names("ready")[0])")).length == 4 << 20)
   }
 
-  @Test func aNameIsTakenOnce() throws {
+  @Test func aNameIsUnique() throws {
     let place = try Place()
     let reservoir = try place.reservoir(small, small, small)
     _ = try reservoir.lease(small, "vm")
@@ -119,13 +119,13 @@ import Testing
     let reservoir = try place.reservoir(small)
     _ = try reservoir.lease(small, "vm")
     let name = try LeaseName("vm")
-    #expect(try reservoir.release(name) == .unlinked(small, reason: nil))
+    #expect(try reservoir.release(name) == .released(small, reason: nil))
     #expect(code { _ = try reservoir.release(name) } == .noLease)
     #expect(code { _ = try reservoir.recycle(name) } == .noLease)
     #expect(try reservoir.counts() == [])
   }
 
-  @Test func recyclesScrubbed() throws {
+  @Test func recyclingScrubs() throws {
     let place = try Place()
     let reservoir = try place.reservoir(large)
     let path = try reservoir.lease(large, "vm").receipt.path
@@ -139,7 +139,7 @@ import Testing
     #expect(try Mapping(place.file("ready/\(place.names("ready")[0])")).isZero)
   }
 
-  @Test func recyclesWhatHasHoles() throws {
+  @Test func recyclingFillsHoles() throws {
     let place = try Place()
     let reservoir = try place.reservoir(large)
     let path = try reservoir.lease(large, "vm").receipt.path
@@ -152,7 +152,7 @@ import Testing
     #expect(try Mapping(ready).isZero)
   }
 
-  @Test func whatIsOpenElsewhereIsNotRecycled() throws {
+  @Test func filesThatAreOpenElsewhereAreNotRecycled() throws {
     let place = try Place()
     let reservoir = try place.reservoir(small, small)
     let name = try LeaseName("vm")
@@ -163,12 +163,12 @@ import Testing
     options.timeout = .milliseconds(5)
     #expect(code { _ = try reservoir.recycle(name, options: options) } == .busy)
     #expect(try reservoir.counts() == ["4M 1 1 0"])
-    // A descriptor does as well as a mapping, also one for reading alone.
+    // A descriptor counts like a mapping, even a read-only one.
     let file = open(try reservoir.lease(small, "other").receipt.path, O_RDONLY)
     #expect(code { _ = try reservoir.recycle(LeaseName("other"), options: options) } == .busy)
     close(file)
-    let end = try reservoir.recycle(name, otherwise: .unlink, options: options)
-    guard case .unlinked(small, .some) = end else {
+    let end = try reservoir.recycle(name, otherwise: .release, options: options)
+    guard case .released(small, .some) = end else {
       Issue.record("\(end)")
       return
     }
@@ -176,12 +176,12 @@ import Testing
     #expect(try reservoir.counts() == ["4M 0 1 0"])
   }
 
-  @Test func drainsWhatIsReadyAlone() throws {
+  @Test func drainingKeepsLeases() throws {
     let place = try Place()
     let reservoir = try place.reservoir(small, small, large)
     _ = try reservoir.lease(small, "vm")
     let report = try reservoir.drain()
-    #expect(report.unlinked == 2 && report.bytes == small + large)
+    #expect(report.released == 2 && report.bytes == small + large)
     #expect(try reservoir.counts() == ["4M 0 1 0"])
   }
 
@@ -234,7 +234,7 @@ import Testing
     }
   }
 
-  @Test func sizesOfNoWholePages() throws {
+  @Test func sizesThatAreNotMultiplesOfThePageSize() throws {
     let place = try Place()
     let reservoir = try place.reservoir(small)
     for size in [ByteCount(1), ByteCount(4097), .zero, ByteCount(.max)] {
@@ -249,14 +249,14 @@ import Testing
       code { _ = try reservoir.fill(FillPlan([.init(count: 0, size: small)])) } == .invalidArgument)
   }
 
-  @Test func moreThanThereIs() throws {
+  @Test func moreMemoryThanTheHostHas() throws {
     let place = try Place()
     let reservoir = try place.reservoir()
     #expect(code { try reservoir.fill([.tebibytes(999)]) } == .resourceShortage)
     #expect(place.names("filling").isEmpty)
   }
 
-  @Test func aFolderWithoutReservoir() throws {
+  @Test func aFolderWithoutAReservoir() throws {
     let place = try Place()
     #expect(code { _ = try Reservoir(mount: place.path) } == .noReservoir)
     #expect(code { _ = try Reservoir(mount: place.path + "/none") } == .noReservoir)

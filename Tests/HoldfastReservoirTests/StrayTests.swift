@@ -6,11 +6,11 @@ import Testing
 
 @testable import HoldfastReservoir
 
-/// One bad thing in the folders, which any member of a group can make, holds up nothing else.
+/// A foreign file in the folders, which any member of a group can create, does not stop other work.
 @Suite struct StrayTests {
   private let size = ByteCount.mebibytes(4)
 
-  /// Two orphans of the caller's, dirty.
+  /// Creates two dirty orphans of the calling user.
   private func orphans(_ place: Place, _ reservoir: Reservoir) throws {
     for name in ["a", "b"] {
       let lease = try reservoir.held(size, name)
@@ -18,8 +18,8 @@ import Testing
     }
   }
 
-  @Test(.enabled(if: HostNeeds.isRoot, "needs root, who looks at all users' leases"))
-  func inTheFolderOfLeases() throws {
+  @Test(.enabled(if: HostNeeds.isRoot, "needs root, which sees the leases of all users"))
+  func foreignFilesInTheFolderOfLeases() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size, size, size)
     try orphans(place, reservoir)
@@ -29,7 +29,7 @@ import Testing
     ] as [(String) -> Int32] {
       #expect(make(place.file("leased")) == 0)
     }
-    // His own, but open to others.
+    // The user's own folder, but open to other users.
     #expect(mkdir(place.file("leased/8"), 0o755) == 0 && chown(place.file("leased/8"), 8, 8) == 0)
     let status = try reservoir.status()
     #expect(status.foreign.count == 6 && status.leases.count == 2, "\(status.foreign)")
@@ -50,8 +50,8 @@ import Testing
     #expect(try reservoir.counts() == ["4M 2 0 0"] && place.names("filling").isEmpty)
   }
 
-  /// Which become too long when they are read as UTF-8.
-  @Test func namesThatAreNoText() throws {
+  /// Such names become too long when they are read as UTF-8.
+  @Test func namesThatAreNotUTF8() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size, size, size)
     try orphans(place, reservoir)
@@ -67,10 +67,10 @@ import Testing
     #expect(report.recycled == 2 && report.foreign.count == 2 && report.failed.isEmpty)
     #expect(try reservoir.status().foreign.count == 4)
     let drained = try reservoir.drain()
-    #expect(drained.unlinked == 3 && drained.foreign.count == 2 && drained.failed.isEmpty)
+    #expect(drained.released == 3 && drained.foreign.count == 2 && drained.failed.isEmpty)
   }
 
-  @Test func sizesThatNobodyHas() throws {
+  @Test func hugeSizes() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size, size, size)
     for name in place.names("ready") {
@@ -78,7 +78,7 @@ import Testing
     }
     #expect(try reservoir.status().foreign.count == 3)
     let report = try reservoir.drain()
-    #expect(report.unlinked == 3 && report.bytes == .mebibytes(12))
+    #expect(report.released == 3 && report.bytes == .mebibytes(12))
 
     try reservoir.fill([size, size, size])
     for name in ["a", "b", "c"] {
@@ -86,30 +86,30 @@ import Testing
       #expect(truncate(lease.receipt.path, Int(Int64.max)) == 0)
     }
     let collected = try reservoir.collect()
-    #expect(collected.unlinked == 3 && collected.bytes >= .tebibytes(1))
+    #expect(collected.released == 3 && collected.bytes >= .tebibytes(1))
     #expect(try reservoir.counts() == [])
   }
 
-  /// Who uses a plain lease does so for long, so nobody waits for his end.
-  @Test func oldLeasesInUseTakeNoTime() throws {
+  /// A plain lease that is in use stays so for long, so a collection does not wait for it.
+  @Test func oldLeasesInUseAreNotWaitedFor() throws {
     let place = try Place()
     let reservoir = try place.reservoir()
     try reservoir.fill(Array(repeating: size, count: 40))
     let mappings = try (0..<40).map { try Mapping(reservoir.lease(size, "vm\($0)").receipt.path) }
     let start = ContinuousClock.now
     #expect(try reservoir.collect(CollectOptions(age: .zero)).inUse == 40)
-    // Ten seconds if each were waited for.
+    // It would take ten seconds to wait for each.
     #expect(ContinuousClock.now - start < .seconds(5))
     withExtendedLifetime(mappings) {}
   }
 }
 
-/// `init` once more.
+/// `init` on an existing reservoir.
 @Suite(.enabled(if: HostNeeds.isRoot, "needs root, to have owners and groups"))
 struct InitAgainTests {
   private let size = ByteCount.mebibytes(4)
 
-  @Test func keepsWhatIsThere() throws {
+  @Test func keepsTheGroup() throws {
     let place = try Place()
     _ = try place.reservoir(size, group: 65534)
     let again = try Reservoir.create(mount: place.path)

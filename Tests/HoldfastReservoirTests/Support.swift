@@ -5,7 +5,7 @@ import HoldfastReservoir
 import HoldfastTestKit
 import Testing
 
-/// A folder for a reservoir, on tmpfs or a hugetlbfs of its own, gone with the object.
+/// A folder for a reservoir, on tmpfs or a hugetlbfs of its own, removed with the object.
 final class Place: Sendable {
   let path: String
   private let isMounted: Bool
@@ -17,7 +17,7 @@ final class Place: Sendable {
     try #require(mkdir(path, 0o755) == 0)
   }
 
-  /// A mount of so much memory: what is used of it is counted exactly. For root.
+  /// A mount with a size limit, whose use is counted exactly. Needs root.
   init(fileSystem: String, size: ByteCount) throws {
     path = "/tmp/holdfast-test-\(UUID())"
     isMounted = true
@@ -46,7 +46,7 @@ final class Place: Sendable {
     ((try? FileManager.default.contentsOfDirectory(atPath: file(folder))) ?? []).sorted()
   }
 
-  /// What the mount counts as used.
+  /// The used bytes of the mount.
   var used: ByteCount {
     var status = statvfs()
     guard statvfs(path, &status) == 0 else { return .zero }
@@ -77,7 +77,7 @@ extension Reservoir {
   }
 }
 
-/// A file's memory, mapped as a monitor does.
+/// A file's memory, mapped as by a monitor.
 final class Mapping {
   let start: UnsafeMutableRawPointer
   let length: Int
@@ -114,14 +114,14 @@ func code(_ body: () throws -> Void) -> HoldfastError.Code? {
   }
 }
 
-/// Runs two bodies at once and returns the first error.
+/// Runs two bodies concurrently and returns the first error.
 func both(
   _ first: @escaping @Sendable () throws -> Void, and second: @escaping @Sendable () throws -> Void
 ) -> (any Error)? {
   inParallel(2) { number in try number == 0 ? first() : second() }.compactMap { $0 }.first
 }
 
-/// Runs a body on so many threads at once and returns their errors.
+/// Runs a body on a number of threads and returns their errors.
 func inParallel(
   _ count: Int, _ body: @escaping @Sendable (Int) throws -> Void
 ) -> [(any Error)?] {

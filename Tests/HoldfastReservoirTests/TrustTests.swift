@@ -6,12 +6,12 @@ import Testing
 
 @testable import HoldfastReservoir
 
-/// What others plant in the folders is neither leased nor scrubbed nor unlinked.
+/// Files that other users put into the folders are neither leased nor scrubbed nor removed.
 @Suite struct TrustTests {
   private let size = ByteCount.mebibytes(4)
   private static let id = "-0123456789abcdef"
 
-  /// A reservoir with one good file of 8 MiB, and something of 4 MiB by its name that is not.
+  /// Creates a reservoir with one good file of 8 MiB, and a bad one of 4 MiB by its name.
   private func refuses(
     _ words: String, sourceLocation: SourceLocation = #_sourceLocation,
     plant: (_ path: String) throws -> Void
@@ -32,7 +32,7 @@ import Testing
     let status = try reservoir.status()
     #expect(status.foreign.count == 1, sourceLocation: sourceLocation)
     #expect(status.foreign[0].contains(words), "\(status.foreign)", sourceLocation: sourceLocation)
-    // What is good is still to be had, and the rest stays where it is.
+    // The good file can be leased, and the bad one stays.
     _ = try reservoir.lease(.mebibytes(8), "vm")
     var found = stat()
     #expect(lstat(path, &found) == 0, sourceLocation: sourceLocation)
@@ -58,11 +58,11 @@ import Testing
   }
 
   @Test func wrongSizes() throws {
-    try refuses("not what its name says") { path in try write(path, 8 << 20) }
+    try refuses("but its name says") { path in try write(path, 8 << 20) }
   }
 
-  @Test func filesThatOthersMayOpen() throws {
-    try refuses("others may open it") { path in try write(path, 4 << 20, 0o666) }
+  @Test func filesThatOtherUsersMayOpen() throws {
+    try refuses("allow access to other users") { path in try write(path, 4 << 20, 0o666) }
   }
 
   @Test func filesWithSeveralNames() throws {
@@ -83,7 +83,7 @@ import Testing
     }
   }
 
-  @Test func leasesThatAreNone() throws {
+  @Test func foreignFilesAmongLeases() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     _ = try reservoir.lease(size, "vm")
@@ -116,18 +116,18 @@ import Testing
     }
   }
 
-  @Test func foldersThatAllMayUse() throws {
+  @Test func foldersThatAllUsersMayUse() throws {
     for name in ["", "ready", "leased"] {
       let place = try Place()
       _ = try place.reservoir(size)
       try #require(chmod(place.file(name), 0o777) == 0)
       #expect(code { _ = try Reservoir(mount: place.path) } == .untrusted)
-      // Made again it is as it should be.
+      // Creating it again corrects the permissions.
       #expect(try Reservoir.create(mount: place.path).counts() == ["4M 1 0 0"])
     }
   }
 
-  @Test func aUsersFolderThatOthersMayEnter() throws {
+  @Test func aUsersFolderThatOtherUsersMayEnter() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     try #require(mkdir(place.file("leased/\(geteuid())"), 0o700) == 0)
@@ -150,7 +150,7 @@ import Testing
     let place = try Place()
     _ = try Reservoir.create(mount: place.path, owner: 65534)
     #expect(try Reservoir(mount: place.path).owner == 65534)
-    // Anybody could have made it, had the folder above been theirs to write to.
+    // On a mount that all users may write to, any user could have created it.
     try #require(chmod(place.path, 0o1777) == 0)
     #expect(code { _ = try Reservoir(mount: place.path) } == .untrusted)
   }
@@ -166,7 +166,7 @@ import Testing
     close(file)
     let receipt = try reservoir.lease(size, "vm").receipt
     #expect(receipt.isExclusive)
-    // And nobody opens it afterwards who remembers where it is.
+    // Afterwards no member can open it, not even with an O_PATH descriptor.
     var status = stat()
     #expect(stat(receipt.path, &status) == 0 && status.st_mode & 0o777 == 0o600)
     #expect(try reservoir.recycle(LeaseName("vm")) == .recycled(size))

@@ -70,51 +70,55 @@ import Testing
       ("[reservoir\n", 1, "in brackets"),
       ("[]\n", 1, "in brackets"),
       ("[a b]\n", 1, "in brackets"),
-      ("[level]\nfiles\n", 2, "key = value"),
-      ("[level]\n= 1x2M\n", 2, "no key"),
+      ("[level]\nfiles\n", 2, "neither key = value"),
+      ("[level]\n= 1x2M\n", 2, "not a key"),
       ("[level]\nfiles =\n", 2, "no value"),
       ("[level]\nfiles = 1x2M\n[level]\n", 3, "needs files"),
       ("[level]\nfiles = 1x2M\nfiles = 2x2M\n", 3, "line 2"),
-      ("[level]\nfiles = 1x2M\n[level]\nfiles = 2x2M\n", 3, "already"),
+      ("[level]\nfiles = 1x2M\n[level]\nfiles = 2x2M\n", 3, "the same size"),
       ("[level]\nfiles = 0x2M\n", 2, "1 to 65536"),
       ("[level]\nfiles = 1x2Q\n", 2, "units K, M"),
       ("[level]\nfiles = 1x2M # four\n", 2, "units K, M"),
       ("[level]\nfiles = 1x2M\nnode = -1\n", 3, "0 to 1023"),
       ("[level]\nfiles = 1x2M\nnode = 1024\n", 3, "0 to 1023"),
-      ("[level]\nfiles = 1x2M\nsize = 2M\n", 3, "unknown key 'size'; [level] has files, node"),
+      (
+        "[level]\nfiles = 1x2M\nsize = 2M\n", 3,
+        "unknown key 'size'; the keys of [level] are files, node"
+      ),
       ("\n[levels]\nfiles = 1x2M\n", 2, "unknown section [levels]"),
       ("[fill]\nRate = 2M\n", 2, "unknown key 'Rate'"),
       ("[fill]\nrate = fast\n", 2, "rate = fast"),
       ("[fill]\nthreads = 0\n", 2, "1 to 1024"),
       ("[fill]\nthreads = +2\n", 2, "1 to 1024"),
-      ("[fill]\nreserve-hugepages = perhaps\n", 2, "yes or no"),
+      ("[fill]\nreserve-hugepages = perhaps\n", 2, "neither yes nor no"),
       ("[fill]\n[fill]\n", 2, "line 1"),
       ("[reservoir]\nmount = x\n", 2, "begins with /"),
       ("[reservoir]\ninterval = 0\n", 2, "0.1 seconds"),
       ("[reservoir]\ninterval = soon\n", 2, "a time is"),
-      ("[reservoir]\npriority = high\n", 2, "one of idle, low, normal"),
-      ("[collect]\norphans = keep\n", 2, "one of recycle, release"),
-      ("[metrics]\nlisten = 0.0.0.0:80\n", 2, "this host alone"),
-      ("[metrics]\nlisten = 9816\n", 2, "this host alone"),
+      ("[reservoir]\npriority = high\n", 2, "not one of idle, low, normal"),
+      ("[collect]\norphans = keep\n", 2, "not one of recycle, release"),
+      ("[metrics]\nlisten = 0.0.0.0:80\n", 2, "not a loopback address"),
+      ("[metrics]\nlisten = 9816\n", 2, "not a loopback address"),
       ("[metrics]\nlisten = 127.0.0.1:65536\n", 2, "0 to 65535"),
       ("[metrics]\ntextfile = a.prom\n", 2, "begins with /"),
     ] as [(String, Int?, String)])
   func errors(_ text: String, _ line: Int?, _ words: String) {
-    // What is right in itself does not hide what is wrong.
-    do throws(ConfigurationError) {
+    // Valid parts do not hide the invalid one.
+    do throws(HoldfastError) {
       let read = try ServiceConfiguration(text, file: "/etc/f.conf")
       Issue.record("\(read)")
     } catch {
-      #expect(error.line == line && error.reason.contains(words), "\(error)")
+      #expect(error.code == .invalidArgument && error.reason.contains(words), "\(error)")
       #expect(error.description.hasPrefix(line.map { "/etc/f.conf:\($0): " } ?? "/etc/f.conf: "))
     }
   }
 
   @Test func unreadable() throws {
     for (path, words) in [
-      ("/nowhere/f", "cannot be read"), ("/dev", "cannot be read"), ("/dev/zero", "1 MiB"),
+      ("/nowhere/f", "cannot read the file"), ("/dev", "cannot read the file"),
+      ("/dev/zero", "1 MiB"),
     ] {
-      do throws(ConfigurationError) {
+      do throws(HoldfastError) {
         _ = try ServiceConfiguration(file: path)
         Issue.record("\(path) was read")
       } catch {
@@ -123,7 +127,7 @@ import Testing
     }
   }
 
-  @Test func whatTakesRestart() throws {
+  @Test func changesThatNeedARestart() throws {
     let first = try ServiceConfiguration("[level]\nfiles = 1x2M", file: "f")
     var second = first
     second.levels = []
@@ -134,7 +138,7 @@ import Testing
     #expect(first.obstacle(to: second)?.hasPrefix("mount, priority cannot change") == true)
   }
 
-  /// The example that comes with the program: as it is, and with all that it only mentions.
+  /// The example that comes with the program: as it is, and with all keys that are commented out.
   @Test func example() throws {
     let folder = URL(filePath: #filePath).deletingLastPathComponent()
     let file = folder.appending(path: "../../packaging/reservoir.conf").path
@@ -150,7 +154,7 @@ import Testing
     let whole = try ServiceConfiguration(all.joined(separator: "\n"), file: file)
     #expect(whole.levels.count == 2 && whole.listener?.port == 9816)
     #expect(whole.collecting.age == .seconds(7 * 86400) && whole.rate == .gibibytes(2))
-    // What it mentions as a default is one.
+    // The values that it gives as defaults are the defaults.
     #expect(whole.interval == wanted.interval && whole.priority == wanted.priority)
     #expect(whole.collectInterval == wanted.collectInterval)
     #expect(whole.textfileInterval == wanted.textfileInterval)

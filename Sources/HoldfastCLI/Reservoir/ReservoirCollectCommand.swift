@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import HoldfastCore
 internal import HoldfastLinux
 internal import HoldfastReservoir
 
@@ -67,28 +66,12 @@ extension CollectReport {
   /// Writes what was done, and throws where something could not be.
   fileprivate func write(_ format: OutputFormat) throws {
     switch format {
-    case .text: try Output.write(text)
+    case .text: try Output.write("\(self)\n")
     case .json: try Output.write(json(self))
     }
     guard let first = failed.first else { return }
     let others = failed.count - 1
     throw CLIError(
       Output.singleLine(first) + (others > 0 ? "; and \(others) more like it" : ""))
-  }
-
-  /// For people.
-  private var text: String {
-    var parts: [String] = []
-    func add(_ count: Int, _ what: String) {
-      if count > 0 { parts.append("\(count) \(what)") }
-    }
-    add(removed, "unfinished taken away")
-    add(recycled, "ready again")
-    add(unlinked, "given back to the host")
-    add(live, "at work left alone")
-    add(inUse, "old but in use left alone")
-    let line = parts.isEmpty ? "nothing to do" : parts.joined(separator: ", ")
-    return line + (bytes > .zero ? "; \(HostReport.rounded(bytes))" : "") + "\n"
-      + foreign.map { "not the reservoir's: \(Output.singleLine($0))\n" }.joined()
   }
 }

@@ -63,7 +63,6 @@ struct ReservoirFillCommand: ParsableCommand {
     progress.start()
     defer { progress.finish() }
     progress.begin("filling")
-    let start = ContinuousClock.now
     let report = try stop.during {
       try reservoir.fill(
         FillPlan(plan, node: hostNumaNode, isAddition: add),
@@ -73,47 +72,11 @@ struct ReservoirFillCommand: ParsableCommand {
         if $0.total > .zero { progress.update(.bytes(done: $0.done, total: $0.total)) }
       }
     }
-    let elapsed = ContinuousClock.now - start
     progress.finish()
     switch output.format {
-    case .text: try Output.write(text(report, elapsed))
-    case .json:
-      try Output.write(
-        json(
-          Result(
-            made: report.made.map { .init(count: $0.count, sizeBytes: $0.size) },
-            found: report.found, removed: report.removed, bytes: report.bytes,
-            reservedPages: report.reserved, seconds: elapsed.seconds)))
+    case .text: try Output.write("\(report)\n")
+    case .json: try Output.write(json(report))
     }
-  }
-
-  private func text(_ report: FillReport, _ elapsed: Duration) -> String {
-    var lines: [String] = []
-    if report.removed > 0 { lines.append("\(report.removed) left by dead fills taken away") }
-    if report.found > 0 { lines.append("\(report.found) ready before") }
-    let made = report.made.map { "\($0.count)x\($0.size.shortDescription)" }
-    lines.append(
-      made.isEmpty
-        ? "nothing to fill"
-        : made.joined(separator: " ") + " made ready in \(formatted(elapsed)), "
-          + rate(report.bytes, in: elapsed))
-    if report.reserved > .zero {
-      lines.append("pool raised by \(grouped(report.reserved.rawValue)) huge pages")
-    }
-    return lines.joined(separator: "; ") + "\n"
-  }
-
-  private struct Result: Encodable {
-    struct Part: Encodable {
-      let count: Int
-      let sizeBytes: ByteCount
-    }
-    let made: [Part]
-    let found: Int
-    let removed: Int
-    let bytes: ByteCount
-    let reservedPages: PageCount
-    let seconds: Double
   }
 }
 

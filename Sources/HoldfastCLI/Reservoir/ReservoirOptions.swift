@@ -50,31 +50,3 @@ func leaseName(_ text: String) throws -> LeaseName {
 
 /// A time as people type it, as the parser wants to hear of a bad one.
 func span(_ text: String) throws -> Duration { try Duration(typed: text) }
-
-extension LeaseEnd {
-  /// What became of a lease, as a sentence.
-  var sentence: String {
-    switch self {
-    case .recycled(let size): "\(size) scrubbed and ready again."
-    case .unlinked(let size, nil):
-      "\(size) given back to the host, at the latest when nobody has it mapped any more."
-    case .unlinked(let size, let reason?): "\(size) given back to the host: \(reason)."
-    }
-  }
-
-  /// The same for programs.
-  var result: LeaseEndResult {
-    switch self {
-    case .recycled(let size): LeaseEndResult(outcome: "recycled", sizeBytes: size, reason: nil)
-    case .unlinked(let size, let reason):
-      LeaseEndResult(outcome: "unlinked", sizeBytes: size, reason: reason)
-    }
-  }
-}
-
-/// What became of a lease, as JSON.
-struct LeaseEndResult: Encodable {
-  let outcome: String
-  let sizeBytes: ByteCount
-  let reason: String?
-}

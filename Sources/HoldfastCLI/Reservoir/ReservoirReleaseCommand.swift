@@ -21,8 +21,8 @@ struct ReservoirReleaseCommand: ParsableCommand {
   func run() throws {
     let end = try place.reservoir().release(lease.name, user: try lease.number())
     switch output.format {
-    case .text: try Output.write(end.sentence + "\n")
-    case .json: try Output.write(json(end.result))
+    case .text: try Output.write("\(end)\n")
+    case .json: try Output.write(json(end))
     }
   }
 }
@@ -77,14 +77,14 @@ struct ReservoirRecycleCommand: ParsableCommand {
     defer { progress.finish() }
     progress.begin("scrubbing")
     let end = try reservoir.recycle(
-      lease.name, user: user, otherwise: orRelease ? .unlink : .refuse, options: scrub.options
+      lease.name, user: user, otherwise: orRelease ? .release : .refuse, options: scrub.options
     ) {
       progress.update(.bytes(done: $0, total: $1))
     }
     progress.finish()
     switch output.format {
-    case .text: try Output.write(end.sentence + "\n")
-    case .json: try Output.write(json(end.result))
+    case .text: try Output.write("\(end)\n")
+    case .json: try Output.write(json(end))
     }
   }
 }

@@ -124,7 +124,7 @@ struct RunCommand: ParsableCommand {
       if release || !reservoir.isOwner {
         _ = try reservoir.release(name)
       } else {
-        _ = try reservoir.recycle(name, otherwise: .unlink, options: scrub.options)
+        _ = try reservoir.recycle(name, otherwise: .release, options: scrub.options)
       }
     } catch {
       // Somebody collected it already.

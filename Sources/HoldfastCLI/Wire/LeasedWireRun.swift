@@ -41,8 +41,8 @@ struct LeasedWireRun {
     let ended = try outcome.get()
     return result.leased(
       WireResult.Lease(
-        path: lease.receipt.path, seconds: lease.receipt.seconds, end: ended.result,
-        endSeconds: seconds, sentence: ended.sentence))
+        path: lease.receipt.path, seconds: lease.receipt.seconds, end: ended,
+        endSeconds: seconds, sentence: ended.description))
   }
 
   /// Wires and verifies; nothing of the arena outlives the call.

@@ -1,6 +1,7 @@
 internal import Holdfast
 internal import HoldfastCore
 internal import HoldfastLinux
+internal import HoldfastReservoir
 
 /// What `holdfast wire` prints, as JSON: keys stay as they are. Byte counts are numbers.
 struct WireResult: Encodable {
@@ -45,7 +46,7 @@ struct WireResult: Encodable {
     let path: String
     /// How long the lease took, before the arena.
     let seconds: Double
-    let end: LeaseEndResult
+    let end: LeaseEnd
     /// How long the end took, after all else.
     let endSeconds: Double
     /// The end as a sentence, for people.

@@ -3,55 +3,23 @@ public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
-/// What to collect, and how.
-public struct CollectOptions: Hashable, Sendable {
-  /// Plain leases of at least this age that nobody has open are collected too; nil for none.
-  public var age: Duration?
-  /// Make orphans ready again where that can be proven safe; else the host gets their memory.
-  public var recycles = true
-  public var recycling = RecycleOptions()
-
-  public init(age: Duration? = nil, recycles: Bool = true) {
-    self.age = age
-    self.recycles = recycles
-  }
-}
-
-/// What was collected.
-public struct CollectReport: Hashable, Sendable, Codable {
-  /// Left-overs of dead fillers, taken away.
-  public var removed = 0
-  /// Orphans that are ready again.
-  public var recycled = 0
-  /// Orphans whose memory went back to the host.
-  public var unlinked = 0
-  /// The bytes of all three.
-  public var bytes = ByteCount.zero
-  /// Held leases and files at work, whose lock somebody has.
-  public var live = 0
-  /// Old plain leases that somebody has open.
-  public var inUse = 0
-  /// Files that are not the reservoir's, and were left alone: path and reason.
-  public var foreign: [String] = []
-  /// What should have been collected and could not be: path and error. The others were.
-  public var failed: [String] = []
-
-  fileprivate mutating func add(_ size: ByteCount) {
-    // Members of a group may make a file of any size.
-    bytes = bytes.saturatingSum(size)
-  }
-}
-
 extension Reservoir {
-  /// Takes away what dead processes left: files in filling that nobody has locked, and held leases whose
-  /// lock is free. A plain lease is nobody's orphan, since no process holds it: it is collected only by
-  /// age, if asked for, and never while somebody has it open.
+  /// Collects what dead processes left behind: files in filling, and held leases, whose lock is
+  /// free. No process holds a plain lease, so it is collected only by age, if requested, and never
+  /// while a process has it open.
   ///
-  /// The owner collects his own leases and what is in filling, root everybody's, others their own.
+  /// The owner collects the files in filling and that user's own leases, root collects all, and
+  /// other users their own leases. A file that cannot be collected is named in the report, and the
+  /// call continues.
   ///
   /// - Parameters:
-  ///   - cancellation: ends the call before the next file; the report is of those collected until then.
+  ///   - options: what to collect.
+  ///   - cancellation: ends the call before the next file; the report covers the files until then.
   ///   - progress: called between files, and from any thread while one is scrubbed.
+  /// - Returns: the numbers of files by what was done with them.
+  /// - Throws: ``HoldfastError`` with the code `notPermitted` where another user than the owner and
+  ///   root asks for old leases; `untrusted` or `host` where a folder cannot be read.
+  /// - Complexity: O(*n*) for *n* files; plus O(bytes) for those that are scrubbed.
   public func collect(
     _ options: CollectOptions = CollectOptions(),
     cancellation: CancellationToken = CancellationToken(),
@@ -67,11 +35,11 @@ extension Reservoir {
     } else if options.age != nil {
       throw HoldfastError(
         .notPermitted, operation: operation,
-        reason: "only user \(owner) and root can prove that nobody has an old lease open",
+        reason: "only user \(owner) and root can prove that no process has an old lease open",
         advice: .becomeRoot)
     }
     for (user, folder) in try leaseFolders(operation, foreign: &report.foreign) {
-      let names = try during(operation, "\(path)/leased/\(user) cannot be read") {
+      let names = try during(operation, "cannot read \(path)/leased/\(user)") {
         () throws(Errno) in try folder.names()
       }
       for name in names {
@@ -87,14 +55,17 @@ extension Reservoir {
     return report
   }
 
-  /// Gives all ready memory back to the host, and what dead fillers left. Leases stay.
+  /// Returns all ready memory to the host, and what dead fills left behind. Leases stay.
   ///
-  /// - Returns: the files, their bytes, and what is not the reservoir's.
+  /// - Returns: the number of files, their bytes, and the files that are not the reservoir's.
+  /// - Throws: ``HoldfastError`` with the code `notPermitted` for other users than the owner and
+  ///   root, `untrusted` or `host`.
+  /// - Complexity: O(bytes), at the speed at which the kernel frees pages.
   public func drain() throws(HoldfastError) -> CollectReport {
     let operation = "drain the reservoir"
     let filling = try openFilling(operation)
     var report = try removeLeftovers(filling, operation)
-    let names = try during(operation, "\(path)/ready cannot be read") { () throws(Errno) in
+    let names = try during(operation, "cannot read \(path)/ready") { () throws(Errno) in
       try ready.names()
     }
     for name in names {
@@ -109,23 +80,23 @@ extension Reservoir {
           continue
         }
         try ready.unlink(name)
-        report.unlinked += 1
+        report.released += 1
         report.add(status.allocated)
       } catch {
-        // Leased meanwhile.
+        // Leased concurrently.
         if error == .noSuchFileOrDirectory { continue }
-        report.failed.append("\(path)/ready/\(name): it cannot be taken away (\(error))")
+        report.failed.append("\(path)/ready/\(name): cannot unlink the file (\(error))")
       }
     }
     return report
   }
 
-  /// Takes files away from filling that nobody has locked.
+  /// Unlinks the files in filling whose lock is free.
   func removeLeftovers(
     _ filling: Folder, _ operation: String
   ) throws(HoldfastError) -> CollectReport {
     var report = CollectReport()
-    let names = try during(operation, "\(path)/filling cannot be read") { () throws(Errno) in
+    let names = try during(operation, "cannot read \(path)/filling") { () throws(Errno) in
       try filling.names()
     }
     for name in names {
@@ -146,34 +117,34 @@ extension Reservoir {
       } catch {
         if error == .noSuchFileOrDirectory { continue }
         if error == .permissionDenied {
-          // Left by root in another owner's reservoir; nobody else can tell whether it is locked.
-          report.foreign.append("\(path)/filling/\(name): only root can take it away (gc)")
+          // Left by root in the reservoir of another owner, who cannot open it to test its lock.
+          report.foreign.append("\(path)/filling/\(name): only root can remove it (gc)")
           continue
         }
         throw HoldfastError(
-          errno: error, operation: operation, reason: "\(path)/filling/\(name) cannot be taken away"
+          errno: error, operation: operation, reason: "cannot unlink \(path)/filling/\(name)"
         )
       }
     }
     return report
   }
 
-  /// The folders of leases that the caller may look at, with their users. What is no such folder is told of
-  /// and holds up nothing else: where a group may lease, any member can make names there.
+  /// The folders of leases that the caller may read, with their users. Other files are reported and
+  /// do not stop the call: where a group may lease, any member can create files there.
   func leaseFolders(
     _ operation: String, foreign: inout [String]
   ) throws(HoldfastError) -> [(user: UInt32, folder: Folder)] {
-    let me = geteuid()
-    var names = ["\(me)"]
-    if me == 0 {
-      names = try during(operation, "\(path)/leased cannot be read") { () throws(Errno) in
+    let caller = geteuid()
+    var names = ["\(caller)"]
+    if caller == 0 {
+      names = try during(operation, "cannot read \(path)/leased") { () throws(Errno) in
         try leased.names()
       }
     }
     var folders: [(user: UInt32, folder: Folder)] = []
     for name in names {
       guard let user = UInt32(name), "\(user)" == name else {
-        foreign.append("\(path)/leased/\(name): it is no user's number")
+        foreign.append("\(path)/leased/\(name): its name is not the ID of a user")
         continue
       }
       do throws(HoldfastError) {
@@ -202,11 +173,11 @@ extension Reservoir {
       lease = known
       if !lease.isHeld, !isOld(status, options) { return }
       found = try lockedFile(name, in: folder, writable: true)
-      // It may be another one by now.
+      // The name may refer to another file by now.
       if let found, !lease.isHeld, !isOld(found.status, options) { return }
     } catch {
       if error != .noSuchFileOrDirectory {
-        report.failed.append("\(path)/leased/\(user)/\(name): it cannot be looked at (\(error))")
+        report.failed.append("\(path)/leased/\(user)/\(name): cannot open the file (\(error))")
       }
       return
     }
@@ -215,23 +186,23 @@ extension Reservoir {
       return
     }
     do throws(HoldfastError) {
-      let end = try end(
-        Taken(file: found.file, lease: lease, folder: folder), filling, options, operation,
+      let end = try recycleOrRelease(
+        LockedLease(file: found.file, lease: lease, folder: folder), filling, options, operation,
         progress)
       switch end {
       case .recycled(let size):
         report.recycled += 1
         report.add(size)
-      case .unlinked(let size, _):
-        report.unlinked += 1
+      case .released(let size, _):
+        report.released += 1
         report.add(size)
       }
     } catch {
-      // Only of plain leases: orphans are unlinked where they cannot be recycled.
+      // Only for plain leases: orphans are released where they cannot be recycled.
       if error.code == .busy {
         report.inUse += 1
       } else if error.code != .noLease {
-        // The others are collected all the same.
+        // The other files are still collected.
         report.failed.append("\(path)/leased/\(user)/\(name): \(error)")
       }
     }
@@ -239,38 +210,40 @@ extension Reservoir {
 
   private func isOld(_ status: FileStatus, _ options: CollectOptions) -> Bool {
     guard let age = options.age else { return false }
-    // The file system's clock may be ahead of this one by a part of a second.
+    // The file system's clock may be ahead by a fraction of a second.
     return max(0, Int64(time(nil)) - status.changed) >= age.components.seconds
   }
 
-  private func end(
-    _ taken: Taken, _ filling: Folder?, _ options: CollectOptions, _ operation: String,
+  /// Recycles or releases a lease, as the options say.
+  private func recycleOrRelease(
+    _ taken: LockedLease, _ filling: Folder?, _ options: CollectOptions, _ operation: String,
     _ progress: @escaping @Sendable () -> Void
   ) throws(HoldfastError) -> LeaseEnd {
     let isHeld = taken.lease.isHeld
     var recycling = options.recycling
-    // Who uses a plain lease does so for long; only a monitor that has just ended is worth waiting for.
+    // A plain lease that is in use stays so for long; only a monitor that has just ended is waited
+    // for.
     if !isHeld { recycling.timeout = .zero }
     if let filling, options.recycles {
       return try recycle(
-        taken, filling, otherwise: isHeld ? .unlink : .refuse, recycling, operation
+        taken, filling, otherwise: isHeld ? .release : .refuse, recycling, operation
       ) { _, _ in progress() }
     }
-    // Its age says nothing of whether somebody uses a plain lease.
-    if !isHeld, prove(taken.file, timeout: recycling.timeout) != nil {
-      throw HoldfastError(.busy, operation: operation, reason: "somebody has it open")
+    // A plain lease of any age may be in use.
+    if !isHeld, proveUnshared(taken.file, timeout: recycling.timeout) != nil {
+      throw HoldfastError(.busy, operation: operation, reason: "a process has it open")
     }
     let start = ContinuousClock.now
-    let end = try during(operation, "the orphan cannot be taken away") { () throws(Errno) in
+    let end = try during(operation, "cannot unlink the orphan") { () throws(Errno) in
       let file = try taken.file.status()
       try unlink(taken.lease, in: taken.folder, of: file.identity)
-      return LeaseEnd.unlinked(file.size, reason: nil)
+      return LeaseEnd.released(file.size, reason: nil)
     }
-    tell(end, since: start)
+    report(end, since: start)
     return end
   }
 
   private func foreign(_ name: String, _ status: FileStatus) -> String {
-    "\(path)/\(name): " + (problem(status) ?? "no reservoir gives such names")
+    "\(path)/\(name): " + (problem(status) ?? Reservoir.foreignName)
   }
 }

@@ -3,71 +3,62 @@ public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
-/// How to recycle.
-public struct RecycleOptions: Hashable, Sendable {
-  /// Debug: read all of the memory after it was scrubbed, and unlink it where a byte is not zero.
-  public var verifies = false
-  /// Threads that scrub, or nil for one for each processor that may be used.
-  public var threads: Int?
-  /// How long to wait for the last descriptors of a monitor that has just ended.
-  public var timeout = Duration.milliseconds(250)
-
-  public init(verifies: Bool = false, threads: Int? = nil) {
-    self.verifies = verifies
-    self.threads = threads
-  }
-}
-
 extension Reservoir {
   /// What to do with a lease that cannot be recycled.
   public enum Fallback: Hashable, Sendable {
-    /// Leave the lease as it is and throw.
+    /// Leave the lease unchanged and throw.
     case refuse
-    /// Give the memory back to the host.
-    case unlink
+    /// Release the lease.
+    case release
   }
 
-  /// Scrubs a lease's memory and makes it ready again, in its size, once the kernel has proven that nobody
-  /// has it open or mapped. For the owner and root.
+  /// Scrubs a lease's memory and makes it ready again, with its size, once the kernel has proven
+  /// that no other process has it open or mapped. Needs the reservoir's owner or root.
   ///
-  /// Pages that a device or a pipe still has pinned (vfio, vmsplice(2)) are neither open nor mapped, and no
-  /// proof can tell: recycle what monitors leave that are trusted so far, release the rest.
+  /// The proof does not cover pages that are pinned for a device (vfio) or in a pipe (vmsplice(2)).
+  /// So recycle the memory of monitors that you trust this far, and release that of others.
   ///
   /// - Parameters:
-  ///   - user: whose lease it is, by number; nil for the caller's own.
-  ///   - fallback: what to do where it is in use.
-  ///   - progress: told the bytes scrubbed and those of the file, from any thread.
-  /// - Throws: ``HoldfastError``: `noLease`, `inUse`, `notPermitted`; `system` or `shortage` where
-  ///   scrubbing failed, after which the memory is the host's.
+  ///   - name: the lease's name.
+  ///   - user: the ID of the user who has the lease; nil for the calling user.
+  ///   - fallback: what to do with a lease that is in use.
+  ///   - options: how to recycle.
+  ///   - progress: called with the bytes scrubbed and the size of the file, from any thread. The
+  ///     scrub cannot be cancelled; it takes about 20 ms for each GiB.
+  /// - Returns: whether the memory was recycled or released.
+  /// - Throws: ``HoldfastError`` with the code `noLease`; `busy` where it is in use;
+  ///   `notPermitted`; `untrusted`; `resourceShortage` or `host` where scrubbing failed, after
+  ///   which the memory is returned to the host.
+  /// - Complexity: O(bytes).
   public func recycle(
     _ name: LeaseName, user: UInt32? = nil, otherwise fallback: Fallback = .refuse,
     options: RecycleOptions = RecycleOptions(),
     progress: @escaping @Sendable (ByteCount, ByteCount) -> Void = { _, _ in }
   ) throws(HoldfastError) -> LeaseEnd {
     let operation = "recycle '\(name)'"
-    return try tellingFailure(of: .recycle) { () throws(HoldfastError) in
+    return try reportingFailure(of: .recycle) { () throws(HoldfastError) in
       let filling = try openFilling(operation)
       let (folder, file) = try find(name, user: user, operation)
       let found: (file: OpenFile, status: FileStatus)?
       do throws(Errno) {
         found = try lockedFile(file.text, in: folder, writable: true)
       } catch {
-        // Collected meanwhile.
-        if error == .noSuchFileOrDirectory { throw noLease(operation, user ?? geteuid()) }
-        throw HoldfastError(errno: error, operation: operation, reason: "its file cannot be opened")
+        // Collected concurrently.
+        if error == .noSuchFileOrDirectory { throw noLeaseError(operation, user ?? geteuid()) }
+        throw HoldfastError(errno: error, operation: operation, reason: "cannot open its file")
       }
       guard let found else {
-        if fallback == .unlink, !file.isHeld { return try release(name, user: user) }
-        throw held(file, operation)
+        if fallback == .release, !file.isHeld { return try release(name, user: user) }
+        throw lockedError(file, operation)
       }
       return try recycle(
-        Taken(file: found.file, lease: file, folder: folder), filling, otherwise: fallback,
+        LockedLease(file: found.file, lease: file, folder: folder), filling, otherwise: fallback,
         options, operation, progress)
     }
   }
 
-  /// A leased file whose lock is ours.
-  struct Taken {
+  /// A leased file whose lock this process has.
+  struct LockedLease {
     let file: OpenFile
     let lease: LeaseFile
     let folder: Folder
@@ -76,29 +67,30 @@ extension Reservoir {
   }
 
   func recycle(
-    _ taken: Taken, _ filling: Folder, otherwise fallback: Fallback, _ options: RecycleOptions,
+    _ taken: LockedLease, _ filling: Folder, otherwise fallback: Fallback,
+    _ options: RecycleOptions,
     _ operation: String,
     _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void = { _, _ in }
   ) throws(HoldfastError) -> LeaseEnd {
     let start = ContinuousClock.now
     let end = try makeReadyAgain(taken, filling, fallback, options, operation, progress)
-    tell(end, since: start)
+    report(end, since: start)
     return end
   }
 
   private func makeReadyAgain(
-    _ taken: Taken, _ filling: Folder, _ fallback: Fallback, _ options: RecycleOptions,
+    _ taken: LockedLease, _ filling: Folder, _ fallback: Fallback, _ options: RecycleOptions,
     _ operation: String, _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void
   ) throws(HoldfastError) -> LeaseEnd {
     let id = ReadyName.newID()
-    let unchanged = "the lease stays as it is"
+    let unchanged = "the lease is unchanged"
     let status = try during(operation, unchanged) { () throws(Errno) in try taken.file.status() }
     let size = status.size
     let reason = try during(operation, unchanged) { () throws(Errno) in
       try obstacle(taken.file, status, timeout: options.timeout)
     }
     if let reason {
-      guard fallback == .unlink else {
+      guard fallback == .release else {
         throw HoldfastError(
           .busy, operation: operation, reason: reason,
           advice: .wait(until: "that process ends"))
@@ -106,37 +98,38 @@ extension Reservoir {
       try move(taken, status, operation) { () throws(Errno) in
         try taken.folder.unlink(taken.name)
       }
-      return .unlinked(size, reason: reason)
+      return .released(size, reason: reason)
     }
-    // From here on a crash leaves it in filling, which is never made ready by anybody else.
+    // From here on a crash leaves it in filling, from where no other process makes it ready.
     try move(taken, status, operation) { () throws(Errno) in
       try taken.folder.rename(taken.name, to: filling, id)
     }
     do throws(Errno) {
       let node = try scrub(taken, size, options, progress)
-      // Only now that it is zero, as members may remember where it is (O_PATH).
-      try dress(taken.file)
+      // Only now that it is zero, as members may have O_PATH descriptors of it.
+      try setOwnerAndPermissions(taken.file)
       let name = ReadyName(size: size, node: node).text
       try filling.rename(id, to: ready, name)
-      // Who had looked up the old name and opens it only now shows in the proof, while which nobody can
-      // lease the file.
+      // A process that looked up the old name and opens the file only now breaks the proof. As long
+      // as the proof is held, no process can lease the file.
       guard taken.file.isStillAlone else {
         try ready.unlink(name)
         throw .wouldBlock
       }
-      // With the last reference to the file its lock and the proof end.
+      // The lock and the proof end with the last reference to the file.
       return .recycled(size)
     } catch {
       try? filling.unlink(id)
       throw HoldfastError(
         errno: error, operation: operation,
-        reason: "scrubbing failed, and the memory was given back to the host")
+        reason: "scrubbing failed, and the memory was returned to the host")
     }
   }
 
-  /// Moves a lease's name on, or leaves all as it was.
+  /// Moves or removes a lease's name, or leaves the lease unchanged.
   private func move(
-    _ taken: Taken, _ status: FileStatus, _ operation: String, _ body: () throws(Errno) -> Void
+    _ taken: LockedLease, _ status: FileStatus, _ operation: String,
+    _ body: () throws(Errno) -> Void
   ) throws(HoldfastError) {
     do throws(Errno) {
       try withName(
@@ -148,33 +141,36 @@ extension Reservoir {
       switch error {
       case .noSuchFileOrDirectory:
         throw HoldfastError(
-          .noLease, operation: operation, reason: "it was released meanwhile",
+          .noLease, operation: operation, reason: "it was released concurrently",
           advice: .listLeases)
       case .wouldBlock:
         throw HoldfastError(
-          .busy, operation: operation, reason: "its user keeps the lock of the folder it is in",
+          .busy, operation: operation, reason: "a process of its user keeps its folder locked",
           advice: .retry)
       default:
-        throw HoldfastError(errno: error, operation: operation, reason: "the lease stays as it is")
+        throw HoldfastError(errno: error, operation: operation, reason: "the lease is unchanged")
       }
     }
   }
 
-  /// Why a file cannot be made ready again, or nil; then the proof is held, and it is the owner's alone.
+  /// Why a file cannot be made ready again, or nil; then the proof is held, and only the owner may
+  /// open the file.
   private func obstacle(
     _ file: OpenFile, _ status: FileStatus, timeout: Duration
   ) throws(Errno) -> String? {
-    if status.links != 1 { return "its file has \(status.links) names" }
+    if status.links != 1 { return "its file has \(status.links) names instead of one" }
     guard status.size > .zero, status.size.isMultiple(of: pageSize) else {
-      return "its file was cut to \(status.size)"
+      return "its file was truncated to \(status.size)"
     }
-    var problem = prove(file, timeout: timeout)
-    // A member's lease, which others may open that remember where it is. Only what is proven is touched, as its
-    // time is the lease's age; and proven again, as who was on his way in comes in with the proof's end.
+    var problem = proveUnshared(file, timeout: timeout)
+    // A member's lease, which other members may open that have an O_PATH descriptor. The
+    // permissions are changed only with the proof, since the time of the change is the lease's age.
+    // Then exclusivity is proven again, as a process that was opening the file gets in when the
+    // first proof ends.
     if problem == nil, status.permissions != 0o600 {
       file.endProof()
       try file.setPermissions(0o600)
-      problem = prove(file, timeout: .milliseconds(20))
+      problem = proveUnshared(file, timeout: .milliseconds(20))
       if problem != nil { try file.setPermissions(status.permissions) }
     }
     guard let problem else { return nil }
@@ -182,24 +178,24 @@ extension Reservoir {
     return "another process has its memory open or mapped"
   }
 
-  /// Makes all of a file zero, also what the monitor gave back in between, and ends with the proof that nobody
-  /// has had it open meanwhile.
+  /// Zeroes all of a file, populates what the monitor has returned to the host, and ends with the
+  /// proof that no other process has had the file open during the scrub.
   ///
-  /// - Returns: the node that all of it lies on, where it was of one when it was leased.
+  /// - Returns: the node that all of it lies on, where it had one when it was leased.
   private func scrub(
-    _ taken: Taken, _ size: ByteCount, _ options: RecycleOptions,
+    _ taken: LockedLease, _ size: ByteCount, _ options: RecycleOptions,
     _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void
   ) throws(Errno) -> NodeID? {
     let memory = try MappedFile(
       taken.file, 0..<size.rawValue, pageSize: pageSize,
       threads: options.threads ?? HostProbe().host().parallelism)
-    // What is missing may come from another node where this one has nothing left: the memory is ready all
-    // the same, only not as the node's.
+    // Missing pages may come from another node where this one has none left. Then the memory is
+    // ready too, but not as memory of the node.
     if let node = taken.lease.node {
       try? memory.bind(to: HostNodes([node], policy: .preferred))
     }
     for _ in 0..<Self.mostScrubs {
-      // With the proof nobody can cut it, but who was let in before it could.
+      // No process can truncate the file while the proof is held; one that opened it before could.
       guard try taken.file.status().size == size else { throw .ioError }
       try memory.populate { _ in
         progress(.zero, size)
@@ -212,14 +208,15 @@ extension Reservoir {
           taken.lease.node.flatMap { memory.lies(on: $0) == true ? $0 : nil }
         }
       }
-      // Somebody came: the owner's own commands do, to look whether the file is locked. Who it was is not to
-      // be known, so nothing is known of the contents either.
+      // A process has opened the file, as the owner's own commands do to test the lock. The opener
+      // cannot be identified and may have written, so exclusivity is proven again and the file
+      // scrubbed again.
       taken.file.endProof()
-      if let problem = prove(taken.file, timeout: options.timeout) { throw problem }
+      if let problem = proveUnshared(taken.file, timeout: options.timeout) { throw problem }
     }
     throw .wouldBlock
   }
 
-  /// How often a file is scrubbed that others look at meanwhile, before it is given back to the host.
+  /// The number of scrubs after which a file that other processes keep opening is released.
   private static let mostScrubs = 20
 }

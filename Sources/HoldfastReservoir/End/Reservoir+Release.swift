@@ -3,38 +3,34 @@ public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
-/// What became of a lease.
-public enum LeaseEnd: Hashable, Sendable {
-  /// Its memory is zero and ready again.
-  case recycled(ByteCount)
-  /// Its file is gone; the kernel has the memory once nobody has it mapped. With the reason why it was
-  /// not recycled, where that was wanted.
-  case unlinked(ByteCount, reason: String?)
-}
-
 extension Reservoir {
-  /// Gives a lease's memory back to the host: the file goes at once, the memory when the last process that
-  /// has it mapped lets go. Costs what the kernel needs to free the pages.
+  /// Returns a lease's memory to the host. The file is unlinked at once; the kernel frees and
+  /// zeroes the memory when no process has it mapped.
   ///
-  /// - Parameter user: whose lease it is, by number; nil for the caller's own.
-  /// - Throws: ``HoldfastError``: `noLease`; `inUse` for a held lease while somebody holds it.
+  /// - Parameters:
+  ///   - name: the lease's name.
+  ///   - user: the ID of the user who has the lease; nil for the calling user.
+  /// - Returns: the size of the memory, as ``LeaseEnd/released(_:reason:)``.
+  /// - Throws: ``HoldfastError`` with the code `noLease`; `busy` for a held lease whose lock a
+  ///   process has; `notPermitted`, `untrusted` or `host`.
+  /// - Complexity: O(bytes), at the speed at which the kernel frees pages.
   public func release(
     _ name: LeaseName, user: UInt32? = nil
   ) throws(HoldfastError) -> LeaseEnd {
     let start = ContinuousClock.now
-    let end = try tellingFailure(of: .release) { () throws(HoldfastError) in
+    let end = try reportingFailure(of: .release) { () throws(HoldfastError) in
       try unlink(name, user)
     }
-    tell(end, since: start)
+    report(end, since: start)
     return end
   }
 
-  /// Tells of a lease's end.
-  func tell(_ end: LeaseEnd, since start: ContinuousClock.Instant) {
+  /// Reports a lease's end.
+  func report(_ end: LeaseEnd, since start: ContinuousClock.Instant) {
     let duration = ContinuousClock.now - start
     switch end {
-    case .recycled(let size): tell(ReservoirEvent(.recycle, size: size, duration: duration))
-    case .unlinked(let size, _): tell(ReservoirEvent(.release, size: size, duration: duration))
+    case .recycled(let size): report(ReservoirEvent(.recycle, size: size, duration: duration))
+    case .released(let size, _): report(ReservoirEvent(.release, size: size, duration: duration))
     }
   }
 
@@ -45,26 +41,26 @@ extension Reservoir {
     let (folder, file) = try find(name, user: user, operation)
     do throws(Errno) {
       if !file.isHeld {
-        // No lock of the file's: its monitor or a member may have that.
+        // Without the lock of the file, which its monitor or a member may have.
         let status = try folder.status(file.text)
         try unlink(file, in: folder, of: status.identity)
-        return .unlinked(status.size, reason: nil)
+        return .released(status.size, reason: nil)
       }
       if let (open, status) = try lockedFile(file.text, in: folder, writable: false) {
         try unlink(file, in: folder, of: status.identity)
         withExtendedLifetime(open) {}
-        return .unlinked(status.size, reason: nil)
+        return .released(status.size, reason: nil)
       }
     } catch {
-      // Collected meanwhile.
-      if error == .noSuchFileOrDirectory { throw noLease(operation, user ?? geteuid()) }
+      // Collected concurrently.
+      if error == .noSuchFileOrDirectory { throw noLeaseError(operation, user ?? geteuid()) }
       throw HoldfastError(
-        errno: error, operation: operation, reason: "its file cannot be taken away")
+        errno: error, operation: operation, reason: "cannot unlink its file")
     }
-    throw held(file, operation)
+    throw lockedError(file, operation)
   }
 
-  /// Takes a lease's name away.
+  /// Removes a lease's name.
   func unlink(
     _ lease: LeaseFile, in folder: Folder, of file: FileStatus.Identity
   ) throws(Errno) {
@@ -73,13 +69,13 @@ extension Reservoir {
     }
   }
 
-  /// A user's lease of a name, of either kind.
+  /// Finds a user's lease of a name, plain or held.
   func find(
     _ name: LeaseName, user: UInt32?, _ operation: String
   ) throws(HoldfastError) -> (Folder, LeaseFile) {
     let user = user ?? geteuid()
     if let folder = try leaseFolder(of: user, operation) {
-      let files = try during(operation, "\(path)/leased/\(user) cannot be read") {
+      let files = try during(operation, "cannot read \(path)/leased/\(user)") {
         () throws(Errno) in try leases(name, in: folder)
       }
       for file in files {
@@ -87,23 +83,25 @@ extension Reservoir {
         guard status.isRegular, status.owner == owner else {
           throw HoldfastError(
             .untrusted, operation: operation,
-            reason: "\(path)/leased/\(user)/\(file.text) is not the reservoir's: "
+            reason: "\(path)/leased/\(user)/\(file.text) is not a file of the reservoir: "
               + (problem(status) ?? "it is \(status.kind)"),
             advice: .run(["rm", "\(path)/leased/\(user)/\(file.text)"], asRoot: false))
         }
         return (folder, file)
       }
     }
-    throw noLease(operation, user)
+    throw noLeaseError(operation, user)
   }
 
-  func noLease(_ operation: String, _ user: UInt32) -> HoldfastError {
+  /// The error that a user has no such lease.
+  func noLeaseError(_ operation: String, _ user: UInt32) -> HoldfastError {
     HoldfastError(
       .noLease, operation: operation, reason: "user \(user) has no lease of that name",
       advice: .listLeases)
   }
 
-  func held(_ file: LeaseFile, _ operation: String) -> HoldfastError {
+  /// The error that another process has the lock of a lease.
+  func lockedError(_ file: LeaseFile, _ operation: String) -> HoldfastError {
     HoldfastError(
       .busy, operation: operation, reason: "another process holds its lock",
       advice: file.isHeld

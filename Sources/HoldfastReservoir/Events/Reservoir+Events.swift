@@ -3,18 +3,18 @@ internal import HoldfastLinux
 internal import SystemPackage
 
 extension Reservoir {
-  /// The socket in the reservoir's folder at which the service listens.
+  /// The name of the socket in the reservoir's folder on which the service listens.
   static let eventSocketName = "events"
 
-  /// Tells of an operation: whoever opened the reservoir, or its service if one listens. Whether anybody does
-  /// changes nothing for the operation.
-  func tell(_ event: ReservoirEvent) {
+  /// Reports an operation to the observer, or else to the service if one listens. The operation
+  /// does not depend on the report.
+  func report(_ event: ReservoirEvent) {
     if let observer { return observer(event) }
     try? top.send(event.message, to: Reservoir.eventSocketName)
   }
 
-  /// Does an operation and tells of its failure, unless that is the caller's own doing.
-  func tellingFailure<Result>(
+  /// Performs an operation and reports its failure, unless the caller's arguments caused it.
+  func reportingFailure<Result>(
     of operation: ReservoirEvent.Operation, _ body: () throws(HoldfastError) -> Result
   ) throws(HoldfastError) -> Result {
     let start = ContinuousClock.now
@@ -24,21 +24,21 @@ extension Reservoir {
       switch error.code {
       case .invalidArgument, .alreadyExists, .noLease, .notPermitted, .cancelled: break
       default:
-        tell(
+        report(
           ReservoirEvent(operation, failure: error.code, duration: ContinuousClock.now - start))
       }
       throw error
     }
   }
 
-  /// Listens for what the reservoir's operations tell, in whatever process they are.
+  /// Listens for the events of the reservoir's operations in all processes.
   ///
-  /// The socket lies beside the folders, where only the owner can put one and only those who may lease can
-  /// write to it. What a dead listener left is taken away.
+  /// The socket lies beside the folders, where only the owner can create one, and only users who
+  /// may lease can write to it. The call replaces the socket of a dead listener.
   ///
-  /// - Returns: nil where somebody listens already.
+  /// - Returns: nil where another process listens.
   package func listen() throws(HoldfastError) -> EventSocket? {
-    let operation = "listen in \(path)"
+    let operation = "listen for events in \(path)"
     let name = Reservoir.eventSocketName
     do throws(Errno) {
       for _ in 0..<8 {
@@ -61,49 +61,10 @@ extension Reservoir {
       }
     } catch {
       throw HoldfastError(
-        errno: error, operation: operation, reason: "\(path)/\(name) cannot be had",
-        advice: .inspectAndRemove(path: "\(path)/events"))
+        errno: error, operation: operation, reason: "cannot create the socket \(path)/\(name)",
+        advice: .inspectAndRemove(path: "\(path)/\(name)"))
     }
-    // Others come and go at the same moment.
+    // Other services start and end at the same time.
     return nil
-  }
-}
-
-/// Where a reservoir's operations are told, until its name is another's or the object goes.
-package final class EventSocket: Sendable {
-  private let socket: MessageSocket
-  private let folder: Folder
-  private let name: String
-  private let identity: FileStatus.Identity
-
-  init(
-    _ socket: MessageSocket, in folder: Folder, _ name: String, _ identity: FileStatus.Identity
-  ) {
-    self.socket = socket
-    self.folder = folder
-    self.name = name
-    self.identity = identity
-  }
-
-  deinit {
-    // Another one's is left alone; one that takes the name at this very moment finds out and comes again.
-    if isCurrent { try? folder.unlink(name) }
-  }
-
-  /// For whoever waits for a message.
-  package var descriptor: Int32 { socket.descriptor }
-
-  /// Whether who tells something still finds this socket.
-  package var isCurrent: Bool { (try? folder.status(name))?.identity == identity }
-
-  package enum Message: Hashable, Sendable {
-    case event(ReservoirEvent)
-    /// Something that no reservoir tells.
-    case nonsense
-  }
-
-  /// The next message, or nil where there is none.
-  package func next() -> Message? {
-    socket.receive().map { ReservoirEvent(message: $0).map { .event($0) } ?? .nonsense }
   }
 }

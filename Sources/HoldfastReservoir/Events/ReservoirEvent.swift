@@ -1,28 +1,31 @@
 public import HoldfastCore
 
-/// What became of one operation on a reservoir, for whoever counts and measures them.
+/// The outcome of one operation on a reservoir, for statistics.
 public struct ReservoirEvent: Hashable, Sendable {
+  /// A kind of operation.
   public enum Operation: String, Hashable, Sendable, CaseIterable {
-    /// A file was made ready.
+    /// A file became ready.
     case fill
     /// Memory was leased.
     case lease
-    /// A lease's memory was scrubbed and is ready again.
+    /// A lease's memory was scrubbed and became ready again.
     case recycle
-    /// A lease's memory was given back to the host.
+    /// A lease's memory was returned to the host.
     case release
   }
 
+  /// The kind of operation.
   public var operation: Operation
-  /// Why it failed, or nil where it succeeded.
+  /// The code of the error, or nil where the operation succeeded.
   public var failure: HoldfastError.Code?
-  /// The file's size; zero where it failed.
+  /// The size of the file; zero for a failure.
   public var size: ByteCount
-  /// What it took, without what it waited.
+  /// The duration of the operation, without waits.
   public var duration: Duration
-  /// How long a lease waited for memory to become ready, or for others who were at it.
+  /// How long a lease waited for memory to become ready, or for other processes.
   public var waited: Duration
 
+  /// Creates an event; the parameters are the properties.
   public init(
     _ operation: Operation, failure: HoldfastError.Code? = nil, size: ByteCount = .zero,
     duration: Duration = .zero, waited: Duration = .zero
@@ -35,10 +38,11 @@ public struct ReservoirEvent: Hashable, Sendable {
   }
 }
 
-/// An event as a message: lines of key and value, as sd_notify(3) has them.
+/// An event as a message: lines of key and value, as in sd_notify(3).
 extension ReservoirEvent {
   private static let version = "1"
 
+  /// The message.
   package var message: String {
     var lines = [
       "HOLDFAST=\(Self.version)", "OPERATION=\(operation.rawValue)", "BYTES=\(size.rawValue)",
@@ -48,8 +52,8 @@ extension ReservoirEvent {
     return lines.joined(separator: "\n")
   }
 
-  /// Reads a message; nil where it is none of this version. Anybody who may lease can send one, so nothing
-  /// in it is more than his word.
+  /// Reads a message; nil where it is not an event of this version. Every user who may lease can
+  /// send one, so its contents are only as reliable as these users.
   package init?(message: String) {
     var values: [Substring: Substring] = [:]
     for line in message.split(separator: "\n", omittingEmptySubsequences: false) {
@@ -57,7 +61,7 @@ extension ReservoirEvent {
         values.updateValue(line[line.index(after: equals)...], forKey: line[..<equals]) == nil
       else { return nil }
     }
-    // Later versions may say more.
+    // Later versions may add keys.
     guard values["HOLDFAST"]?.elementsEqual(Self.version) == true,
       let operation = values["OPERATION"].flatMap({ Operation(rawValue: String($0)) }),
       let size = Self.number(values["BYTES"]),
@@ -73,11 +77,11 @@ extension ReservoirEvent {
       waited: .nanoseconds(Int64(waited)))
   }
 
-  /// What numbers are believed: nothing takes thirty years, and no host has an exbibyte.
+  /// The largest number that is accepted: no operation takes thirty years, no host has an exbibyte.
   private static let largest: UInt64 = 1_000_000_000_000_000_000
 
   private static func number(_ text: Substring?) -> UInt64? {
-    // No signs, which the initializer would take.
+    // No signs, which the initializer would accept.
     guard let text, text.utf8.allSatisfy({ (48...57).contains($0) }), let number = UInt64(text),
       number <= largest
     else { return nil }
@@ -85,6 +89,6 @@ extension ReservoirEvent {
   }
 
   private static func nanoseconds(_ duration: Duration) -> UInt64 {
-    UInt64(min(max(duration.inSeconds, 0), 1e9) * 1e9)
+    UInt64(min(max(duration.seconds, 0), 1e9) * 1e9)
   }
 }

@@ -1,26 +1,36 @@
 public import HoldfastCore
 
-/// How much memory is to be ready, in which sizes.
+/// The memory that a fill makes ready.
 public struct FillPlan: Hashable, Sendable {
-  /// So many files of a size.
-  public struct Part: Hashable, Sendable {
+  /// A number of files of one size.
+  public struct Part: Hashable, Sendable, Codable {
+    /// The number of files, at least one.
     public var count: Int
+    /// The size of each file, a multiple of the reservoir's page size.
     public var size: ByteCount
 
+    /// Creates a part; the parameters are the properties.
     public init(count: Int, size: ByteCount) {
       self.count = count
       self.size = size
     }
+
+    private enum CodingKeys: String, CodingKey {
+      case count
+      case size = "sizeBytes"
+    }
   }
 
-  /// In the order in which they are filled.
+  /// The parts, in the order in which they are filled.
   public var parts: [Part]
-  /// The node that the memory is to be of, or nil for any.
+  /// The NUMA node that the memory comes from, or nil for any. With a node, only ready files of
+  /// that node count.
   public var node: NodeID?
-  /// Whether the parts come on top of what is ready. Otherwise they are a level: what is ready counts, and
-  /// a fill that was cut short goes on when it is asked for again.
+  /// Whether the parts are added to the ready files. Otherwise they are a level to reach: ready
+  /// files count, and repeating a fill that was interrupted continues it.
   public var isAddition: Bool
 
+  /// Creates a plan; the parameters are the properties.
   public init(_ parts: [Part], node: NodeID? = nil, isAddition: Bool = false) {
     self.parts = parts
     self.node = node
@@ -28,8 +38,11 @@ public struct FillPlan: Hashable, Sendable {
   }
 }
 
-extension FillPlan.Part {
-  /// Reads files of a size as people type them: `4x10G`, or `10G` for one.
+extension FillPlan.Part: CustomStringConvertible {
+  /// The part as people type it: `4x10G`.
+  public var description: String { "\(count)x\(size.shortDescription)" }
+
+  /// Reads a part as people type it: `4x10G`, or `10G` for one file.
   package init(typed text: String) throws(Size.Problem) {
     let parts = text.split(separator: "x", maxSplits: 1, omittingEmptySubsequences: false)
     var count = 1
@@ -38,51 +51,11 @@ extension FillPlan.Part {
         (1...65536).contains(number)
       else {
         throw Size.Problem(
-          description: "a plan is a count from 1 to 65536 and a size, such as 4x10G")
+          description: "'\(parts[0])' is not a count from 1 to 65536; "
+            + "write a count and a size, such as 4x10G")
       }
       count = Int(number)
     }
     self.init(count: count, size: try Size(String(parts[parts.count - 1])).bytes)
-  }
-}
-
-/// How to fill.
-public struct FillOptions: Hashable, Sendable {
-  /// Threads that bring memory in, or nil for one for each processor that may be used.
-  public var threads: Int?
-  /// Raise the host's pool by the huge pages that are missing, file by file. Needs root. They stay in the
-  /// pool; those of a file that could not be filled are given back.
-  public var reservesHugePages = false
-  /// Take away first what dead fillers left. Whoever fills again and again does that by itself, now and then:
-  /// to look whether a file is locked has it scrubbed once more where it is being recycled.
-  package var removesLeftovers = true
-
-  public init(threads: Int? = nil, reservesHugePages: Bool = false) {
-    self.threads = threads
-    self.reservesHugePages = reservesHugePages
-  }
-}
-
-/// How far a fill is; both are zero while it waits for another one.
-public struct FillProgress: Hashable, Sendable {
-  /// Bytes brought in by this fill, and those that it has to bring in.
-  public var done: ByteCount
-  public var total: ByteCount
-}
-
-/// What a fill has done.
-public struct FillReport: Hashable, Sendable {
-  /// Files made ready, by size, in the order of the plan.
-  public var made: [FillPlan.Part] = []
-  /// Files that were ready before and count towards the plan.
-  public var found = 0
-  /// Left-overs of fills and recycles that were cut short, taken away.
-  public var removed = 0
-  /// Huge pages that the host's pool was raised by.
-  public var reserved: PageCount = .zero
-
-  /// The bytes made ready.
-  public var bytes: ByteCount {
-    made.reduce(.zero) { $0 + ByteCount(UInt64($1.count) * $1.size.rawValue) }
   }
 }

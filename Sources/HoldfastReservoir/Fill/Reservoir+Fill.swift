@@ -4,23 +4,26 @@ internal import HoldfastLinux
 internal import SystemPackage
 
 extension Reservoir {
-  /// Makes memory ready until the plan is reached: first takes away what dead fillers left, then brings
-  /// file after file in. Fills of a reservoir wait for each other.
+  /// Makes memory ready until the plan is reached. The call first unlinks what dead fills left
+  /// behind, then populates file after file. Fills of a reservoir wait for each other.
   ///
-  /// What is ready when it fails or is cancelled stays ready; the file at work goes.
+  /// Files that are ready when the fill fails or is cancelled stay ready; the unfinished one is
+  /// unlinked. Needs the reservoir's owner or root.
   ///
   /// - Parameters:
   ///   - cancellation: ends the fill, also while it waits for another one.
-  ///   - progress: told how far it is, from any thread.
-  /// - Throws: ``HoldfastError``: `shortage` before anything is brought in where the host has too little,
-  ///   with the amounts; `stopped`; `badSize` where sizes are no whole pages.
-  /// - Complexity: the bytes that are missing, at the speed of the kernel's zeroing.
+  ///   - progress: called with the progress, from any thread.
+  /// - Returns: the files made and found.
+  /// - Throws: ``HoldfastError`` with the code `resourceShortage` where the host has too little
+  ///   memory, before any is populated; `cancelled`; `invalidArgument` where a size is not a
+  ///   multiple of the page size; `notPermitted`, `untrusted` or `host`.
+  /// - Complexity: O(missing bytes), at the speed of the kernel's zeroing.
   public func fill(
     _ plan: FillPlan, options: FillOptions = FillOptions(),
     cancellation: CancellationToken = CancellationToken(),
     progress: @escaping @Sendable (FillProgress) -> Void = { _ in }
   ) throws(HoldfastError) -> FillReport {
-    try tellingFailure(of: .fill) { () throws(HoldfastError) in
+    try reportingFailure(of: .fill) { () throws(HoldfastError) in
       try reach(plan, options, cancellation, progress)
     }
   }
@@ -30,9 +33,10 @@ extension Reservoir {
     _ progress: @escaping @Sendable (FillProgress) -> Void
   ) throws(HoldfastError) -> FillReport {
     let operation = "fill the reservoir"
+    let start = ContinuousClock.now
     try check(plan, operation)
     let filling = try openFilling(operation)
-    try waitForTurn(filling, operation, cancellation, progress)
+    try waitForOtherFills(filling, operation, cancellation, progress)
     var report = FillReport()
     if options.removesLeftovers {
       report.removed = try removeLeftovers(filling, operation).removed
@@ -62,7 +66,7 @@ extension Reservoir {
             progress(FillProgress(done: before + $0, total: total))
           }
         } catch {
-          // The first error is the one to tell; a pool left raised shows in nr_hugepages.
+          // The first error is the one to report; a pool that stays raised shows in nr_hugepages.
           try? reservation?.giveBack()
           throw error
         }
@@ -72,16 +76,18 @@ extension Reservoir {
         done += part.size
       }
     }
+    report.seconds = (ContinuousClock.now - start).seconds
     return report
   }
 
-  /// Waits for other fills: a level is reached by counting, and two who count at once would both fill.
-  private func waitForTurn(
+  /// Waits for other fills: a level is reached by counting ready files, and two fills that count at
+  /// the same time would both fill.
+  private func waitForOtherFills(
     _ filling: Folder, _ operation: String, _ cancellation: CancellationToken,
     _ progress: @Sendable (FillProgress) -> Void
   ) throws(HoldfastError) {
     while true {
-      let isLocked = try during(operation, "\(path)/filling cannot be locked") {
+      let isLocked = try during(operation, "cannot lock \(path)/filling") {
         () throws(Errno) in try filling.tryLock()
       }
       if isLocked { return }
@@ -97,7 +103,7 @@ extension Reservoir {
       reason: "the caller cancelled it; files that are ready stay ready")
   }
 
-  /// What all files of a fill share.
+  /// The values that all files of a fill share.
   private struct FillWork {
     let filling: Folder
     let nodes: HostNodes?
@@ -106,14 +112,14 @@ extension Reservoir {
     let cancellation: CancellationToken
   }
 
-  /// Makes one file, brings it in and renames it to ready.
+  /// Creates one file, populates it and renames it to ready.
   private func makeReady(
     _ size: ByteCount, _ work: FillWork, progress: @escaping @Sendable (ByteCount) -> Void
   ) throws(HoldfastError) {
     let start = ContinuousClock.now
     let (file, id) = try makeFile(work.filling, work.operation)
     do throws(Errno) {
-      try dress(file)
+      try setOwnerAndPermissions(file)
       try file.setSize(size)
       let memory = try MappedFile(
         file, 0..<size.rawValue, pageSize: pageSize, threads: work.threads)
@@ -122,38 +128,38 @@ extension Reservoir {
         progress(done)
         return !work.cancellation.isCancelled
       }
-      // Never less than it says, whatever the kernel told.
+      // A file is never smaller than its name states, even if the kernel reported success.
       guard try file.status().allocated >= size else { throw .noMemory }
       let name = ReadyName(size: size, node: work.nodes?.nodes.first)
       try work.filling.rename(id, to: ready, name.text)
-      tell(ReservoirEvent(.fill, size: size, duration: ContinuousClock.now - start))
+      report(ReservoirEvent(.fill, size: size, duration: ContinuousClock.now - start))
     } catch {
       try? work.filling.unlink(id)
       if error == .canceled { throw cancelled(work.operation) }
       throw HoldfastError(
         errno: error, operation: work.operation,
-        reason: "\(size) could not be brought in; what is ready stays ready",
-        advice: .other("holdfast reservoir status, holdfast host"))
+        reason: "cannot populate a file of \(size); files that are ready stay ready",
+        advice: error == .noMemory || error == .noSpace ? .requestLess(than: size) : nil)
     }
   }
 
-  /// Makes a file in filling and takes its lock.
+  /// Creates a file in filling and takes its lock.
   private func makeFile(
     _ filling: Folder, _ operation: String
   ) throws(HoldfastError) -> (OpenFile, String) {
-    try during(operation, "no file can be made in \(path)/filling") { () throws(Errno) in
+    try during(operation, "cannot create a file in \(path)/filling") { () throws(Errno) in
       while true {
         let id = ReadyName.newID()
         let file = try filling.makeFile(id)
         try file.lock(waiting: true)
-        // Who collects may have had the lock first.
+        // A collection may have had the lock first, and unlinked the file.
         if try file.status().links == 1 { return (file, id) }
       }
     }
   }
 
-  /// Gives a file the owner and the permissions of ready ones. Nobody else can reach it yet.
-  func dress(_ file: OpenFile) throws(Errno) {
+  /// Gives a file the owner and the permissions of ready files. No other user can reach it yet.
+  func setOwnerAndPermissions(_ file: OpenFile) throws(Errno) {
     let status = try file.status()
     let group = try fileGroup()
     if status.owner != owner || status.group != group {
@@ -166,28 +172,30 @@ extension Reservoir {
     for part in plan.parts {
       guard part.count > 0, part.size > .zero else {
         throw HoldfastError(
-          .invalidArgument, operation: operation, reason: "a part of the plan is of nothing",
+          .invalidArgument, operation: operation,
+          reason: "a part of the plan has a count or a size of zero",
           advice: .other("a count and a size, such as 4x10G"))
       }
       try checkSize(part.size, operation)
     }
   }
 
-  /// Refuses sizes that are no whole pages.
+  /// Refuses a size that is not a multiple of the page size.
   func checkSize(_ size: ByteCount, _ operation: String) throws(HoldfastError) {
     guard size.rawValue <= UInt64(Int64.max) else {
       throw HoldfastError(
-        .invalidArgument, operation: operation, reason: "\(size) is more than any file can have",
+        .invalidArgument, operation: operation,
+        reason: "\(size) exceeds the largest size of a file",
         advice: .requestLess(than: ByteCount(UInt64(Int64.max))))
     }
     if size > .zero, size.isMultiple(of: pageSize) { return }
     throw HoldfastError(
       .invalidArgument, operation: operation,
-      reason: "\(size) is no whole number of this reservoir's pages of \(pageSize)",
+      reason: "\(size) is not a multiple of the reservoir's page size, \(pageSize)",
       advice: size.roundedUp(to: pageSize).map { .requestAtLeast(max($0, pageSize)) })
   }
 
-  /// What is to be made, and how many files count that are there.
+  /// The files to create, and the number of ready files that count.
   private func missing(
     _ plan: FillPlan, _ operation: String
   ) throws(HoldfastError) -> (missing: [FillPlan.Part], found: Int) {
@@ -209,9 +217,9 @@ extension Reservoir {
     return (missing, found)
   }
 
-  /// The names of ready files that are as they should be.
+  /// The names of ready files without a problem.
   func readyNames(_ operation: String) throws(HoldfastError) -> [ReadyName] {
-    let names = try during(operation, "\(path)/ready cannot be read") { () throws(Errno) in
+    let names = try during(operation, "cannot read \(path)/ready") { () throws(Errno) in
       try ready.names()
     }
     return names.compactMap { text in
@@ -232,7 +240,8 @@ extension Reservoir {
       let (next, carry) = sum.addingReportingOverflow(bytes)
       guard !overflow, !carry else {
         throw HoldfastError(
-          .invalidArgument, operation: operation, reason: "that is more than any host has")
+          .invalidArgument, operation: operation,
+          reason: "the sizes of the plan add up to more than 2^64 bytes")
       }
       sum = next
     }

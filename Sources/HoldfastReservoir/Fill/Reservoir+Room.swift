@@ -3,7 +3,7 @@ internal import HoldfastLinux
 internal import SystemPackage
 
 extension Reservoir {
-  /// Refuses what the pool, the mount or the host's memory plainly has no room for.
+  /// Refuses a size for which the pool, the mount or the host's memory evidently has no room.
   func checkRoom(
     _ size: ByteCount, _ node: NodeID?, _ operation: String
   ) throws(HoldfastError) {
@@ -12,8 +12,8 @@ extension Reservoir {
       throw HoldfastError(
         .resourceShortage, operation: operation,
         reason:
-          "\(size) is needed and the file system in \(mount) has \(free) left of its size limit",
-        advice: .other("a smaller size, or a mount with a larger size="))
+          "\(size) is needed, but the size limit of the file system at \(mount) leaves \(free)",
+        advice: .raiseLimit("the mount option size= of \(mount)"))
     }
     let needed = size.rawValue / pageSize.rawValue
     if isHugetlb {
@@ -21,26 +21,28 @@ extension Reservoir {
       guard available < needed else { return }
       throw HoldfastError(
         .resourceShortage, operation: operation,
-        reason: "\(needed) huge pages of \(pageSize) are needed and \(available) are free",
+        reason: "\(needed) huge pages of \(pageSize) are needed, but \(available) are free",
         advice: .reserveHugePages([goal(missing: needed - available, node)]))
     }
     let available = HostProbe().host().availableForGuests
     if available < size {
       throw HoldfastError(
         .resourceShortage, operation: operation,
-        reason: "\(size) is needed and the host has \(HostReport.rounded(available)) available",
+        reason: "\(size) is needed, but the host has \(HostReport.rounded(available)) available",
         advice: .requestLess(than: available))
     }
   }
 
-  /// Raises the pool by what a file lacks.
+  /// Raises the pool by the huge pages that a file lacks.
+  ///
+  /// - Returns: nil where the file lacks none.
   func reserve(
     _ size: ByteCount, _ node: NodeID?, _ operation: String
   ) throws(HoldfastError) -> HugePagePoolIncrease? {
     guard isHugetlb else {
       throw HoldfastError(
         .invalidArgument, operation: operation,
-        reason: "this reservoir is on tmpfs, which takes no huge pages from a pool",
+        reason: "the reservoir is on tmpfs, which takes no huge pages from a pool",
         advice: .other("no reservation of huge pages"))
     }
     let needed = size.rawValue / pageSize.rawValue
@@ -49,7 +51,7 @@ extension Reservoir {
     return try HugePagePool(size: pageSize, node: node).reserve(PageCount(needed - available))
   }
 
-  /// The size of the pool that would suffice.
+  /// The number of pages with which the pool would suffice.
   private func goal(missing: UInt64, _ node: NodeID?) -> Advice.HugePageGoal {
     let pool = HugePagePool(size: pageSize, node: node)
     let total = (try? pool.counts())?.total?.rawValue ?? 0
@@ -59,13 +61,13 @@ extension Reservoir {
 
   private func pages(_ node: NodeID?) throws(HoldfastError) -> UInt64 {
     let all = try HugePagePool(size: pageSize).available.rawValue
-    // Promises are of the whole pool, not of a node.
+    // The kernel reserves pages of the whole pool, not of a node.
     guard let node else { return all }
     return min(all, try HugePagePool(size: pageSize, node: node).available.rawValue)
   }
 
   private func mountRoom(_ operation: String) throws(HoldfastError) -> ByteCount? {
-    try during(operation, "\(mount) tells nothing of its room") { () throws(Errno) in
+    try during(operation, "cannot stat the file system at \(mount)") { () throws(Errno) in
       try ready.fileSystem().free
     }
   }

@@ -1,36 +1,35 @@
 public import HoldfastCore
 public import HoldfastLinux
 
-/// What becomes of a lease when the arena that has adopted it is gone.
-public enum AdoptionEnd: Hashable, Sendable {
-  /// It is scrubbed and ready again; for the owner and root. It is released where that cannot be.
-  case recycle(RecycleOptions)
-  /// Its memory is the host's again.
-  case release
-}
-
 extension Arena {
-  /// Adopts a lease: an arena whose memory was ready before. It takes a millisecond or so for 10 GiB of huge
-  /// pages, as nothing is brought in or zeroed.
+  /// Creates an arena on a lease, whose memory is ready. For 10 GiB of huge pages that takes about
+  /// a millisecond, as nothing is populated or zeroed.
   ///
-  /// The arena has the lease's file from here on, and its lock; the lease has no descriptor any more, so that
-  /// it cannot be adopted twice. When the arena and all guests on it are gone the lease ends: on the thread
-  /// that lets the last of them go, which scrubbing keeps busy for some 20 ms for each GiB. When the process
-  /// is killed a held lease is `gc`'s.
+  /// The arena takes over the lease's open file, and its lock; the lease then has no descriptor, so
+  /// it cannot be adopted twice. The lease ends when the arena and all guests on it are gone, on
+  /// the thread that releases the last of them; scrubbing takes that thread about 20 ms for each
+  /// GiB. If the process is killed, ``Reservoir/collect(_:cancellation:progress:)`` collects a held
+  /// lease.
   ///
-  /// Why nobody can cut the file under the arena, which would end this process by SIGBUS: the file cannot be
-  /// sealed, so what counts is who may open it for writing. It lies in a folder that only its user and root
-  /// may enter. The owner's and root's leases have permissions for them alone, and were proven to be open
-  /// nowhere else (`isExclusive`). Other members' leases have not, so they have to say that they trust the
-  /// other members. The reservoir's commands never cut a leased file, and never take the name of a held one
-  /// away; taking it away would do no harm. What is left is other programs of the same user and root.
+  /// No other process can truncate the file under the arena, which would end this process with
+  /// SIGBUS. The file cannot be sealed, so this depends on who may open it for writing. It lies in
+  /// a folder that only its user and root may enter. The leases of the owner and root have
+  /// permissions for that user alone, and were proven to be open in no other process. Those of
+  /// other members were not, so these callers must state that they trust the other members. The
+  /// reservoir's own commands never truncate a leased file and never unlink a held one (which would
+  /// do no harm). That leaves other programs of the same user and of root.
   ///
   /// - Parameters:
-  ///   - end: what becomes of the lease; nil to recycle it, or to release it where this user may not.
-  ///   - trustsMembers: whether a lease will do that is not exclusive.
-  ///   - ended: told what has become of the lease, after the arena.
-  /// - Throws: ``HoldfastError``: `inUse` where the lease was adopted before, `untrusted` where it is not
-  ///   exclusive, `system` or `shortage` where it cannot be adopted. The lease is as it was then.
+  ///   - lease: the lease.
+  ///   - end: what happens to the lease; nil to recycle it where this user may, and else to release
+  ///     it.
+  ///   - trustsMembers: whether to accept a lease that is not exclusive.
+  ///   - host: the host's capabilities.
+  ///   - threads: the number of threads that zero memory; nil for one for each processor.
+  ///   - ended: receives the end of the lease, after the arena is gone.
+  /// - Throws: ``HoldfastError`` with the code `busy` where an arena has adopted the lease,
+  ///   `untrusted` where the lease is not exclusive, `resourceShortage` or `host`. The lease is
+  ///   then unchanged.
   public convenience init(
     adopting lease: Lease, atEnd end: AdoptionEnd? = nil, trustsMembers: Bool = false,
     host: HostCapabilities = HostProbe().host(), threads: Int? = nil,
@@ -43,12 +42,12 @@ extension Arena {
     guard receipt.isExclusive || trustsMembers else {
       throw HoldfastError(
         .untrusted, operation: operation,
-        reason: "another member of the group may have its file open, and could cut it",
-        advice: .other("a lease by the reservoir's owner, or trustsMembers"))
+        reason: "another member of the group may have its file open and could truncate it",
+        advice: .other("a lease of the reservoir's owner, or trustsMembers"))
     }
     guard let file = lease.takeFile() else {
       throw HoldfastError(
-        .busy, operation: operation, reason: "an arena has it already",
+        .busy, operation: operation, reason: "another arena has adopted it",
         advice: .other("another lease"))
     }
     let end = end ?? (reservoir.isOwner ? .recycle(RecycleOptions(threads: threads)) : .release)
@@ -58,7 +57,7 @@ extension Arena {
       ) {
         let result: Result<LeaseEnd, HoldfastError>
         do throws(HoldfastError) {
-          result = .success(try reservoir.end(name, end))
+          result = .success(try reservoir.finish(name, end))
         } catch {
           result = .failure(error)
         }
@@ -72,12 +71,13 @@ extension Arena {
 }
 
 extension Reservoir {
-  fileprivate func end(
+  /// Ends the lease of an arena that is gone.
+  fileprivate func finish(
     _ name: LeaseName, _ end: AdoptionEnd
   ) throws(HoldfastError) -> LeaseEnd {
     switch end {
     case .release: try release(name)
-    case .recycle(let options): try recycle(name, otherwise: .unlink, options: options)
+    case .recycle(let options): try recycle(name, otherwise: .release, options: options)
     }
   }
 }

@@ -2,57 +2,61 @@ internal import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
-/// What one call of `lease` looks for, and what it came upon.
+/// What one call of `lease` looks for, and what it has found out.
 struct LeaseSearch {
   let request: LeaseRequest
   let name: LeaseName
   let folder: Folder
   let operation: String
   let cancellation: CancellationToken
-  /// Somebody was at a file that would do.
+  /// Another process was using a file that would do.
   var isContended = false
-  /// Somebody had one open that was already renamed: another leaser for a moment, or a member for long.
+  /// Another process had a file open that was already renamed: briefly to lease it, or for long.
   var isOpenElsewhere = false
   /// The sizes that are ready.
   var seen: [ByteCount] = []
-  /// Why files that seem to suit do not.
+  /// Why files were skipped.
   var notes: [String] = []
 
+  /// Whether a file has no problem; otherwise notes the problem.
   mutating func accepts(_ problem: String?, _ name: ReadyName) -> Bool {
-    if let problem { notes.append("\(name.text) is left alone: \(problem)") }
+    if let problem { notes.append("\(name.text) was skipped: \(problem)") }
     return problem == nil
   }
 
-  /// A file that somebody else was faster to get, or that this user cannot have.
-  mutating func lost(
-    _ error: Errno, _ name: ReadyName, path: String
-  ) throws(HoldfastError) -> (LeaseReceipt, OpenFile)? {
+  /// Notes why a file could not be taken. Another file may do.
+  ///
+  /// - Throws: the error, where it concerns all files.
+  mutating func skip(_ name: ReadyName, _ error: Errno, path: String) throws(HoldfastError) {
     switch error {
-    // Leased by somebody else since the names were read, so there is something new to see.
+    // Another process has leased it since the names were read, so there is something new to see.
     case .noSuchFileOrDirectory, .wouldBlock: isContended = true
-    case .tooManySymbolicLinkLevels: notes.append("\(name.text) is left alone: it is a link")
+    case .tooManySymbolicLinkLevels:
+      notes.append("\(name.text) was skipped: it is a symbolic link")
     default:
       throw HoldfastError(
-        errno: error, operation: operation, reason: "\(path)/ready/\(name.text) cannot be had",
+        errno: error, operation: operation, reason: "cannot open \(path)/ready/\(name.text)",
         advice: .joinGroup)
     }
-    return nil
   }
 
-  /// That nothing suits, and why.
-  var empty: HoldfastError {
-    let place = request.node.map { " of node \($0)" } ?? ""
-    var what = "nothing is ready\(place)"
+  /// The error that no file satisfies the request, with the reason.
+  var noReadyMemory: HoldfastError {
+    let place = request.node.map { " on node \($0)" } ?? ""
+    var reason = "no memory is ready\(place)"
     if let largest = seen.max() {
-      what =
-        request.isExact
-        ? "no file of just that size is ready\(place)"
-        : "the largest that is ready\(place) has \(largest)"
-      if largest >= request.size, !request.isExact { what = "all that suits is in other hands" }
+      if largest >= request.size, !request.isExact {
+        reason = "other processes are using all files that are large enough"
+      } else {
+        reason =
+          request.isExact
+          ? "no file of exactly that size is ready\(place)"
+          : "the largest file that is ready\(place) has \(largest)"
+      }
     }
-    if let note = notes.first { what += "; \(note)" }
+    if let note = notes.first { reason += "; \(note)" }
     return HoldfastError(
-      .noReadyMemory, operation: operation, reason: what,
+      .noReadyMemory, operation: operation, reason: reason,
       advice: .fill(size: request.size, node: request.node))
   }
 }

@@ -1,13 +1,14 @@
 internal import HoldfastCore
 
-/// A file in a user's folder of leases: `vm1`, or `vm1@1` for memory of NUMA node 1, so that it is
-/// known of that node when it is ready again.
+/// The name of a file in a user's folder of leases: `vm1`, or `vm1@1` for memory of NUMA node 1, so
+/// that the node is known when the memory is recycled.
 struct LeaseFile: Hashable {
   let name: LeaseName
-  /// The node that the memory was bound to when it was filled, or nil; behind an `@`, which no name has.
+  /// The node that the memory was bound to when it was filled, or nil. It follows an `@`, which a
+  /// lease's name cannot contain.
   let node: NodeID?
-  /// Whether the lease lasts as long as somebody holds the file's lock, as `holdfast run` does. Such a
-  /// lease's file ends in `.run`, which no name can.
+  /// Whether the lease lasts as long as a process holds the file's lock, as `holdfast run` does.
+  /// The file of such a lease ends in `.run`, with which a lease's name cannot end.
   let isHeld: Bool
 
   private static let ending = ".run"
@@ -18,7 +19,7 @@ struct LeaseFile: Hashable {
     self.isHeld = isHeld
   }
 
-  /// Reads a file's name; nil where no reservoir would have given it.
+  /// Reads a file's name; nil where a reservoir does not generate such names.
   init?(_ text: String) {
     isHeld = text.hasSuffix(Self.ending)
     let head = isHeld ? text.dropLast(Self.ending.count) : text[...]
@@ -26,7 +27,7 @@ struct LeaseFile: Hashable {
     guard let name = try? LeaseName(String(parts[0])) else { return nil }
     self.name = name
     node = parts.count == 2 ? ReadyName.node(parts[1]) : nil
-    // There is one way to write it, so that no two mean the same.
+    // Each value has one spelling, so that no two names mean the same.
     guard self.text == text else { return nil }
   }
 

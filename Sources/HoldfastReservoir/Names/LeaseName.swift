@@ -1,33 +1,39 @@
 public import HoldfastCore
 
-/// The name that somebody gives to a lease: 1 to 128 letters, digits, `-` and `_` of ASCII.
+/// The name of a lease: 1 to 128 ASCII letters, digits, `-` and `_`.
 ///
-/// So it is a file's name that no shell, monitor or management tool reads as anything else, never leads
-/// out of its folder, and never looks like the names that ``Reservoir`` makes by itself.
+/// No shell, monitor or management tool interprets such a name, it cannot lead out of its folder,
+/// and it differs from the names that ``Reservoir`` generates.
 public struct LeaseName: Hashable, Sendable, CustomStringConvertible {
   /// The name.
   public let text: String
 
+  /// The largest number of characters.
   public static let longest = 128
 
-  /// Checks a name.
+  /// Creates a name from a text.
   ///
-  /// - Throws: ``HoldfastError`` with the code `badName`.
+  /// - Throws: ``HoldfastError`` with the code `invalidArgument`, where the text is not a name.
   public init(_ text: String) throws(HoldfastError) {
     guard (1...Self.longest).contains(text.utf8.count), text.utf8.allSatisfy(Self.isAllowed) else {
       throw HoldfastError(
         .invalidArgument, operation: "use the name '\(text.prefix(Self.longest))'",
-        reason: "a lease's name is 1 to \(Self.longest) letters, digits, - and _",
+        reason: text.isEmpty
+          ? "it is empty"
+          : text.utf8.count > Self.longest
+            ? "it has more than \(Self.longest) characters"
+            : "it has characters other than ASCII letters, digits, - and _",
         advice: .other("a name such as vm1"))
     }
     self.text = text
   }
 
-  /// A name that nobody has.
+  /// A new name, which no other lease has.
   init(unique prefix: String) {
     text = prefix + "-" + ReadyName.newID()
   }
 
+  /// The name.
   public var description: String { text }
 
   private static func isAllowed(_ byte: UInt8) -> Bool {

@@ -1,10 +1,10 @@
 internal import HoldfastCore
 
-/// The name of a ready file, which says what is in it: `10G-6f2a…`, or `10G@1-6f2a…` for memory of NUMA
-/// node 1.
+/// The name of a ready file, which states its size: `10G-6f2a…`, or `10G@1-6f2a…` for memory of
+/// NUMA node 1.
 ///
-/// A name is used once: whatever is made ready again gets another one. So whoever has looked a name up
-/// renames that very file or nothing.
+/// A name is used once; a recycled file gets another one. A process that has looked up a name
+/// therefore renames that very file or none.
 struct ReadyName: Hashable, Comparable {
   let size: ByteCount
   /// The node that the memory was bound to, or nil for any.
@@ -17,7 +17,7 @@ struct ReadyName: Hashable, Comparable {
     id = Self.newID()
   }
 
-  /// Reads a name; nil where no reservoir would have given it.
+  /// Reads a name; nil where a reservoir does not generate such names.
   init?(_ text: String) {
     let parts = text.split(separator: "-", omittingEmptySubsequences: false)
     guard parts.count == 2, parts[1].utf8.count == 16 else { return nil }
@@ -31,7 +31,7 @@ struct ReadyName: Hashable, Comparable {
     }
     self.size = size
     id = String(parts[1])
-    // There is one way to write a name, so that no two mean the same.
+    // Each value has one spelling, so that no two names mean the same.
     guard self.text == text, id.allSatisfy({ $0.isASCII && $0.isHexDigit }) else { return nil }
   }
 
@@ -39,7 +39,7 @@ struct ReadyName: Hashable, Comparable {
     size.shortDescription + (node.map { "@\($0.rawValue)" } ?? "") + "-" + id
   }
 
-  /// Random, 64 bits in hexadecimal digits.
+  /// A new ID: 64 random bits in hexadecimal digits.
   static func newID() -> String {
     let digits = String(UInt64.random(in: .min ... .max), radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
@@ -49,7 +49,8 @@ struct ReadyName: Hashable, Comparable {
     (40, "T"), (30, "G"), (20, "M"), (10, "K"),
   ]
 
-  /// A node that a host may have (MAX_NUMNODES), as anybody may have made the name up.
+  /// Reads the number of a node. It is below the kernel's MAX_NUMNODES, since any member of the
+  /// group can have chosen the name.
   static func node(_ text: Substring) -> NodeID? {
     guard let number = UInt32(text), number < 1024 else { return nil }
     return NodeID(number)

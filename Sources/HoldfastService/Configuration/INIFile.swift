@@ -1,5 +1,8 @@
-/// A file of sections and keys in systemd's style: `[section]`, `key = value`, and whole lines of comment
-/// that begin with `#` or `;`. A section may come more than once.
+internal import HoldfastCore
+internal import HoldfastReservoir
+
+/// A file of sections and keys in systemd's style: `[section]`, `key = value`, and comments that
+/// take whole lines and begin with `#` or `;`. A section may occur more than once.
 struct INIFile {
   /// A section, from one header to the next.
   struct Section {
@@ -9,6 +12,7 @@ struct INIFile {
     var entries: [Entry] = []
   }
 
+  /// A key with its value.
   struct Entry {
     let key: String
     let value: String
@@ -17,39 +21,42 @@ struct INIFile {
 
   private(set) var sections: [Section] = []
 
-  /// Reads a text. `file` is the name that errors tell.
-  init(_ text: String, file: String) throws(ConfigurationError) {
-    // Lines end as they do in files of other systems too.
+  /// Reads a text. `file` is the name in errors.
+  init(_ text: String, file: String) throws(HoldfastError) {
+    // Lines may end in CR LF too.
     let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
     for (index, raw) in lines.enumerated() {
       let line = INIFile.trimmed(raw)
-      func fail(_ reason: String) -> ConfigurationError {
-        ConfigurationError(file: file, line: index + 1, reason: reason)
+      func fail(_ reason: String) -> HoldfastError {
+        HoldfastError(configuration: file, line: index + 1, reason)
       }
       guard let first = line.first, first != "#", first != ";" else { continue }
       if first == "[" {
         let name = INIFile.trimmed(line.dropFirst().dropLast())
         guard line.last == "]", line.count > 2, name.allSatisfy(INIFile.isAllowed) else {
-          throw fail("a section is a name in brackets, such as [reservoir]")
+          throw fail(
+            "'\(String(line).printable)' is not a section; "
+              + "write a name in brackets, such as [reservoir]")
         }
         sections.append(Section(name: String(name), line: index + 1))
         continue
       }
       guard let equals = line.firstIndex(of: "=") else {
-        throw fail("a line is key = value, a [section], or a comment that begins with #")
+        throw fail(
+          "the line is neither key = value, nor a [section], nor a comment that begins with #")
       }
       let key = INIFile.trimmed(line[..<equals])
       let value = INIFile.trimmed(line[line.index(after: equals)...])
       guard !key.isEmpty, key.allSatisfy(INIFile.isAllowed) else {
-        throw fail("the part before = is no key")
+        throw fail("'\(String(key).printable)' before = is not a key")
       }
       guard !sections.isEmpty else {
-        throw fail("'\(key)' stands before the first section, such as [reservoir]")
+        throw fail("'\(key)' is before the first section, such as [reservoir]")
       }
       guard !value.isEmpty else { throw fail("'\(key)' has no value") }
       let section = sections.count - 1
       if let other = sections[section].entries.first(where: { $0.key == key }) {
-        throw fail("'\(key)' was set in line \(other.line) already")
+        throw fail("line \(other.line) has set '\(key)' already")
       }
       sections[section].entries.append(
         Entry(key: String(key), value: String(value), line: index + 1))
@@ -65,5 +72,19 @@ struct INIFile {
     var text = text.drop(while: isSpace)
     while let last = text.last, isSpace(last) { text.removeLast() }
     return text
+  }
+}
+
+extension HoldfastError {
+  /// The error of a configuration, in the form of compilers: `reservoir.conf:12: unknown key
+  /// 'levle'`.
+  ///
+  /// - Parameters:
+  ///   - file: the path of the file, as the caller named it.
+  ///   - line: the line, from 1, or nil where the error concerns the whole file.
+  init(configuration file: String, line: Int?, _ reason: String) {
+    self.init(
+      .invalidArgument, operation: "",
+      reason: file + (line.map { ":\($0)" } ?? "") + ": " + reason)
   }
 }

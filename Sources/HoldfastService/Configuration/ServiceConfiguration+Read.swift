@@ -1,32 +1,41 @@
-internal import HoldfastCore
+public import HoldfastCore
 internal import HoldfastReservoir
 internal import SystemPackage
 
 extension ServiceConfiguration {
-  /// Reads a file. Unknown sections and keys, values that cannot be and repetitions are errors.
-  public init(file: String) throws(ConfigurationError) {
+  /// Reads a file. Unknown sections and keys, invalid values and repetitions are errors.
+  ///
+  /// - Throws: ``HoldfastError`` with the code `invalidArgument`, whose reason begins with the file
+  ///   and the line: `reservoir.conf:12: unknown key 'levle'`; or `host` where the file cannot be
+  ///   read.
+  public init(file: String) throws(HoldfastError) {
     let text = try TextFile.read(file)
     try self.init(text, file: file)
   }
 
-  /// Reads a text. `file` is the name that errors tell.
-  public init(_ text: String, file: String) throws(ConfigurationError) {
+  /// Reads a text.
+  ///
+  /// - Parameters:
+  ///   - text: the contents of a configuration file.
+  ///   - file: the name of the file, for errors.
+  /// - Throws: ``HoldfastError`` with the code `invalidArgument`, as for a file.
+  public init(_ text: String, file: String) throws(HoldfastError) {
     let sections = try INIFile(text, file: file).sections
     var seen: [String: Int] = [:]
     for section in sections {
-      func fail(_ reason: String) -> ConfigurationError {
-        ConfigurationError(file: file, line: section.line, reason: reason)
+      func fail(_ reason: String) -> HoldfastError {
+        HoldfastError(configuration: file, line: section.line, reason)
       }
       if section.name == "level" {
         try readLevel(section, file)
         continue
       }
       if let line = seen.updateValue(section.line, forKey: section.name) {
-        throw fail("[\(section.name)] was in line \(line) already")
+        throw fail("line \(line) has a section [\(section.name)] already")
       }
       guard let keys = ServiceConfiguration.keys[section.name] else {
         throw fail(
-          "unknown section [\(section.name)]; there are "
+          "unknown section [\(section.name)]; the sections are "
             + (ServiceConfiguration.keys.keys + ["level"]).sorted().joined(separator: ", "))
       }
       for entry in section.entries {
@@ -39,14 +48,14 @@ extension ServiceConfiguration {
       }
     }
     guard !levels.isEmpty else {
-      throw ConfigurationError(
-        file: file, line: nil, reason: "there is no [level]; one with files = 4x10G is needed")
+      throw HoldfastError(
+        configuration: file, line: nil, "it has no [level]; add one, such as [level] files = 4x10G")
     }
   }
 
   private mutating func readLevel(
     _ section: INIFile.Section, _ file: String
-  ) throws(ConfigurationError) {
+  ) throws(HoldfastError) {
     var part: FillPlan.Part?
     var node: NodeID?
     for entry in section.entries {
@@ -57,70 +66,74 @@ extension ServiceConfiguration {
         }
       case "node":
         let number = try ServiceConfiguration.reading(entry, file) {
-          try Values.number(entry.value, in: 0...1023)
+          try ConfigurationValue.number(entry.value, in: 0...1023)
         }
         node = NodeID(UInt32(number))
       default:
         throw ServiceConfiguration.unknown(entry, ["files", "node"], "level", file)
       }
     }
-    func fail(_ reason: String) -> ConfigurationError {
-      ConfigurationError(file: file, line: section.line, reason: reason)
+    func fail(_ reason: String) -> HoldfastError {
+      HoldfastError(configuration: file, line: section.line, reason)
     }
     guard let part else { throw fail("[level] needs files, such as files = 4x10G") }
     guard !levels.contains(where: { $0.size == part.size && $0.node == node }) else {
-      throw fail("there is a [level] of \(part.size.shortDescription) of that node already")
+      throw fail("another [level] has the same size and node, \(part.size.shortDescription)")
     }
     levels.append(Level(count: part.count, size: part.size, node: node))
   }
 
   private static func unknown(
     _ entry: INIFile.Entry, _ known: [String], _ section: String, _ file: String
-  ) -> ConfigurationError {
-    ConfigurationError(
-      file: file, line: entry.line,
-      reason: "unknown key '\(entry.key)'; [\(section)] has "
-        + known.sorted().joined(separator: ", ")
-    )
+  ) -> HoldfastError {
+    HoldfastError(
+      configuration: file, line: entry.line,
+      "unknown key '\(entry.key)'; the keys of [\(section)] are "
+        + known.sorted().joined(separator: ", "))
   }
 
   private static func reading<Result>(
     _ entry: INIFile.Entry, _ file: String, _ body: () throws -> Result
-  ) throws(ConfigurationError) -> Result {
+  ) throws(HoldfastError) -> Result {
     do {
       return try body()
     } catch {
-      throw ConfigurationError(
-        file: file, line: entry.line, reason: "\(entry.key) = \(entry.value): \(error)")
+      throw HoldfastError(
+        configuration: file, line: entry.line,
+        "\(entry.key) = \(entry.value.printable): \(error)")
     }
   }
 
   private typealias Setter =
     @Sendable (inout ServiceConfiguration, String) throws -> Void
 
-  /// What each key of each section sets.
+  /// The property that each key of each section sets.
   private static let keys: [String: [String: Setter]] = [
     "reservoir": [
-      "mount": { $0.mount = try Values.path($1) },
-      "interval": { $0.interval = try Values.interval($1) },
-      "priority": { $0.priority = try Values.choice($1, Priority.allCases) },
+      "mount": { $0.mount = try ConfigurationValue.path($1) },
+      "interval": { $0.interval = try ConfigurationValue.interval($1) },
+      "priority": { $0.priority = try ConfigurationValue.choice($1, Priority.allCases) },
     ],
     "fill": [
-      "threads": { $0.fillThreads = try Values.number($1, in: 1...1024) },
+      "threads": { $0.fillThreads = try ConfigurationValue.number($1, in: 1...1024) },
       "rate": { $0.rate = try Size($1).bytes },
-      "reserve-hugepages": { $0.reservesHugePages = try Values.flag($1) },
+      "reserve-hugepages": { $0.reservesHugePages = try ConfigurationValue.flag($1) },
     ],
     "collect": [
-      "interval": { $0.collectInterval = try Values.interval($1) },
-      "threads": { $0.collecting.recycling.threads = try Values.number($1, in: 1...1024) },
-      "verify": { $0.collecting.recycling.verifies = try Values.flag($1) },
-      "orphans": { $0.collecting.recycles = try Values.choice($1, Orphans.allCases) == .recycle },
-      "older-than": { $0.collecting.age = try Values.interval($1) },
+      "interval": { $0.collectInterval = try ConfigurationValue.interval($1) },
+      "threads": {
+        $0.collecting.recycling.threads = try ConfigurationValue.number($1, in: 1...1024)
+      },
+      "verify": { $0.collecting.recycling.verifies = try ConfigurationValue.flag($1) },
+      "orphans": {
+        $0.collecting.recycles = try ConfigurationValue.choice($1, Orphans.allCases) == .recycle
+      },
+      "older-than": { $0.collecting.age = try ConfigurationValue.interval($1) },
     ],
     "metrics": [
       "listen": { $0.listener = try Listener($1) },
-      "textfile": { $0.textfile = try Values.path($1) },
-      "interval": { $0.textfileInterval = try Values.interval($1) },
+      "textfile": { $0.textfile = try ConfigurationValue.path($1) },
+      "interval": { $0.textfileInterval = try ConfigurationValue.interval($1) },
     ],
   ]
 
@@ -138,9 +151,10 @@ extension ServiceConfiguration.Listener {
     case "[::1]": isVersion6 = true
     default: throw Self.problem
     }
-    port = UInt16(try Values.number(String(text[text.index(after: colon)...]), in: 0...65535))
+    port = UInt16(
+      try ConfigurationValue.number(String(text[text.index(after: colon)...]), in: 0...65535))
   }
 
   private static let problem = Size.Problem(
-    description: "metrics are served on this host alone: 127.0.0.1:<port> or [::1]:<port>")
+    description: "it is not a loopback address; write 127.0.0.1:<port> or [::1]:<port>")
 }

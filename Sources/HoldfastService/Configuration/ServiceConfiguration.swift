@@ -1,15 +1,18 @@
 public import HoldfastCore
 public import HoldfastReservoir
 
-/// What the service keeps, and how.
+/// The configuration of the reservoir's service.
 public struct ServiceConfiguration: Hashable, Sendable {
-  /// So many files of a size that are to be ready.
+  /// A number of files of one size that the service keeps ready.
   public struct Level: Hashable, Sendable {
+    /// The number of files.
     public var count: Int
+    /// The size of each file.
     public var size: ByteCount
-    /// The node that the memory is to be of, or nil for any; then files of all nodes count.
+    /// The NUMA node that the memory comes from, or nil for any; then files of all nodes count.
     public var node: NodeID?
 
+    /// Creates a level; the parameters are the properties.
     public init(count: Int, size: ByteCount, node: NodeID? = nil) {
       self.count = count
       self.size = size
@@ -17,53 +20,59 @@ public struct ServiceConfiguration: Hashable, Sendable {
     }
   }
 
-  /// How much of the processors the service may have beside others.
+  /// The priority of the threads that fill and scrub.
   public enum Priority: String, Hashable, Sendable, CaseIterable {
-    /// SCHED_IDLE: it runs where a processor would have nothing to do.
+    /// The scheduling policy SCHED_IDLE: the threads run on processors that are otherwise idle.
     case idle
-    /// Nice 19, a sixty-eighth of the weight of others.
+    /// The nice value 19, with 1/68 of the weight of the nice value 0.
     case low
-    /// As whoever started it.
+    /// The priority with which the service was started.
     case normal
   }
 
-  /// A port of this host alone.
+  /// A TCP port on the loopback interface.
   public struct Listener: Hashable, Sendable, CustomStringConvertible {
-    /// `::1`, else `127.0.0.1`.
+    /// Whether the address is `::1`. Otherwise it is `127.0.0.1`.
     public var isVersion6: Bool
-    /// 0 for one that is free.
+    /// The port; 0 for any free one.
     public var port: UInt16
 
+    /// The address and the port: `127.0.0.1:9816`.
     public var description: String { (isVersion6 ? "[::1]" : "127.0.0.1") + ":\(port)" }
   }
 
-  /// The mount with the reservoir; nil for the only one.
+  /// The mount point of the reservoir; nil for the host's only one.
   public var mount: String?
-  /// In the order in which they are filled.
+  /// The levels, in the order in which they are filled.
   public var levels: [Level] = []
-  /// How often the levels are looked at.
+  /// The interval at which the service checks the levels.
   public var interval = Duration.seconds(5)
+  /// The priority of the threads that fill and scrub.
   public var priority = Priority.low
 
-  /// Threads that fill; nil for one for each processor that may be used.
+  /// The number of threads that populate memory; nil for one for each available processor.
   public var fillThreads: Int?
-  /// Bytes a second that fills take at most; nil for no limit.
+  /// The largest number of bytes that fills populate each second; nil for no limit.
   public var rate: ByteCount?
+  /// Whether fills raise the host's pool by the missing huge pages.
   public var reservesHugePages = false
 
-  /// How often orphans are collected.
+  /// The interval at which the service collects orphans.
   public var collectInterval = Duration.seconds(60)
+  /// How the service collects.
   public var collecting = CollectOptions()
 
-  /// Where metrics are served over HTTP; nil for nowhere.
+  /// The port on which metrics are served over HTTP; nil for none.
   public var listener: Listener?
-  /// The file that metrics are written to, for node_exporter; nil for none.
+  /// The path of the file that metrics are written to, for node_exporter; nil for none.
   public var textfile: String?
+  /// The interval at which that file is written.
   public var textfileInterval = Duration.seconds(15)
 
+  /// Creates a configuration with the defaults and without levels.
   public init() {}
 
-  /// Why a running service cannot go on with another configuration, or nil.
+  /// Why a running service cannot change to another configuration, or nil.
   func obstacle(to next: ServiceConfiguration) -> String? {
     var changed: [String] = []
     if next.mount != mount { changed.append("mount") }

@@ -1,4 +1,4 @@
-/// A text in the exposition format of Prometheus, version 0.0.4.
+/// Text in the exposition format of Prometheus, version 0.0.4.
 struct Exposition {
   enum Kind: String {
     case gauge, counter, histogram
@@ -9,14 +9,14 @@ struct Exposition {
   private static let prefix = "holdfast_reservoir_"
   private(set) var text = ""
 
-  /// Begins a family of metrics.
+  /// Begins a metric family.
   mutating func family(_ name: String, _ kind: Kind, _ help: String) {
     text += "# HELP \(Exposition.prefix)\(name) \(help)\n"
     text += "# TYPE \(Exposition.prefix)\(name) \(kind.rawValue)\n"
   }
 
   mutating func sample(_ name: String, _ labels: Labels, _ value: Double) {
-    // A number that is whole is written as such, however large.
+    // A whole number is written without a fraction, however large.
     let number = value == value.rounded() && abs(value) < 9e15 ? "\(Int64(value))" : "\(value)"
     text += Exposition.prefix + name + Exposition.written(labels) + " " + number + "\n"
   }
@@ -29,7 +29,7 @@ struct Exposition {
 
   mutating func sample(_ name: String, _ value: UInt64) { sample(name, [:], value) }
 
-  /// A family of one histogram.
+  /// Adds a family with one histogram.
   mutating func histogram(_ name: String, _ help: String, _ histogram: Histogram) {
     family(name, .histogram, help)
     var sum: UInt64 = 0

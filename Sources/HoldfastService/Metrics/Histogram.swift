@@ -1,13 +1,13 @@
-/// Times by how long they took, as Prometheus counts them.
+/// A histogram of durations, as in Prometheus.
 struct Histogram: Sendable {
-  /// For what the kernel zeroes or a scrub does: a file of some size.
+  /// Bounds for operations that zero or scrub a file.
   static let slow = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
-  /// For what is a few system calls unless something is in its way.
+  /// Bounds for operations of a few system calls.
   static let quick = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60,
   ]
 
-  /// Upper bounds in seconds; what took longer is in none but the last, which has no bound.
+  /// The upper bounds of the buckets, in seconds. A last bucket has none.
   let bounds: [Double]
   private(set) var counts: [UInt64]
   private(set) var sum = 0.0

@@ -3,19 +3,19 @@ internal import HoldfastReservoir
 internal import Logging
 internal import SystemPackage
 
-/// Hears what became of the operations of other processes, and counts them. A thread of its own, as the
-/// kernel keeps but a few messages for who is busy elsewhere.
+/// Receives the events of operations in other processes, and counts them. It has a thread of its
+/// own, since the kernel queues only a few messages.
 ///
-/// Where another service of the reservoir listens, this one comes in when that ends.
+/// Where another service of the reservoir listens, this one takes over when that service ends.
 final class EventListener: Sendable {
-  private let keeper: Reconciler
+  private let reconciler: Reconciler
   private let wakeup: Wakeup
   private let cancellation = CancellationToken()
-  /// How often it is looked whether the socket is still the reservoir's.
+  /// The interval at which it checks that the socket still has its name.
   private static let interval = Duration.seconds(2)
 
-  init(_ keeper: Reconciler) throws(Errno) {
-    self.keeper = keeper
+  init(_ reconciler: Reconciler) throws(Errno) {
+    self.reconciler = reconciler
     wakeup = try Wakeup()
   }
 
@@ -29,7 +29,7 @@ final class EventListener: Sendable {
     var isFirst = true
     while !cancellation.isCancelled {
       if socket?.isCurrent != true {
-        // Nobody else is to lose what was told to the old one.
+        // Messages to the old socket are counted before it goes.
         drain(socket)
         socket = nil
         socket = listen(isFirst)
@@ -42,27 +42,29 @@ final class EventListener: Sendable {
 
   private func listen(_ isFirst: Bool) -> EventSocket? {
     do throws(HoldfastError) {
-      let socket = try keeper.reservoir.listen()
-      keeper.figures.with { $0.isListening = socket != nil }
+      let socket = try reconciler.reservoir.listen()
+      reconciler.metrics.with { $0.isListening = socket != nil }
       if socket == nil, isFirst {
-        keeper.logger.notice("another service hears of leases, so they are not counted here")
+        reconciler.logger.notice(
+          "another service receives the events of other processes, so they are not counted here")
       }
       return socket
     } catch {
-      keeper.figures.with { $0.isListening = false }
-      keeper.logger.log(
-        level: isFirst ? .warning : .debug, "leases are not counted: \(error.description)")
+      reconciler.metrics.with { $0.isListening = false }
+      reconciler.logger.log(
+        level: isFirst ? .warning : .debug,
+        "events of other processes are not counted: \(error.description)")
       return nil
     }
   }
 
   private func drain(_ socket: EventSocket?) {
-    // Whoever sends without end does not keep the service from ending.
+    // A process that sends without end must not keep the service from ending.
     while !cancellation.isCancelled, let message = socket?.next() {
-      keeper.figures.with {
+      reconciler.metrics.with {
         switch message {
         case .event(let event): $0.count(event)
-        case .nonsense: $0.nonsense += 1
+        case .invalid: $0.invalidMessages += 1
         }
       }
     }

@@ -3,19 +3,20 @@ internal import HoldfastLinux
 internal import Logging
 internal import SystemPackage
 
-/// Serves the metrics over HTTP and writes them to a file, on a thread of its own, so that they are there
-/// during a long fill too.
+/// Serves the metrics over HTTP and writes them to a file, on a thread of its own, so that they are
+/// available during a long fill too.
 ///
-/// HTTP/1.1, one connection after the other, each closed after its answer: enough for a collector on the
-/// same host, which asks a few times a minute. Who sends nothing is let go after half a second.
+/// HTTP/1.1, one connection after the other, each closed after its response: enough for a collector
+/// on the same host, which sends a few requests a minute. A client that sends nothing for half a
+/// second is disconnected.
 final class MetricsServer: Sendable {
-  private let keeper: Reconciler
+  private let reconciler: Reconciler
   private let socket: ListeningSocket?
   private let wakeup: Wakeup
   private let cancellation = CancellationToken()
 
-  init(_ keeper: Reconciler, _ socket: ListeningSocket?) throws(Errno) {
-    self.keeper = keeper
+  init(_ reconciler: Reconciler, _ socket: ListeningSocket?) throws(Errno) {
+    self.reconciler = reconciler
     self.socket = socket
     wakeup = try Wakeup()
   }
@@ -28,7 +29,7 @@ final class MetricsServer: Sendable {
   func run() {
     var next: UInt64 = 0
     while !cancellation.isCancelled {
-      let configuration = keeper.configuration
+      let configuration = reconciler.configuration
       if let path = configuration.textfile, Clock.monotonic >= next {
         writeFile(path)
         next = Clock.monotonic + Clock.nanoseconds(configuration.textfileInterval)
@@ -36,7 +37,7 @@ final class MetricsServer: Sendable {
       let left =
         configuration.textfile == nil
         ? Duration.seconds(1) : .nanoseconds(Int64(next - min(next, Clock.monotonic)))
-      // A new configuration is seen within a second.
+      // A new configuration is noticed within a second.
       if wakeup.wait(min(left, .seconds(1)), or: socket?.descriptor ?? -1),
         let connection = socket?.accept()
       {
@@ -46,20 +47,21 @@ final class MetricsServer: Sendable {
   }
 
   private func page() -> String {
-    let status = try? keeper.look()
-    return keeper.figures.with { $0 }.text(status, levels: keeper.configuration.levels)
+    let status = try? reconciler.status()
+    return reconciler.metrics.with { $0 }.text(status, levels: reconciler.configuration.levels)
   }
 
   private func writeFile(_ path: String) {
     do throws(Errno) {
       try TextFile.replace(path, with: page())
-      keeper.figures.with { $0.succeed("textfile") }
+      reconciler.metrics.with { $0.succeed("textfile") }
     } catch {
-      let isFirst = keeper.figures.with {
-        $0.fail("textfile", "system")
-        return $0.failures[.init(operation: "textfile", code: "system")] == 1
+      let isFirst = reconciler.metrics.with {
+        $0.fail("textfile", HoldfastError.Code.host.rawValue)
+        return $0.failures[.init(operation: "textfile", code: HoldfastError.Code.host.rawValue)]
+          == 1
       }
-      keeper.logger.log(
+      reconciler.logger.log(
         level: isFirst ? .warning : .debug, "cannot write the metrics to \(path): \(error)")
     }
   }
@@ -69,7 +71,7 @@ final class MetricsServer: Sendable {
     let words = String(decoding: head.prefix { $0 != 10 && $0 != 13 }, as: UTF8.self)
       .split(separator: " ", omittingEmptySubsequences: false)
     guard words.count == 3, words[2].hasPrefix("HTTP/1.") else {
-      return connection.write(answer("400 Bad Request", "this is HTTP/1.1\n"))
+      return connection.write(answer("400 Bad Request", "the request is not HTTP/1\n"))
     }
     guard words[0] == "GET" || words[0] == "HEAD" else {
       return connection.write(
@@ -81,13 +83,13 @@ final class MetricsServer: Sendable {
       connection.write(
         answer("200 OK", page(), type: "text/plain; version=0.0.4; charset=utf-8", isHead: isHead))
     case "/healthz":
-      // A fill of a slow host moves on with every 64 MiB, the work itself every 10 seconds.
-      let silence = keeper.silence
+      // A fill notes progress with every 64 MiB, the work itself every 10 seconds.
+      let seconds = reconciler.secondsWithoutProgress
       connection.write(
-        silence < 60
+        seconds < 60
           ? answer("200 OK", "ok\n", isHead: isHead)
           : answer(
-            "503 Service Unavailable", "nothing has moved for \(Int(silence)) s\n", isHead: isHead))
+            "503 Service Unavailable", "no progress for \(Int(seconds)) s\n", isHead: isHead))
     default:
       connection.write(answer("404 Not Found", "/metrics, /healthz\n", isHead: isHead))
     }

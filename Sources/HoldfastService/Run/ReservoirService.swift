@@ -1,5 +1,5 @@
 internal import CHoldfastLinux
-internal import HoldfastCore
+public import HoldfastCore
 internal import HoldfastLinux
 internal import HoldfastReservoir
 public import Logging
@@ -7,22 +7,29 @@ internal import ServiceLifecycle
 internal import SystemPackage
 internal import UnixSignals
 
-/// `holdfast reservoir serve`: keeps a reservoir as its configuration says, until SIGTERM or SIGINT.
-/// SIGHUP has the configuration read again.
+/// The service of `holdfast reservoir serve`: it keeps a reservoir's levels filled and collects
+/// orphans until SIGTERM or SIGINT, and reads its configuration again on SIGHUP.
 public struct ReservoirService: Sendable {
   private let file: String
   private let configuration: ServiceConfiguration
   private let logger: Logger
 
   /// Reads the configuration.
-  public init(configuration file: String, logger: Logger) throws(ConfigurationError) {
+  ///
+  /// - Parameters:
+  ///   - file: the path of the configuration.
+  ///   - logger: receives the service's messages.
+  /// - Throws: ``HoldfastError`` with the code `invalidArgument`, whose reason begins with the file
+  ///   and the line, or `host` where the file cannot be read.
+  public init(configuration file: String, logger: Logger) throws(HoldfastError) {
     self.file = file
     self.logger = logger
     configuration = try ServiceConfiguration(file: file)
   }
 
-  /// Lowers the priority of the calling thread, and so of those that it starts to fill and scrub.
-  private func takePriority() {
+  /// Sets the priority of the calling thread, which the threads inherit that it starts to fill and
+  /// scrub.
+  private func setPriority() {
     var status: Int32 = 0
     switch configuration.priority {
     case .normal: return
@@ -31,55 +38,56 @@ public struct ReservoirService: Sendable {
     }
     if status < 0 {
       logger.warning(
-        "the priority '\(configuration.priority.rawValue)' was refused: \(Errno(rawValue: -status))"
+        "cannot set the priority '\(configuration.priority.rawValue)': \(Errno(rawValue: -status))"
       )
     }
   }
 
-  /// Runs until a signal ends it. What is being filled then goes within a second; after that time it is
-  /// left to the next command that collects.
+  /// Runs until a signal ends it. An unfinished file is unlinked, or left to the next collection
+  /// where that would take more than 1.5 seconds.
   ///
-  /// - Throws: ``HoldfastError`` where there is no reservoir, this user may not fill it, or nothing can
-  ///   listen where the configuration says.
+  /// - Throws: ``HoldfastError`` with the code `noReservoir`, `untrusted`, `notPermitted` where
+  ///   this user may not fill, or `host` where the service cannot listen on the configured port.
   public func run() async throws {
-    let figures = Locked(ServiceFigures())
+    let metrics = Locked(ServiceMetrics())
     let reservoir = try Reservoir(
       mount: try configuration.mount ?? ReservoirMounts.only()
     ) { event in
-      // Its own failures are counted where they are handled.
-      if event.failure == nil { figures.with { $0.count(event) } }
+      // The service's own failures are counted where they are handled.
+      if event.failure == nil { metrics.with { $0.count(event) } }
     }
     guard reservoir.isOwner else {
       throw HoldfastError(
         .notPermitted, operation: "serve the reservoir",
-        reason: "only user \(reservoir.owner), who owns it, and root may do that",
+        reason: "only user \(reservoir.owner), who owns the reservoir, and root may do that",
         advice: .becomeRoot)
     }
     let socket = try listen()
-    let manager = Manager()
+    let notifications = NotificationSocket()
     let wakeup = try Wakeup()
-    let keeper = Reconciler(
-      reservoir, figures, configuration, manager: manager, wakeup: wakeup, logger: logger)
-    let server = try MetricsServer(keeper, socket)
-    let listener = try EventListener(keeper)
+    let reconciler = Reconciler(
+      reservoir, metrics, configuration, notifications: notifications, wakeup: wakeup,
+      logger: logger)
+    let server = try MetricsServer(reconciler, socket)
+    let listener = try EventListener(reconciler)
 
-    // From here on the signals end nothing by themselves.
+    // From here on these signals do not end the process.
     let reloads = await UnixSignalsSequence(trapping: .sighup)
     let services: [any Service] = [
       ThreadService(name: "holdfast-metric", body: server.run, stop: server.stop),
       ThreadService(name: "holdfast-events", body: listener.run, stop: listener.stop),
       ThreadService(
-        name: "holdfast-keeper",
+        name: "holdfast-work",
         body: {
-          manager.ready("looking at the levels")
-          takePriority()
-          keeper.run()
+          notifications.ready("checking the levels")
+          setPriority()
+          reconciler.run()
         },
         stop: {
-          manager.stopping()
-          keeper.stop()
+          notifications.stopping()
+          reconciler.stop()
         }),
-      ReloadService(signals: reloads, file: file, keeper: keeper),
+      ReloadService(signals: reloads, file: file, reconciler: reconciler),
     ]
     let group = ServiceGroup(
       configuration: .init(
@@ -88,7 +96,7 @@ public struct ReservoirService: Sendable {
         },
         gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
     logger.notice(
-      "keeping \(reservoir.path)\(socket.map { _ in ", metrics at \(address(socket))" } ?? "")")
+      "serving \(reservoir.path)\(socket.map { _ in ", metrics at \(address(socket))" } ?? "")")
     try await group.run()
     logger.notice("stopped")
   }
@@ -99,7 +107,7 @@ public struct ReservoirService: Sendable {
       return try ListeningSocket(listener)
     } catch {
       throw HoldfastError(
-        .host, operation: "listen at \(listener)", reason: "nobody can be served there",
+        .host, operation: "listen on \(listener)", reason: "the kernel refused the address",
         errno: error.rawValue, advice: .other("another port in \(file)"))
     }
   }
@@ -110,75 +118,10 @@ public struct ReservoirService: Sendable {
     return "http://\(listener)/metrics"
   }
 
-  /// The group's own words are for those who look for errors in it.
+  /// The logger for the messages of the service group, which are for debugging.
   private var quiet: Logger {
     var quiet = logger
     if quiet.logLevel > .debug { quiet.logLevel = .error }
     return quiet
-  }
-}
-
-/// A thread as a part of the group: the work blocks, which tasks must not.
-private struct ThreadService: Service {
-  let name: String
-  let body: @Sendable () -> Void
-  let stop: @Sendable () -> Void
-
-  /// What the work has left after it was told to stop. Then the process ends as if it had been killed,
-  /// which does no harm.
-  private static let timeout = Duration.milliseconds(1500)
-
-  func run() async throws {
-    let (end, signal) = AsyncStream<Void>.makeStream()
-    let thread = try BackgroundThread(name) {
-      body()
-      signal.finish()
-    }
-    thread.detach()
-    await withTaskCancellationOrGracefulShutdownHandler {
-      // A cancelled task would not wait for the stream.
-      await Task { for await _ in end {} }.value
-    } onCancelOrGracefulShutdown: {
-      stop()
-      Task {
-        try? await Task.sleep(for: ThreadService.timeout)
-        signal.finish()
-      }
-    }
-  }
-}
-
-/// Reads the configuration again when it is told to.
-private struct ReloadService: Service {
-  let signals: UnixSignalsSequence
-  let file: String
-  let keeper: Reconciler
-
-  func run() async throws {
-    for await _ in signals.cancelOnGracefulShutdown() { reload() }
-  }
-
-  private func reload() {
-    keeper.manager.reloading()
-    var problem: String?
-    do throws(ConfigurationError) {
-      let next = try ServiceConfiguration(file: file)
-      if let obstacle = keeper.configuration.obstacle(to: next) {
-        problem = "\(file): \(obstacle)"
-      } else {
-        keeper.change(to: next)
-      }
-    } catch {
-      problem = error.description
-    }
-    keeper.reloadProblem.with { $0 = problem.map { "the old configuration stays: \($0)" } }
-    if let problem {
-      keeper.figures.with { $0.fail("reload", "configuration") }
-      keeper.logger.error("the old configuration stays: \(problem)")
-    } else {
-      keeper.figures.with { $0.succeed("reload") }
-      keeper.logger.notice("\(file) was read again")
-    }
-    keeper.manager.ready(problem.map { "the old configuration stays: \($0)" } ?? "reloaded")
   }
 }

@@ -1,37 +1,36 @@
 internal import Glibc
 internal import HoldfastLinux
+internal import HoldfastReservoir
 public import Logging
 
-/// Lines on standard error, a message each. Under systemd each begins with its priority (sd-daemon(3)),
-/// by which the journal knows warnings and errors.
+/// A log of one line for each message on standard error. Under systemd each line begins with its
+/// priority (sd-daemon(3)), from which the journal knows warnings and errors.
 public struct StandardErrorLog: LogHandler {
+  /// The metadata that each message gets.
   public var metadata = Logger.Metadata()
+  /// The lowest level that is logged.
   public var logLevel: Logger.Level
   private let isJournal = Environment.value("JOURNAL_STREAM") != nil
 
+  /// Creates a log of messages from a level on.
   public init(level: Logger.Level = .info) {
     logLevel = level
   }
 
+  /// The metadata value of a key.
   public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
     get { metadata[key] }
     set { metadata[key] = newValue }
   }
 
+  /// Writes a message. Errors of the write are ignored.
   public func log(event: LogEvent) {
     let parts = (event.metadata ?? [:]).merging(metadata) { first, _ in first }
     let rest = parts.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
-    let text = StandardErrorLog.singleLine("\(event.message)" + rest)
+    // Messages may contain names of files, which other users can have chosen.
+    let text = ("\(event.message)" + rest).printable
     let head = isJournal ? "<\(event.level.priority)>" : "holdfast: \(event.level.rawValue): "
-    // There is nobody to tell that nobody listens.
     try? TextFile.write(head + text + "\n", to: STDERR_FILENO)
-  }
-
-  /// Messages may quote names of files, which anybody may have made.
-  private static func singleLine(_ text: String) -> String {
-    String(
-      String.UnicodeScalarView(
-        text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }))
   }
 }
 

@@ -1,6 +1,6 @@
 internal import HoldfastCore
 
-/// A value that threads share, behind a lock.
+/// A value that threads share, protected by a lock.
 @safe final class Locked<Value>: @unchecked Sendable {
   private let lock = Lock()
   /// Protected by `lock`.
@@ -10,6 +10,7 @@ internal import HoldfastCore
     self.value = value
   }
 
+  /// Calls `body` with the value, with the lock held.
   func with<Result>(_ body: (inout Value) -> Result) -> Result {
     lock.withLock { body(&value) }
   }

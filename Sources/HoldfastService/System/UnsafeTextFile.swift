@@ -1,30 +1,31 @@
 internal import Glibc
+internal import HoldfastCore
 internal import SystemPackage
 
-/// Small files of text.
+/// Small text files.
 enum TextFile {
   private static let largest = 1 << 20
 
   /// Reads a file of UTF-8, of at most 1 MiB.
-  static func read(_ path: String) throws(ConfigurationError) -> String {
-    func fail(_ reason: String) -> ConfigurationError {
-      ConfigurationError(file: path, line: nil, reason: reason)
-    }
+  static func read(_ path: String) throws(HoldfastError) -> String {
     var bytes: [UInt8] = []
     do throws(Errno) {
       bytes = try contents(path)
     } catch {
-      throw fail("cannot be read (\(error))")
+      throw HoldfastError(
+        .host, operation: "", reason: "\(path): cannot read the file", errno: error.rawValue)
     }
-    guard bytes.count <= largest else { throw fail("has more than 1 MiB") }
+    guard bytes.count <= largest else {
+      throw HoldfastError(configuration: path, line: nil, "it has more than 1 MiB")
+    }
     guard let text = String(validating: bytes, as: UTF8.self), !text.contains("\0") else {
-      throw fail("is no text in UTF-8")
+      throw HoldfastError(configuration: path, line: nil, "it is not UTF-8 text")
     }
     return text
   }
 
   private static func contents(_ path: String) throws(Errno) -> [UInt8] {
-    // A FIFO without a writer would not be waited for.
+    // O_NONBLOCK, so that a FIFO without a writer does not block.
     // SAFETY: the path's bytes live through the call.
     let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard file >= 0 else { throw Errno(rawValue: errno) }
@@ -32,7 +33,7 @@ enum TextFile {
     var bytes: [UInt8] = []
     var block = [UInt8](repeating: 0, count: 1 << 16)
     while bytes.count <= largest {
-      // SAFETY: the block lives through the call and has room for so much.
+      // SAFETY: the block lives through the call and has room for that many bytes.
       let count = unsafe Glibc.read(file, &block, block.count)
       if count < 0, errno == EINTR { continue }
       guard count >= 0 else { throw Errno(rawValue: errno) }
@@ -42,10 +43,10 @@ enum TextFile {
     return bytes
   }
 
-  /// Writes a file as a whole: whoever reads it gets the old text or the new one.
+  /// Replaces a file: a process that reads it gets the old text or the new one.
   ///
-  /// The temporary name is in the same folder and does not have the file's ending, so that who reads all
-  /// files of an ending does not read it.
+  /// The temporary file is in the same folder and has another suffix, so that a program that reads
+  /// all files of a suffix does not read it.
   static func replace(_ path: String, with text: String) throws(Errno) {
     let temporary = "\(path).\(getpid()).new"
     // SAFETY: the texts' bytes live through the calls, here and below.
@@ -53,7 +54,7 @@ enum TextFile {
     let file = unsafe open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
     guard file >= 0 else { throw Errno(rawValue: errno) }
     var error: Errno?
-    // The collector is another user, whatever the service's mask says.
+    // The collector runs as another user, so the process's umask must not apply.
     if fchmod(file, 0o644) != 0 { error = Errno(rawValue: errno) }
     do throws(Errno) {
       try write(text, to: file)
@@ -68,7 +69,7 @@ enum TextFile {
     }
   }
 
-  /// Writes all of a text, to a file or a socket whose calls wait.
+  /// Writes a whole text to a file or to a blocking socket.
   static func write(_ text: String, to file: Int32) throws(Errno) {
     let bytes = Array(text.utf8)
     var done = 0

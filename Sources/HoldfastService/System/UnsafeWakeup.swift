@@ -2,7 +2,7 @@ internal import CHoldfastLinux
 internal import Glibc
 internal import SystemPackage
 
-/// A counter of the kernel's (eventfd(2)) by which one thread wakes another out of its wait.
+/// An eventfd(2) with which one thread wakes another.
 final class Wakeup: Sendable {
   private let event: Int32
 
@@ -13,16 +13,16 @@ final class Wakeup: Sendable {
 
   deinit { close(event) }
 
-  /// Ends the wait at hand, or the next one.
+  /// Ends the present wait, or else the next one.
   func wake() {
     var one: UInt64 = 1
     // SAFETY: the number lives through the call.
     _ = unsafe write(event, &one, 8)
   }
 
-  /// Waits until it is woken, another descriptor can be read, or the time is over.
+  /// Waits until another thread calls ``wake()``, a descriptor is readable, or the time is over.
   ///
-  /// - Returns: whether the other descriptor can be read.
+  /// - Returns: whether the descriptor is readable.
   func wait(_ duration: Duration, or file: Int32 = -1) -> Bool {
     let (seconds, attoseconds) = duration.components
     let milliseconds = seconds * 1000 + attoseconds / 1_000_000_000_000_000

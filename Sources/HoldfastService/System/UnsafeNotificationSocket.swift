@@ -4,14 +4,14 @@ internal import HoldfastCore
 internal import HoldfastLinux
 internal import Synchronization
 
-/// The manager that has started the service, as systemd does: it is told the service's state by datagrams
-/// to the socket that NOTIFY_SOCKET names (sd_notify(3)). Without one nothing is told.
-final class Manager: Sendable {
+/// The socket of the service manager (systemd), to which the service reports its state
+/// (sd_notify(3)). NOTIFY_SOCKET names it; without that variable nothing is sent.
+final class NotificationSocket: Sendable {
   private let address: String?
-  /// What may pass between two signs of life.
+  /// The longest time between two keep-alive messages, or nil where the manager expects none.
   let watchdog: Duration?
-  /// When the last one was given, in nanoseconds.
-  private let last = Atomic<UInt64>(0)
+  /// When the last keep-alive message was sent, in nanoseconds.
+  private let lastKeepAlive = Atomic<UInt64>(0)
 
   init() {
     address = Environment.value("NOTIFY_SOCKET").flatMap { $0.isEmpty ? nil : $0 }
@@ -22,21 +22,25 @@ final class Manager: Sendable {
       ? microseconds.flatMap { $0 > 0 ? .microseconds(Int64(min($0, 1 << 50))) : nil } : nil
   }
 
+  /// Reports that the service runs.
   func ready(_ status: String) { send("READY=1\nSTATUS=\(line(status))") }
 
+  /// Reports that the service reads its configuration.
   func reloading() { send("RELOADING=1\nMONOTONIC_USEC=\(Clock.monotonic / 1000)") }
 
+  /// Reports that the service ends.
   func stopping() { send("STOPPING=1\nSTATUS=stopping") }
 
+  /// Reports a status line for people.
   func status(_ text: String) { send("STATUS=\(line(text))") }
 
-  /// A sign of life, given as often as it is needed, however often this is called.
-  func beat() {
+  /// Sends a keep-alive message where one is due. May be called at any frequency.
+  func keepAlive() {
     guard let watchdog else { return }
     let now = Clock.monotonic
-    let before = last.load(ordering: .relaxed)
+    let before = lastKeepAlive.load(ordering: .relaxed)
     guard now - min(before, now) >= Clock.nanoseconds(watchdog) / 4,
-      last.compareExchange(expected: before, desired: now, ordering: .relaxed).exchanged
+      lastKeepAlive.compareExchange(expected: before, desired: now, ordering: .relaxed).exchanged
     else { return }
     send("WATCHDOG=1")
   }
@@ -45,25 +49,11 @@ final class Manager: Sendable {
     String(text.map { $0.isNewline ? " " : $0 })
   }
 
-  /// Whoever does not listen has nothing to lose by it.
+  /// Sends a message. The service does not depend on it, so errors are ignored.
   private func send(_ text: String) {
     guard let address else { return }
     let bytes = Array(text.utf8)
     // SAFETY: the address and the bytes live through the call.
     _ = unsafe hf_notify(address, bytes, bytes.count)
-  }
-}
-
-/// Clocks as numbers.
-enum Clock {
-  /// Nanoseconds since the host's start.
-  static var monotonic: UInt64 { hf_clock(0) }
-
-  /// Seconds since 1970.
-  static var unix: Double { Double(hf_clock(1)) / 1e9 }
-
-  static func nanoseconds(_ duration: Duration) -> UInt64 {
-    let (seconds, attoseconds) = duration.components
-    return UInt64(max(0, seconds)) * 1_000_000_000 + UInt64(max(0, attoseconds / 1_000_000_000))
   }
 }

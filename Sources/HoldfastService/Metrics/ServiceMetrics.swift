@@ -1,8 +1,10 @@
 internal import HoldfastCore
 internal import HoldfastReservoir
 
-/// What the service has done, and what it was told of others' operations, since it started.
-struct ServiceFigures: Sendable {
+/// Statistics of the service's work, and of the operations that other processes reported, since its
+/// start.
+struct ServiceMetrics: Sendable {
+  /// The label values of a count of failures.
   struct Failure: Hashable, Comparable {
     let operation: String
     let code: String
@@ -12,6 +14,7 @@ struct ServiceFigures: Sendable {
     }
   }
 
+  /// When the service started, in seconds since 1970.
   let started = Clock.unix
   var fillSeconds = Histogram(Histogram.slow)
   var filledBytes: UInt64 = 0
@@ -22,14 +25,14 @@ struct ServiceFigures: Sendable {
   var recycledBytes: UInt64 = 0
   var released: UInt64 = 0
   var releasedBytes: UInt64 = 0
-  /// Of collections that found something to do.
+  /// The duration of collections that found something to collect.
   var collectSeconds = Histogram(Histogram.slow)
   var removed: UInt64 = 0
   var collectedBytes: UInt64 = 0
-  /// Whether other processes tell this one of their operations.
+  /// Whether other processes report their operations to this one.
   var isListening = false
-  /// Messages that no reservoir sends.
-  var nonsense: UInt64 = 0
+  /// Messages that are not events.
+  var invalidMessages: UInt64 = 0
   var failures: [Failure: UInt64] = [:]
   /// When an operation last succeeded, in seconds since 1970.
   var successes: [String: Double] = [:]
@@ -40,7 +43,8 @@ struct ServiceFigures: Sendable {
 
   mutating func succeed(_ operation: String) { successes[operation] = Clock.unix }
 
-  /// Counts what became of an operation. Sums never run over: anybody who may lease can tell anything.
+  /// Counts the outcome of an operation. Sums wrap around, since any user who may lease can report
+  /// any size.
   mutating func count(_ event: ReservoirEvent) {
     if let failure = event.failure { return fail(event.operation.rawValue, failure.rawValue) }
     let seconds = event.duration / .seconds(1)

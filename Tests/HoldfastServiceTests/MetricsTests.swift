@@ -2,7 +2,7 @@ import Testing
 
 @testable import HoldfastService
 
-@Suite struct FiguresTests {
+@Suite struct MetricsTests {
   @Test func histogram() {
     var histogram = Histogram(Histogram.slow)
     for seconds in [0, 0.001, 0.0011, 1, 299, 301, 1e9] { histogram.add(seconds) }
@@ -25,15 +25,15 @@ import Testing
         """)
   }
 
-  @Test func failuresByKind() {
-    var figures = ServiceFigures()
-    figures.fail("fill", "shortage")
-    figures.fail("fill", "shortage")
-    figures.fail("collect", "system")
-    let text = figures.text(nil, levels: [])
+  @Test func failuresByCode() {
+    var metrics = ServiceMetrics()
+    metrics.fail("fill", "resourceShortage")
+    metrics.fail("fill", "resourceShortage")
+    metrics.fail("collect", "host")
+    let text = metrics.text(nil, levels: [])
     #expect(text.contains("holdfast_reservoir_up 0\n"))
     #expect(
-      text.contains("failures_total{operation=\"fill\",code=\"shortage\"} 2\n"))
-    #expect(text.contains("failures_total{operation=\"collect\",code=\"system\"} 1\n"))
+      text.contains("failures_total{operation=\"fill\",code=\"resourceShortage\"} 2\n"))
+    #expect(text.contains("failures_total{operation=\"collect\",code=\"host\"} 1\n"))
   }
 }

@@ -1,0 +1,60 @@
+public import HoldfastCore
+
+/// How a lease ended.
+public enum LeaseEnd: Hashable, Sendable {
+  /// The memory, of this size, was scrubbed and is ready again.
+  case recycled(ByteCount)
+  /// The file, of this size, was unlinked. The kernel frees the memory when no process has it
+  /// mapped. The reason is why it was not recycled, where that was asked for.
+  case released(ByteCount, reason: String?)
+}
+
+extension LeaseEnd: CustomStringConvertible {
+  /// The end as a sentence for people.
+  public var description: String {
+    switch self {
+    case .recycled(let size): "\(size) scrubbed and ready again."
+    case .released(let size, nil):
+      "\(size) returned to the host, at the latest when no process has it mapped."
+    case .released(let size, let reason?): "\(size) returned to the host: \(reason)."
+    }
+  }
+}
+
+extension LeaseEnd: Codable {
+  private enum CodingKeys: String, CodingKey {
+    case outcome, reason
+    case size = "sizeBytes"
+  }
+
+  private enum Outcome: String, Codable {
+    case recycled
+    case unlinked
+  }
+
+  /// Decodes an end.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    let size = try values.decode(ByteCount.self, forKey: .size)
+    switch try values.decode(Outcome.self, forKey: .outcome) {
+    case .recycled: self = .recycled(size)
+    case .unlinked:
+      self = .released(size, reason: try values.decodeIfPresent(String.self, forKey: .reason))
+    }
+  }
+
+  /// Encodes the end: `outcome` is `recycled` or `unlinked`, `sizeBytes` the size, `reason` that of
+  /// a release.
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    switch self {
+    case .recycled(let size):
+      try values.encode(Outcome.recycled, forKey: .outcome)
+      try values.encode(size, forKey: .size)
+    case .released(let size, let reason):
+      try values.encode(Outcome.unlinked, forKey: .outcome)
+      try values.encode(size, forKey: .size)
+      try values.encodeIfPresent(reason, forKey: .reason)
+    }
+  }
+}
