@@ -89,7 +89,7 @@ public final class Reservoir: Sendable {
     guard system.kind != .other else {
       throw HoldfastError(
         .noReservoir, operation: operation, reason: "it is on neither hugetlbfs nor tmpfs",
-        advice: .createReservoir(mount: mount))
+        advice: .createReservoir(mount: nil))
     }
     let top = try Reservoir.open(Reservoir.folderName, in: place, operation)
     let ready = try Reservoir.open("ready", in: top, operation)

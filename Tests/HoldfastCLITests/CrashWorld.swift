@@ -3,28 +3,28 @@ import Glibc
 import HoldfastTestKit
 import Testing
 
-/// A reservoir whose commands are killed, and what has to be in it all the same.
+/// A reservoir whose commands are killed, and the contents that it must have nevertheless.
 struct CrashWorld {
   let place: ReservoirPlace
-  /// Whether the file system is the reservoir's alone and counts what is used.
+  /// Whether only the reservoir uses the file system, so that its pages can be counted.
   let countsPages: Bool
   var random: SeededGenerator
 
-  /// Commands that were killed before they had ended.
+  /// The number of commands that were killed before their end.
   private(set) var killed = 0
   private(set) var outcomes: [String: Int] = [:]
-  /// Leases that are there, and the files that they are.
+  /// The existing leases, with the inodes of their files.
   private var leases: [String: ino_t] = [:]
-  /// How long each command takes, so that kills fall into all of it.
+  /// The duration of each command, so that kills are spread over all of it.
   private var durations: [String: Duration] = [:]
-  /// What ends the shells of runs that are over.
+  /// The files whose removal ends the shells of runs.
   private var flags: [String] = []
 
   struct Problem: Error, CustomStringConvertible {
     let description: String
   }
 
-  /// What the start of the program takes.
+  /// The time that the program takes to start.
   private let beginning: Duration
 
   init(place: ReservoirPlace, countsPages: Bool, random: SeededGenerator) throws {
@@ -70,11 +70,11 @@ struct CrashWorld {
     case "serve":
       try serve("run\(round)")
     default:
-      // So that there is something to do.
+      // So that the commands have files to use.
       if Bool.random(using: &random) { try place.run(["reservoir", "drain"]) }
       _ = try cut(["reservoir", "fill", "3x8M", "1x16M"])
     }
-    // Who collects may be killed as well.
+    // A collection may be killed as well.
     if Int.random(in: 0..<4, using: &random) == 0 { _ = try cut(["reservoir", "gc", "--verify"]) }
     try check()
   }
@@ -93,7 +93,7 @@ struct CrashWorld {
     let start = ContinuousClock.now
     let program = try place.start(words)
     if let usual = durations[kind] {
-      // Most of the time of a short command is the program's start, when nothing can go wrong.
+      // A short command spends most of its time in the program's start, which is not of interest.
       let first = min(usual, beginning * 0.8)
       pause(first + (usual * 1.1 - first) * Double.random(in: 0...1, using: &random))
       program.send(SIGKILL)
@@ -110,13 +110,13 @@ struct CrashWorld {
       1
   }
 
-  /// A monitor, or holdfast above it, or both, are killed.
+  /// Kills a monitor, the holdfast that started it, or both.
   private mutating func run(_ name: String) throws {
-    // hugetlbfs takes no text.
+    // Files on hugetlbfs cannot be written.
     let other = FileManager.default.temporaryDirectory.path + "/holdfast-crash-\(UUID())"
     let flag = other + ".flag"
     let process = other + ".process"
-    // A shell that comes late has to find its flag: it goes when nobody is at work any more.
+    // A shell that starts late must find its flag, which is removed when no process runs any more.
     flags.append(flag)
     defer { unlink(process) }
     let script =
@@ -143,7 +143,7 @@ struct CrashWorld {
     program.send(SIGKILL)
     count("run", try program.wait())
     if Bool.random(using: &random) {
-      // A monitor that goes on keeps its lease.
+      // A monitor that continues keeps its lease.
       let file = try look(folder + "/\(name).run")
       let isAlive = access(process, F_OK) == 0 && access(flag, F_OK) != 0
       try place.run(["reservoir", "gc"])
@@ -153,11 +153,11 @@ struct CrashWorld {
     }
     try raise(flag)
     kill(process)
-    // The monitor's shell may not have written its number yet; it sees the flag.
+    // The monitor's shell may not have written its process ID yet; it sees the flag.
     usleep(3000)
   }
 
-  /// A service that fills, while a lease of a dead monitor waits for it, is killed.
+  /// Kills a service that fills while a dead monitor's lease waits to be collected.
   private mutating func serve(_ name: String) throws {
     try fillUp()
     let lease = try cut([
@@ -196,7 +196,7 @@ struct CrashWorld {
     Glibc.kill(process, SIGKILL)
   }
 
-  /// Collects until nobody is at work any more, and accounts for every file and page.
+  /// Collects until no process runs any more, and accounts for every file and page.
   private mutating func check() throws {
     let end = ContinuousClock.now + .seconds(30)
     var text = ""

@@ -12,7 +12,7 @@ extension Reservoir {
       throw HoldfastError(
         .resourceShortage, operation: operation,
         reason:
-          "\(size) is needed, but the size limit of the file system at \(mount) leaves \(free)",
+          "\(size) is needed, but the size limit of the file system at \(mount) leaves \(HostReport.rounded(free))",
         advice: .raiseLimit("the mount option size= of \(mount)"))
     }
     let needed = size.rawValue / pageSize.rawValue
@@ -43,7 +43,7 @@ extension Reservoir {
       throw HoldfastError(
         .invalidArgument, operation: operation,
         reason: "the reservoir is on tmpfs, which takes no huge pages from a pool",
-        advice: .other("no reservation of huge pages"))
+        advice: .other("without reserving huge pages"))
     }
     let needed = size.rawValue / pageSize.rawValue
     let available = try pages(node)

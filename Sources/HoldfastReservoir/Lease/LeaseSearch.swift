@@ -46,7 +46,10 @@ struct LeaseSearch {
     var reason = "no memory is ready\(place)"
     if let largest = seen.max() {
       if largest >= request.size, !request.isExact {
-        reason = "other processes are using all files that are large enough"
+        reason =
+          notes.isEmpty
+          ? "other processes are using all files that are large enough"
+          : "no file that is large enough can be leased"
       } else {
         reason =
           request.isExact
