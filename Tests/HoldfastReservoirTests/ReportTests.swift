@@ -23,7 +23,8 @@ import Testing
   @Test func fillReports() throws {
     var report = FillReport()
     #expect(report.description == "nothing to fill")
-    report.made = [.init(count: 2, size: size), .init(count: 1, size: .gibibytes(1))]
+    report.add(.init(count: 2, size: size))
+    report.add(.init(count: 1, size: .gibibytes(1)))
     report.found = 3
     report.removed = 1
     report.reserved = PageCount(5120)

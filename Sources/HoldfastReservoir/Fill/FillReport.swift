@@ -3,10 +3,12 @@ internal import HoldfastLinux
 
 /// The result of a fill.
 ///
-/// The Codable form has sizes in bytes as plain numbers, and also the sum `bytes`.
-public struct FillReport: Hashable, Sendable {
+/// The Codable form has sizes in bytes as plain numbers.
+public struct FillReport: Hashable, Sendable, Codable {
   /// The files that the fill made ready, by size, in the order of the plan.
-  public var made: [FillPlan.Part] = []
+  public private(set) var made: [FillPlan.Part] = []
+  /// The sum of the sizes of all files in `made`.
+  public private(set) var bytes = ByteCount.zero
   /// The number of files that were ready before and count towards the plan.
   public var found = 0
   /// The number of leftovers of interrupted fills and recycles that the fill unlinked.
@@ -16,37 +18,15 @@ public struct FillReport: Hashable, Sendable {
   /// The duration of the call in seconds.
   public var seconds = 0.0
 
-  /// The sum of the sizes of all files in `made`.
-  public var bytes: ByteCount {
-    made.reduce(.zero) { $0 + ByteCount(UInt64($1.count) * $1.size.rawValue) }
-  }
-}
-
-extension FillReport: Codable {
   private enum CodingKeys: String, CodingKey {
-    case made, found, removed, bytes, seconds
+    case made, bytes, found, removed, seconds
     case reserved = "reservedPages"
   }
 
-  /// Decodes a report; its sum `bytes` is computed anew.
-  public init(from decoder: any Decoder) throws {
-    let values = try decoder.container(keyedBy: CodingKeys.self)
-    made = try values.decode([FillPlan.Part].self, forKey: .made)
-    found = try values.decode(Int.self, forKey: .found)
-    removed = try values.decode(Int.self, forKey: .removed)
-    reserved = try values.decode(PageCount.self, forKey: .reserved)
-    seconds = try values.decode(Double.self, forKey: .seconds)
-  }
-
-  /// Encodes the report, with the sum `bytes`.
-  public func encode(to encoder: any Encoder) throws {
-    var values = encoder.container(keyedBy: CodingKeys.self)
-    try values.encode(made, forKey: .made)
-    try values.encode(found, forKey: .found)
-    try values.encode(removed, forKey: .removed)
-    try values.encode(bytes, forKey: .bytes)
-    try values.encode(reserved, forKey: .reserved)
-    try values.encode(seconds, forKey: .seconds)
+  /// Adds files that were made ready.
+  mutating func add(_ part: FillPlan.Part) {
+    made.append(part)
+    bytes += ByteCount(UInt64(part.count) * part.size.rawValue)
   }
 }
 

@@ -56,7 +56,7 @@ extension Reservoir {
     var done = ByteCount.zero
     for part in missing {
       var made = 0
-      defer { if made > 0 { report.made.append(FillPlan.Part(count: made, size: part.size)) } }
+      defer { if made > 0 { report.add(FillPlan.Part(count: made, size: part.size)) } }
       while made < part.count {
         let before = done
         var reservation: HugePagePoolIncrease?

@@ -11,8 +11,8 @@ extension Reservoir {
     if let free = try mountRoom(operation), free < size {
       throw HoldfastError(
         .resourceShortage, operation: operation,
-        reason:
-          "\(size) is needed, but the size limit of the file system at \(mount) leaves \(HostReport.rounded(free))",
+        reason: "\(size) is needed, but the size limit of the file system at \(mount) leaves "
+          + HostReport.rounded(free),
         advice: .raiseLimit("the mount option size= of \(mount)"))
     }
     let needed = size.rawValue / pageSize.rawValue
