@@ -202,9 +202,9 @@ struct CrashWorld {
     var text = ""
     repeat {
       text = try place.get("reservoir", "gc", "--verify")
-      try require(!text.contains("not the reservoir's"), text)
-      try require(ContinuousClock.now < end, "somebody is still at work: \(text)")
-    } while text.contains("at work")
+      try require(!text.contains("foreign file"), text)
+      try require(ContinuousClock.now < end, "a process is still running: \(text)")
+    } while text.contains(" in use left alone")
     for flag in flags { unlink(flag) }
     flags = []
     try require(place.names("filling").isEmpty, "filling is not empty")
