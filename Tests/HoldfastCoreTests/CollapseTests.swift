@@ -87,7 +87,7 @@ import Testing
         if let error = failure({ try other.remove(machine.range(0..<10)) }) {
           found.report("\(error)")
         }
-        object.collapse()
+        object.collapse(waits: true)
         if object.chain.count > 1 { found.report("the collapse does not wait") }
       }
     }

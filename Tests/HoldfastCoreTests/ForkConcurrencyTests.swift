@@ -156,7 +156,7 @@ import Testing
         case 18: scene.attempt { try space.remove(range) }
         case 19: scene.attempt { try scene.map(guest, page..<last) }
         case 20: scene.attempt { try scene.forkOrEnd(&random) }
-        case 21: space.object(at: range.start)?.collapse()
+        case 21: space.object(at: range.start)?.collapse(waits: true)
         case 22: machine.memory.compact(superpages: 1)
         default: scene.touch(guest, page, writes: Bool.random(using: &random))
         }

@@ -149,7 +149,7 @@ final class ModelWorld {
       try space.remove(space.bounds)
       if !pmap.mappings.isEmpty { throw Wrong("translations are left") }
       spaces.remove(at: index)
-    case .collapse: space.object(at: address)?.collapse()
+    case .collapse: space.object(at: address)?.collapse(waits: true)
     case .compact: machine.memory.compact()
     }
   }

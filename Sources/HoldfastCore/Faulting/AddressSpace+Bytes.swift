@@ -2,18 +2,6 @@ extension AddressSpace {
   /// How many bytes are copied under one hold of the locks.
   private static let copyChunk: UInt64 = 1 << 17
 
-  /// Where the bytes from an address on are.
-  private enum Place {
-    /// In frames: so many bytes were copied.
-    case done(UInt64)
-    /// Nowhere: so many bytes read as zero.
-    case absent(available: UInt64)
-    /// A fault has to bring the page in or copy it.
-    case faults
-    /// In the making.
-    case busy(MemoryObject, Event.Ticket)
-  }
-
   /// Copies the guest's bytes out (FreeBSD: `copyin`). Absent pages read as zero and stay absent;
   /// those of a pager are brought in.
   /// Of bytes that the guest writes meanwhile either value may come.
@@ -29,26 +17,20 @@ extension AddressSpace {
       let here = address + ByteCount(UInt64(done))
       lock.lockShared()
       guard let entry = try settledEntryLocked(at: here, .read) else { continue }
-      let place = find(here, entry, limit: UInt64(count - done), writes: false) {
+      let (claim, available) = find(here, entry, limit: UInt64(count - done), writes: false) {
         frame, offset, available in
-        memory.store.read(frame, offset: offset, into: &bytes, done..<done + Int(available))
+        memory.store.read(frame, offset: offset, into: &bytes, done..<done + available)
       }
-      switch place {
-      case .done(let available):
-        lock.unlock()
-        done += Int(available)
-      case .faults:
-        lock.unlock()
-        try fault(here, .read)
-      case .absent(let available):
-        lock.unlock()
-        for index in done..<done + Int(available) {
+      lock.unlock()
+      switch claim {
+      case .resident: done += available
+      case .absent:
+        for index in done..<done + available {
           bytes.storeBytes(of: 0, toByteOffset: index, as: UInt8.self)
         }
-        done += Int(available)
-      case .busy(let object, let ticket):
-        lock.unlock()
-        object.pagesChanged.wait(since: ticket)
+        done += available
+      case .busy(let object, _): try object.advance(claim)
+      default: try fault(here, .read)
       }
     }
   }
@@ -66,24 +48,16 @@ extension AddressSpace {
       let here = address + ByteCount(UInt64(done))
       lock.lockShared()
       guard let entry = try settledEntryLocked(at: here, .write) else { continue }
-      var place = Place.faults
-      if !entry.needsCopy {
-        place = find(here, entry, limit: UInt64(count - done), writes: true) {
-          frame, offset, available in
-          let part = bytes.extracting(done..<done + Int(available))
-          memory.store.write(part, to: frame, offset: offset)
-        }
+      let (claim, available) = find(here, entry, limit: UInt64(count - done), writes: true) {
+        frame, offset, available in
+        let part = bytes.extracting(done..<done + available)
+        memory.store.write(part, to: frame, offset: offset)
       }
-      switch place {
-      case .done(let available):
-        lock.unlock()
-        done += Int(available)
-      case .absent, .faults:
-        lock.unlock()
-        try fault(here, .write, enters: false)
-      case .busy(let object, let ticket):
-        lock.unlock()
-        object.pagesChanged.wait(since: ticket)
+      lock.unlock()
+      switch claim {
+      case .resident: done += available
+      case .busy(let object, _): try object.advance(claim)
+      default: try fault(here, .write, enters: false)
       }
     }
   }
@@ -94,30 +68,36 @@ extension AddressSpace {
     }
   }
 
-  /// Finds the bytes and copies them while the objects are locked, so that no page of them goes or moves.
-  /// Needs the lock shared.
+  /// Claims the page at an address and, where it is resident and may be used, copies bytes while the
+  /// objects are locked, so that the page neither goes nor moves. Needs the lock shared.
+  ///
+  /// - Returns: the claim, and how many bytes were copied or, where absent, read as zero. What else a
+  ///   page needs, `shared` included, is a fault's work: without the lock an entry's object may go.
   private func find(
     _ address: Address, _ entry: MapEntry, limit: UInt64, writes: Bool,
-    copy: (Frame, _ offset: ByteCount, _ available: UInt64) -> Void
-  ) -> Place {
+    copy: (Frame, _ offset: ByteCount, _ available: Int) -> Void
+  ) -> (PageClaim, available: Int) {
     let limit = min(limit, (entry.range.end - address).rawValue, Self.copyChunk)
-    guard let object = entry.object else { return .absent(available: limit) }
     let bounds = entry.pages(of: entry.range, geometry)
     let page = geometry.pages(in: address - entry.range.start)
     let index = bounds.start + page
+    guard let object = entry.object else {
+      return (.absent(PageRange(start: index, count: .one)), Int(limit))
+    }
+    if writes, entry.needsCopy { return (.shared(index), 0) }
     let inside = (address - entry.range.start) - geometry.bytes(page)
     do throws(HoldfastError) {
-      return try object.withChain(index, in: bounds) { hit in
-        switch hit {
+      return try object.withChain(index, in: bounds) { claim in
+        switch claim {
+        case .resident(let found):
+          guard found.holder === object || !writes else { return (.shared(index), 0) }
+          let here = (geometry.bytes(found.range.end - index) - inside).rawValue
+          let available = Int(min(limit, here))
+          copy(found.state.frame, inside, available)
+          return (claim, available)
         case .absent:
-          return .absent(available: min(limit, geometry.pageSize.rawValue - inside.rawValue))
-        case .paged: return .faults
-        case .resident(let holder, _, let state, let range):
-          if state.isBusy { return .busy(holder, holder.pagesChanged.ticket()) }
-          guard holder === object || !writes else { return .faults }
-          let available = min(limit, (geometry.bytes(range.end - index) - inside).rawValue)
-          copy(state.frame, inside, available)
-          return .done(available)
+          return (claim, Int(min(limit, geometry.pageSize.rawValue - inside.rawValue)))
+        default: return (claim, 0)
         }
       }
     } catch {

@@ -58,28 +58,24 @@ extension AddressSpace {
       }
       let index = entry.pages(of: AddressRange(page, page + geometry.pageSize), geometry).start
       do throws(HoldfastError) {
-        let step = try faultLocked(entry, object, index, writes: writes, enters: enters)
-        switch step {
-        case .done, .failed: break
+        let claim = try faultLocked(entry, object, index, writes: writes, enters: enters)
+        switch claim {
+        case .resident(let found):
+          let start = Address(page.rawValue - geometry.bytes(index - found.range.start).rawValue)
+          return FaultResolution(
+            range: AddressRange(start, start + geometry.bytes(found.range.count)),
+            work: found.isNew ? .zeroed : work)
+        case .failed: break
         default: beforeLongWork()
         }
-        if try object.advance(step) {
-          guard case .done(let pages, let isNew) = step else { preconditionFailure("not done") }
-          let start = Address(page.rawValue - geometry.bytes(index - pages.start).rawValue)
-          return FaultResolution(
-            range: AddressRange(start, start + geometry.bytes(pages.count)),
-            work: isNew ? .zeroed : work)
-        }
-        switch step {
-        case .zero: work = .zeroed
+        try object.advance(claim)
+        switch claim {
+        case .fresh: work = .zeroed
         case .copy: work = .copied
         case .paged: work = .paged
-        default: break
+        default: continue
         }
-        switch step {
-        case .copy, .zero: if object.hidesBacking { object.collapse(waits: false) }
-        default: break
-        }
+        if work != .paged, object.hidesBacking { object.collapse(waits: false) }
       } catch {
         throw error.at(address)
       }
@@ -90,10 +86,10 @@ extension AddressSpace {
   private func faultLocked(
     _ entry: MapEntry, _ object: MemoryObject, _ index: PageIndex, writes: Bool,
     enters: Bool
-  ) throws(HoldfastError) -> MemoryObject.FaultStep {
+  ) throws(HoldfastError) -> PageClaim {
     defer { lock.unlock() }
     let bounds = entry.pages(of: entry.range, geometry)
-    return try object.fault(
+    return try object.claimForFault(
       index, in: bounds, writes: writes, granularity: enters ? faultGranularity : .basePage
     ) { (run, isTop) throws(HoldfastError) in
       guard enters else { return }

@@ -85,35 +85,25 @@ extension AddressSpace {
     guard let object = entry.object else { return }
     let target = giveObject(to: copy, like: entry)
     let source = entry.pages(of: entry.range, geometry)
-    let place = copy.pages(of: copy.range, geometry)
+    let copied = copy.pages(of: copy.range, geometry)
     var index = source.start
     while index < source.end {
-      let step = try object.withChain(index, in: PageRange(index, source.end)) {
-        (hit) throws(HoldfastError) -> EagerStep in
-        guard case .resident(let holder, _, let state, let run) = hit else {
-          preconditionFailure("a wired page is missing")
-        }
-        // Busy as the source of another copy, which waits for nothing.
-        if state.isBusy { return .busy(holder, holder.pagesChanged.ticket()) }
-        return .copy(FrameRun(state.frame, run.end - index))
+      let claim = try object.withChain(index, in: PageRange(index, source.end)) { $0 }
+      guard case .resident(let page) = claim else {
+        // Busy as the source of another copy, whose thread waits for nothing.
+        guard case .busy = claim else { preconditionFailure("a wired page is missing") }
+        try object.advance(claim)
+        continue
       }
-      switch step {
-      case .busy(let holder, let ticket): holder.pagesChanged.wait(since: ticket)
-      case .copy(let run):
-        // Wired pages stay where they are, without the object's lock.
-        do throws(HoldfastError) {
-          try target.fill(place.start + (index - source.start), from: run)
-        } catch {
-          throw error.at(entry.range.start + geometry.bytes(index - source.start))
-        }
-        index = index + run.count
+      // Wired pages stay where they are, without the object's lock.
+      let run = FrameRun(page.state.frame, page.range.end - index)
+      do throws(HoldfastError) {
+        try target.fill(copied.start + (index - source.start), from: run)
+      } catch {
+        throw error.at(entry.range.start + geometry.bytes(index - source.start))
       }
+      index = index + run.count
     }
-  }
-
-  private enum EagerStep {
-    case busy(MemoryObject, Event.Ticket)
-    case copy(FrameRun)
   }
 
   /// A private object for the child's entry, in which pages lie as in the parent's.

@@ -8,7 +8,7 @@ extension MemoryObject {
   /// - Parameter waits: whether to wait for busy pages, which needs that no lock is held at all;
   ///   otherwise the chain stays as it is until the next time.
   /// - Complexity: O(runs of the backing objects).
-  package func collapse(waits: Bool = true) {
+  package func collapse(waits: Bool = false) {
     while true {
       lock.lock()
       guard references > 0, pager == nil, let (object, offset) = backing else {

@@ -37,3 +37,13 @@ extension MapEntry {
     object.lock.withLock { object.mappings[ObjectIdentifier(self)] = nil }
   }
 }
+
+extension MemoryObject {
+  /// The addresses at which a mapping has pages of its own, which all lie within the record's.
+  func addresses(of pages: PageRange, _ record: MappingRecord) -> AddressRange {
+    let geometry = memory.geometry
+    return AddressRange(
+      record.start + geometry.bytes(pages.start - record.pages.start),
+      record.start + geometry.bytes(pages.end - record.pages.start))
+  }
+}

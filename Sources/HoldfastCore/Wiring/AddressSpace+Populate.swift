@@ -16,7 +16,7 @@ extension AddressSpace {
       let batch = target.object.beginWire(PageRange(index, target.pages.end))
       let allocated = clock.now
       summary.allocating += allocated - start
-      if case .failed(let error) = batch.end {
+      if case .failed(let error)? = batch.obstacle {
         abandon(batch, &target)
         throw error.at(target.address(of: batch.next))
       }
@@ -28,9 +28,7 @@ extension AddressSpace {
       summary.entering += clock.now - zeroed
       count(batch, &summary)
       index = batch.next
-      if case .busy(let ticket) = batch.end {
-        wait(for: target.object, ticket, &target, finishOthers)
-      }
+      if let obstacle = batch.obstacle { try wait(for: obstacle, &target, finishOthers) }
     }
   }
 
@@ -73,17 +71,16 @@ extension AddressSpace {
     }
   }
 
-  /// Waits for a busy page. Nobody waits with busy pages of his own, or two operations could wait
-  /// for each other, or one for itself where it maps a page twice: so these are finished first, and
-  /// the page is looked at again.
+  /// Does the work of a claim that may wait for other threads. No operation waits with busy pages of
+  /// its own, or two could wait for each other, or one for itself where it maps a page twice: so
+  /// these are finished first. The page is claimed again afterwards.
   private func wait(
-    for object: MemoryObject, _ ticket: Event.Ticket, _ target: inout WireTarget,
-    _ finishOthers: () -> Void
-  ) {
+    for claim: PageClaim, _ target: inout WireTarget, _ finishOthers: () -> Void
+  ) throws(HoldfastError) {
     target.finish()
     finishOthers()
-    // Returns at once where this object was among what was finished since the ticket was taken.
-    object.pagesChanged.wait(since: ticket)
+    // Returns at once where the page was among what was finished since the ticket was taken.
+    try target.object.advance(claim)
   }
 
   /// Takes a batch out that was never entered.
@@ -123,55 +120,44 @@ extension AddressSpace {
     // Where others' translations of pages below may be there, a pmap may not prepare what is ahead.
     let isPlain = target.object.isPlain
     while index < target.pages.end {
-      let offered = ahead.range.contains(index) ? ahead.frame(for: index) : nil
+      let claim = target.object.claimForWire(
+        index, upTo: target.pages.end, writes: target.copies,
+        offering: ahead.range.contains(index) ? ahead.frame(for: index) : nil)
       do throws(HoldfastError) {
-        switch target.object.beginWire(
-          index, upTo: target.pages.end, writes: target.copies, offering: offered)
-        {
-        case .missing:
-          try take(&ahead, at: index, target)
-          continue
-        case .busy(let object, let ticket):
-          wait(for: object, ticket, &target, finishOthers)
-          continue
-        case .paged(let object, let place, let count):
-          // What is held ahead must not be what the pager's page lacks.
-          giveBack(&ahead, target)
-          try object.pageIn(place, limit: min(count, target.pages.end - index))
-          continue
-        case .shared:
-          target.finish()
-          finishOthers()
-          giveBack(&ahead, target)
-          try target.object.copyUp(index)
-          continue
-        case .failed(let error): throw error
-        case .copy(let below, let place, let source):
-          memory.store.copy(from: FrameRun(source, .one), to: ahead.frame(for: index))
-          target.hidePageBelow(index)
-          below.endCopy(place)
-          target.add(PageRange(start: index, count: .one), isFresh: true)
-          summary.copied += .one
-          ahead.use(index, isReached: false)
-          try enter(FrameRun(ahead.frame(for: index), .one), at: index, reach: nil, target)
-        case .fresh:
-          target.add(PageRange(start: index, count: .one), isFresh: true)
-          if ahead.wasDirty(index) {
-            summary.zeroedNow += .one
-          } else {
-            summary.zeroedAhead += .one
-          }
-          ahead.use(index, isReached: isPlain)
-          summary.faulted += .one
-          try enter(
-            FrameRun(ahead.frame(for: index), .one), at: index,
-            reach: isPlain
-              ? target.addresses(of: PageRange(index, ahead.range.end)) : nil, target)
-        case .resident(let frame):
+        switch claim {
+        case .resident(let page):
           target.add(PageRange(start: index, count: .one), isFresh: false)
           ahead.pass(index)
           summary.residentBefore += .one
-          try enter(FrameRun(frame, .one), at: index, reach: nil, target)
+          try enter(FrameRun(page.state.frame, .one), at: index, reach: nil, target)
+        case .fresh(let page, _):
+          target.add(page, isFresh: true)
+          try target.object.advance(claim, wiring: target.entry)
+          count(index, ahead, &summary)
+          ahead.use(index, isReached: isPlain)
+          let reach = isPlain ? target.addresses(of: PageRange(index, ahead.range.end)) : nil
+          try enter(FrameRun(ahead.frame(for: index), .one), at: index, reach: reach, target)
+        case .copy(let copy):
+          target.add(copy.range, isFresh: true)
+          try target.object.advance(claim, wiring: target.entry)
+          summary.copied += .one
+          ahead.use(index, isReached: false)
+          try enter(FrameRun(copy.frame, .one), at: index, reach: nil, target)
+        case .absent:
+          try take(&ahead, at: index, target)
+          continue
+        case .busy:
+          try wait(for: claim, &target, finishOthers)
+          continue
+        case .shared:
+          giveBack(&ahead, target)
+          try wait(for: claim, &target, finishOthers)
+          continue
+        case .paged, .failed:
+          // What is held ahead must not be what the pager's page lacks.
+          giveBack(&ahead, target)
+          try target.object.advance(claim)
+          continue
         }
       } catch {
         giveBack(&ahead, target)
@@ -180,6 +166,11 @@ extension AddressSpace {
       index = index + .one
     }
     giveBack(&ahead, target)
+  }
+
+  private func count(_ index: PageIndex, _ ahead: FramesAhead, _ summary: inout WireSummary) {
+    if ahead.wasDirty(index) { summary.zeroedNow += .one } else { summary.zeroedAhead += .one }
+    summary.faulted += .one
   }
 
   /// Takes frames for the pages from `index` on, up to a superpage of the first level, and zeroes

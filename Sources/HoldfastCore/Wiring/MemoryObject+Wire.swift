@@ -9,22 +9,14 @@ struct PageRun {
   var range: PageRange { PageRange(start: index, count: frames.count) }
 }
 
-/// Why a batch ended where it did.
-enum BatchEnd {
-  /// The range or the batch is complete.
-  case complete
-  /// The next page is busy in other hands; wait for the event and go on.
-  case busy(Event.Ticket)
-  /// There are no more frames, or a page is wired too many times.
-  case failed(HoldfastError)
-}
-
 /// A batch of pages to be zeroed where dirty and then entered.
 struct WireBatch {
   var runs: [PageRun] = []
   /// The frames of fresh runs that are not known to be zero.
   var dirty: [FrameRun] = []
-  var end = BatchEnd.complete
+  /// What is at the next page and ended the batch, `busy` or `failed`. Nil where the range or the
+  /// batch is complete.
+  var obstacle: PageClaim?
   /// Pages in smaller blocks than their alignment allows.
   var fragmented = PageCount.zero
   /// The index after the last page of the batch.
@@ -55,7 +47,7 @@ extension MemoryObject {
       guard batch.runs.count < MemoryObject.batchRuns else { break }
       if let state {
         if state.isBusy {
-          batch.end = .busy(pagesChanged.ticket())
+          batch.obstacle = .busy(self, pagesChanged.ticket())
           break
         }
         guard wireLocked(part, state, &batch) else { break }
@@ -70,7 +62,7 @@ extension MemoryObject {
   /// Wires pages that are there.
   private func wireLocked(_ part: PageRange, _ state: PageState, _ batch: inout WireBatch) -> Bool {
     guard state.wireCount < .max else {
-      batch.end = .failed(HoldfastError(.resourceShortage, "a page is wired 65,535 times already"))
+      batch.obstacle = .tooManyWirings
       return false
     }
     pages.update(in: part) { $0.wireCount += 1 }
@@ -88,7 +80,7 @@ extension MemoryObject {
       let reserved = reservedFrames(for: index, limit: limit, dirty: &batch.dirty)
       guard let run = reserved ?? anyFrames(order: order, dirty: &batch.dirty)
       else {
-        batch.end = .failed(HoldfastError(.resourceShortage, "no free frame is left"))
+        batch.obstacle = .noFrame
         batch.next = index
         return false
       }
@@ -115,77 +107,48 @@ extension MemoryObject {
     return last - index
   }
 
-  /// What taking hold of a single page came to.
-  enum WireStep {
-    /// The page was there and is wired in place.
-    case resident(Frame)
-    /// The page was missing and is busy and invalid in the frame that was offered.
-    case fresh
-    /// The same, and its contents are to be copied from the frame of a page below, which is busy
-    /// until `endCopy`.
-    case copy(MemoryObject, PageIndex, Frame)
-    /// The page is missing and no frame was offered.
-    case missing
-    /// The page has to be paged in first.
-    case paged(MemoryObject, PageIndex, count: PageCount)
-    /// The page has to be copied by a fault first: another mapping has the one below wired.
-    case shared
-    case busy(MemoryObject, Event.Ticket)
-    case failed(HoldfastError)
-  }
-
-  /// The fault path's step: takes hold of one page, in `frame` if it is missing here. Takes the locks
-  /// of the chain.
+  /// The claim of one page by the wire's fault path: wires the page if it is resident, and makes it in
+  /// `frame` if it is missing here. Takes the locks of the chain.
   ///
   /// - Parameters:
   ///   - writes: whether the page may be written by way of this object, so that one below has to be
   ///     copied; otherwise that one is wired in place.
   ///   - end: how far a pager may be asked for pages along with this one.
-  func beginWire(
+  ///   - frame: a frame that is zero and the caller's, or nil.
+  /// - Returns: `absent` where the page is missing and no frame was offered; `shared` where another
+  ///   mapping has the page below wired, so that replacing it may fail: a fault can undo that.
+  func claimForWire(
     _ index: PageIndex, upTo end: PageIndex, writes: Bool, offering frame: Frame?
-  ) -> WireStep {
-    let range = PageRange(index, end)
+  ) -> PageClaim {
+    let one = PageRange(start: index, count: .one)
     do throws(HoldfastError) {
-      return try withChain(index, in: range) { (hit) throws(HoldfastError) in
-        switch hit {
-        case .resident(let object, let place, let state, _):
-          if state.isBusy { return .busy(object, object.pagesChanged.ticket()) }
-          if object === self || !writes {
-            guard state.wireCount < .max else {
-              return .failed(
-                HoldfastError(.resourceShortage, "a page is wired 65,535 times already"))
+      return try withChain(index, in: PageRange(index, end)) { (claim) throws(HoldfastError) in
+        switch claim {
+        case .resident(let page):
+          if page.holder === self || !writes {
+            guard page.state.wireCount < .max else { return .tooManyWirings }
+            page.holder.pages.update(in: PageRange(start: page.index, count: .one)) {
+              $0.wireCount += 1
             }
-            object.pages.update(in: PageRange(start: place, count: .one)) { $0.wireCount += 1 }
-            return .resident(state.frame)
+            return claim
           }
           let isWiredBelow = mappings.values.contains {
             $0.isWired && $0.isEntered && $0.pages.contains(index)
           }
-          if isWiredBelow { return .shared }
-          guard let frame else { return .missing }
-          try prepareCopyLocked(PageRange(start: index, count: .one))
-          pages.insert(.one, at: index, PageState(frame: frame, isValid: false, isBusy: true))
-          object.pages.update(in: PageRange(start: place, count: .one)) { $0.isBusy = true }
-          return .copy(object, place, state.frame)
-        case .paged(let object, let place, let count):
-          return .paged(object, place, count: count)
+          if isWiredBelow { return .shared(index) }
+          guard let frame else { return .absent(one) }
+          try prepareCopyLocked(one)
+          return beginCopyLocked(one, of: page, at: index, to: frame)
         case .absent:
-          guard let frame else { return .missing }
+          guard let frame else { return .absent(one) }
           pages.insert(.one, at: index, PageState(frame: frame, isValid: false, isBusy: true))
-          return .fresh
+          return .fresh(one, dirty: [])
+        default: return claim
         }
       }
     } catch {
       return .failed(error)
     }
-  }
-
-  /// Lets others have pages that were copied from. Takes this object's lock.
-  func endCopy(_ index: PageIndex, count: PageCount = .one) {
-    lock.withLock {
-      pages.update(in: PageRange(start: index, count: count)) { $0.isBusy = false }
-    }
-    pagesChanged.announce()
   }
 
   /// Makes fresh pages, zeroed and entered by now, valid and wired, and lets others have them. What
@@ -236,16 +199,24 @@ extension MemoryObject {
     var index = range.start
     while index < range.end {
       do throws(HoldfastError) {
-        index = try withChain(index, in: PageRange(index, range.end)) { hit in
-          guard case .resident(let object, let place, _, let run) = hit else {
+        index = try withChain(index, in: PageRange(index, range.end), seesBusy: true) { claim in
+          guard case .resident(let page) = claim else {
             preconditionFailure("a wired page is missing")
           }
-          object.pages.update(in: PageRange(start: place, count: run.end - index), lower)
-          return run.end
+          let part = PageRange(start: page.index, count: page.range.end - index)
+          page.holder.pages.update(in: part, lower)
+          return page.range.end
         }
       } catch {
         preconditionFailure("looking a page up does not throw: \(error)")
       }
     }
+  }
+}
+
+extension PageClaim {
+  /// A claim that failed because a page's wire count is at its maximum.
+  fileprivate static var tooManyWirings: PageClaim {
+    .failed(HoldfastError(.resourceShortage, "a page is wired 65,535 times already"))
   }
 }

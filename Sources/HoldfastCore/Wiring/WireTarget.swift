@@ -12,7 +12,7 @@ struct WireTarget {
   /// where nobody can put a page above them: the object is one that nobody writes to, or no other
   /// entry can reach the same page of it.
   let copies: Bool
-  private let entry: ObjectIdentifier
+  let entry: ObjectIdentifier
   let geometry: Geometry
 
   /// Pages that are ours, busy and invalid, entered in the pmap or just about to be.
@@ -58,13 +58,6 @@ struct WireTarget {
     object.finishWire(fresh: fresh, by: entry)
     for range in fresh { WireTarget.append(range, to: &wired) }
     fresh = []
-  }
-
-  /// Takes away what other mappings have entered of the page below a copy, before that page may move.
-  func hidePageBelow(_ index: PageIndex) {
-    object.lock.withLock {
-      object.removeTranslationsLocked(of: PageRange(start: index, count: .one), except: entry)
-    }
   }
 
   /// Lets the objects below go where none of their pages can be seen any more.
