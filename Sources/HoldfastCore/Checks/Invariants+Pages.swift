@@ -29,7 +29,8 @@ extension Invariants {
     }
   }
 
-  /// Every frame is free or in one slot of one object.
+  /// Every frame is free, set aside by a reservation, held by the caller, or in one slot of one
+  /// object.
   mutating func checkFrames() {
     var seen: Set<UInt64> = []
     for (object, _) in objects.values {
@@ -50,10 +51,10 @@ extension Invariants {
     }
   }
 
-  /// Each reservation is partly populated, by the pages of its region alone, in place (FreeBSD:
-  /// behaviour of `vm_reserv_populate`).
+  /// Each reservation is partly populated, by pages of its own region, each in its own frame
+  /// (FreeBSD: `vm_reserv_populate`).
   ///
-  /// - Returns: the frames that reservations have and nobody uses.
+  /// - Returns: how many frames reservations have set aside for absent pages.
   private mutating func checkReservations() -> PageCount {
     var unpopulated = PageCount.zero
     var count = 0
@@ -65,13 +66,13 @@ extension Invariants {
         problems.append("a reservation counts \(reservation.population) of \(members.count) pages")
       }
       guard let (owner, _) = objects[reservation.key.owner] else {
-        problems.append("a reservation is of no object")
+        problems.append("a reservation belongs to no object")
         continue
       }
       for slot in members {
         let index = reservation.key.first + PageCount(UInt64(slot))
         if owner.state(of: index)?.frame != reservation.start + PageCount(UInt64(slot)) {
-          problems.append("page \(index) does not lie in its reservation")
+          problems.append("page \(index) is not in its reservation's frame")
         }
       }
     }
@@ -82,7 +83,7 @@ extension Invariants {
     return unpopulated
   }
 
-  /// Translations are of the topmost pages and allow what the entries do.
+  /// Translations are those of the topmost pages and allow no more than the entries do.
   mutating func checkTranslations(_ space: AddressSpace, _ number: Int) {
     guard let pmap = space.pmap as? any InspectablePmap else { return }
     let geometry = space.geometry
@@ -125,7 +126,7 @@ extension Invariants {
         if !found.protection.isSubset(of: allowed) {
           wrong.append("\(address) is mapped \(found.protection), where \(allowed) is allowed")
         }
-        // What is wired may not fault.
+        // A wired page must not fault, so its translation allows all that the entry does.
         if entry.isWired, found.protection != entry.protection {
           wrong.append("\(address) is wired and mapped \(found.protection)")
         }

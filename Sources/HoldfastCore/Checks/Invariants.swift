@@ -1,22 +1,15 @@
-/// A pmap that can tell what it has, for `Invariants`.
-public protocol InspectablePmap: Pmap {
-  /// Calls `body` with each translation: where, which frames, what it allows, and whether it is
-  /// wired, or nil where the pmap does not tell wired ones apart.
-  func forEachTranslation(_ body: (Address, FrameRun, Protection, _ isWired: Bool?) -> Void)
-}
-
-/// Accounts for every frame, page, wiring, reference, charge and translation, from the entries of
-/// address spaces down: what must hold whenever no operation is under way. For tests, and for a
-/// monitor that suspects its memory.
+/// A check that accounts for every frame, page, wiring, reference, charge and translation, from the
+/// entries of address spaces down. All of it must hold whenever no operation is under way. For
+/// tests, and for a monitor that suspects its memory.
 public struct Invariants {
   let memory: PhysicalMemory
   let spaces: [AddressSpace]
   let handles: [MemoryObject]
   let held: PageCount
   var problems: [String] = []
-  /// Every object that can be reached, and how many references it must have.
+  /// Every object that is reachable, and how many references it must have.
   var objects: [ObjectIdentifier: (object: MemoryObject, references: Int)] = [:]
-  /// How many map entries wire a page: those of which it is the topmost one.
+  /// How many wired map entries have a page as their topmost one.
   var wirings: [PageKey: Int] = [:]
 
   struct PageKey: Hashable {
@@ -24,13 +17,15 @@ public struct Invariants {
     var index: UInt64
   }
 
-  /// What is wrong; nothing where all is well.
+  /// Sentences that say which invariants do not hold; empty where all hold.
   ///
   /// - Parameters:
-  ///   - spaces: every address space on the memory. None is at work.
-  ///   - handles: objects that the caller has a reference to, once for each.
-  ///   - held: frames that the caller allocated himself.
-  /// - Complexity: O(entries + pages). Takes all locks in turn.
+  ///   - memory: the frames that are accounted for.
+  ///   - spaces: all address spaces that use the memory. No operation is under way in any.
+  ///   - handles: the objects that the caller has references to, one for each reference.
+  ///   - held: how many frames the caller has allocated outside of objects.
+  /// - Complexity: O(entries + pages). Takes the locks of address spaces, objects, reservations and
+  ///   domains.
   public static func problems(
     in memory: PhysicalMemory, spaces: [AddressSpace], handles: [MemoryObject] = [],
     held: PageCount = .zero
@@ -89,12 +84,12 @@ public struct Invariants {
     let pages = entry.pages(of: entry.range, space.geometry)
     var covered = PageCount.zero
     var found: [(ObjectIdentifier, PageIndex, PageCount)] = []
-    object.forEachTopmost(in: pages) { run, holder, place, _ in
+    object.forEachTopmost(in: pages) { run, holder, start, _ in
       covered += run.count
-      found.append((ObjectIdentifier(holder), place, run.count))
+      found.append((ObjectIdentifier(holder), start, run.count))
     }
-    for (holder, place, count) in found {
-      for index in place.rawValue..<(place + count).rawValue {
+    for (holder, start, count) in found {
+      for index in start.rawValue..<(start + count).rawValue {
         wirings[PageKey(object: holder, index: index), default: 0] += 1
       }
     }

@@ -1,23 +1,23 @@
-/// Empties superpage blocks that are partly used, by moving their pages to free frames of others, so
-/// that whole superpages are free again (Linux: `mm/compaction.c`; FreeBSD:
+/// Empties superpage blocks that are partly used, by moving their pages to free frames of others,
+/// so that whole superpages are free again (Linux: `mm/compaction.c`; FreeBSD:
 /// `vm_page_alloc_contig` with `vm_page_reclaim_contig`).
 ///
-/// Nothing is kept for each frame: who has which is found by looking at all objects once. Then blocks
-/// are emptied, those with the fewest pages first, into those that cannot be emptied, because a page of
-/// theirs is wired, and then into those with the most pages, until the two meet. The free frames of a
-/// block are allocated before its pages move, so that nobody gets one meanwhile, and given back with
-/// those that the pages have left.
+/// No record is kept for each frame: one scan of all objects finds the owners. Then blocks are
+/// emptied, those with the fewest pages first: into blocks that cannot be emptied, because a page
+/// in them is wired, then into those with the most pages, until the two meet. The free frames of a
+/// block are allocated before its pages move, so that no other thread gets one meanwhile, and are
+/// freed with those that the pages have left.
 struct Compactor {
-  /// What is left free to others at any time.
+  /// The frames that are always left free for other threads.
   private static let reserve = PageCount(64)
 
   private let memory: PhysicalMemory
   private var blocks: [UInt64: Block] = [:]
-  /// The blocks that pages move to, the last one first.
+  /// The blocks to which pages move, the last one first.
   private var destinations: [UInt64] = []
   private var summary = CompactionSummary()
 
-  /// Pages of an object in frames that follow each other.
+  /// Pages of an object in contiguous frames.
   private struct Piece {
     let object: MemoryObject
     let range: PageRange
@@ -31,7 +31,7 @@ struct Compactor {
     var pieces: [Piece] = []
     /// The pages of the pieces.
     var count = PageCount.zero
-    /// Some page may not move.
+    /// Whether some page must not move.
     var isFixed = false
   }
 
@@ -48,7 +48,7 @@ struct Compactor {
     return summary
   }
 
-  /// Empties blocks of a domain: pages stay on the node where they are.
+  /// Empties blocks of a domain, into blocks of the same domain.
   private mutating func empty(_ domain: FrameDomain, _ wanted: Int) {
     let here = blocks.filter { domain.frames.contains($0.value.start) }
     let candidates = here.filter { !$0.value.isFixed }
@@ -58,12 +58,12 @@ struct Compactor {
       guard summary.superpages < wanted, position + 1 < destinations.count,
         let block = blocks.removeValue(forKey: number)
       else { break }
-      // What is being emptied is no destination, nor what was before.
+      // This block and those emptied before are no destinations.
       empty(block, domain, lowest: position + 1)
     }
   }
 
-  // MARK: Who has which frames
+  // MARK: Finding the owners of frames
 
   private mutating func survey(_ object: MemoryObject) {
     object.forEachResident(in: PageRange(start: .zero, count: object.size)) { range, state in
@@ -73,7 +73,7 @@ struct Compactor {
         let frame = state.frame + done
         let rest = Reservation.pages.rawValue - frame.rawValue % Reservation.pages.rawValue
         let count = min(PageCount(rest), range.count - done)
-        // Whole superpages stay as they are.
+        // Whole superpages do not move.
         if count < Reservation.pages {
           let piece = Piece(
             object: object, range: PageRange(start: range.start + done, count: count),
@@ -98,13 +98,13 @@ struct Compactor {
   /// - Parameter lowest: the first block that may be a destination.
   private mutating func empty(_ block: Block, _ domain: FrameDomain, lowest: Int) {
     let free = domain.freeFrames(ofSuperpage: block.start)
-    // Else a frame is nobody's page, or much has changed.
+    // Otherwise a frame belongs to no object, or the block has changed since the scan.
     guard free + block.count == Reservation.pages else {
       summary.skipped += 1
       return
     }
-    // While the block is emptied its free frames and those that the pages go to are nobody's: others must
-    // not run short for it.
+    // While the block is emptied, neither its free frames nor the destinations are available: other
+    // threads must not run short because of that.
     guard domain.occupancy.free >= Reservation.pages + Compactor.reserve else {
       summary.skipped += 1
       return
@@ -123,14 +123,14 @@ struct Compactor {
         done += moved
       }
     }
-    // What was isolated goes back, together with what the pages have left.
+    // Free the isolated frames together with those that the pages have left.
     for (run, zeroed) in held { memory.free(run, zeroed: zeroed) }
     if isEmpty { summary.superpages += 1 } else { summary.skipped += 1 }
   }
 
-  /// Moves the first pages of a range, as many as there is room for in one place.
+  /// Moves the first pages of a range, as many as fit into one free fragment.
   ///
-  /// - Returns: how many; nil where there is no room at all, or they may not move now.
+  /// - Returns: how many; nil where there is no room, or where they must not move now.
   private mutating func move(
     _ object: MemoryObject, _ range: PageRange, from frame: Frame, _ domain: FrameDomain,
     _ lowest: Int
@@ -152,5 +152,21 @@ struct Compactor {
       return run.count
     }
     return nil
+  }
+}
+
+extension PhysicalMemory {
+  /// Makes whole superpages free again where free memory is fragmented, by moving pages that are
+  /// neither wired nor busy (Linux: /proc/sys/vm/compact_memory). Breaks all reservations. A page
+  /// that moves loses its translations, and the next access faults, so a running guest needs a
+  /// fault handler, which calls `AddressSpace.fault`. Does nothing to placed memory.
+  ///
+  /// - Parameter superpages: how many to make free, or nil for as many as possible.
+  /// - Complexity: O(runs of all objects + pages moved). Takes the locks of objects, pmaps and
+  ///   domains in turn; copies without locks. Safe to call while guests run.
+  @discardableResult
+  public func compact(superpages: Int? = nil) -> CompactionSummary {
+    var compactor = Compactor(self)
+    return compactor.run(superpages ?? .max)
   }
 }

@@ -1,21 +1,22 @@
 internal import Synchronization
 
-/// Moving pages to other frames. Only pages that are valid and neither busy nor wired move.
+/// Moves of pages to other frames. Only pages that are valid and neither busy nor wired move.
 extension MemoryObject {
-  /// Moves pages to other frames, with what they hold: every translation of them goes, in this object's
-  /// mappings and in those of the objects above, and the next touch faults. Called without locks.
+  /// Moves pages and their contents to other frames. All their translations are removed, in this
+  /// object's mappings and in those of the objects above, so that the next access faults. The pages
+  /// are busy meanwhile. Called without locks; waits for no busy page.
   ///
   /// - Parameters:
-  ///   - from: where the pages are thought to be.
-  ///   - destination: as many frames, the caller's.
-  /// - Returns: false where the pages are not there or may not move now; nothing has changed then.
-  ///   Otherwise the old frames are the caller's.
+  ///   - from: the first frame that the pages are expected to have.
+  ///   - destination: as many frames, which the caller allocated.
+  /// - Returns: false where the pages have other frames or must not move now; only translations may
+  ///   have changed then. Otherwise the old frames are the caller's.
   /// - Complexity: O(runs + mappings), and the pages where there are objects above.
   func move(_ range: PageRange, from: Frame, to destination: Frame) -> Bool {
     guard lock.withLock({ claimLocked(range, from) }) else { return false }
     defer { pagesChanged.announce() }
-    // While the pages are busy nobody makes a translation of them, nor copies nor wires them. Those that
-    // there are may be another object's by the time the walk comes there: then it begins anew.
+    // While the pages are busy no thread enters, copies or wires them. A mapping may change its top
+    // object, or a chain its objects, during the walk: then the walk starts again.
     let state = memory.state
     var before: UInt64
     repeat {
@@ -26,7 +27,7 @@ extension MemoryObject {
         }
         try forEachMapping(of: range) { record, addresses in record.pmap.remove(addresses) }
       } catch {
-        // What was taken away comes again at the next touch.
+        // Translations that were removed are made again by the next faults.
         lock.withLock { pages.update(in: range) { $0.isBusy = false } }
         return false
       }
@@ -41,7 +42,7 @@ extension MemoryObject {
     return true
   }
 
-  /// Makes pages busy if all of them are where they are thought to be and may move.
+  /// Makes pages busy if all of them have the expected frames and may move.
   private func claimLocked(_ range: PageRange, _ from: Frame) -> Bool {
     guard references > 0 else { return false }
     var isMovable = true
@@ -57,9 +58,9 @@ extension MemoryObject {
     return isMovable
   }
 
-  /// Calls `body`, under the object's lock concerned, with each mapping that may have translations of
-  /// this object's pages, and their addresses: its own, and those of objects above that have nothing
-  /// there.
+  /// Calls `body` with each mapping that may have translations of this object's pages and their
+  /// addresses: its own, and those of objects above in which the pages are absent. The lock of the
+  /// mapping's object is held meanwhile, and no other.
   private func forEachMapping(
     of range: PageRange, _ body: (MappingRecord, AddressRange) throws(HoldfastError) -> Void
   ) throws(HoldfastError) {
@@ -81,7 +82,8 @@ extension MemoryObject {
     }
   }
 
-  /// The pages of this object that show pages of the one below: none is here. Takes the lock.
+  /// The pages of this object through which pages of the one below can be seen, because they are
+  /// absent here. Takes the object's lock.
   private func gaps(over range: PageRange, of below: MemoryObject) -> [PageRange] {
     lock.withLock {
       guard let backing, backing.object === below else { return [] }

@@ -1,6 +1,6 @@
 /// Why an operation of Holdfast failed: what was attempted, where, what is wrong, and what to do.
 ///
-/// Every public call of every Holdfast module throws this type. Programs decide by `code`, `errno`
+/// The public calls of all Holdfast modules throw this type. Programs decide by `code`, `errno`
 /// and `advice`; people read `description`.
 public struct HoldfastError: Error, Hashable, Sendable, Codable {
   /// The kind of failure, for programs. FreeBSD's name, where there is one, is in parentheses.
@@ -73,7 +73,8 @@ public struct HoldfastError: Error, Hashable, Sendable, Codable {
     self.advice = advice
   }
 
-  /// Creates an error of an inner layer, whose caller names the operation by `during(_:range:advice:)`.
+  /// Creates an error of an inner layer, whose caller names the operation by
+  /// `during(_:range:advice:)`.
   package init(
     _ code: Code, at address: Address? = nil, _ reason: String, errno: Int32? = nil,
     advice: Advice? = nil

@@ -1,16 +1,26 @@
 extension AddressSpace {
-  /// How many bytes are copied under one hold of the locks.
+  /// The most bytes that are copied while the locks are held once.
   private static let copyChunk: UInt64 = 1 << 17
 
-  /// Copies the guest's bytes out (FreeBSD: `copyin`). Absent pages read as zero and stay absent;
-  /// those of a pager are brought in.
-  /// Of bytes that the guest writes meanwhile either value may come.
+  /// Copies bytes out of the guest's memory (FreeBSD: `copyin`). Absent pages read as zero and stay
+  /// absent, except those that a pager has, which are paged in. Bytes that the guest writes
+  /// meanwhile may have either value.
   ///
-  /// - Throws: invalidAddress, protectionFailure, resourceShortage and pagerFailure as `fault`; what
-  ///   came before is in `bytes`.
-  /// - Complexity: O(bytes + runs). Takes the lock shared and those of the objects, 128 KiB at a time.
+  /// - Throws: `invalidAddress`, `protectionFailure`, `resourceShortage` and `pagerFailure` as
+  ///   `fault`; bytes before the failing address are in `bytes` then. `invalidArgument` where the
+  ///   range ends beyond the last address.
+  /// - Complexity: O(bytes + runs). Takes the lock shared and the chain's objects', for at most 128
+  ///   KiB at a time.
   public func read(_ address: Address, into bytes: inout MutableRawSpan) throws(HoldfastError) {
     let count = bytes.byteCount
+    try during("read \(count) bytes at \(address)") { () throws(HoldfastError) in
+      try copyOut(address, count, into: &bytes)
+    }
+  }
+
+  private func copyOut(
+    _ address: Address, _ count: Int, into bytes: inout MutableRawSpan
+  ) throws(HoldfastError) {
     try checkCopy(address, count)
     var done = 0
     while done < count {
@@ -30,17 +40,26 @@ extension AddressSpace {
         }
         done += available
       case .busy(let object, _): try object.advance(claim)
-      default: try fault(here, .read)
+      default: try resolve(here, .read, enters: true)
       }
     }
   }
 
-  /// Copies bytes into the guest's memory, faulting in what is absent (FreeBSD: `copyout`).
+  /// Copies bytes into the guest's memory (FreeBSD: `copyout`). Faults absent and shared pages in,
+  /// but enters none.
   ///
-  /// - Throws: invalidAddress, protectionFailure, resourceShortage and pagerFailure as `fault`; what
-  ///   came before is written.
-  /// - Complexity: O(bytes + runs). Takes the lock shared and those of the objects, 128 KiB at a time.
+  /// - Throws: `invalidAddress`, `protectionFailure`, `resourceShortage` and `pagerFailure` as
+  ///   `fault`; bytes before the failing address are written then. `invalidArgument` where the
+  ///   range ends beyond the last address.
+  /// - Complexity: O(bytes + runs). Takes the lock shared and the chain's objects', for at most 128
+  ///   KiB at a time.
   public func write(_ bytes: RawSpan, to address: Address) throws(HoldfastError) {
+    try during("write \(bytes.byteCount) bytes at \(address)") { () throws(HoldfastError) in
+      try copyIn(bytes, to: address)
+    }
+  }
+
+  private func copyIn(_ bytes: RawSpan, to address: Address) throws(HoldfastError) {
     let count = bytes.byteCount
     try checkCopy(address, count)
     var done = 0
@@ -57,22 +76,23 @@ extension AddressSpace {
       switch claim {
       case .resident: done += available
       case .busy(let object, _): try object.advance(claim)
-      default: try fault(here, .write, enters: false)
+      default: try resolve(here, .write, enters: false)
       }
     }
   }
 
   private func checkCopy(_ address: Address, _ count: Int) throws(HoldfastError) {
     guard AddressRange(start: address, length: ByteCount(UInt64(count))) != nil else {
-      throw HoldfastError(.invalidArgument, at: address, "the range passes the last address")
+      throw HoldfastError(.invalidArgument, "the range ends beyond the last address, 2^64 - 1")
     }
   }
 
-  /// Claims the page at an address and, where it is resident and may be used, copies bytes while the
-  /// objects are locked, so that the page neither goes nor moves. Needs the lock shared.
+  /// Claims the page at an address and, where it is resident and may be used, copies bytes while
+  /// the objects are locked, so that the page neither goes nor moves. Needs the lock shared.
   ///
-  /// - Returns: the claim, and how many bytes were copied or, where absent, read as zero. What else a
-  ///   page needs, `shared` included, is a fault's work: without the lock an entry's object may go.
+  /// - Returns: the claim, and how many bytes were copied or, where absent, read as zero. What else
+  ///   a page needs, `shared` included, is a fault's work: without the lock an entry's object may
+  ///   go.
   private func find(
     _ address: Address, _ entry: MapEntry, limit: UInt64, writes: Bool,
     copy: (Frame, _ offset: ByteCount, _ available: Int) -> Void

@@ -1,35 +1,38 @@
 extension AddressSpace {
-  /// Makes the page at an address resident and reachable, as a touch of the guest's would (FreeBSD:
-  /// `vm_fault`). An absent page becomes one of zeros. Waits while another operation has the entry
-  /// in transition or another thread has the page busy.
+  /// Resolves a page fault: makes the page at an address resident and enters it (FreeBSD:
+  /// `vm_fault`). An absent page becomes zero, or comes from the pager; a shared page is copied for
+  /// a write. Waits while another operation has the entry in transition or another thread has the
+  /// page busy.
   ///
-  /// - Parameter access: what the guest tried.
-  /// - Returns: what can be reached now, at least the page.
-  /// - Throws: invalidAddress where nothing is mapped, protectionFailure where the access is not
-  ///   allowed, resourceShortage without frames or translations, pagerFailure where the page could
-  ///   not be brought in.
-  /// - Complexity: O(log entries + objects of the chain). Takes the lock shared, then the objects';
-  ///   none while zeroing, copying or paging.
+  /// - Parameter access: the access that faulted.
+  /// - Returns: what can be reached now.
+  /// - Throws: `invalidAddress` where nothing is mapped, `protectionFailure` where the mapping does
+  ///   not allow the access, `resourceShortage` without frames or translations, `pagerFailure`
+  ///   where the pager cannot read the page.
+  /// - Complexity: O(log entries + objects of the chain). Takes the lock shared, or for the first
+  ///   write after a fork exclusive, then the objects'; zeroes, copies and pages in without locks.
   @discardableResult
   public func fault(
     _ address: Address, _ access: Protection
   ) throws(HoldfastError) -> FaultResolution {
-    try fault(address, access, enters: true, beforeLongWork: {})
+    try fault(address, access, beforeLongWork: {})
   }
 
-  /// The same, for those who answer faults: `beforeLongWork` is called whenever pages are about to be
-  /// zeroed, copied, paged in or waited for, without locks.
+  /// The same, for a fault handler: calls `beforeLongWork`, without locks, each time before it
+  /// zeroes, copies, pages in or waits.
   @discardableResult
   package func fault(
     _ address: Address, _ access: Protection, beforeLongWork: () -> Void
   ) throws(HoldfastError) -> FaultResolution {
-    try fault(address, access, enters: true, beforeLongWork: beforeLongWork)
+    try during("resolve a page fault (\(access))") { () throws(HoldfastError) in
+      try resolve(address, access, enters: true, beforeLongWork: beforeLongWork)
+    }
   }
 
-  /// The same, and without `enters` no translation is made: for those who reach the memory by
-  /// themselves.
+  /// The same, without naming the operation in errors. Without `enters` no translation is made, for
+  /// callers that reach the memory otherwise.
   @discardableResult
-  func fault(
+  func resolve(
     _ address: Address, _ access: Protection, enters: Bool, beforeLongWork: () -> Void = {}
   ) throws(HoldfastError) -> FaultResolution {
     let page = address.roundedDown(to: geometry.pageSize)
@@ -38,7 +41,7 @@ extension AddressSpace {
       lock.lockShared()
       guard let entry = try settledEntryLocked(at: address, access, beforeWaiting: beforeLongWork)
       else { continue }
-      // What is wired is entered, and may not go even for a moment.
+      // A wired page is entered, and must stay so at every moment.
       if entry.isWired {
         defer { lock.unlock() }
         let range = AddressRange(page, page + geometry.pageSize)
@@ -75,14 +78,14 @@ extension AddressSpace {
         case .paged: work = .paged
         default: continue
         }
-        if work != .paged, object.hidesBacking { object.collapse(waits: false) }
+        if work != .paged, object.hidesBacking { object.collapse() }
       } catch {
         throw error.at(address)
       }
     }
   }
 
-  /// Looks the page up and enters it if it is there. Needs the lock shared and lets it go.
+  /// Claims the page, and enters it if it is resident. Needs the lock shared, and unlocks it.
   private func faultLocked(
     _ entry: MapEntry, _ object: MemoryObject, _ index: PageIndex, writes: Bool,
     enters: Bool
@@ -101,15 +104,16 @@ extension AddressSpace {
           protection: mayWrite ? entry.protection : entry.protection.subtracting(.write),
           wired: false, reach: nil)
       } catch {
-        // How far it got is not known, and the page may be freed.
+        // How much was entered is not known, and the page may be freed.
         pmap.remove(AddressRange(start, start + geometry.bytes(run.frames.count)))
         throw error
       }
     }
   }
 
-  /// The entry at an address once it is out of transition, with the lock still held; nil, with the
-  /// lock let go, when it has to be looked up again. Lets the lock go when it throws.
+  /// The entry at an address, if it is not in transition, with the lock still held. Otherwise waits
+  /// until an entry leaves transition and returns nil, with the lock unlocked; the caller looks the
+  /// entry up again. Unlocks the lock when it throws.
   func settledEntryLocked(
     at address: Address, _ access: Protection, beforeWaiting: () -> Void = {}
   ) throws(HoldfastError) -> MapEntry? {
@@ -128,23 +132,24 @@ extension AddressSpace {
       let protection = entry.protection
       lock.unlock()
       throw HoldfastError(
-        .protectionFailure, at: address, "the access \(access) is not allowed by \(protection)")
+        .protectionFailure, at: address,
+        "protection \(protection) does not allow the access \(access)")
     }
     return entry
   }
 
-  /// What may become of a page whose fault failed.
+  /// What `refuse` did.
   package enum Refusal: Sendable {
     /// `body` was called.
     case refused
-    /// It is wired, and to be left as it is.
+    /// The page is wired, so nothing was done.
     case wired
-    /// The cause is gone, or may be: fault again.
+    /// The cause of the failure is or may be gone, so nothing was done: fault again.
     case changed
   }
 
-  /// Makes a page one that cannot be had, unless it has become one that can be since a fault of it failed.
-  /// While `body` is called nobody maps, wires or unmaps it. Takes the lock shared.
+  /// Calls `body`, which makes accesses to a page fail, unless the page has changed since a fault
+  /// on it failed. No thread maps, wires or unmaps the page meanwhile. Takes the lock shared.
   package func refuse(
     _ address: Address, _ access: Protection, after error: HoldfastError, _ body: () -> Void
   ) -> Refusal {
@@ -153,7 +158,7 @@ extension AddressSpace {
         if entry.transition != nil { return .changed }
         if entry.isWired { return .wired }
         let isAllowed = access.isSubset(of: entry.protection) && !entry.protection.isEmpty
-        // Without the entry, or the permission, the fault failed for want of that.
+        // The fault failed because there was no mapping or no permission, and now there is.
         let wanted: [HoldfastError.Code] = [.invalidAddress, .protectionFailure]
         if isAllowed, wanted.contains(error.code) { return .changed }
       }

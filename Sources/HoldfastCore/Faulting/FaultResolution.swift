@@ -1,28 +1,19 @@
-/// How much a fault brings at once.
-public enum FaultGranularity: Hashable, Sendable {
-  /// A base page.
-  case basePage
-  /// A large page of 2 MiB, zeroed or copied as a whole, where the mapping has all of it, none of it is
-  /// there yet, and a block of that size is free; else a base page. On geometries whose base page is that
-  /// large there is no difference.
-  case largePage
-}
-
-/// What a fault did.
+/// What `AddressSpace.fault` did.
 public struct FaultResolution: Hashable, Sendable {
-  /// The addresses that can be reached now.
+  /// The addresses that can be reached now: the page, and perhaps pages around it.
   public var range: AddressRange
+  /// The work that made the page resident.
   public var work: Work
 
-  /// Where the pages came from.
+  /// What made the page resident.
   public enum Work: Hashable, Sendable {
-    /// They were there.
+    /// It was resident.
     case none
-    /// New, of zeros.
+    /// It is new and zero.
     case zeroed
-    /// Copies of pages that are shared.
+    /// It is a copy of a shared page.
     case copied
-    /// A pager brought them.
+    /// A pager supplied it.
     case paged
   }
 }

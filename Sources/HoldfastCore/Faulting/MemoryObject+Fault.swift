@@ -3,9 +3,9 @@ extension MemoryObject {
   /// `enter` with the run that holds it, under the locks of the chain, so that it cannot go
   /// meanwhile, and returns `resident`. Takes these locks.
   ///
-  /// A wire has a claim of its own (`claimForWire`), because only the walk and the work are alike:
-  /// a fault takes a frame, or a block, under these locks and uses the page at once; a wire offers a
-  /// frame that it took and zeroed a superpage at a time, and keeps the page busy.
+  /// A wire has a claim of its own (`claimForWire`), because only the walk and the work are the same:
+  /// a fault takes a frame, or a block, under these locks and uses the page at once; a wire offers
+  /// a frame that it took and zeroed a superpage at a time, and keeps the page busy.
   ///
   /// - Parameters:
   ///   - bounds: the pages of the map entry; the run is cut to them.
@@ -31,21 +31,21 @@ extension MemoryObject {
           {
             return copy
           }
-          return try copyLocked(PageRange(start: index, count: .one), of: page, at: index) ?? .noFrame
+          let one = PageRange(start: index, count: .one)
+          return try copyLocked(one, of: page, at: index) ?? .noFrame
         }
-        // The state is the page's own; the run may begin before it. Of a large one a superpage of the
-        // first level is enough.
+        // The run may begin before the page. A superpage of the first level is enough of it.
         let part = page.range.clamped(to: PageRange(around: index, order: Geometry.levelShift))
         let first = Frame(page.state.frame.rawValue - (index - part.start).rawValue)
         try enter(
           PageRun(index: part.start, frames: FrameRun(first, part.count), isFresh: false), isTop)
         page.range = part
         return .resident(page)
-      case .paged(let object, let place, let count, _):
-        return .paged(object, place, count: count, isLarge: wanted != nil)
+      case .paged(let object, let own, let count, _):
+        return .paged(object, own, count: count, isLarge: wanted != nil)
       case .absent(let gap):
         if let wanted, !gap.contains(wanted), isAbsentPagedLocked(wanted) {
-          // Zero, among pages that the pager has.
+          // A hole among pages that the pager has: read the large page around it.
           return .paged(self, index, count: .one, isLarge: true)
         }
         if let wanted, gap.contains(wanted) || isAbsentPlainLocked(wanted),
@@ -60,7 +60,7 @@ extension MemoryObject {
     }
   }
 
-  /// The large page around one that all lies within `bounds`, if that much is wanted.
+  /// The large page around a page, if that granularity is wanted and all of it is within `bounds`.
   private func largePage(
     around index: PageIndex, in bounds: PageRange, _ granularity: FaultGranularity
   ) -> PageRange? {
@@ -72,13 +72,13 @@ extension MemoryObject {
     return bounds.contains(region) && mapped.contains(region) ? region : nil
   }
 
-  /// Whether all of an aligned large page is absent, here and, as there is nothing below, at all.
+  /// Whether all of an aligned large page is absent in an object without backing object and pager.
   private func isAbsentPlainLocked(_ region: PageRange) -> Bool {
     backing == nil && pager == nil
       && pages.isAbsent(around: region.start, order: memory.geometry.largePageOrder)
   }
 
-  /// Whether all of an aligned large page is absent here, and a part of it the pager's.
+  /// Whether all of an aligned large page is absent in an object with a pager.
   private func isAbsentPagedLocked(_ region: PageRange) -> Bool {
     pager != nil && pages.isAbsent(around: region.start, order: memory.geometry.largePageOrder)
   }
@@ -93,8 +93,8 @@ extension MemoryObject {
     return memory.allocator.allocate(order: order, dirty: &dirty)?.run.start
   }
 
-  /// Makes pages of zeros, which are valid at once if there are zeroed frames. Nil where there is no
-  /// frame.
+  /// Makes pages of zeros, which are valid at once if there are zeroed frames. Nil where there is
+  /// no frame.
   private func fillLocked(
     _ range: PageRange, around index: PageIndex, in bounds: PageRange,
     _ enter: (PageRun, _ isTop: Bool) throws(HoldfastError) -> Void
@@ -108,7 +108,7 @@ extension MemoryObject {
     do throws(HoldfastError) {
       var part = range
       var first = frame
-      // With the last page of a superpage the whole of it.
+      // With its last page, a superpage is entered as a whole.
       if let (run, state) = pages.run(at: range.start, in: bounds), run.contains(range) {
         part = run.clamped(to: PageRange(around: range.start, order: Geometry.levelShift))
         first = state.advanced(by: part.start - run.start).frame
@@ -120,14 +120,14 @@ extension MemoryObject {
           holder: self, index: index, state: state.advanced(by: index - range.start), range: part,
           isNew: true))
     } catch {
-      // Not known to be zero any more: the guest may have reached it for a moment.
+      // The guest may have written to the page before the failure.
       removeLocked(range, zeroed: false)
       throw error
     }
   }
 
-  /// Begins the copy of pages below that lie in one run. Nil where there is no frame, or, for a large
-  /// page, one of it is wired, which is replaced page by page.
+  /// Begins the copy of pages below that lie in one run. Nil where there is no frame, or, for a
+  /// large page, one of it is wired, which is replaced page by page.
   private func copyLocked(
     _ range: PageRange, of page: ResidentPage, at index: PageIndex
   ) throws(HoldfastError) -> PageClaim? {
@@ -157,5 +157,7 @@ extension MemoryObject {
 
 extension PageClaim {
   /// A claim that failed for want of a frame.
-  static var noFrame: PageClaim { .failed(HoldfastError(.resourceShortage, "no free frame is left")) }
+  static var noFrame: PageClaim {
+    .failed(HoldfastError(.resourceShortage, "no free frame is left"))
+  }
 }

@@ -1,21 +1,24 @@
-/// Bringing pages in from the pager.
+/// Paging in.
 extension MemoryObject {
-  /// How many pages are asked of a pager at once where no large page is wanted.
+  /// The most pages that are read at once where no large page is wanted.
   private var cluster: PageCount { .order(min(4, memory.geometry.largePageOrder)) }
 
-  /// Brings pages in from the pager, from `index` on as far as they are missing and frames lie
-  /// together; what of them the pager does not have is zero. Called without locks.
+  /// Makes pages from `index` on resident with what the pager has, as many as are absent and as
+  /// there are contiguous frames for; pages that the pager does not have become zero. The pages are
+  /// busy meanwhile. Does nothing if the page is resident or the object dead. Called without locks;
+  /// waits for no busy page.
   ///
   /// - Parameters:
-  ///   - limit: at most so many, which are the pager's.
-  ///   - isLarge: rather the whole large page around `index`, where all of it is missing and there is a
-  ///     block for it.
+  ///   - limit: the most pages, all of which the pager has.
+  ///   - isLarge: whether to make the whole large page around `index`, where all of it is absent
+  ///     and a
+  ///     block is free.
   func pageIn(_ index: PageIndex, limit: PageCount, isLarge: Bool = false) throws(HoldfastError) {
     guard let pager else { return }
     var dirty: [FrameRun] = []
     let found = lock.withLock { () -> (PageRange, Frame)?? in
-      // Whoever asked may have lost the object meanwhile: nobody would free the pages of a dead one.
-      // Or someone was faster: the caller looks again.
+      // The object may have died since it was looked up: nothing would free its pages then. Or
+      // another thread was faster: the caller claims the page again.
       guard references > 0, pages[index] == nil else { return .some(nil) }
       guard let (range, frame) = framesToPageLocked(index, limit, isLarge, &dirty) else {
         return nil
@@ -35,7 +38,7 @@ extension MemoryObject {
     finishFault(range)
   }
 
-  /// Frames for pages that are to be brought in, and which pages these are.
+  /// Allocates frames for paging in, and says for which pages.
   private func framesToPageLocked(
     _ index: PageIndex, _ limit: PageCount, _ isLarge: Bool, _ dirty: inout [FrameRun]
   ) -> (PageRange, Frame)? {
@@ -54,24 +57,24 @@ extension MemoryObject {
     }
   }
 
-  /// Fills new pages with what the pager has, and zeros where it has nothing.
+  /// Fills new pages with what the pager has, and with zeros where it has nothing.
   private func fill(
     _ range: PageRange, _ frame: Frame, from pager: any Pager, _ dirty: [FrameRun]
   ) throws(HoldfastError) {
     var index = range.start
     while index < range.end {
       let left = range.end - index
-      let place = frame + (index - range.start)
+      let first = frame + (index - range.start)
       let count = pager.pages(at: index, limit: left)
       if count > .zero {
         let part = PageRange(start: index, count: count)
-        try pager.read(part, into: FrameRun(place, count), memory.store)
+        try pager.read(part, into: FrameRun(first, count), memory.store)
         index = part.end
         continue
       }
       let rest = PageRange(index, range.end)
       let hole = PageRange(index, pager.hole(around: index, in: rest).clamped(to: rest).end)
-      let frames = FrameRun(place, hole.count)
+      let frames = FrameRun(first, hole.count)
       memory.store.zero(
         dirty.compactMap { run in
           let start = max(run.start, frames.start)
@@ -82,10 +85,10 @@ extension MemoryObject {
     }
   }
 
-  /// Brings in what the pager has of a range and is missing, by large pages where it can; what it does
-  /// not have stays absent, but in a large page. For whoever wants it there ahead of faults.
+  /// Pages in, ahead of faults, what the pager has of a range and is absent, by large pages where
+  /// possible. Pages that the pager does not have stay absent, except within a large page.
   ///
-  /// - Throws: as a fault that needs the pager; what came before stays.
+  /// - Throws: `pagerFailure` and `resourceShortage`; pages that are resident by then stay so.
   package func pageInAll(_ range: PageRange) throws(HoldfastError) {
     guard let pager else { return }
     var index = range.start

@@ -1,24 +1,26 @@
-/// Where the pages of an object come from that were never resident: a file, a snapshot's image
-/// (FreeBSD: `vm_pager`). Called with no lock held, from any thread, for different pages at once.
+/// A source of an object's pages that are not resident, such as a file or a snapshot (FreeBSD:
+/// `vm_pager`). Calls come from any thread, for different pages at once. `read` is called without
+/// locks; the others are called under the locks of a chain, so they must not block.
 public protocol Pager: AnyObject, Sendable {
-  /// How many pages from `index` on the pager has, at most `limit`, or 0 where the page is not its
-  /// own and reads as zero (FreeBSD: `vm_pager_haspage`). Must not block: the object's lock is held.
+  /// How many pages from `index` on the pager has, at most `limit`; 0 where the page at `index`
+  /// reads as zero (FreeBSD: `vm_pager_has_page`). Must not block.
   func pages(at index: PageIndex, limit: PageCount) -> PageCount
 
-  /// Pages around `index`, which the pager does not have, that it does not have either: `index` itself and
-  /// as many of `range` as are quickly told, so that a fault can make a large page of zeros. Must not
+  /// A part of `range` around `index` of which the pager has no page, so that a fault can make a
+  /// large page of zeros: at least `index`, and as much more as can be determined quickly. Must not
   /// block.
   func hole(around index: PageIndex, in range: PageRange) -> PageRange
 
-  /// Fills the frames with the contents of pages (FreeBSD: `vm_pager_get_pages`).
+  /// Fills frames with the contents of pages that the pager has (FreeBSD: `vm_pager_get_pages`).
+  /// May block.
   ///
-  /// - Throws: what the fault or wire that needed the pages then throws.
+  /// - Throws: the error for the fault or wire that needs the pages; normally `pagerFailure`.
   func read(_ pages: PageRange, into frames: FrameRun, _ store: any FrameStore)
     throws(HoldfastError)
 }
 
 extension Pager {
-  /// The page alone.
+  /// The page at `index` alone.
   public func hole(around index: PageIndex, in range: PageRange) -> PageRange {
     PageRange(start: index, count: .one)
   }

@@ -2,19 +2,21 @@ internal import Synchronization
 
 extension AddressSpace {
   /// Gives an entry that needs a copy an object of its own before the first write (FreeBSD:
-  /// `vm_object_shadow` in `vm_map_lookup`): the one it has if nobody else refers to that, else a
-  /// shadow without pages. Needs the lock exclusive; the entry is settled or the caller's.
+  /// `vm_object_shadow` in `vm_map_lookup`): the object that it has, if that has no other
+  /// reference, otherwise a shadow without pages. Needs the lock exclusive; no other operation has
+  /// the entry in transition. With the lock held, waits for faults' copies into the old object
+  /// (`waitForCopies`).
   ///
-  /// - Complexity: O(1), plus what collapsing the old chain takes.
+  /// - Complexity: O(1), plus collapsing the old chain.
   func copyOnWriteLocked(_ entry: MapEntry) {
     guard entry.needsCopy, let object = entry.object else { return }
     entry.needsCopy = false
-    object.collapse(waits: false)
+    object.collapse()
     if object.claimIfAlone() { return }
-    // A fault of before the fork may be at work on a copy. When that is there it takes away what the
-    // object's mappings have entered of the page below, and this entry will be none of them.
+    // A fault that began before the fork may be making a copy. When it finishes, it removes what
+    // the object's mappings have entered of the page below, and this entry will not be one of them.
     object.waitForCopies()
-    // Pages lie in the shadow as they do in superpages of the object.
+    // Pages have the same position in superpages of the shadow as in those of the object.
     let superpage = PageCount.order(geometry.maximumOrder)
     let head = PageCount(entry.offset.rawValue % superpage.rawValue)
     let pages = geometry.pages(in: entry.range.length)
@@ -27,7 +29,8 @@ extension AddressSpace {
     memory.state.chainChanges.wrappingAdd(1, ordering: .sequentiallyConsistent)
   }
 
-  /// Before a write to an entry that needs a copy. The caller looks everything up again.
+  /// Prepares the entry at an address for its first write. The caller looks the entry up again.
+  /// Takes the lock exclusive.
   func prepareWrite(at address: Address) {
     lock.withExclusiveLock {
       guard let entry = entryLocked(at: address), entry.transition == nil,
@@ -37,15 +40,15 @@ extension AddressSpace {
     }
   }
 
-  /// What translations of an entry's resident pages may allow as long as it is not known in which
-  /// object of the chain they are: a write to one below has to fault.
+  /// What the translations of all resident pages of an entry may allow: without writing where some
+  /// page may be below the top object, so that a write to it faults.
   func allowedProtection(_ entry: MapEntry, _ protection: Protection) -> Protection {
     guard let object = entry.object else { return protection }
     return entry.needsCopy || !object.isPlain ? protection.subtracting(.write) : protection
   }
 
-  /// Whether a wired entry's pages have to be copied at once when it becomes writable, because they
-  /// may not fault later.
+  /// Whether pages of a wired entry have to be copied when it becomes writable, because they must
+  /// not fault later.
   func mustCopyAtOnce(_ entry: MapEntry, for protection: Protection) -> Bool {
     guard entry.isWired, protection.contains(.write), !entry.protection.contains(.write),
       let object = entry.object
@@ -53,10 +56,10 @@ extension AddressSpace {
     return entry.needsCopy || !object.isPlain
   }
 
-  /// Copies every page of a wired entry that lies below its own object up; the wirings move to the
-  /// copies. The entry is in transition or the lock held exclusive.
+  /// Copies every page of a wired entry that is below its top object up; the wirings move to the
+  /// copies. The entry is in transition, or the lock is held exclusive, for all of the copying.
   ///
-  /// - Throws: resourceShortage. Pages that were copied before stay so.
+  /// - Throws: `resourceShortage`. Pages that were copied before stay so.
   /// - Complexity: O(runs + pages copied).
   func copyPagesUp(_ entry: MapEntry) throws(HoldfastError) {
     guard let object = entry.object else { return }
@@ -76,6 +79,6 @@ extension AddressSpace {
         }
       }
     }
-    if object.hidesBacking { object.collapse(waits: false) }
+    if object.hidesBacking { object.collapse() }
   }
 }

@@ -1,23 +1,32 @@
 extension AddressSpace {
-  /// Makes a child's address space with the same ranges (FreeBSD: `vmspace_fork`): as each entry's
-  /// inheritance says the same memory, a copy, or nothing. Copies are made when either side writes:
-  /// the parent's translations lose the permission to write here, and the child has none at all.
+  /// Creates a child's address space with the same ranges (FreeBSD: `vmspace_fork`; Linux:
+  /// fork(2)). By each entry's inheritance the child shares the memory, gets a copy, or gets
+  /// nothing. Copies are made when either side writes: the parent's translations lose the
+  /// permission to write, and the child has none yet.
   ///
-  /// A wired writable entry must not fault, so its pages are copied at once. Guests that write to
-  /// such pages meanwhile may leave either value in the copy: who wants one moment stops them
-  /// before. Nothing of the child is wired. Waits for entries in transition.
+  /// A wired writable entry must not fault, so its pages are copied at once. What a guest writes to
+  /// such pages meanwhile may or may not be in the copy: stop the guest for a copy of one moment.
+  /// Nothing of the child is wired. Waits for entries in transition.
   ///
-  /// - Parameter pmap: the child's, without translations.
-  /// - Throws: invalidArgument for placed memory (`PhysicalMemory.placed`); resourceShortage without
-  ///   frames for the copies, or where the pmap cannot split what it has at an entry's ends. There is no child then; the parent's
-  ///   contents, wirings and protections are what they were.
-  /// - Complexity: O(entries), plus the pages of wired writable entries. Takes the lock exclusive.
+  /// - Parameter pmap: the child's pmap, without translations.
+  /// - Throws: `invalidArgument` for placed memory (`PhysicalMemory.placed`); `resourceShortage`
+  ///   without frames for the copies, or where the pmap cannot split a translation at the end of an
+  ///   entry. There is no child then, and the parent's contents, wirings and protections are
+  ///   unchanged.
+  /// - Complexity: O(entries), plus the pages of wired writable entries and of wired entries that
+  ///   need a copy and are shared with the child. Holds the lock exclusive while it copies these,
+  ///   and waits with it for pages among them that another thread copies from.
   public func fork(pmap childPmap: any Pmap) throws(HoldfastError) -> AddressSpace {
+    try during("fork the address space") { () throws(HoldfastError) in
+      try child(pmap: childPmap)
+    }
+  }
+
+  private func child(pmap childPmap: any Pmap) throws(HoldfastError) -> AddressSpace {
     guard !memory.isPlaced else {
       throw HoldfastError(
-        .invalidArgument,
-        "memory whose frames lie as its addresses do cannot be shared by a fork: a backing with a "
-          + "memfd can (thp, hugetlb-2M, hugetlb-1G, base)")
+        .invalidArgument, "placed memory cannot be shared with a child",
+        advice: .useBacking(Backing.withFile))
     }
     lock.lockExclusive()
     defer { lock.unlock() }
@@ -28,8 +37,8 @@ extension AddressSpace {
       bounds: bounds, memory: memory, pmap: childPmap, wiredLimit: wiredLimit,
       faultGranularity: faultGranularity)
     for entry in entries where entry.inheritance != .none {
-      // Of nobody else's knowledge yet, so that its lock is not needed. Where a later entry fails
-      // it goes with all that it has.
+      // No other thread knows the child yet, so its lock is not needed. Where a later entry fails,
+      // the child ends with all that it has.
       let copy = MapEntry(
         range: entry.range, object: nil, offset: .zero, protection: entry.protection,
         maximumProtection: entry.maximumProtection, inheritance: entry.inheritance)
@@ -47,8 +56,8 @@ extension AddressSpace {
   private func shareLocked(_ entry: MapEntry, with copy: MapEntry) throws(HoldfastError) {
     let object = objectLocked(entry)
     if entry.needsCopy {
-      // Both sides are to have the copies, so they must be one object's. Wired pages have to be in
-      // it before others can put pages above them.
+      // Both sides share the copies, so these belong to one object. Wired pages must be in it
+      // before another mapping can put pages above them.
       copyOnWriteLocked(entry)
       if entry.isWired { try copyPagesUp(entry) }
     }
@@ -90,7 +99,7 @@ extension AddressSpace {
     while index < source.end {
       let claim = try object.withChain(index, in: PageRange(index, source.end)) { $0 }
       guard case .resident(let page) = claim else {
-        // Busy as the source of another copy, whose thread waits for nothing.
+        // Busy as the source of another copy, which needs no lock of an address space to finish.
         guard case .busy = claim else { preconditionFailure("a wired page is missing") }
         try object.advance(claim)
         continue
@@ -106,7 +115,8 @@ extension AddressSpace {
     }
   }
 
-  /// A private object for the child's entry, in which pages lie as in the parent's.
+  /// Gives the child's entry a private object, in which pages have the same position in superpages
+  /// as in the parent's.
   private func giveObject(to copy: MapEntry, like entry: MapEntry) -> MemoryObject {
     let head = PageCount(entry.offset.rawValue % PageCount.order(geometry.maximumOrder).rawValue)
     let object = MemoryObject(
@@ -119,8 +129,8 @@ extension AddressSpace {
 }
 
 extension MemoryObject {
-  /// Makes absent pages resident, as copies of frames, in the largest blocks that there are. Nobody
-  /// else knows the object.
+  /// Makes absent pages resident as copies of frames, in the largest free blocks. No other thread
+  /// knows the object.
   fileprivate func fill(_ index: PageIndex, from source: FrameRun) throws(HoldfastError) {
     var done = PageCount.zero
     while done < source.count {

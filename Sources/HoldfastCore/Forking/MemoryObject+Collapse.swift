@@ -1,12 +1,12 @@
 internal import Synchronization
 
 extension MemoryObject {
-  /// Shortens the shadow chain below this object where that can be done (FreeBSD:
-  /// `vm_object_collapse`): a backing object that nobody else refers to gives its pages up and goes;
-  /// one of which every page is shadowed is passed by. Called without objects' locks.
+  /// Shortens the shadow chain below this object where possible (FreeBSD: `vm_object_collapse`).
+  /// Takes the pages of a backing object that has no other reference, which ends then; bypasses one
+  /// of which every page that could be seen is shadowed. Called without objects' locks.
   ///
-  /// - Parameter waits: whether to wait for busy pages, which needs that no lock is held at all;
-  ///   otherwise the chain stays as it is until the next time.
+  /// - Parameter waits: whether to wait for busy pages, for tests; the caller holds no lock at all
+  ///   then. Otherwise the chain stays as it is where a page is busy, and a later call tries again.
   /// - Complexity: O(runs of the backing objects).
   package func collapse(waits: Bool = false) {
     while true {
@@ -34,13 +34,13 @@ extension MemoryObject {
     case nothing
     case busy(MemoryObject, Event.Ticket)
     case collapsed
-    /// The caller has our reference to the old backing object to give back.
+    /// The caller releases this object's reference to the old backing object.
     case bypassed
   }
 
   /// Needs both objects' locks.
   private func collapseLocked(_ below: MemoryObject, _ offset: PageCount) -> Outcome {
-    // The pages below that can be seen from here.
+    // The pages below that could be seen from here.
     let window = PageRange(
       PageIndex(min((offset + head).rawValue, below.size.rawValue)),
       PageIndex(min((offset + size).rawValue, below.size.rawValue)))
@@ -85,8 +85,8 @@ extension MemoryObject {
     return isBusy
   }
 
-  /// Moves the first part of a run up that is alike in respect of this object: missing here, shadowed
-  /// here, or out of its range. The latter two are freed.
+  /// Moves the first part of a run up, as far as it is all absent here, all shadowed here, or all
+  /// out of this object's range. Pages of the latter two kinds are freed.
   ///
   /// - Returns: where the next part starts, in the backing object's indexes.
   private func moveUpLocked(
@@ -111,7 +111,7 @@ extension MemoryObject {
     return gap.end + offset
   }
 
-  /// Passes by an object every page of which is shadowed here.
+  /// Bypasses a fully shadowed object: one of which no page can be seen from here.
   private func bypassLocked(
     _ below: MemoryObject, _ offset: PageCount, _ window: PageRange
   ) -> Outcome {
@@ -133,7 +133,7 @@ extension MemoryObject {
     return .bypassed
   }
 
-  /// Takes the backing object's place in the chain. Its own backing is what this one has next.
+  /// Makes the backing object of the backing object this object's own.
   private func adoptLocked(_ below: MemoryObject, _ offset: PageCount, isDead: Bool = true) {
     below.shadows[ObjectIdentifier(self)] = nil
     backing = below.backing.map { ($0.object, $0.offset + offset) }

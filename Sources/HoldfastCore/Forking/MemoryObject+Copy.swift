@@ -31,9 +31,10 @@ extension MemoryObject {
         source: Frame(page.state.frame.rawValue - ahead), frame: frame))
   }
 
-  /// Replaces pages below by a fault's copies, whose contents are complete: the copies become valid,
-  /// wired translations are replaced and their wirings move to the copies, other translations go.
-  /// Takes the locks of this object and then of the one below. The pages below stay busy.
+  /// Replaces pages below by a fault's copies, whose contents are complete: the copies become
+  /// valid, wired translations are replaced and their wirings move to the copies, other
+  /// translations go. Takes the locks of this object and then of the one below. The pages below
+  /// stay busy.
   ///
   /// - Parameter copy: of a single page where a mapping of it is wired.
   /// - Throws: where a wired translation cannot be replaced; the copy is gone then.
@@ -119,8 +120,8 @@ extension MemoryObject {
   }
 
   /// Copies a page of the chain up into this object, unless this object has it already; wirings of
-  /// the page below move to the copy. Waits for busy pages. Called without objects' locks; something
-  /// that the caller holds, such as a transition of the entry, keeps the object.
+  /// the page below move to the copy. Waits for busy pages. Called without objects' locks;
+  /// something that the caller holds, such as a transition of the entry, keeps the object.
   func copyUp(_ index: PageIndex) throws(HoldfastError) {
     let page = PageRange(start: index, count: .one)
     while true {
@@ -132,8 +133,8 @@ extension MemoryObject {
 
   /// Waits until no fault is making a copy for this object. May be called with an address space's
   /// lock held: a fault that copies takes only objects' and pmaps' locks until it has finished, and
-  /// waits for nothing but, perhaps, what a pmap's `enter` and `remove` wait for. A wire's copies do
-  /// not count: its entry is in transition, which keeps out what would have to wait for them.
+  /// waits for nothing but, perhaps, what a pmap's `enter` and `remove` wait for. A wire's copies
+  /// do not count: its entry is in transition, which keeps out what would have to wait for them.
   func waitForCopies() {
     while true {
       lock.lock()

@@ -1,33 +1,36 @@
 extension AddressSpace {
-  /// The object that an address is mapped to, for tests of what the public API does not show.
+  /// The top object of the mapping at an address, for tests. Takes the lock shared.
   package func object(at address: Address) -> MemoryObject? {
     lock.withSharedLock { entryLocked(at: address)?.object }
   }
 
-  /// Whether what an address is mapped to is wired. Takes the lock shared.
+  /// Whether an address is mapped and its entry wired. Takes the lock shared.
+  ///
+  /// - Complexity: O(log entries).
   public func isWired(_ address: Address) -> Bool {
     lock.withSharedLock { entryLocked(at: address)?.isWired ?? false }
   }
 
-  /// The bytes of the entries. Those of objects, which other address spaces may have too, are
-  /// `MemoryObject.metadata`. Takes the lock shared.
+  /// The size of the entries' records. That of the objects, which other address spaces may share,
+  /// is `MemoryObject.metadata`. Takes the lock shared.
   public var metadata: ByteCount {
     lock.withSharedLock {
       ByteCount(UInt64(entries.count * (8 + MapEntry.metadataBytes)))
     }
   }
 
-  /// Calls `body` with each object that an entry maps, from the top of its chain down; one that is
-  /// below several is told several times. Takes the lock shared and the objects' in turn.
+  /// Calls `body` with the objects of each entry's chain, from the top down; an object of several
+  /// chains comes several times. Takes the lock shared and the objects' in turn.
   package func forEachObject(_ body: (MemoryObject) -> Void) {
     lock.withSharedLock {
       for entry in entries { entry.object?.chain.forEach(body) }
     }
   }
 
-  /// Calls `body` with each run of resident pages that is mapped in a range, in ascending order, cut
-  /// to the range and to superpage slots. Takes the lock shared and the objects' in turn; `body` may
-  /// not call back.
+  /// Calls `body` with each run of resident pages that is mapped in a range: its address, its
+  /// frames and its first page's state, in ascending order, cut to the range and to superpage slots
+  /// (Linux: mincore(2)). Takes the lock shared and the objects' in turn; `body` must not call the
+  /// address space or its objects.
   ///
   /// - Complexity: O(entries + superpage slots of the range · objects of the chains).
   public func forEachResident(
@@ -50,9 +53,8 @@ extension AddressSpace {
     }
   }
 
-  /// How many pages of a range are resident, and how many of these others reach too: pages of an
-  /// object that another entry maps, or that is below one. Takes the lock shared and the
-  /// objects' in turn.
+  /// How many pages of a range are resident, and how many of these are shared: other entries can
+  /// reach their object too. Takes the lock shared and the objects' in turn.
   ///
   /// - Complexity: as `forEachResident`.
   public func residency(
@@ -74,8 +76,9 @@ extension AddressSpace {
     return (resident, shared)
   }
 
-  /// The parts of a range that may hold anything but zeros, in ascending order and joined where they meet,
-  /// and how much of the range is mapped. Takes the lock shared and the objects' in turn.
+  /// The parts of a range that may hold anything but zeros, in ascending order and joined where
+  /// they are adjacent, and how much of the range is mapped. Takes the lock shared and the objects'
+  /// in turn.
   ///
   /// - Complexity: as `forEachResident`, and the parts.
   package func populatedParts(

@@ -1,64 +1,73 @@
 extension AddressSpace {
-  /// Maps a part of an object, or fresh anonymous memory, at a fixed range that is free (FreeBSD:
-  /// `vm_map_insert`). Takes a reference to the object. Nothing is resident or entered by this.
+  /// Maps a part of an object, or new anonymous memory, at a given range that is free (FreeBSD:
+  /// `vm_map_insert`; Linux: mmap(2) with MAP_FIXED_NOREPLACE). Takes a reference to the object.
+  /// Makes no page resident and no translation.
   ///
   /// - Parameters:
-  ///   - object: what to map, or nil for anonymous memory of this mapping's own.
-  ///   - offset: the object's page that the range starts with.
-  ///   - protection: what may be done now; none makes a guard entry.
-  ///   - maximum: what `protect` may allow later.
-  ///   - inheritance: what a child gets at a fork.
-  ///   - copyOnWrite: writes go to copies of this mapping's own (FreeBSD: `MAP_COPY_ON_WRITE`). What
-  ///     others write to the object may be seen until then.
-  /// - Throws: invalidArgument for an empty or unaligned range, one beyond the object's end or out
-  ///   of bounds, or a protection over the maximum; noSpace if a part of the range is mapped.
+  ///   - object: the object to map, or nil for anonymous memory of this mapping alone.
+  ///   - offset: the object's page at the start of the range; ignored for anonymous memory.
+  ///   - protection: the accesses that are allowed; an empty set makes a guard entry.
+  ///   - maximum: the accesses that `protect` may allow later.
+  ///   - inheritance: what a child gets when the address space is forked.
+  ///   - copyOnWrite: whether writes go to copies that only this mapping has (FreeBSD:
+  ///     `MAP_COPY_ON_WRITE`; Linux: MAP_PRIVATE). Until a page is copied, other mappings' writes to it
+  ///     may be seen.
+  /// - Throws: `invalidArgument` for a range that is empty, not page-aligned, beyond the object's
+  ///   end or not within `bounds`, or for a protection that exceeds the maximum; `noSpace` where a
+  ///   part of the range is mapped.
   /// - Complexity: O(entries), in moved references. Takes the lock exclusive.
   public func map(
     _ object: MemoryObject? = nil, offset: PageIndex = .zero, at range: AddressRange,
     protection: Protection = .readWrite, maximum: Protection = .all,
     inheritance: Inheritance = .copy, copyOnWrite: Bool = false
   ) throws(HoldfastError) {
-    try check(object, offset: offset, range, protection, maximum)
-    try lock.withExclusiveLock { () throws(HoldfastError) in
-      let position = positionLocked(after: range.start)
-      if position < entries.count, entries[position].range.start < range.end {
-        throw HoldfastError(
-          .noSpace, at: max(range.start, entries[position].range.start), "the range is taken")
+    try during("map \(range)", range) { () throws(HoldfastError) in
+      try check(object, offset: offset, range, protection, maximum)
+      try lock.withExclusiveLock { () throws(HoldfastError) in
+        let position = positionLocked(after: range.start)
+        if position < entries.count, entries[position].range.start < range.end {
+          throw HoldfastError(
+            .noSpace, at: max(range.start, entries[position].range.start),
+            "the range overlaps a mapping")
+        }
+        insertLocked(
+          object, offset, range, protection, maximum, inheritance, copyOnWrite, at: position)
       }
-      insertLocked(
-        object, offset, range, protection, maximum, inheritance, copyOnWrite, at: position)
     }
   }
 
-  /// Maps a part of an object, or anonymous memory, in the first free range that is long enough
+  /// Maps a part of an object, or new anonymous memory, at the first free range that is long enough
   /// (FreeBSD: `vm_map_find`).
   ///
-  /// - Parameter alignment: of the range's start, a power of two and at least a base page.
+  /// - Parameter alignment: the alignment of the range's start, a power of two; a base page by
+  ///   default.
   /// - Returns: the range.
-  /// - Throws: as `map(_:offset:at:protection:maximum:inheritance:)`; noSpace where none is free.
-  public func map(
+  /// - Throws: as `map(_:offset:at:)`; `noSpace` where no free range is long enough.
+  /// - Complexity: O(entries). Takes the lock exclusive.
+  package func map(
     _ object: MemoryObject? = nil, offset: PageIndex = .zero, anywhere length: ByteCount,
     alignment: ByteCount? = nil, protection: Protection = .readWrite, maximum: Protection = .all,
     inheritance: Inheritance = .copy, copyOnWrite: Bool = false
   ) throws(HoldfastError) -> AddressRange {
     let alignment = alignment ?? geometry.pageSize
-    guard alignment.rawValue.nonzeroBitCount == 1, alignment >= geometry.pageSize else {
-      throw HoldfastError(
-        .invalidArgument, "an alignment is a power of two and at least a base page")
-    }
-    guard length <= bounds.length else {
-      throw HoldfastError(.noSpace, "no free range is long enough")
-    }
-    try check(
-      object, offset: offset, AddressRange(bounds.start, bounds.start + length), protection,
-      maximum)
-    return try lock.withExclusiveLock { () throws(HoldfastError) in
-      guard let (range, position) = findSpaceLocked(length, alignment) else {
-        throw HoldfastError(.noSpace, "no free range is long enough")
+    return try during("map \(length)") { () throws(HoldfastError) in
+      guard alignment.rawValue.nonzeroBitCount == 1, alignment >= geometry.pageSize else {
+        throw HoldfastError(
+          .invalidArgument,
+          "the alignment \(alignment) is not a power of two of at least \(geometry.pageSize)")
       }
-      insertLocked(
-        object, offset, range, protection, maximum, inheritance, copyOnWrite, at: position)
-      return range
+      guard length <= bounds.length else { throw noSpace(length) }
+      try check(
+        object, offset: offset, AddressRange(bounds.start, bounds.start + length), protection,
+        maximum)
+      return try lock.withExclusiveLock { () throws(HoldfastError) in
+        guard let (range, position) = findSpaceLocked(length, alignment) else {
+          throw noSpace(length)
+        }
+        insertLocked(
+          object, offset, range, protection, maximum, inheritance, copyOnWrite, at: position)
+        return range
+      }
     }
   }
 
@@ -66,17 +75,20 @@ extension AddressSpace {
     _ object: MemoryObject?, offset: PageIndex, _ range: AddressRange, _ protection: Protection,
     _ maximum: Protection
   ) throws(HoldfastError) {
-    guard !range.isEmpty, geometry.isPageAligned(range) else {
-      throw HoldfastError(
-        .invalidArgument, at: range.start, "a mapping is not empty and starts and ends on a page")
+    guard !range.isEmpty else {
+      throw HoldfastError(.invalidArgument, "the range \(range) is empty")
     }
+    try checkAligned(range)
     guard bounds.contains(range) else {
       throw HoldfastError(
-        .invalidArgument, at: range.start, "a mapping lies within the address space")
+        .invalidArgument,
+        bounds.start == .zero
+          ? "range \(range) exceeds the guest's limit of \(bounds.length)"
+          : "range \(range) is not within the guest's addresses, \(bounds)")
     }
     guard protection.isSubset(of: maximum) else {
       throw HoldfastError(
-        .invalidArgument, at: range.start, "the protection \(protection) passes \(maximum)")
+        .invalidArgument, "protection \(protection) exceeds the maximum \(maximum)")
     }
     if let object {
       let pages = geometry.pages(in: range.length)
@@ -84,9 +96,22 @@ extension AddressSpace {
         pages.rawValue <= object.size.rawValue - offset.rawValue
       else {
         throw HoldfastError(
-          .invalidArgument, at: range.start, "the mapping passes the object's end")
+          .invalidArgument,
+          "\(pages.rawValue) pages from page \(offset.rawValue) on exceed the object's "
+            + "\(object.size.rawValue) pages")
       }
     }
+  }
+
+  /// Checks that a range starts and ends on a page.
+  func checkAligned(_ range: AddressRange) throws(HoldfastError) {
+    guard geometry.isPageAligned(range) else {
+      throw HoldfastError(.invalidArgument, "the range \(range) is not page-aligned")
+    }
+  }
+
+  private func noSpace(_ length: ByteCount) -> HoldfastError {
+    HoldfastError(.noSpace, "no free range of \(length) is left in \(bounds)")
   }
 
   private func findSpaceLocked(
@@ -120,16 +145,19 @@ extension AddressSpace {
     mergeLocked(around: range)
   }
 
-  /// Unmaps a range; what is wired is unwired first, what is not mapped is passed over (FreeBSD:
-  /// `vm_map_delete`). Waits for entries in transition.
+  /// Unmaps a range (FreeBSD: `vm_map_delete`; Linux: munmap(2)). Returns all its wirings; skips
+  /// parts that are not mapped. Waits for entries in transition.
   ///
-  /// - Throws: invalidArgument for an unaligned range; resourceShortage where the pmap cannot split
-  ///   what it has at the ends of the range. Nothing has changed then.
-  /// - Complexity: O(entries + runs of their pages). Takes the lock exclusive.
+  /// - Throws: `invalidArgument` for a range that is not page-aligned; `resourceShortage` where the
+  ///   pmap cannot split a translation at an end of the range. Nothing has changed then.
+  /// - Complexity: O(entries + runs of their pages). Takes the lock exclusive, and waits with it
+  ///   for busy pages that are freed.
   public func remove(_ range: AddressRange) throws(HoldfastError) {
-    guard geometry.isPageAligned(range) else {
-      throw HoldfastError(.invalidArgument, at: range.start, "a range starts and ends on a page")
-    }
+    try during("unmap \(range)", range) { () throws(HoldfastError) in try unmap(range) }
+  }
+
+  private func unmap(_ range: AddressRange) throws(HoldfastError) {
+    try checkAligned(range)
     if range.isEmpty { return }
     lock.lockExclusive()
     defer { lock.unlock() }

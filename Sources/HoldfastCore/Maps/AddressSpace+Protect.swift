@@ -1,20 +1,29 @@
 extension AddressSpace {
-  /// Sets what may be done with a range, all of which is mapped (FreeBSD: `vm_map_protect`). Wired
-  /// entries have their translations changed at once; where one becomes writable whose pages are
-  /// shared with copies, these are copied at once too. Waits for entries in transition.
+  /// Sets the protection of a range, all of which is mapped (FreeBSD: `vm_map_protect`; Linux:
+  /// mprotect(2)). Pages of wired entries stay reachable at every moment; where a wired entry
+  /// becomes writable, its shared pages are copied first. Waits for entries in transition.
   ///
-  /// - Throws: invalidAddress for a hole, protectionFailure over an entry's maximum,
-  ///   invalidArgument for an unaligned range, resourceShortage without frames for the copies or room to
-  ///   split translations at the ends of the range. The protection is what it was then.
-  /// - Complexity: O(entries), plus the pages that are copied. Takes the lock exclusive, not while
-  ///   it copies.
+  /// - Throws: `invalidAddress` for a hole; `protectionFailure` where an entry's maximum is
+  ///   exceeded; `invalidArgument` for a range that is not page-aligned, or for less than reading
+  ///   and writing on placed memory; `resourceShortage` without frames for copies, or where the
+  ///   pmap cannot split a translation at an end of the range. The protection is unchanged then.
+  /// - Complexity: O(entries), plus the pages that are copied. Takes the lock exclusive, but not
+  ///   while it copies.
   public func protect(_ range: AddressRange, _ protection: Protection) throws(HoldfastError) {
-    guard geometry.isPageAligned(range) else {
-      throw HoldfastError(.invalidArgument, at: range.start, "a range starts and ends on a page")
+    try during("set the protection of \(range) to \(protection)", range) {
+      () throws(HoldfastError) in try change(range, to: protection)
     }
+  }
+
+  private func change(
+    _ range: AddressRange, to protection: Protection
+  ) throws(HoldfastError) {
+    try checkAligned(range)
     guard !memory.isPlaced || protection.isSuperset(of: .readWrite) else {
       throw HoldfastError(
-        .invalidArgument, at: range.start, "placed memory cannot be protected from its guest")
+        .invalidArgument,
+        "placed memory can always be reached by its guest, so \(protection) has no effect",
+        advice: .useBacking(Backing.withFile))
     }
     if range.isEmpty { return }
     lock.lockExclusive()
@@ -24,7 +33,7 @@ extension AddressSpace {
       try pmap.prepareToSplit(range)
       var position = positionLocked(after: range.start)
       while position < entries.count, entries[position].range.start < range.end {
-        // Before it is cut: parts with a shadow each could not be merged again.
+        // Before the entry is clipped: parts with a shadow each could not merge again.
         if mustCopyAtOnce(entries[position], for: protection) {
           copyOnWriteLocked(entries[position])
         }
@@ -42,7 +51,7 @@ extension AddressSpace {
         entry.protection = protection
         let allowed = entry.isWired ? protection : allowedProtection(entry, protection)
         pmap.protect(entry.range, allowed)
-        // Where the pmap took translations away instead, those of wired pages come back at once.
+        // Where the pmap removed translations instead, those of wired pages are entered again.
         if entry.isWired, !allowed.isEmpty { pmap.refresh(entry.range) }
         entry.publish(pmap, geometry)
       }
@@ -57,8 +66,8 @@ extension AddressSpace {
     if !copied.isEmpty { transitions.announce() }
   }
 
-  /// Checks that the range is mapped and may have the protection. Waits until none of it is in
-  /// transition, with the lock let go.
+  /// Checks that the range is mapped and may have the protection. Waits, with the lock unlocked,
+  /// until no entry of it is in transition.
   private func checkProtectLocked(
     _ range: AddressRange, _ protection: Protection
   ) throws(HoldfastError) {
@@ -77,7 +86,7 @@ extension AddressSpace {
         guard protection.isSubset(of: entry.maximumProtection) else {
           throw HoldfastError(
             .protectionFailure, at: address,
-            "the protection \(protection) passes \(entry.maximumProtection)")
+            "protection \(protection) exceeds the maximum \(entry.maximumProtection)")
         }
         address = entry.range.end
         position += 1
@@ -86,8 +95,8 @@ extension AddressSpace {
     }
   }
 
-  /// Copies the pages of wired entries in transition, with the lock let go. Their translations keep
-  /// the old protection, so that a failure leaves nothing to take back.
+  /// Copies the pages of wired entries in transition, with the lock unlocked. Their translations
+  /// keep the old protection, so that a failure leaves nothing to undo.
   private func copyAtOnceLocked(_ wired: [MapEntry]) throws(HoldfastError) {
     lock.unlock()
     defer { lock.lockExclusive() }

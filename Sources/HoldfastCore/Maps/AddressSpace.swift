@@ -1,23 +1,32 @@
 /// The address space of a guest: which ranges map which parts of which objects, with what
-/// protection, wired or not (FreeBSD: `vm_map` and `vmspace`).
+/// protection, wired or not (FreeBSD: `vm_map` and `vmspace`; Linux: `mm_struct`).
 ///
-/// Entries are kept sorted and do not overlap. Look-ups are O(log n) in the entries; what inserts
-/// or removes one moves the references behind it, 8 bytes each.
+/// Entries are sorted and do not overlap. A look-up is O(log entries); inserting or removing an
+/// entry moves the references behind it, 8 bytes each. All functions may be called from any thread.
 ///
-/// Locks, in this order: `lock` (shared to look up and fault, exclusive to change), then an
-/// object's, then the frame allocator's, then the pmap's. Operations that take long put entries in
-/// transition and let the lock go; who meets such an entry waits for `transitions`. Whoever holds
-/// entries in transition waits only for entries at higher addresses, so nobody waits in a circle.
+/// Lock order: `lock` (shared to look up and fault, exclusive to change); then an object's; then
+/// either the reservation pool's and a frame domain's, or the pmap's. ARCHITECTURE.md has the whole
+/// order.
+///
+/// A long operation puts entries in transition and unlocks `lock`; other operations that meet such
+/// an entry wait for `transitions`. An operation that has entries in transition waits only for
+/// entries at higher addresses, so there is no cycle of waits.
+///
+/// These wait with `lock` held exclusively: `discardLocked`, for busy pages that it frees, which a
+/// fault or a compaction has busy; `copyOnWriteLocked`, for copies that faults make into the old
+/// top object (`waitForCopies`); and `fork`, for pages that it copies and that are busy as the
+/// source of another copy. The threads that they wait for need only objects' and pmaps' locks to
+/// finish.
 public final class AddressSpace: @unchecked Sendable {
-  /// The addresses that can be mapped.
+  /// The addresses that can be mapped (FreeBSD: `vm_map_min`, `vm_map_max`).
   public let bounds: AddressRange
-  /// Where the frames of anonymous memory come from.
+  /// The frames for anonymous memory and for copies.
   public let memory: PhysicalMemory
-  /// What the guest reaches. Only this address space calls it.
+  /// The translations of the guest. Only this address space and the objects that it maps call it.
   public let pmap: any Pmap
-  /// What user wirings are charged to, perhaps together with those of other address spaces.
+  /// The limit to which user wirings are charged. Other address spaces may share it.
   public let wiredLimit: WiredLimit
-  /// How much a fault zeroes or copies at once. A fork's is the parent's.
+  /// How much a fault zeroes or copies at once. A forked child has its parent's.
   public let faultGranularity: FaultGranularity
 
   let lock = SharedLock()
@@ -26,7 +35,14 @@ public final class AddressSpace: @unchecked Sendable {
   /// Protected by `lock`.
   var entries: [MapEntry] = []
 
-  /// An empty address space. `bounds` is aligned to base pages.
+  /// Creates an address space without mappings (FreeBSD: `vm_map_init`).
+  ///
+  /// - Parameters:
+  ///   - bounds: the addresses that can be mapped, aligned to base pages.
+  ///   - memory: the frames for anonymous memory and for copies.
+  ///   - pmap: the translations, of which there are none yet; for this address space alone.
+  ///   - wiredLimit: the limit to which user wirings are charged.
+  ///   - faultGranularity: how much a fault zeroes or copies at once.
   public init(
     bounds: AddressRange, memory: PhysicalMemory, pmap: any Pmap, wiredLimit: WiredLimit = .none,
     faultGranularity: FaultGranularity = .basePage
@@ -44,16 +60,20 @@ public final class AddressSpace: @unchecked Sendable {
     for entry in entries { discardLocked(entry) }
   }
 
+  /// The sizes of base pages and superpages.
   public var geometry: Geometry { memory.geometry }
 
-  /// All entries in ascending order. Takes the lock shared.
+  /// All entries in ascending order, as they are at one moment. Takes the lock shared.
+  ///
+  /// - Complexity: O(entries).
   public var entryViews: [MapEntryView] {
     lock.withSharedLock {
       entries.map(MapEntryView.init)
     }
   }
 
-  /// The entry that maps an address, or nil (FreeBSD: `vm_map_lookup_entry`). Takes the lock shared.
+  /// The entry that maps an address, or nil where nothing is mapped (FreeBSD:
+  /// `vm_map_lookup_entry`). Takes the lock shared.
   ///
   /// - Complexity: O(log entries).
   public func lookup(_ address: Address) -> MapEntryView? {
@@ -62,9 +82,23 @@ public final class AddressSpace: @unchecked Sendable {
     }
   }
 
+  /// Calls `body` and names the operation in an error that it throws. Costs nothing where it
+  /// succeeds.
+  @inline(__always)
+  func during<Result>(
+    _ operation: @autoclosure () -> String, _ range: AddressRange? = nil,
+    _ body: () throws(HoldfastError) -> Result
+  ) throws(HoldfastError) -> Result {
+    do throws(HoldfastError) {
+      return try body()
+    } catch {
+      throw error.during(operation(), range: range)
+    }
+  }
+
   // MARK: With the lock held
 
-  /// The position of the first entry that ends after `address`.
+  /// The position in `entries` of the first entry that ends after `address`.
   func positionLocked(after address: Address) -> Int {
     var low = 0
     var high = entries.count
@@ -75,15 +109,16 @@ public final class AddressSpace: @unchecked Sendable {
     return low
   }
 
+  /// The entry that maps an address.
   func entryLocked(at address: Address) -> MapEntry? {
     let position = positionLocked(after: address)
     guard position < entries.count, entries[position].range.contains(address) else { return nil }
     return entries[position]
   }
 
-  /// Cuts the entry at `position` at both ends of `range`, so that it lies within (FreeBSD:
-  /// `vm_map_clip_start`, `vm_map_clip_end`). Anonymous memory gets its object first, for with one
-  /// each the parts could not be merged again.
+  /// Cuts the entry at `position` at both ends of `range` (FreeBSD: `vm_map_clip_start`,
+  /// `vm_map_clip_end`). Anonymous memory gets its object first: parts with an object each could
+  /// not merge again.
   ///
   /// - Returns: the position of the part within the range.
   func clipLocked(_ position: Int, to range: AddressRange) -> Int {
@@ -100,13 +135,13 @@ public final class AddressSpace: @unchecked Sendable {
   private func splitLocked(_ position: Int, at address: Address) {
     let tail = entries[position].split(at: address, geometry)
     entries.insert(tail, at: position + 1)
-    // The tail first: at no time may the object know less than all of its translations.
+    // The tail first: the object's records must cover all translations at every moment.
     tail.publish(pmap, geometry)
     entries[position].publish(pmap, geometry)
   }
 
-  /// Makes single entries of neighbours that are alike, from the entry before `range` to the one
-  /// behind it (FreeBSD: `vm_map_try_merge_entries`).
+  /// Merges adjacent entries that are equal, from the entry before `range` to the one behind it
+  /// (FreeBSD: `vm_map_try_merge_entries`).
   func mergeLocked(around range: AddressRange) {
     var position = max(0, positionLocked(after: range.start) - 1)
     while position + 1 < entries.count, entries[position].range.start <= range.end {
@@ -123,9 +158,9 @@ public final class AddressSpace: @unchecked Sendable {
     }
   }
 
-  /// Gives an entry of anonymous memory its object, in which pages lie as their addresses do in
-  /// superpages: at offset 0 a start that is not aligned would rule superpages out (FreeBSD: the
-  /// object's `pg_color`). Needs the lock exclusive.
+  /// The entry's object; anonymous memory gets one first. Pages have the same position in
+  /// superpages of that object as their addresses have: at offset 0, a start that is not aligned
+  /// would rule superpages out (FreeBSD: the object's `pg_color`). Needs the lock exclusive.
   func objectLocked(_ entry: MapEntry) -> MemoryObject {
     if let object = entry.object { return object }
     let superpage = geometry.size(ofLevel: geometry.superpageLevels)
@@ -140,7 +175,7 @@ public final class AddressSpace: @unchecked Sendable {
     return object
   }
 
-  /// Waits, with the lock let go, until some entry has left transition. The caller looks everything
+  /// Waits, with the lock unlocked, until some entry has left transition. The caller looks entries
   /// up again.
   func waitForTransitionLocked(exclusive: Bool) {
     let ticket = transitions.ticket()
@@ -149,8 +184,8 @@ public final class AddressSpace: @unchecked Sendable {
     if exclusive { lock.lockExclusive() } else { lock.lockShared() }
   }
 
-  /// Ends an operation's hold on its entries: clears the marks and merges what is alike. Needs the
-  /// lock exclusive; the caller announces `transitions` once it has let it go.
+  /// Ends the transition of an operation's entries and merges equal ones. Needs the lock exclusive;
+  /// the caller announces `transitions` after it has unlocked it.
   func endTransitionLocked(_ marked: [MapEntry], _ range: AddressRange) {
     for entry in marked {
       entry.transition = nil
@@ -160,10 +195,13 @@ public final class AddressSpace: @unchecked Sendable {
     mergeLocked(around: range)
   }
 
-  /// Takes away what an entry that is not in the list any more has: its wirings, its translations,
-  /// its pages if nobody else can reach them, its reference.
+  /// Releases what an entry has that is no longer in `entries`: its translations, its wirings, its
+  /// pages if only it can reach them, and its reference. Needs the lock exclusive, and waits with
+  /// it for busy pages: faults and compaction have them busy, and need only objects' and pmaps'
+  /// locks to finish.
   func discardLocked(_ entry: MapEntry) {
-    // Under one hold of the lock, for a page that moves meanwhile must find either both or neither.
+    // Under one hold of the object's lock: a thread that moves a page must find both the record and
+    // the translations, or neither.
     if let object = entry.object {
       object.lock.withLock {
         object.mappings[ObjectIdentifier(entry)] = nil

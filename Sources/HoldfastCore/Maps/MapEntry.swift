@@ -1,33 +1,34 @@
-/// A range of an address space that maps a part of an object (FreeBSD: `vm_map_entry`).
+/// A range of an address space that maps a part of an object (FreeBSD: `vm_map_entry`; Linux:
+/// `vm_area_struct`).
 ///
 /// The address space's lock protects every field. An entry in transition belongs to the operation
-/// that put it there: until it is done no other changes, clips, merges or removes the entry, nor
-/// faults on it.
+/// that put it there: until that is done, no other operation changes, clips, merges or removes the
+/// entry, or faults on it.
 final class MapEntry {
   var range: AddressRange
-  /// Nil until the first fault or wiring of anonymous memory.
+  /// The top object; nil for anonymous memory before the first fault or wiring.
   var object: MemoryObject?
-  /// The object's page that `range.start` maps.
+  /// The object's page at `range.start`.
   var offset: PageIndex
-  /// The object is others' too: before the first write it gets a shadow of this entry's own
-  /// (FreeBSD: `MAP_ENTRY_NEEDS_COPY`). No translation allows writing until then.
+  /// Whether the object is shared, so that the entry gets a shadow before the first write (FreeBSD:
+  /// `MAP_ENTRY_NEEDS_COPY`). No translation allows writing until then.
   var needsCopy = false
   var protection: Protection
   var maximumProtection: Protection
   var inheritance: Inheritance
 
-  /// System wirings nest; user wiring is a single state on top of them.
+  /// The number of system wirings, which nest; user wiring is a single state beside them.
   var systemWirings: UInt32 = 0
   var isUserWired = false
 
-  /// Whether the translations of a wired entry are there: not while it is being wired.
+  /// Whether the translations of a wired entry exist: false while it is being wired.
   var isEntered = true
 
   /// The operation that has the entry in transition.
   var transition: Transition?
 
-  /// The bytes of an entry with its record in the object. A class's fields lie as a tuple's do, behind
-  /// the two words of the object's header.
+  /// The bytes of an entry with its record in the object. A class's fields are laid out as a
+  /// tuple's, behind the two words of the object's header.
   static let metadataBytes =
     16 + MemoryLayout<Fields>.size + MemoryLayout<(ObjectIdentifier, MappingRecord)>.stride
 
@@ -50,14 +51,14 @@ final class MapEntry {
 
   var isWired: Bool { isUserWired || systemWirings > 0 }
 
-  /// Where pages of this range lie in the object. `part` lies within the entry.
+  /// The object's pages at a part of the entry's range.
   func pages(of part: AddressRange, _ geometry: Geometry) -> PageRange {
     PageRange(
       start: offset + geometry.pages(in: part.start - range.start),
       count: geometry.pages(in: part.length))
   }
 
-  /// Cuts the part from `address` on off and returns it as a new entry.
+  /// Cuts off the part from `address` on and returns it as a new entry.
   func split(at address: Address, _ geometry: Geometry) -> MapEntry {
     let tail = MapEntry(
       range: AddressRange(address, range.end), object: object,
@@ -72,7 +73,7 @@ final class MapEntry {
     return tail
   }
 
-  /// Whether this entry and the next one could be a single one.
+  /// Whether this entry and the next one can become a single one.
   func canMerge(with next: MapEntry, _ geometry: Geometry) -> Bool {
     range.end == next.range.start && transition == nil && next.transition == nil
       && object === next.object
@@ -83,6 +84,3 @@ final class MapEntry {
       && isUserWired == next.isUserWired
   }
 }
-
-/// The identity of an operation that has entries in transition.
-final class Transition {}

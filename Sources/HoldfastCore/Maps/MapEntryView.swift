@@ -1,15 +1,22 @@
-/// A map entry as it was at one moment.
+/// A map entry as it was at one moment (FreeBSD: `vm_map_entry`; Linux: a line of /proc/PID/maps).
 public struct MapEntryView: Hashable, Sendable {
+  /// The addresses.
   public let range: AddressRange
-  /// The object's page that the range starts with; nil where nothing was touched yet.
+  /// The object's page at the start of the range; nil for anonymous memory that was never used.
   public let offset: PageIndex?
-  /// A write makes a copy first.
+  /// Whether the object is shared, so that a write makes a copy (FreeBSD: `MAP_ENTRY_NEEDS_COPY`).
   public let needsCopy: Bool
+  /// The accesses that are allowed.
   public let protection: Protection
+  /// The accesses that `AddressSpace.protect` may allow.
   public let maximumProtection: Protection
+  /// What a child gets when the address space is forked.
   public let inheritance: Inheritance
+  /// How many system wirings the entry has.
   public let systemWirings: UInt32
+  /// Whether the entry is user-wired.
   public let isUserWired: Bool
+  /// Whether a long operation has the entry in transition (FreeBSD: `MAP_ENTRY_IN_TRANSITION`).
   public let isInTransition: Bool
 
   /// Needs the address space's lock, shared at least.
@@ -25,6 +32,6 @@ public struct MapEntryView: Hashable, Sendable {
     isInTransition = entry.transition != nil
   }
 
-  /// Whether it is wired by anybody.
+  /// Whether the entry has any wiring.
   public var isWired: Bool { isUserWired || systemWirings > 0 }
 }

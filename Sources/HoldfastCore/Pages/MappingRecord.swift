@@ -1,6 +1,6 @@
-/// What an object has to know of a map entry that has it on top, to reach the entry's translations
-/// without its address space's lock. The object's lock protects it; the address space keeps it true
-/// whenever the entry changes.
+/// A map entry as the object that it maps knows it, so that the entry's translations can be reached
+/// without its address space's lock (Linux: the reverse mapping, `i_mmap`). The object's lock
+/// protects the record; the address space updates it whenever the entry changes.
 struct MappingRecord {
   let pmap: any Pmap
   /// The first address, and the pages of the object that are mapped from there on.
@@ -8,21 +8,12 @@ struct MappingRecord {
   var pages: PageRange
   var protection: Protection
   var isWired: Bool
-  /// Whether the wired translations are there: not while the wiring is under way.
+  /// Whether the wired translations exist: false while the wiring is under way.
   var isEntered: Bool
 }
 
-/// An object that may be gone.
-struct WeakObject {
-  weak var object: MemoryObject?
-
-  init(_ object: MemoryObject) {
-    self.object = object
-  }
-}
-
 extension MapEntry {
-  /// Tells the object how the entry is now. Needs the address space's lock exclusive.
+  /// Records the entry in its object as it is now. Needs the address space's lock exclusive.
   func publish(_ pmap: any Pmap, _ geometry: Geometry) {
     guard let object else { return }
     let record = MappingRecord(
@@ -31,7 +22,7 @@ extension MapEntry {
     object.lock.withLock { object.mappings[ObjectIdentifier(self)] = record }
   }
 
-  /// Tells the object that the entry maps it no more.
+  /// Removes the entry's record from its object.
   func withdraw() {
     guard let object else { return }
     object.lock.withLock { object.mappings[ObjectIdentifier(self)] = nil }
@@ -39,7 +30,7 @@ extension MapEntry {
 }
 
 extension MemoryObject {
-  /// The addresses at which a mapping has pages of its own, which all lie within the record's.
+  /// The addresses that a mapping has for some of its pages.
   func addresses(of pages: PageRange, _ record: MappingRecord) -> AddressRange {
     let geometry = memory.geometry
     return AddressRange(

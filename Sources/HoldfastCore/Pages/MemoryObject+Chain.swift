@@ -1,8 +1,9 @@
-/// What is where in a shadow chain.
+/// Walks over shadow chains.
 extension MemoryObject {
-  /// Calls `body` with the topmost resident pages of a range, in ascending order, a run at a time: the
-  /// pages in this object's indexes, where they are, and the state of the first. Takes the locks of
-  /// the chain; `body` may not call back.
+  /// Calls `body` with the topmost resident pages of a range, busy ones included, in ascending
+  /// order and run by run: the pages in this object's indexes, the object that holds them, the
+  /// first one's index there, and its state. Takes the locks of the chain; `body` must not call the
+  /// objects.
   ///
   /// - Complexity: O(runs of the chain · objects of the chain).
   func forEachTopmost(
@@ -31,9 +32,9 @@ extension MemoryObject {
     }
   }
 
-  /// Calls `body` with the parts of a range that may hold anything but zeros, in ascending order: what is
-  /// resident or in the making somewhere in the chain, and what a pager has. Takes the locks of the
-  /// chain; `body` may not call back.
+  /// Calls `body` with the parts of a range that may hold anything but zeros, in ascending order:
+  /// pages that are resident or busy somewhere in the chain, and those that a pager has. Takes the
+  /// locks of the chain; `body` must not call the objects.
   ///
   /// - Complexity: as `forEachTopmost`, and the pager's parts.
   func forEachPopulated(in range: PageRange, _ body: (PageRange) -> Void) {
@@ -62,7 +63,7 @@ extension MemoryObject {
     }
   }
 
-  /// The objects of the chain from this one down, for checks. Takes the locks in turn.
+  /// The objects of the chain, from this one down, for checks. Takes their locks in turn.
   package var chain: [MemoryObject] {
     var chain = [self]
     while let next = chain[chain.count - 1].lock.withLock({ chain[chain.count - 1].backing?.object }
@@ -72,8 +73,8 @@ extension MemoryObject {
     return chain
   }
 
-  /// The objects of the chain that others reach too, by a mapping or a shadow of their own, for one that
-  /// maps this object. Takes the locks in turn.
+  /// The objects of the chain that are also reached in another way than by a mapping of this
+  /// object: by another mapping, or by another shadow. Takes the objects' locks in turn.
   package var sharedPartOfChain: Set<ObjectIdentifier> {
     var shared: Set<ObjectIdentifier> = []
     for object in chain {

@@ -1,24 +1,24 @@
-/// Where the frames of absent pages come from. The object's lock is held.
+/// Frames for absent pages. Functions whose name ends in `Locked` need the object's lock.
 extension MemoryObject {
   /// The pages that may be mapped.
   var mapped: PageRange { PageRange(.zero + head, .zero + size) }
 
-  /// Frames for absent pages that come one by one, from `index` on: of the region's reservation, which
-  /// is made with the first page; else beside the neighbour's; else any.
+  /// Frames for absent pages that are made one by one, from `index` on: from the region's
+  /// reservation, which the first page makes; else beside the neighbor's frame; else any.
   ///
   /// - Parameters:
-  ///   - limit: at most so many, all absent.
+  ///   - limit: the most pages, all of them absent.
   ///   - dirty: gets the frames that are not known to be zero.
-  /// - Returns: one frame at least; nil where none is left.
-  /// - Complexity: O(height of the tree). Takes the pool's lock, then the allocator's.
+  /// - Returns: at least one frame; nil where none is left.
+  /// - Complexity: O(height of the tree). Takes the reservation pool's lock, then a domain's.
   func framesLocked(
     for index: PageIndex, limit: PageCount, dirty: inout [FrameRun]
   ) -> FrameRun? {
     if let run = reservedFrames(for: index, limit: limit, dirty: &dirty) { return run }
     if placement != nil { return nil }
     if let run = reserveLocked(index, limit: limit, dirty: &dirty) { return run }
-    if limit == .one, index > .zero, let neighbour = pages[PageIndex(index.rawValue - 1)],
-      let beside = memory.allocator.allocate(neighbour.frame + .one, order: 0, dirty: &dirty)
+    if limit == .one, index > .zero, let neighbor = pages[PageIndex(index.rawValue - 1)],
+      let beside = memory.allocator.allocate(neighbor.frame + .one, order: 0, dirty: &dirty)
     {
       return beside.run
     }
@@ -26,9 +26,10 @@ extension MemoryObject {
     return memory.allocateLargest(order: order, dirty: &dirty)?.run
   }
 
-  /// From now on page `index` is in `frame`, and the others lie around it alike.
+  /// Binds the frames of the object's pages, for placed memory: page `index` to `frame`, and the
+  /// others at the same distance from it. Takes the object's lock.
   ///
-  /// - Returns: false where pages of the object have another place already.
+  /// - Returns: false where pages of the object are resident at another placement.
   package func place(_ index: PageIndex, at frame: Frame) -> Bool {
     let wanted = frame.rawValue &- index.rawValue
     return lock.withLock {
@@ -38,12 +39,14 @@ extension MemoryObject {
     }
   }
 
-  /// The largest block that is to be had for pages whose frames may lie anywhere.
+  /// The largest free block of at most 2^order frames, for pages whose frames may be anywhere; nil
+  /// for placed memory and where no frame is left.
   func anyFrames(order: Int, dirty: inout [FrameRun]) -> FrameRun? {
     placement == nil ? memory.allocateLargest(order: order, dirty: &dirty)?.run : nil
   }
 
-  /// Frames that the region's reservation has for pages from `index` on, nil where there is none.
+  /// Frames that are set aside for pages from `index` on, by the region's reservation or by the
+  /// object's placement; nil where there are none.
   func reservedFrames(
     for index: PageIndex, limit: PageCount, dirty: inout [FrameRun]
   ) -> FrameRun? {
@@ -51,14 +54,14 @@ extension MemoryObject {
       let run = FrameRun(Frame(index.rawValue &+ placement), limit)
       return memory.allocator.allocate(run, dirty: &dirty) ? run : nil
     }
-    // A region of which all is absent has none.
+    // A region that is wholly absent has no reservation.
     if limit >= Reservation.pages, index.isAligned(toOrder: Reservation.order) { return nil }
     return memory.reservations.populate(
       ObjectIdentifier(self), index, limit: limit, dirty: &dirty)
   }
 
-  /// Makes a reservation where none of the region is resident and all of it can be mapped: it could
-  /// not become a superpage otherwise.
+  /// Makes a reservation where no page of the region is resident and all of it can be mapped:
+  /// otherwise it could not become a superpage.
   private func reserveLocked(
     _ index: PageIndex, limit: PageCount, dirty: inout [FrameRun]
   ) -> FrameRun? {
@@ -71,7 +74,7 @@ extension MemoryObject {
       beside: frameBeside(region), dirty: &dirty)
   }
 
-  /// The block that would go on where the regions before or after this one are.
+  /// The block that is contiguous with the frames of the region before or after this one.
   private func frameBeside(_ region: PageRange) -> Frame? {
     if region.start > .zero, let before = pages[PageIndex(region.start.rawValue - 1)] {
       let frame = before.frame + .one

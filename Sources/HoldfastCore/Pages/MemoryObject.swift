@@ -1,59 +1,71 @@
-/// Memory that can be mapped: an array of pages, each absent, in the making, or resident in a frame
+/// Memory that can be mapped: an array of pages, each absent, busy, or resident in a frame
 /// (FreeBSD: `vm_object`).
 ///
-/// A page that is absent here is looked for in the backing object, and so on down the shadow chain;
-/// one that is absent in all of them comes from the last one's pager, or reads as zero. Only the top
-/// object of a chain gets new pages, copies of those below or zeros, so that a page below is never
-/// written by way of those above. The object owns the frames of its resident pages and gives them
-/// back when its last reference goes.
+/// A page that is absent here is looked up in the backing object, and so on down the shadow chain;
+/// a page that is absent in all of them comes from the last object's pager, or reads as zero. Only
+/// the top object of a chain gets new pages, copies of pages below or zeros, so no write through a
+/// mapping changes a page below its top object. The object owns the frames of its resident pages
+/// and frees them when its last reference is released.
 ///
-/// What a pmap has for an address is always the topmost resident page of the entry's chain. So when
-/// a copy comes to lie above a page, every translation of it by way of the copy's object goes, or is
+/// A translation is always that of the topmost resident page of the entry's chain. So when a copy
+/// is made above a page, every translation of that page through the copy's object is removed, or
 /// replaced where it is wired: for that an object knows its mappings (`MappingRecord`).
 ///
-/// Lock order: address space, object (top before backing), frame allocator, pmap. No lock is held
-/// while frames are zeroed, copied or paged in.
+/// Lock order: address space; object, top before backing; then either the reservation pool and the
+/// frame domain, or the pmap. ARCHITECTURE.md has the whole order and every wait with a lock held.
+/// Faults and wires zero, copy and page in without locks. `AddressSpace.read` and `write` copy up
+/// to 128 KiB under the locks of a chain, and a fork copies wired pages with the map locked.
 public final class MemoryObject: @unchecked Sendable {
+  /// The frames that new pages get.
   public let memory: PhysicalMemory
   /// How many pages the object has, resident or not.
   public let size: PageCount
-  /// Pages at the start that no mapping has, before the first one that lies in a superpage as its
-  /// address does.
+  /// Pages at the start that nothing maps: they make the first mapped page's position in a
+  /// superpage that of its address.
   let head: PageCount
-  /// Made by an address space for one mapping, so that nobody else can reach a page of it: what is
-  /// unmapped may be freed at once (FreeBSD: `OBJ_ONEMAPPING`).
+  /// Whether one mapping, for which an address space made the object, is the only way to reach its
+  /// pages, so that they are freed when they are unmapped (FreeBSD: `OBJ_ONEMAPPING`).
   ///
-  /// Protected by `lock`. A fork makes it false, the end of all but one of the copies true again.
+  /// Protected by `lock`. A fork makes it false; `claimIfAlone` makes it true again.
   private var isOnlyMapping: Bool
-  /// Where page 0's frame is or would be, modulo 2^64, if the frames have to lie as the pages do
-  /// (`PhysicalMemory.placed`). Protected by `lock`.
+  /// For placed memory (`PhysicalMemory.placed`), the number of the frame that page 0 has or would
+  /// have, modulo 2^64: page `n` is in frame `placement + n`. Protected by `lock`.
   var placement: UInt64?
-  /// Where absent pages come from, if not from a backing object and not zero.
+  /// The source of absent pages, where they do not read as zero. An object with a pager has no
+  /// backing object.
   let pager: (any Pager)?
 
   /// Protects all that follows. Functions whose name ends in `Locked` need it held.
   let lock = Lock()
-  /// Announced when busy pages are busy no longer.
+  /// Announced when busy pages of the object cease to be busy.
   let pagesChanged = Event()
   /// The resident pages.
   var pages: PageTree
-  /// Map entries, handles and shadows that refer to the object; the pages go with the last one.
+  /// Map entries, handles and shadows that refer to the object. Without any the object is dead and
+  /// has no pages.
   var references = 1
-  /// The next object of the shadow chain, and where this one's page 0 lies in it.
+  /// The next object of the shadow chain, and this object's page 0 in it (FreeBSD:
+  /// `backing_object`, `backing_object_offset`).
   var backing: (object: MemoryObject, offset: PageCount)?
-  /// The objects that have this one as their backing object.
+  /// The objects whose backing object this is (FreeBSD: `shadow_head`).
   var shadows: [ObjectIdentifier: WeakObject] = [:]
-  /// How many faults are making a copy of a page below for this object.
+  /// The number of copies that faults are making for this object.
   var copiesUnderWay = 0
-  /// The map entries that have this object on top.
+  /// The map entries whose top object this is.
   var mappings: [ObjectIdentifier: MappingRecord] = [:]
 
-  /// An object of absent pages, with one reference that the caller gives back by `release`.
+  /// Creates an object of absent pages that read as zero, with one reference, which the caller
+  /// returns by `release` (FreeBSD: `vm_object_allocate`).
+  ///
+  /// - Parameter size: the number of pages, at most 2^62.
   public convenience init(memory: PhysicalMemory, size: PageCount) {
     self.init(memory: memory, size: size, isPrivate: false)
   }
 
-  /// An object whose absent pages come from a pager, with one reference.
+  /// Creates an object whose absent pages come from a pager, with one reference (FreeBSD:
+  /// `vm_pager_allocate`).
+  ///
+  /// - Parameter size: the number of pages, at most 2^62.
   public convenience init(memory: PhysicalMemory, size: PageCount, pager: any Pager) {
     self.init(memory: memory, size: size, isPrivate: false, pager: pager)
   }
@@ -72,21 +84,24 @@ public final class MemoryObject: @unchecked Sendable {
   }
 
   deinit {
-    precondition(references == 0, "an object goes while something refers to it")
+    precondition(references == 0, "an object ends with references")
     memory.objects.remove(ObjectIdentifier(self))
   }
 
-  /// Adds a reference (FreeBSD: `vm_object_reference`).
+  /// Adds a reference (FreeBSD: `vm_object_reference`). Takes the object's lock.
   public func retain() {
     lock.withLock {
-      precondition(references > 0, "a dead object is referred to")
+      precondition(references > 0, "a dead object gets a reference")
       references += 1
     }
   }
 
-  /// Gives a reference back; the last one frees every page and gives the backing object's reference
-  /// back (FreeBSD: `vm_object_deallocate`). Where the last one but one goes and that is a shadow's,
-  /// the shadow takes the pages over.
+  /// Returns a reference (FreeBSD: `vm_object_deallocate`). The last one frees every page, after
+  /// waiting for those that are busy, and returns the object's reference to its backing object.
+  /// Where one reference is left and it is a shadow's, the shadow takes the pages over if none is
+  /// busy.
+  ///
+  /// - Complexity: O(runs of the pages). Takes the locks of the object and of those below in turn.
   public func release() {
     var object = self
     while true {
@@ -96,8 +111,8 @@ public final class MemoryObject: @unchecked Sendable {
       let references = object.references
       let shadow = object.shadows.count == 1 ? object.shadows.values.first?.object : nil
       object.lock.unlock()
-      // An address space's lock may be held, which the holder of a busy page may want: no waiting.
-      if references == 1 { shadow?.collapse(waits: false) }
+      // No waiting: the caller may hold an address space's lock.
+      if references == 1 { shadow?.collapse() }
       if references > 0 { return }
       object.removePages(in: PageRange(.zero, PageIndex(object.size.rawValue)))
       guard let next = object.lock.withLock({ object.detachLocked() }) else { return }
@@ -105,12 +120,12 @@ public final class MemoryObject: @unchecked Sendable {
     }
   }
 
-  /// Puts a new object above this one, which the new one then refers to (FreeBSD: `vm_object_shadow`).
-  /// The caller's reference passes to the shadow.
+  /// Puts a new object above this one (FreeBSD: `vm_object_shadow`). The caller's reference to this
+  /// object becomes the shadow's.
   ///
   /// - Parameters:
-  ///   - head: the shadow's first pages, that are never mapped.
-  ///   - offset: where the shadow's page 0 lies in this object.
+  ///   - head: the shadow's first pages, which nothing maps.
+  ///   - offset: the page of this object that is below the shadow's page 0.
   func makeShadow(size: PageCount, head: PageCount, offset: PageCount) -> MemoryObject {
     let shadow = MemoryObject(memory: memory, size: size, head: head, isPrivate: true)
     shadow.backing = (self, offset)
@@ -118,7 +133,7 @@ public final class MemoryObject: @unchecked Sendable {
     return shadow
   }
 
-  /// Lets go of the backing object; its reference passes to the caller.
+  /// Detaches the object from its backing object; the reference to that becomes the caller's.
   func detachLocked() -> MemoryObject? {
     guard let next = backing?.object else { return nil }
     backing = nil
@@ -126,15 +141,18 @@ public final class MemoryObject: @unchecked Sendable {
     return next
   }
 
-  /// Whether nobody but the one mapping can reach a page.
+  /// Whether only one mapping can reach the pages. Takes the object's lock.
   var isPrivate: Bool { lock.withLock { isOnlyMapping } }
 
-  /// From now on others may reach the pages too.
+  /// Records that other mappings may reach the pages from now on. Takes the object's lock.
   func share() {
     lock.withLock { isOnlyMapping = false }
   }
 
-  /// Makes the object the sole caller's, if nobody else refers to it; true if so.
+  /// Makes the object private again if the caller's reference is the only one and there is no
+  /// pager. Takes the object's lock.
+  ///
+  /// - Returns: whether the object is private to the caller now.
   func claimIfAlone() -> Bool {
     lock.withLock {
       guard references == 1, pager == nil else { return false }
@@ -143,22 +161,29 @@ public final class MemoryObject: @unchecked Sendable {
     }
   }
 
-  /// Whether there is a backing object and every page that can be mapped is here: the backing object
-  /// is of no use any more.
+  /// Whether there is a backing object and every page that can be mapped is resident here, so that
+  /// no page of the backing object can be seen. Takes the object's lock.
   var hidesBacking: Bool {
     lock.withLock { backing != nil && pages.residentCount + head >= size }
   }
 
-  /// How many pages are resident. Takes the object's lock.
+  /// The number of pages that are resident in this object, busy ones included (FreeBSD:
+  /// `resident_page_count`). Takes the object's lock.
   public var residentCount: PageCount { lock.withLock { pages.residentCount } }
 
-  /// The state of a page, or nil if it is absent. Takes the object's lock.
+  /// The state of a page, or nil if it is absent here (FreeBSD: `vm_page_lookup`). Takes the
+  /// object's lock.
+  ///
+  /// - Complexity: O(height of the page tree).
   public func state(of index: PageIndex) -> PageState? {
     if index.rawValue >= size.rawValue { return nil }
     return lock.withLock { pages[index] }
   }
 
-  /// Calls `body` with each run of resident pages of the range, in order, under the object's lock.
+  /// Calls `body` with each run of pages that are resident in this object and its first page's
+  /// state, in ascending order. Holds the object's lock meanwhile; `body` must not call the object.
+  ///
+  /// - Complexity: O(slots of the range).
   public func forEachResident(in range: PageRange, _ body: (PageRange, PageState) -> Void) {
     let end = PageIndex(min(range.end.rawValue, size.rawValue))
     if range.start >= end { return }
@@ -170,14 +195,15 @@ public final class MemoryObject: @unchecked Sendable {
     }
   }
 
-  /// The bytes of the page tree. Takes the object's lock.
+  /// The size of the page tree. Takes the object's lock.
   public var metadata: ByteCount { lock.withLock { pages.metadata } }
 
-  /// Whether the object is the whole of its chain and has no pager: absent pages are zero.
+  /// Whether the object has neither a backing object nor a pager, so that absent pages are zero.
+  /// Takes the object's lock.
   var isPlain: Bool { lock.withLock { backing == nil && pager == nil } }
 
-  /// Frees the pages of a range, which are not wired, and waits for busy ones (FreeBSD:
-  /// `vm_object_page_remove`). No translation may be left. Called without the object's lock.
+  /// Frees the pages of a range, which are not wired and have no translations, and waits for busy
+  /// ones (FreeBSD: `vm_object_page_remove`). Called without the object's lock.
   func removePages(in range: PageRange) {
     var start = range.start
     while start < range.end {
@@ -192,11 +218,11 @@ public final class MemoryObject: @unchecked Sendable {
     }
   }
 
-  /// Takes pages out and frees their frames.
+  /// Removes pages and frees their frames.
   ///
-  /// - Parameter zeroed: whether nobody has written to them since they were zeroed.
+  /// - Parameter zeroed: whether the frames are known to be zero.
   func removeLocked(_ range: PageRange, zeroed: Bool) {
-    // A superpage that was split page by page lies together still: one call for all of it.
+    // The frames of a superpage that was split are contiguous still: one call frees all of them.
     var run = FrameRun(Frame(0), .zero)
     pages.remove(in: range) { part, state in
       precondition(state.wireCount == 0, "a wired page is freed")

@@ -14,15 +14,15 @@
 ///   wiring keeps the page.
 /// - The thread that gets `fresh` or `copy` passes it to `advance` exactly once, and does so before
 ///   it waits for anything. `advance` ends the busy state of the pages of a fault, in success and
-///   failure alike, and of the source of a copy. The new pages of a wire remain busy and invalid
+///   failure, and of the source of a copy. The new pages of a wire remain busy and invalid
 ///   until `WireTarget.finish` or `WireTarget.undo`.
 /// - `fresh` and `copy` name pages of the object that was asked, the top of the chain. Only that
 ///   object gets them; only a pager's object gets pages from its pager.
 /// - `busy`, `paged` and `shared` may wait in `advance`. A thread that has busy pages of its own
 ///   finishes these first (`busy`, `shared`), so two operations cannot wait for each other. A pager
 ///   waits for no busy page, so `paged` needs nothing.
-/// - Whether a page is busy is asked before anything else is done with it. Only look-ups that change
-///   no more than wire counts, or nothing, see busy pages as `resident` (`seesBusy`).
+/// - Whether a page is busy is asked before anything else is done with it. Only look-ups that
+///   change no more than wire counts, or nothing, see busy pages as `resident` (`seesBusy`).
 enum PageClaim {
   /// The page is resident, here or below; an operation that adds something to the page, such as a
   /// translation or a wiring, has done so.
@@ -37,8 +37,8 @@ enum PageClaim {
   /// These new pages are busy and invalid and have to become copies of pages below, which are busy
   /// too.
   case copy(PageCopy)
-  /// The page is absent, and the pager of this object has it and those behind it at this index; with
-  /// `isLarge` the whole large page around it is wanted, none of which is resident.
+  /// The page is absent, and the pager of this object has it and those behind it at this index;
+  /// with `isLarge` the whole large page around it is wanted, none of which is resident.
   case paged(MemoryObject, PageIndex, count: PageCount, isLarge: Bool)
   /// Another thread works on the page, which is this object's.
   case busy(MemoryObject, Event.Ticket)
@@ -77,9 +77,9 @@ struct PageCopy {
 }
 
 extension MemoryObject {
-  /// Locks this object and those below it as far as the topmost resident page at `index`, finds that
-  /// page, and calls `body` with all of them locked, so that none of it can change meanwhile. The
-  /// claim is `resident`, `absent`, `paged` or `busy`.
+  /// Locks this object and those below it as far as the topmost resident page at `index`, finds
+  /// that page, and calls `body` with all of them locked, so that none of it can change meanwhile.
+  /// The claim is `resident`, `absent`, `paged` or `busy`.
   ///
   /// - Parameters:
   ///   - bounds: what the range of a claim is cut to, in this object's indexes.
@@ -135,17 +135,17 @@ extension MemoryObject {
   }
 
   /// Does the work of a claim on a page of this object's chain that needs no locks held: waits,
-  /// zeroes, copies, or pages in. The caller claims the page again afterwards, except where a wire's
-  /// `fresh` or `copy` pages are its own now.
+  /// zeroes, copies, or pages in. The caller claims the page again afterwards, except where a
+  /// wire's `fresh` or `copy` pages are its own now.
   ///
   /// Called without locks, or, for `busy` pages of wired memory only, with the map locked.
   ///
   /// - Parameter entry: the map entry whose wiring the new pages are made for: they stay busy and
-  ///   invalid, for nobody may use them until the whole wire is entered. Nil for a fault, whose pages
-  ///   become valid at once.
+  ///   invalid, for no thread may use them until the whole wire is entered. Nil for a fault, whose
+  ///   pages become valid at once.
   /// - Throws: the error of a claim that failed; pagerFailure; resourceShortage where there is no
-  ///   frame for a pager's page or no room to replace a translation of a copied one. A wire's `fresh`
-  ///   and `copy` do not fail.
+  ///   frame for a pager's page or no room to replace a translation of a copied one. A wire's
+  ///   `fresh` and `copy` do not fail.
   func advance(
     _ claim: PageClaim, wiring entry: ObjectIdentifier? = nil
   ) throws(HoldfastError) {

@@ -1,16 +1,17 @@
 /// The resident pages of an object: a radix tree of fan-out 512 whose slot at any level up to the
 /// largest superpage may hold a whole run, as a page table holds large leaves.
 ///
-/// A superpage of 1 GiB is one slot. A slot splits when a part of it is to differ, which takes no
-/// frames, and merges again once its 512 parts are contiguous, aligned and alike. Costs grow with
-/// the slots touched, not with the pages.
+/// A superpage of 1 GiB is one slot. A slot splits when a part of it becomes different, which takes
+/// no frames, and merges again when its 512 parts are contiguous, aligned and equal. Costs grow
+/// with the slots, not with the pages.
 ///
 /// Invariants:
 /// - A run at level n starts at an index and at a frame that are multiples of 512^n.
 /// - `present[node]` is the number of slots in use; no node but the root is empty.
-/// - No node could be a run of its parent: 512 alike slots have merged.
+/// - No node could be a run of its parent: 512 equal slots have merged.
 ///
-/// Not thread safe: the object's lock protects it.
+/// Not safe for threads: the object's lock protects it. FreeBSD's counterpart is the object's
+/// radix tree (`vm_radix`), which has no superpage slots.
 public struct PageTree {
   private let superpageLevels: Int
   /// The level of the root's slots.
@@ -19,13 +20,17 @@ public struct PageTree {
   private var present: [UInt16] = [0]
   private var spareNodes: [Int] = []
 
-  /// How many pages are resident.
+  /// The number of pages that are resident.
   public private(set) var residentCount = PageCount.zero
 
   static let fanOut = 512
   private static let root = 0
 
-  /// An empty tree for indexes below `size`.
+  /// Creates an empty tree for the indexes below `size`.
+  ///
+  /// - Parameters:
+  ///   - size: at most 2^62 pages.
+  ///   - superpageLevels: how many levels of slots above the base page's may hold runs.
   public init(size: PageCount, superpageLevels: Int) {
     precondition(size.rawValue <= 1 << 62, "an object has at most 2^62 pages")
     self.superpageLevels = superpageLevels
@@ -35,15 +40,15 @@ public struct PageTree {
     slots = [PageSlot](repeating: .absent, count: PageTree.fanOut)
   }
 
-  /// The bytes of the nodes.
+  /// The size of the nodes.
   public var metadata: ByteCount {
     ByteCount(UInt64(slots.count * 8 + present.count * 2 + spareNodes.count * 8))
   }
 
   // MARK: Reading
 
-  /// Where the way down to a page ends: a slot that has no child.
-  private struct Place {
+  /// The slot without a child at which the descent to a page ends.
+  private struct Location {
     /// The slot's number among all, and the base two logarithm of its pages.
     var number: Int
     var shift: UInt64
@@ -51,14 +56,16 @@ public struct PageTree {
   }
 
   @inline(__always)
-  private func place(of index: PageIndex) -> Place {
+  private func locate(_ index: PageIndex) -> Location {
     var node = PageTree.root
     var level = rootLevel
     while true {
       let shift = UInt64(level * Geometry.levelShift)
       let number = node * PageTree.fanOut + Int(index.rawValue >> shift & 511)
       let slot = slots[number]
-      guard let child = slot.child else { return Place(number: number, shift: shift, slot: slot) }
+      guard let child = slot.child else {
+        return Location(number: number, shift: shift, slot: slot)
+      }
       node = child
       level -= 1
     }
@@ -68,8 +75,8 @@ public struct PageTree {
   ///
   /// - Complexity: O(height), at most 7 steps.
   public subscript(index: PageIndex) -> PageState? {
-    let place = place(of: index)
-    return place.slot.state?.advanced(by: PageCount(index.rawValue & (1 << place.shift - 1)))
+    let location = locate(index)
+    return location.slot.state?.advanced(by: PageCount(index.rawValue & (1 << location.shift - 1)))
   }
 
   /// The run of the slot that holds a page, cut to `bounds`, with the state of its first page.
@@ -78,11 +85,11 @@ public struct PageTree {
   package func run(
     at index: PageIndex, in bounds: PageRange
   ) -> (range: PageRange, state: PageState)? {
-    let place = place(of: index)
-    guard let state = place.slot.state else { return nil }
-    let origin = (index.rawValue >> place.shift) << place.shift
+    let location = locate(index)
+    guard let state = location.slot.state else { return nil }
+    let origin = (index.rawValue >> location.shift) << location.shift
     let start = max(origin, bounds.start.rawValue)
-    let end = min(origin + 1 << place.shift, bounds.end.rawValue)
+    let end = min(origin + 1 << location.shift, bounds.end.rawValue)
     return (
       PageRange(PageIndex(start), PageIndex(end)),
       state.advanced(by: PageCount(start - origin))
@@ -94,15 +101,15 @@ public struct PageTree {
   ///
   /// - Complexity: O(height + 512).
   func gap(at index: PageIndex, in bounds: PageRange) -> PageRange {
-    let place = place(of: index)
-    precondition(place.slot.isAbsent, "a gap is looked for where a page is")
-    let origin = (index.rawValue >> place.shift) << place.shift
-    let nodeEnd = (place.number / PageTree.fanOut + 1) * PageTree.fanOut
+    let location = locate(index)
+    precondition(location.slot.isAbsent, "a gap is looked for where a page is")
+    let origin = (index.rawValue >> location.shift) << location.shift
+    let nodeEnd = (location.number / PageTree.fanOut + 1) * PageTree.fanOut
     var end = origin
-    var number = place.number
+    var number = location.number
     // An end that would pass 2^64 pages is that of the bounds.
     repeat {
-      let (next, overflow) = end.addingReportingOverflow(1 << place.shift)
+      let (next, overflow) = end.addingReportingOverflow(1 << location.shift)
       end = overflow ? bounds.end.rawValue : min(next, bounds.end.rawValue)
       number += 1
     } while end < bounds.end.rawValue && number < nodeEnd && slots[number].isAbsent
@@ -114,12 +121,12 @@ public struct PageTree {
   /// - Complexity: O(height).
   func isAbsent(around index: PageIndex, order: Int) -> Bool {
     if residentCount == .zero { return true }
-    let place = place(of: index)
-    return place.slot.isAbsent && place.shift >= UInt64(order)
+    let location = locate(index)
+    return location.slot.isAbsent && location.shift >= UInt64(order)
   }
 
-  /// Calls `body` for each run and each gap of the range in order, cut to the range, until it
-  /// returns false. A gap has no state and may be told in several pieces.
+  /// Calls `body` for each run and each gap of the range in ascending order, cut to the range,
+  /// until it returns false. A gap has no state and may come in several pieces.
   ///
   /// - Complexity: O(slots of the range).
   public func forEach(in range: PageRange, _ body: (PageRange, PageState?) -> Bool) {
@@ -160,7 +167,8 @@ public struct PageTree {
 
   // MARK: Changing
 
-  /// Makes the pages from `index` on resident in the frames from `state.frame` on, which none is.
+  /// Makes the pages from `index` on, which are absent, resident in the frames from `state.frame`
+  /// on.
   ///
   /// - Complexity: O(slots of the run · height).
   public mutating func insert(_ count: PageCount, at index: PageIndex, _ state: PageState) {
@@ -178,12 +186,12 @@ public struct PageTree {
       let start = origin + UInt64(index) << shift
       let end = min(range.end.rawValue, start + 1 << shift)
       let part = state.advanced(by: PageCount(position - range.start.rawValue))
-      let place = node * PageTree.fanOut + index
+      let number = node * PageTree.fanOut + index
       if end - position == 1 << shift, level <= superpageLevels,
         part.frame.isAligned(toOrder: Int(shift))
       {
-        precondition(slots[place].isAbsent, "a page is inserted over a resident one")
-        slots[place] = PageSlot(part)
+        precondition(slots[number].isAbsent, "a page is inserted over a resident one")
+        slots[number] = PageSlot(part)
         present[node] += 1
       } else {
         let child = childNode(of: node, index, level: level)
@@ -195,7 +203,8 @@ public struct PageTree {
     }
   }
 
-  /// Changes the states of the resident pages of the range. `body` must leave the frame alone.
+  /// Changes the states of the resident pages of the range, run by run. `body` must not change the
+  /// frame.
   ///
   /// - Complexity: O(slots of the range · height); splitting takes a node, never a frame.
   public mutating func update(in range: PageRange, _ body: (inout PageState) -> Void) {
@@ -212,11 +221,11 @@ public struct PageTree {
       let index = Int((position - origin) >> shift)
       let start = origin + UInt64(index) << shift
       let end = min(range.end.rawValue, start + 1 << shift)
-      let place = node * PageTree.fanOut + index
-      if end - position == 1 << shift, var state = slots[place].state {
+      let number = node * PageTree.fanOut + index
+      if end - position == 1 << shift, var state = slots[number].state {
         body(&state)
-        slots[place] = PageSlot(state)
-      } else if !slots[place].isAbsent {
+        slots[number] = PageSlot(state)
+      } else if !slots[number].isAbsent {
         let child = childNode(of: node, index, level: level)
         update(child, level - 1, at: start, PageRange(PageIndex(position), PageIndex(end)), body)
         settle(child, of: node, index, level: level)
@@ -225,7 +234,7 @@ public struct PageTree {
     }
   }
 
-  /// Takes the resident pages of the range out and tells `body` of each run.
+  /// Removes the resident pages of the range and calls `body` with each run.
   ///
   /// - Complexity: O(slots of the range · height).
   public mutating func remove(in range: PageRange, _ body: (PageRange, PageState) -> Void) {
@@ -243,13 +252,13 @@ public struct PageTree {
       let start = origin + UInt64(index) << shift
       let end = min(range.end.rawValue, start + 1 << shift)
       let part = PageRange(PageIndex(position), PageIndex(end))
-      let place = node * PageTree.fanOut + index
-      if end - position == 1 << shift, let state = slots[place].state {
-        slots[place] = .absent
+      let number = node * PageTree.fanOut + index
+      if end - position == 1 << shift, let state = slots[number].state {
+        slots[number] = .absent
         present[node] -= 1
         residentCount -= part.count
         body(part, state)
-      } else if !slots[place].isAbsent {
+      } else if !slots[number].isAbsent {
         let child = childNode(of: node, index, level: level)
         remove(child, level - 1, at: start, part, body)
         settle(child, of: node, index, level: level)
@@ -262,8 +271,8 @@ public struct PageTree {
 
   /// The child node at a slot of a node of `level`; a run there is split into its parts.
   private mutating func childNode(of node: Int, _ index: Int, level: Int) -> Int {
-    let place = node * PageTree.fanOut + index
-    let slot = slots[place]
+    let number = node * PageTree.fanOut + index
+    let slot = slots[number]
     if let child = slot.child { return child }
     let child = spareNodes.popLast() ?? present.count
     if child == present.count {
@@ -279,12 +288,12 @@ public struct PageTree {
     } else {
       present[node] += 1
     }
-    slots[place] = PageSlot(child: child)
+    slots[number] = PageSlot(child: child)
     return child
   }
 
-  /// Restores the invariants of a slot whose child has changed: an empty child goes, alike parts
-  /// become a run again.
+  /// Restores the invariants of a slot whose child has changed: an empty child is removed, equal
+  /// parts become a run again.
   private mutating func settle(_ child: Int, of node: Int, _ index: Int, level: Int) {
     let first = child * PageTree.fanOut
     if present[child] == 0 {
@@ -298,7 +307,8 @@ public struct PageTree {
     }
     let step = UInt64(1) << UInt64((level - 1) * Geometry.levelShift)
     let base = slots[first]
-    // The last part first: where a node fills up or changes from one end, this tells at once.
+    // The last part first: where a node fills up or changes from one end, it is the one that
+    // differs.
     guard slots[first + 511] == base.advanced(by: 511 * step), let state = base.state,
       state.frame.isAligned(toOrder: level * Geometry.levelShift)
     else { return }

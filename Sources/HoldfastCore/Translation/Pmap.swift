@@ -1,53 +1,66 @@
-/// The translations of one address space: what a guest really reaches (FreeBSD: `pmap`).
+/// The translations of one address space, that is, what a guest reaches (FreeBSD: `pmap`; Linux:
+/// page tables).
 ///
-/// The VM layer decides and tells; a pmap only does. Calls on one pmap come one at a time for any
-/// one range, but may come at once for ranges that do not overlap, and hold the address space's or
-/// the object's lock or neither. An implementation has a lock of its own, the last in the order.
+/// The VM layer decides; a pmap only carries out. Calls for ranges that overlap come one at a time;
+/// calls for other ranges may come at once from several threads. The caller may hold the address
+/// space's lock, locks of objects, or none.
 ///
-/// Only `enter` and `prepareToSplit` may fail. Whatever removing and protecting may need to split
-/// translations has to be set aside by then, so that a superpage can be split with no memory free.
+/// An implementation has a lock of its own, which comes after those. It is not always the last:
+/// under a `PagedWindow`'s lock, that of `FaultHandlerThreads` is taken, and `enter` and `remove`
+/// may wait there until a handler thread has read the event of an mremap(2).
+///
+/// Only `enter` and `prepareToSplit` may fail. What `remove` and `protect` may need for splitting
+/// translations is set aside by them, so that a superpage can be split when no memory is free.
 public protocol Pmap: AnyObject, Sendable {
-  /// Makes `run` reachable from `address` on, at the largest page size that the alignment of both
-  /// allows, in place of any translations that are there (FreeBSD: `pmap_enter`).
+  /// Enters the frames of `run` from `address` on, in pages as large as the alignment of both
+  /// allows, and replaces translations that are there (FreeBSD: `pmap_enter`).
   ///
   /// - Parameters:
-  ///   - wired: the translations must never fault until `unwire`.
-  ///   - reach: the addresses from `address` on whose pages are about to be entered one by one from
-  ///     frames beside these: a pmap may prepare them all at once. Nothing is entered there yet but
-  ///     by the same reach; the frames are zero and nobody else's.
-  /// - Throws: `HoldfastError` of code `resourceShortage` and the host's errno. What was entered before
-  ///   may be left; the caller removes the range.
+  ///   - run: the frames.
+  ///   - address: the first address.
+  ///   - protection: the accesses that the translations allow.
+  ///   - wired: whether the translations must not fault until `unwire`.
+  ///   - reach: the addresses from `address` on whose pages will be entered one by one from
+  ///     contiguous
+  ///     frames, so that a pmap may map all of them at once. No other translations exist there; the
+  ///     frames are zero and belong to the same operation.
+  /// - Throws: code `resourceShortage`, with the host's errno. A part of the range may be entered
+  ///   then; the caller removes it.
   func enter(
     _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
     reach: AddressRange?
   ) throws(HoldfastError)
 
-  /// All pages of a reach have been entered, or others in their place.
+  /// Ends a reach: all its pages have been entered or replaced, or removed.
   func endReach(_ range: AddressRange)
 
-  /// Sees to it that `remove` and `protect` of the range will succeed, whatever they have to split.
+  /// Sets aside what `remove` and `protect` of the range will need for splitting translations.
   ///
-  /// - Throws: `HoldfastError` of code `resourceShortage`.
+  /// - Throws: code `resourceShortage`, with the host's errno if a system call failed.
   func prepareToSplit(_ range: AddressRange) throws(HoldfastError)
 
-  /// Takes all translations of the range away, wired or not (FreeBSD: `pmap_remove`). When it
-  /// returns, nobody can reach the frames through this address space.
+  /// Removes all translations of the range, wired or not (FreeBSD: `pmap_remove`). When it returns,
+  /// no thread reaches the frames through this address space.
   func remove(_ range: AddressRange)
 
-  /// Sets the protection of the translations that are there (FreeBSD: `pmap_protect`).
+  /// Sets the protection of the range's translations (FreeBSD: `pmap_protect`). May remove
+  /// translations instead; the caller then calls `refresh` for a wired range.
   func protect(_ range: AddressRange, _ protection: Protection)
 
-  /// Makes the translations that are there effective again where the host dropped them for reasons of
-  /// its own; makes none where there is none. A pmap whose host refills them by itself does nothing.
+  /// Restores translations that the host has dropped for its own reasons; makes no others. A pmap
+  /// whose host restores them by itself does nothing.
   func refresh(_ range: AddressRange)
 
-  /// Clears the wired mark of the range, where every translation is wired; the translations stay
-  /// (FreeBSD: `pmap_unwire`). A superpage of which a part is unwired is split.
+  /// Ends the wiring of the range's translations, all of which are wired; they stay (FreeBSD:
+  /// `pmap_unwire`). A superpage of which a part is unwired may be split.
   func unwire(_ range: AddressRange)
 }
 
 extension Pmap {
+  /// Does nothing, for a pmap that ignores `reach`.
   public func endReach(_ range: AddressRange) {}
+  /// Does nothing, for a pmap whose host restores translations by itself.
   public func refresh(_ range: AddressRange) {}
+  /// Does nothing, for a pmap that can always split.
   public func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {}
 }

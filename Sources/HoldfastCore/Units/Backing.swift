@@ -39,6 +39,9 @@ public enum Backing: String, Hashable, Sendable, CaseIterable, Codable {
   /// Whether the kernel is asked for huge pages and gives them when it has them.
   public var isTransparentHuge: Bool { self == .thp || self == .thpPrivate }
 
+  /// The backings whose memory is a file that windows can map.
+  package static let withFile = allCases.filter(\.hasFile)
+
   /// Whether the memory is a file that windows can map. Otherwise guests are placed in the arena's own
   /// mapping.
   public var hasFile: Bool { self != .thpPrivate }

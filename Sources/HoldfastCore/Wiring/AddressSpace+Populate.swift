@@ -1,9 +1,10 @@
-/// Making the pages of an entry resident, wired and entered. The entry is in transition, so that it
-/// cannot change meanwhile, and the address space's lock is not held.
+/// The two paths that make the pages of an entry resident, wired and entered. The entry is in
+/// transition, so that it does not change meanwhile, and the address space is unlocked.
 ///
-/// `finishOthers` lets others have the busy pages of entries that the operation populated before.
+/// `finishOthers` finishes the busy pages of entries that the operation populated before.
 extension AddressSpace {
-  /// The prefault path: batches of the largest blocks that alignment and free memory allow.
+  /// The prefault path: batches of the largest blocks that alignment and free memory allow. The
+  /// object has neither a backing object nor a pager.
   ///
   /// - Complexity: O(superpages and runs).
   func populateByPrefault(
@@ -13,7 +14,7 @@ extension AddressSpace {
     var index = target.pages.start
     while index < target.pages.end {
       let start = clock.now
-      let batch = target.object.beginWire(PageRange(index, target.pages.end))
+      let batch = target.object.claimBatch(PageRange(index, target.pages.end))
       let allocated = clock.now
       summary.allocating += allocated - start
       if case .failed(let error)? = batch.obstacle {
@@ -32,7 +33,7 @@ extension AddressSpace {
     }
   }
 
-  /// Enters runs, joined to the longest ones that lie next to each other in both respects.
+  /// Enters runs; those that are adjacent both in the object and in memory are entered as one.
   private func enter(_ runs: [PageRun], _ target: inout WireTarget) throws(HoldfastError) {
     var first = 0
     while first < runs.count {
@@ -47,7 +48,7 @@ extension AddressSpace {
       do throws(HoldfastError) {
         try enter(joined, at: runs[first].index, reach: nil, target)
       } catch {
-        // The undoing takes the wired mark off all that was wired, and these have none yet.
+        // Undoing the wire unwires the translations of all claimed pages; these have none yet.
         if next < runs.count, let last = runs.last {
           pmap.remove(target.addresses(of: PageRange(runs[next].index, last.range.end)))
         }
@@ -65,15 +66,15 @@ extension AddressSpace {
       try pmap.enter(
         frames, at: address, protection: target.protection, wired: true, reach: reach)
     } catch {
-      // How far it got is not known: nothing of it may stay, not even for pages that stay.
+      // How much was entered is not known: no translation may stay, even for pages that do.
       pmap.remove(target.addresses(of: PageRange(start: index, count: frames.count)))
       throw error.at(address)
     }
   }
 
-  /// Does the work of a claim that may wait for other threads. No operation waits with busy pages of
-  /// its own, or two could wait for each other, or one for itself where it maps a page twice: so
-  /// these are finished first. The page is claimed again afterwards.
+  /// Does the work of a claim that may wait for other threads. The operation's own busy pages are
+  /// finished first: otherwise two operations could wait for each other, or one for itself where it
+  /// maps a page twice. The page is claimed again afterwards.
   private func wait(
     for claim: PageClaim, _ target: inout WireTarget, _ finishOthers: () -> Void
   ) throws(HoldfastError) {
@@ -83,7 +84,7 @@ extension AddressSpace {
     try target.object.advance(claim)
   }
 
-  /// Takes a batch out that was never entered.
+  /// Undoes a batch that was not entered.
   private func abandon(_ batch: WireBatch, _ target: inout WireTarget) {
     target.object.abandon(
       fresh: batch.runs.filter(\.isFresh).map(\.range), zeroed: batch.dirty.isEmpty)
@@ -105,8 +106,8 @@ extension AddressSpace {
     summary.fragmented += batch.fragmented
   }
 
-  /// The fault path: each page by itself, as if the guest had touched it, in frames that are taken a
-  /// superpage at a time so that they lie in place.
+  /// The fault path: each page by itself, as if the guest had touched it, in frames that are
+  /// allocated a superpage at a time, so that they can become superpages.
   ///
   /// - Complexity: O(pages).
   func populateByFault(
@@ -117,7 +118,7 @@ extension AddressSpace {
     var ahead = FramesAhead()
     defer { summary.entering += clock.now - start }
     var index = target.pages.start
-    // Where others' translations of pages below may be there, a pmap may not prepare what is ahead.
+    // Where there may be translations of pages below, a pmap must not map pages ahead.
     let isPlain = target.object.isPlain
     while index < target.pages.end {
       let claim = target.object.claimForWire(
@@ -154,7 +155,7 @@ extension AddressSpace {
           try wait(for: claim, &target, finishOthers)
           continue
         case .paged, .failed:
-          // What is held ahead must not be what the pager's page lacks.
+          // The pager's page must not lack frames because this operation has some ahead.
           giveBack(&ahead, target)
           try target.object.advance(claim)
           continue
@@ -173,13 +174,13 @@ extension AddressSpace {
     summary.faulted += .one
   }
 
-  /// Takes frames for the pages from `index` on, up to a superpage of the first level, and zeroes
-  /// them.
+  /// Allocates and zeroes frames for the pages from `index` on, up to a superpage of the first
+  /// level.
   private func take(
     _ ahead: inout FramesAhead, at index: PageIndex, _ target: WireTarget
   ) throws(HoldfastError) {
     giveBack(&ahead, target)
-    // No further than pages are missing: those that are there have translations to keep.
+    // Only up to the next resident page, whose translation must stay.
     let missing = target.object.missingPages(from: index, to: target.pages.end)
     guard missing > .zero else { return }
     let order = min(Geometry.levelShift, geometry.largestOrder(at: index, limit: missing))
@@ -198,8 +199,8 @@ extension AddressSpace {
     ahead = FramesAhead(PageRange(start: index, count: run.count), run, dirty)
   }
 
-  /// Gives back the frames that were taken ahead and not used. Where a page was passed over, the
-  /// translation that the reach of others may have made was replaced; the rest has to go.
+  /// Frees the frames that were allocated ahead and not used. Where a page was passed over, its own
+  /// translation has replaced what the reach may have mapped; the rest of the reach is removed.
   private func giveBack(_ ahead: inout FramesAhead, _ target: WireTarget) {
     if ahead.isReached, !ahead.left.isEmpty { pmap.remove(target.addresses(of: ahead.left)) }
     if ahead.isReached { pmap.endReach(target.addresses(of: ahead.range)) }

@@ -1,36 +1,44 @@
 extension AddressSpace {
-  /// What a wire operation did to one entry that it has in transition.
+  /// What a wire operation did to an entry that it has in transition.
   private struct Step {
     let entry: MapEntry
-    /// The entry was not user-wired and the limit has been charged.
+    /// The entry was not user-wired, and the limit has been charged.
     var isCharged = false
     /// A wiring was added to the entry.
     var isCounted = false
-    /// The entry was not wired at all: its pages.
+    /// The pages of the entry, if it was not wired at all.
     var target: WireTarget?
   }
 
-  /// Wires a range (FreeBSD: `vm_map_wire`): every page becomes resident, valid, zero where never
-  /// written, wired once more, and present in the pmap, and stays so until it is unwired. If that
-  /// cannot be had the address space, the objects, the frames and the counters are left as they
-  /// were; only pages that were made before the operation had to wait for another one, or that it
-  /// maps twice, or that came from a pager, stay resident, unwired.
+  /// Wires a range (FreeBSD: `vm_map_wire`; Linux: mlock(2)): every page becomes resident, valid,
+  /// zero if it was never written, wired once more and entered in the pmap, and stays so until it
+  /// is unwired. A wire that fails leaves the address space, the objects, the frames and the
+  /// counters as they were, with one exception: pages that it made before it had to wait for
+  /// another operation, or that it maps twice, or that a pager supplied, stay resident and unwired.
   ///
-  /// A writable entry that needs a copy gets one of every page; of a read-only one the pages below
-  /// are wired in place. Missing pages are preallocated in the largest blocks that there are, inserted
-  /// busy, zeroed in parallel where dirty, and entered by the run.
+  /// A writable entry that needs a copy gets a copy of every page; pages below a read-only entry
+  /// are wired in place. Absent pages are allocated in the largest free blocks, inserted busy,
+  /// zeroed in parallel where dirty, and entered run by run.
   ///
-  /// - Throws: invalidAddress for a hole or an inaccessible entry without `holesOK`; resourceShortage
-  ///   without frames or translations or over the wired limit; pagerFailure; invalidArgument for a range that
-  ///   does not start and end on a page. The error names the address.
-  /// - Complexity: O(entries + superpages). Takes the lock exclusive, not while it populates.
+  /// - Throws: `invalidAddress` for a hole or an inaccessible entry without `holesOK`;
+  ///   `resourceShortage` where frames or translations run out or the wired limit would be
+  ///   exceeded; `pagerFailure`; `invalidArgument` for a range that is not page-aligned. The error
+  ///   has the address that failed.
+  /// - Complexity: O(entries + superpages); O(pages) behind a shadow chain or a pager. Takes the
+  ///   lock exclusive, but not while it populates.
   @discardableResult
   public func wire(
     _ range: AddressRange, _ options: WireOptions = .user
   ) throws(HoldfastError) -> WireSummary {
-    guard geometry.isPageAligned(range) else {
-      throw HoldfastError(.invalidArgument, at: range.start, "a range starts and ends on a page")
+    try during("wire \(range)", range) { () throws(HoldfastError) in
+      try populateAndWire(range, options)
     }
+  }
+
+  private func populateAndWire(
+    _ range: AddressRange, _ options: WireOptions
+  ) throws(HoldfastError) -> WireSummary {
+    try checkAligned(range)
     var summary = WireSummary()
     if range.isEmpty { return summary }
     let transition = Transition()
@@ -59,8 +67,8 @@ extension AddressSpace {
     return summary
   }
 
-  /// Goes over the entries of the range, which are put in transition one by one, and populates those
-  /// that were not wired. Holds the lock on entry and on return, but not throughout.
+  /// Puts the entries of the range in transition one by one and populates those that were not
+  /// wired. The lock is held on entry and on return, but not throughout.
   private func wireLocked(
     _ range: AddressRange, _ options: WireOptions, _ transition: Transition,
     _ steps: inout [Step], _ summary: inout WireSummary
@@ -79,7 +87,9 @@ extension AddressSpace {
       if options.contains(.system) {
         guard entry.systemWirings < .max else {
           steps.append(step)
-          throw HoldfastError(.resourceShortage, at: entry.range.start, "too many system wirings")
+          throw HoldfastError(
+            .resourceShortage, at: entry.range.start,
+            "the mapping has \(UInt32.max) system wirings already")
         }
         entry.systemWirings += 1
         step.isCounted = true
@@ -88,7 +98,7 @@ extension AddressSpace {
           steps.append(step)
           throw HoldfastError(
             .resourceShortage, at: entry.range.start,
-            "the limit of \(wiredLimit.maximum) that may be wired is reached")
+            "\(entry.range.length) more exceed the wired limit of \(wiredLimit.maximum)")
         }
         entry.isUserWired = true
         step.isCharged = true
@@ -122,14 +132,15 @@ extension AddressSpace {
     }
   }
 
-  /// Lets others have all pages that the operation has made so far.
+  /// Finishes all pages that the operation has made so far.
   private func finish(_ steps: inout [Step]) {
     for index in steps.indices { steps[index].target?.finish() }
   }
 
-  /// The entry at `address`, cut to the range and put in transition; nil where there is a hole or an
-  /// inaccessible entry that may be passed over. Waits while others have the entry in transition,
-  /// and calls `willWait` before: they may wait for our busy pages.
+  /// Puts the entry at `address`, cut to the range, in transition; nil where there is a hole or an
+  /// inaccessible entry that may be skipped. Waits while another operation has the entry in
+  /// transition, and calls `willWait` before, because that operation may wait for busy pages of
+  /// this one.
   func claimLocked(
     _ address: Address, _ range: AddressRange, _ options: WireOptions, _ transition: Transition,
     willWait: () -> Void
@@ -152,10 +163,12 @@ extension AddressSpace {
       guard isAccessible else {
         if options.contains(.holesOK) { return nil }
         throw HoldfastError(
-          .invalidAddress, at: address, "the protection \(entry.protection) does not allow wiring")
+          .invalidAddress, at: address,
+          "protection \(entry.protection) does not allow wiring"
+            + (options.contains(.write) ? " for writing" : ""))
       }
-      // User-wired, writable and in need of a copy at once is what no entry ever is. The shadow is the
-      // whole entry's: parts with one each could not be merged again.
+      // No wired writable entry needs a copy. The shadow is made for the whole entry: parts with a
+      // shadow each could not merge again.
       if !entry.isWired, entry.protection.contains(.write) { copyOnWriteLocked(entry) }
       let claimed = entries[clipLocked(position, to: AddressRange(address, range.end))]
       claimed.transition = transition
@@ -163,7 +176,7 @@ extension AddressSpace {
     }
   }
 
-  /// Where a look for entries goes on after `claimLocked` found none that it may use.
+  /// The address at which to go on where `claimLocked` returned nil.
   func addressAfterHoleLocked(_ address: Address, _ range: AddressRange) -> Address {
     let position = positionLocked(after: address)
     guard position < entries.count else { return range.end }
@@ -171,7 +184,7 @@ extension AddressSpace {
     return min(range.end, entry.start > address ? entry.start : entry.end)
   }
 
-  /// Takes back what was done to the entries, in reverse. Only entries that are ours are touched.
+  /// Undoes what the operation did to its entries, in reverse.
   private func undoLocked(_ steps: inout [Step]) {
     for index in steps.indices.reversed() {
       steps[index].target?.undo(pmap)
@@ -185,17 +198,24 @@ extension AddressSpace {
     }
   }
 
-  /// Gives wirings of a range back (FreeBSD: `vm_map_unwire`). Pages stay resident and entered; the
-  /// last unwiring makes them ordinary ones. A user unwiring of what is not user-wired does nothing.
+  /// Returns one wiring of a range (FreeBSD: `vm_map_unwire`; Linux: munlock(2)). Pages stay
+  /// resident and entered; without a wiring they are ordinary pages. A user unwiring of an entry
+  /// that is not user-wired does nothing. Waits for entries in transition.
   ///
-  /// - Throws: invalidAddress for a hole without `holesOK`; invalidArgument for a system unwiring of
-  ///   an entry without one, or for a range that does not start and end on a page. Nothing has
-  ///   changed then.
+  /// - Throws: `invalidAddress` for a hole without `holesOK`; `invalidArgument` for a system
+  ///   unwiring of an entry without system wirings, or for a range that is not page-aligned.
+  ///   Nothing has changed then.
   /// - Complexity: O(entries + superpages). Takes the lock exclusive.
   public func unwire(_ range: AddressRange, _ options: WireOptions = .user) throws(HoldfastError) {
-    guard geometry.isPageAligned(range) else {
-      throw HoldfastError(.invalidArgument, at: range.start, "a range starts and ends on a page")
+    try during("unwire \(range)", range) { () throws(HoldfastError) in
+      try returnWirings(range, options)
     }
+  }
+
+  private func returnWirings(
+    _ range: AddressRange, _ options: WireOptions
+  ) throws(HoldfastError) {
+    try checkAligned(range)
     if range.isEmpty { return }
     let transition = Transition()
     var claimed: [MapEntry] = []
@@ -224,7 +244,7 @@ extension AddressSpace {
       claimed.append(entry)
       if options.contains(.system), entry.systemWirings == 0 {
         guard options.contains(.holesOK) else {
-          throw HoldfastError(.invalidArgument, at: address, "no system wiring is to be given back")
+          throw HoldfastError(.invalidArgument, at: address, "the mapping has no system wiring")
         }
       }
       address = entry.range.end

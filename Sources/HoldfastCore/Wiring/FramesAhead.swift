@@ -1,17 +1,17 @@
-/// Frames that the fault path has taken for the pages it comes to next: one contiguous run, zero,
-/// and its own. Pages are used in ascending order.
+/// Frames that the wire's fault path has allocated for the pages that it populates next: one
+/// contiguous run of zeros, which no other thread uses. They are used in ascending order.
 struct FramesAhead {
-  /// The pages that the frames are meant for, empty if there are none.
+  /// The pages that the frames are for; empty where there are none.
   let range: PageRange
   private let frames: FrameRun
-  /// Those of the frames that were not zero when they were allocated.
+  /// The frames that were dirty when they were allocated.
   private let dirty: [FrameRun]
-  /// The first page that has not been come to.
+  /// The first page that has not been populated or passed over.
   private var next: PageIndex
-  /// Pages that were passed over, because they were resident. Their translations are not to be
-  /// taken away with those of `left`.
+  /// Pages that were passed over because they were resident. Their translations must stay when
+  /// those of `left` are removed.
   private(set) var passedOver: [PageRange] = []
-  /// Whether a pmap has been told of the whole range, and the guest may have written to it.
+  /// Whether a pmap was given the whole range as a reach, so that the guest may have written to it.
   private(set) var isReached = false
 
   init() {
@@ -25,10 +25,10 @@ struct FramesAhead {
     next = range.start
   }
 
-  /// The frame meant for a page of the range.
+  /// The frame for a page of the range.
   func frame(for index: PageIndex) -> Frame { frames.start + (index - range.start) }
 
-  /// Whether the frame meant for a page had to be zeroed.
+  /// Whether the frame for a page was dirty when it was allocated.
   func wasDirty(_ index: PageIndex) -> Bool {
     let frame = frame(for: index)
     return dirty.contains { $0.contains(frame) }
@@ -36,16 +36,17 @@ struct FramesAhead {
 
   func run(for pages: PageRange) -> FrameRun { FrameRun(frame(for: pages.start), pages.count) }
 
-  /// The pages that were not come to.
+  /// The pages that have been neither populated nor passed over.
   var left: PageRange { PageRange(next, range.end) }
 
-  /// A page has taken its frame, and with `isReached` the pmap is told of the whole range.
+  /// Records that a page has its frame and, with `isReached`, that the pmap gets the whole range as
+  /// a reach.
   mutating func use(_ index: PageIndex, isReached: Bool) {
     next = index + .one
     self.isReached = self.isReached || isReached
   }
 
-  /// A page of the range, if it is one, was found resident and keeps the frame that it has.
+  /// Records that a page, if it is one of the range, was resident and keeps its own frame.
   mutating func pass(_ index: PageIndex) {
     guard range.contains(index) else { return }
     let start = passedOver.last?.end == index ? passedOver.removeLast().start : index

@@ -1,40 +1,19 @@
-/// Pages that a wire operation has got hold of, next to each other in the object and in memory.
-struct PageRun {
-  var index: PageIndex
-  var frames: FrameRun
-  /// Made by this operation: busy and invalid until it is settled. Otherwise the page was there
-  /// and its wire count has been raised.
-  var isFresh: Bool
-
-  var range: PageRange { PageRange(start: index, count: frames.count) }
-}
-
-/// A batch of pages to be zeroed where dirty and then entered.
-struct WireBatch {
-  var runs: [PageRun] = []
-  /// The frames of fresh runs that are not known to be zero.
-  var dirty: [FrameRun] = []
-  /// What is at the next page and ended the batch, `busy` or `failed`. Nil where the range or the
-  /// batch is complete.
-  var obstacle: PageClaim?
-  /// Pages in smaller blocks than their alignment allows.
-  var fragmented = PageCount.zero
-  /// The index after the last page of the batch.
-  var next: PageIndex
-}
-
 extension MemoryObject {
   /// How many runs a batch has at most, so that the object is not locked for a whole large range.
   private static let batchRuns = 1024
 
-  /// The first step of the prefault path (the review's routine, made sound): takes hold of the
-  /// pages from the start of a range on. Missing ones are inserted in the largest frames that can
-  /// be had, busy and invalid, so that nobody can use them and collapse must wait. Those that are
-  /// there are wired in place, with what they hold. Takes the object's lock.
+  /// The first step of the prefault path (the FreeBSD review's routine, made sound): claims the
+  /// pages from the start of a range on. Absent ones are inserted in the largest free blocks, busy
+  /// and invalid, so that no other thread can use them and collapse must wait. Resident ones are
+  /// wired in place and keep their contents. Takes the object's lock. The object has neither a
+  /// backing object nor a pager.
   ///
-  /// Pages of one operation are taken in ascending order, and whoever holds busy pages never waits
-  /// for others: so operations that meet cannot wait for each other.
-  func beginWire(_ range: PageRange) -> WireBatch {
+  /// This claims runs and not pages, because the cost of a wire must grow with superpages:
+  /// `withChain` and `PageClaim` answer for one page. What ends a batch is a claim like any other.
+  ///
+  /// An operation claims pages in ascending order, and never waits while it has busy pages: so two
+  /// operations cannot wait for each other.
+  func claimBatch(_ range: PageRange) -> WireBatch {
     lock.lock()
     defer { lock.unlock() }
     var batch = WireBatch(next: range.start)
@@ -59,7 +38,7 @@ extension MemoryObject {
     return batch
   }
 
-  /// Wires pages that are there.
+  /// Wires resident pages.
   private func wireLocked(_ part: PageRange, _ state: PageState, _ batch: inout WireBatch) -> Bool {
     guard state.wireCount < .max else {
       batch.obstacle = .tooManyWirings
@@ -71,7 +50,7 @@ extension MemoryObject {
     return true
   }
 
-  /// Fills a gap with the largest blocks that its alignment allows and the allocator has.
+  /// Fills a gap with the largest free blocks that its alignment allows.
   private func fillLocked(_ gap: PageRange, _ batch: inout WireBatch) -> Bool {
     var index = gap.start
     while index < gap.end, batch.runs.count < MemoryObject.batchRuns {
@@ -94,7 +73,7 @@ extension MemoryObject {
     return index == gap.end
   }
 
-  /// How many pages are missing from `index` on, before the first that is there or `end`. Takes the
+  /// How many pages are absent from `index` on, before the first resident one or `end`. Takes the
   /// object's lock.
   func missingPages(from index: PageIndex, to end: PageIndex) -> PageCount {
     var last = end
@@ -107,15 +86,15 @@ extension MemoryObject {
     return last - index
   }
 
-  /// The claim of one page by the wire's fault path: wires the page if it is resident, and makes it in
-  /// `frame` if it is missing here. Takes the locks of the chain.
+  /// The claim of one page by the wire's fault path: wires the page if it is resident, and makes it
+  /// in `frame` if it is absent or has to be copied. Takes the locks of the chain.
   ///
   /// - Parameters:
-  ///   - writes: whether the page may be written by way of this object, so that one below has to be
-  ///     copied; otherwise that one is wired in place.
+  ///   - writes: whether the mapping may write to the page, so that one below has to be copied;
+  ///     otherwise that one is wired in place.
   ///   - end: how far a pager may be asked for pages along with this one.
   ///   - frame: a frame that is zero and the caller's, or nil.
-  /// - Returns: `absent` where the page is missing and no frame was offered; `shared` where another
+  /// - Returns: `absent` where a frame is needed and none was offered; `shared` where another
   ///   mapping has the page below wired, so that replacing it may fail: a fault can undo that.
   func claimForWire(
     _ index: PageIndex, upTo end: PageIndex, writes: Bool, offering frame: Frame?
@@ -151,17 +130,17 @@ extension MemoryObject {
     }
   }
 
-  /// Makes fresh pages, zeroed and entered by now, valid and wired, and lets others have them. What
-  /// other mappings have entered of pages below goes. Takes the object's lock.
+  /// Makes fresh pages, which are zeroed and entered, valid and wired, and ends their busy state.
+  /// Translations that other mappings have of pages below are removed. Takes the object's lock.
   ///
-  /// - Parameter entry: the map entry in which they were entered.
+  /// - Parameter entry: the map entry that was wired.
   func finishWire(fresh ranges: [PageRange], by entry: ObjectIdentifier) {
     if ranges.isEmpty { return }
     lock.withLock {
       for range in ranges {
         if backing != nil { removeTranslationsLocked(of: range, except: entry) }
         pages.update(in: range) { state in
-          precondition(state.isBusy && !state.isValid, "a fresh page is not its maker's any more")
+          precondition(state.isBusy && !state.isValid, "another thread changed a fresh page")
           state.isValid = true
           state.isBusy = false
           state.wireCount = 1
@@ -171,8 +150,7 @@ extension MemoryObject {
     pagesChanged.announce()
   }
 
-  /// Takes fresh pages out again, as if they had never been there. No translation may be left.
-  /// Takes the object's lock.
+  /// Removes fresh pages, which have no translations, without a trace. Takes the object's lock.
   func abandon(fresh ranges: [PageRange], zeroed: Bool) {
     if ranges.isEmpty { return }
     lock.withLock {
@@ -181,8 +159,8 @@ extension MemoryObject {
     pagesChanged.announce()
   }
 
-  /// Gives one wiring of each page of the range back: of the topmost one of the chain, which is there
-  /// (FreeBSD: `vm_object_unwire`). Takes the locks of the chain.
+  /// Returns one wiring of each page of the range: of the topmost one of the chain, which is
+  /// resident (FreeBSD: `vm_object_unwire`). Takes the locks of the chain.
   ///
   /// - Complexity: O(runs of the chain).
   func unwire(_ range: PageRange) {

@@ -1,23 +1,24 @@
-/// The part of an entry that a wire operation populates while the address space's lock is let go,
-/// and what it has done so far, so that all of it can be finished or undone.
+/// An entry that a wire operation populates while the address space is unlocked, and what the
+/// operation has done so far, so that all of it can be finished or undone.
 ///
-/// Fresh pages stay busy and invalid until the whole operation has succeeded: until then nobody else
-/// can see, wire or collapse them, so a failure takes them out as if they had never been there.
+/// Fresh pages stay busy and invalid until the whole operation has succeeded: until then no other
+/// thread can use, wire or collapse them, so a failure removes them without a trace.
 struct WireTarget {
   let object: MemoryObject
   let pages: PageRange
   let start: Address
   let protection: Protection
-  /// Whether pages below the object are copied; otherwise they are wired in place. That is done only
-  /// where nobody can put a page above them: the object is one that nobody writes to, or no other
-  /// entry can reach the same page of it.
+  /// Whether pages below the object are copied; otherwise they are wired in place. That is done
+  /// only where no page can be put above them: no write goes to the object, or no other entry can
+  /// reach the same pages of it.
   let copies: Bool
+  /// The entry's identity in the object's mapping records.
   let entry: ObjectIdentifier
   let geometry: Geometry
 
-  /// Pages that are ours, busy and invalid, entered in the pmap or just about to be.
+  /// Pages that the operation made, busy and invalid, entered in the pmap or about to be.
   private(set) var fresh: [PageRange] = []
-  /// Pages that we have wired and that others can use.
+  /// Pages that the operation has wired and that other threads can use.
   private(set) var wired: [PageRange] = []
 
   init(_ entry: MapEntry, _ object: MemoryObject, _ geometry: Geometry) {
@@ -36,6 +37,7 @@ struct WireTarget {
     AddressRange(address(of: range.start), address(of: range.end))
   }
 
+  /// Records pages that the operation has claimed.
   mutating func add(_ range: PageRange, isFresh: Bool) {
     if isFresh {
       WireTarget.append(range, to: &fresh)
@@ -52,20 +54,20 @@ struct WireTarget {
     }
   }
 
-  /// Lets others have the fresh pages, wired; from now on they stay resident even if the operation
-  /// fails, because another mapping of the object may have written to them.
+  /// Makes the fresh pages valid, wired and not busy. From now on they stay resident even if the
+  /// operation fails, because another mapping of the object may write to them.
   mutating func finish() {
     object.finishWire(fresh: fresh, by: entry)
     for range in fresh { WireTarget.append(range, to: &wired) }
     fresh = []
   }
 
-  /// Lets the objects below go where none of their pages can be seen any more.
+  /// Bypasses objects below of which no page can be seen any more.
   func shortenChain() {
-    if object.hidesBacking { object.collapse(waits: false) }
+    if object.hidesBacking { object.collapse() }
   }
 
-  /// Undoes all: fresh pages go, others lose the wiring that they got.
+  /// Undoes the operation: fresh pages are removed, others lose the wiring that they got.
   mutating func undo(_ pmap: any Pmap) {
     for range in fresh { pmap.remove(addresses(of: range)) }
     object.abandon(fresh: fresh, zeroed: false)

@@ -1,24 +1,24 @@
-/// How many bytes may be user-wired at once, over all address spaces that share the limit
-/// (FreeBSD: `vm.max_user_wired`).
+/// A limit of the bytes that are user-wired at once, in all address spaces that share it (FreeBSD:
+/// `vm.max_user_wired`; Linux: RLIMIT_MEMLOCK). May be used from any thread.
 public final class WiredLimit: @unchecked Sendable {
-  /// How much may be charged.
+  /// The most that may be charged.
   public let maximum: ByteCount
   private let lock = Lock()
   /// Protected by `lock`.
   private var charged = ByteCount.zero
 
-  /// A limit with nothing charged.
+  /// Creates a limit of `maximum` with nothing charged.
   public init(_ maximum: ByteCount) {
     self.maximum = maximum
   }
 
-  /// A limit that is never reached.
+  /// A new limit that is never reached.
   public static var none: WiredLimit { WiredLimit(ByteCount(.max)) }
 
-  /// The bytes charged now.
+  /// The bytes charged now. Takes the limit's lock, a leaf.
   public var current: ByteCount { lock.withLock { charged } }
 
-  /// Charges bytes, or returns false and charges nothing where they pass the limit.
+  /// Charges bytes. Returns false and charges nothing where they would exceed the limit.
   func charge(_ bytes: ByteCount) -> Bool {
     lock.withLock {
       guard bytes <= maximum - charged else { return false }
@@ -27,6 +27,7 @@ public final class WiredLimit: @unchecked Sendable {
     }
   }
 
+  /// Returns bytes that were charged.
   func uncharge(_ bytes: ByteCount) {
     lock.withLock {
       precondition(bytes <= charged, "more is uncharged than was charged")
