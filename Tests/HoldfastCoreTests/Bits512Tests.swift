@@ -21,7 +21,7 @@ import Testing
     return sets
   }
 
-  @Test func `blocks are those that are found by trying all`() {
+  @Test func `free blocks match an exhaustive search`() {
     var random = SeededGenerator(seed: 5)
     for members in sets(&random) {
       var bits = Bits512.empty

@@ -3,10 +3,10 @@ import Testing
 
 @testable import HoldfastCore
 
-/// Behaviour 25 over shadow chains: the model's operations, forks and collapses among them, with all
-/// wirings done by the one path and by the other.
+/// Behaviour 25 over shadow chains: the model's operations, forks and collapses among them, with
+/// all wirings done by the one path and by the other.
 @Suite struct ChainDifferentialTests {
-  /// All that can be told of a world.
+  /// All that can be observed of a world.
   private struct Observed: Equatable {
     /// The topmost page of an address's chain.
     struct Page: Equatable {

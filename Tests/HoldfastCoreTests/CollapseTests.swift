@@ -4,12 +4,12 @@ import Testing
 
 /// Behaviour 21 and what else collapse must and must not do.
 @Suite struct CollapseTests {
-  /// How many objects lie below an address.
+  /// How many objects are below an address.
   private func depth(_ family: Family, _ index: Int, _ page: UInt64 = 0) -> Int? {
     family.spaces[index].object(at: family.machine.address(page))?.chain.count
   }
 
-  @Test func `an object that only its shadow needs gives its pages up`() throws {
+  @Test func `an object that only its shadow refers to is collapsed`() throws {
     let family = try Family(pages: 0..<10, frames: 128)
     for page in 0..<10 as Range<UInt64> { try family.write(0, page, 1) }
     let child = try family.fork(0)
@@ -29,7 +29,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `an object of which every page is shadowed is passed by`() throws {
+  @Test func `a fully shadowed object is bypassed`() throws {
     let family = try Family(pages: 0..<10, frames: 128)
     for page in 0..<6 as Range<UInt64> { try family.write(0, page, 1) }
     let child = try family.fork(0)
@@ -58,7 +58,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `collapse during a wiring waits for its busy pages and loses none`(path: WirePath) throws {
+  func `a collapse during a wire waits for its busy pages and loses none`(path: WirePath) throws {
     let family = try Family(pages: 0..<10, frames: 128)
     for page in 0..<5 as Range<UInt64> { try family.write(0, page, 1) }
     let child = try family.fork(0)
@@ -105,7 +105,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `a part of an object that was unmapped goes with the collapse`() throws {
+  @Test func `a collapse frees the unmapped part of an object`() throws {
     let family = try Family(pages: 0..<20, frames: 128)
     for page in 0..<20 as Range<UInt64> { try family.write(0, page, 1) }
     let child = try family.fork(0)
@@ -125,7 +125,7 @@ import Testing
   }
 
   @Test(arguments: [false, true], [0, 1, 7])
-  func `a wiring that fails amid a collapse or a bypass loses nothing`(
+  func `a wire that fails during a collapse or a bypass loses nothing`(
     ends: Bool, call: Int
   ) throws {
     for path in WirePath.allCases { try failAmidCollapse(path, ends: ends, call) }
@@ -140,7 +140,8 @@ import Testing
     let (space, pmap, other) = (family.spaces[0], family.pmaps[0], family.spaces[child])
     let machine = family.machine
     let found = ConcurrentFailures()
-    // While page after page is copied: the object below becomes the shadow's alone, or stays shared.
+    // While page after page is copied: the object below becomes the shadow's alone, or stays
+    // shared.
     machine.store.beforeFilling { source, _ in
       if source == nil { return }
       found.tally()
@@ -168,7 +169,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `a page in the making keeps its object, and the next fork sees to the rest`() throws {
+  @Test func `a busy page keeps its object, and the next fork collapses the rest`() throws {
     let family = try Family(pages: 0..<8, frames: 128)
     try family.write(0, 5, 1)
     let space = family.spaces[0]
@@ -206,7 +207,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `a wiring that copies all lets the object below go`(path: WirePath) throws {
+  func `a wire that copies every page releases the object below`(path: WirePath) throws {
     let family = try Family(pages: 0..<8, frames: 128)
     for page in 0..<8 as Range<UInt64> { try family.write(0, page, 9) }
     let child = try family.fork(0)
@@ -217,7 +218,9 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `what holds a space's lock does not wait for a wiring of that space`(path: WirePath) throws {
+  func `a thread that holds a space's lock does not wait for a wire of that space`(path: WirePath)
+    throws
+  {
     let family = Family(Machine(frames: 128, dirty: true))
     let machine = family.machine
     let space = family.spaces[0]

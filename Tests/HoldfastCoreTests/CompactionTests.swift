@@ -6,7 +6,8 @@ import Testing
 @Suite struct CompactionTests {
   private static let superpage: UInt64 = 512
 
-  /// Which superpage blocks have wired pages, by what is resident in objects, and how much of the others.
+  /// Which superpage blocks have wired pages, by what is resident in objects, and how much of the
+  /// others.
   private struct Layout {
     var wired: [UInt64: Int] = [:]
     var movable: [UInt64: Int] = [:]
@@ -45,7 +46,7 @@ import Testing
     return held.count
   }
 
-  @Test func `pages move with their bytes, wired ones stay, and superpages are whole again`() throws
+  @Test func `pages move with their contents, wired ones stay, and superpages become free`() throws
   {
     let family = try Family(pages: 0..<4 * Self.superpage, frames: 8 * Self.superpage)
     let machine = family.machine
@@ -86,7 +87,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `a page that moves while a wiring copies it leaves no translation behind`() throws {
+  @Test func `a page that moves while a wire copies it leaves no translation behind`() throws {
     let machine = Machine(frames: 8 * Self.superpage, dirty: true)
     let family = Family(machine)
     let object = MemoryObject(memory: machine.memory, size: PageCount(1024))
@@ -124,7 +125,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `no more is moved than is wanted`() throws {
+  @Test func `compaction moves no more than it has to`() throws {
     let stage = Stage(pages: 8 * Self.superpage, frames: 16 * Self.superpage)
     try stage.map(0..<8 * Self.superpage)
     for region in 0..<UInt64(8) {
@@ -155,7 +156,8 @@ import Testing
 
   /// Spaces of which half of the memory is wired, at nine tenths of what there is, after base pages
   /// and superpages have come and gone at random.
-  @Test func `after random use at nine tenths, what free memory allows is whole again`() throws {
+  @Test func `after random use of nine tenths, compaction frees as many superpages as fit`() throws
+  {
     let steps = SuiteSize.compactionSteps
     let blocks = steps < 100_000 ? 128 : 2048
     let machine = Machine(frames: UInt64(blocks) * Self.superpage)

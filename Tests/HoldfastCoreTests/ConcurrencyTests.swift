@@ -47,7 +47,7 @@ import Testing
       }
     }
 
-    /// The guest touches a page by its translation, if there is one, and may write.
+    /// The guest accesses a page by its translation, if there is one, and may write.
     func touch(_ index: Int, at address: UInt64, page: UInt64, write: Bool) {
       let place = machine.address(address)
       let store = machine.store
@@ -84,7 +84,7 @@ import Testing
     }
   }
 
-  @Test func `threads that do everything to one space leave nothing wrong`() throws {
+  @Test func `threads that do everything to one space keep all invariants`() throws {
     // Addresses 0..<1600 are private memory; page 512 has a superpage.
     let scene = Scene(pages: 64, frames: 8192, spaces: 1)
     let pages = UInt64(1600)
@@ -184,7 +184,7 @@ import Testing
     try scene.finish()
   }
 
-  @Test func `wirings of two objects in opposite order do not wait for each other`() throws {
+  @Test func `wires of two objects in opposite order do not wait for each other`() throws {
     // Each round starts with nothing resident, so that both have busy pages when they meet.
     let machine = Machine(frames: 4096, dirty: true)
     let scene = Scene(pages: 1, frames: 64, spaces: 0)

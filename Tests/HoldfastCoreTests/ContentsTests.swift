@@ -5,7 +5,7 @@ import Testing
 /// Behaviours 13, 14 and 17: what wired pages hold.
 @Suite struct ContentsTests {
   @Test(arguments: WirePath.allCases, WirePath.allCases)
-  func `every byte is zero though the frames were another guest's`(
+  func `every byte is zero although the frames were another guest's`(
     first: WirePath, second: WirePath
   ) throws {
     // Zeroed and dirty frames in turn: the first guest has had half of them.
@@ -57,7 +57,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `frames that a failed wiring gave back are zeroed again`(path: WirePath) throws {
+  func `frames that a failed wire freed are zeroed again`(path: WirePath) throws {
     let stage = Stage(pages: 40, frames: 64, dirty: false)
     try stage.map(0..<20)
     try stage.map(30..<40, offset: 20, .read)
@@ -105,7 +105,7 @@ import Testing
   @Test(
     arguments: WirePath.allCases,
     [[0], [511], [510, 511], [0, 511, 512, 1023], [100, 200, 700], [1035]] as [[UInt64]])
-  func `resident pages keep what they hold and their frames`(
+  func `resident pages keep their contents and frames`(
     path: WirePath, resident: [UInt64]
   ) throws {
     for touched in [false, true] {
@@ -152,7 +152,7 @@ import Testing
     try stage.expectNothingLeft()
   }
 
-  @Test func `frames that a guest may have reached ahead do not count as zeroed`() throws {
+  @Test func `frames that a guest may have written to ahead are not freed as zeroed`() throws {
     let stage = Stage(pages: 8, frames: 64, dirty: false)
     try stage.map(0..<8)
     stage.pmap.fail(at: 3)

@@ -34,7 +34,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `wiring for reading takes the pages below in place`(path: WirePath) throws {
+  func `a wire for reading wires the pages below in place`(path: WirePath) throws {
     let (family, child, range) = try makeFamily()
     let part = family.machine.range(0..<10)
     try family.spaces[child].protect(part, .read)
@@ -65,7 +65,7 @@ import Testing
     try family.spaces[child].protect(range, .read)
     try family.spaces[child].wire(range, [options, path.options])
     let before = family.pmaps[child].mappings
-    // Without frames nothing changes, but that the pages before the one told are copied.
+    // Without frames nothing changes, except that the pages before the one in the error are copied.
     var copied: UInt64 = 0
     for free in 0..<20 as Range<UInt64> {
       let error = family.machine.withFree(free) {
@@ -154,7 +154,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `what is shared at a fork after being mapped copy-on-write stays one memory`() throws {
+  @Test func `memory that a fork shares after it was mapped copy-on-write stays shared`() throws {
     for wired in [false, true] {
       let machine = Machine(frames: 256, dirty: true)
       let family = Family(machine)
@@ -182,7 +182,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases, [false, true])
-  func `copies that a wiring makes are what others of the same memory have then`(
+  func `copies that a wire makes are seen by all mappings of the same memory`(
     path: WirePath, isReader: Bool
   ) throws {
     let family = Family(Machine(frames: 256, dirty: true))
@@ -212,7 +212,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `a new protection does not allow writing to what is shared with copies`() throws {
+  @Test func `a new protection does not allow writing to pages that copies share`() throws {
     let (family, child, range) = try makeFamily()
     try family.write(child, 1, 70)
     for index in [0, child] {
@@ -227,7 +227,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `a new page amid copies does not reach over the translations of those below`(
+  func `a new page among copies does not map over translations of pages below`(
     path: WirePath
   ) throws {
     let family = try Family(pages: 0..<16, frames: 256)

@@ -2,8 +2,8 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Copies amid superpages where the pmap cannot split, and wirings of a part that fail: an error, and
-/// nothing has changed.
+/// Copies among superpages where the pmap cannot split, and wirings of a part that fail: an error,
+/// and nothing has changed.
 @Suite struct CopyShortageTests {
   private static let pages = 0..<UInt64(1024)
 
@@ -20,7 +20,7 @@ import Testing
   }
 
   @Test(arguments: [0, 1])
-  func `a write that would split a superpage fails where that cannot be`(index: Int) throws {
+  func `a write that has to split a superpage fails where the pmap cannot`(index: Int) throws {
     let (family, _) = try makeFamily()
     #expect(family.pmaps[index].mappings[0].frames.count == PageCount(512))
     let free = family.machine.allocator.occupancy.free
@@ -38,7 +38,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases, [0, 1])
-  func `a wiring that would split a superpage fails where that cannot be`(
+  func `a wire that has to split a superpage fails where the pmap cannot`(
     path: WirePath, index: Int
   ) throws {
     let (family, _) = try makeFamily()

@@ -140,7 +140,7 @@ import Testing
   }
 
   @Test(arguments: 1000..<1010 as Range<UInt64>)
-  func `both paths leave the same amid superpages`(seed: UInt64) {
+  func `both paths leave the same among superpages`(seed: UInt64) {
     if let problem = Self.run(seed: seed, .superpages, steps: 60) { Issue.record("\(problem)") }
   }
 }

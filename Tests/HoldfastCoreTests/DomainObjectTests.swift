@@ -9,7 +9,7 @@ import Testing
     Machine(dirty: dirty, domains: [2048, 2048], local: { NodeID(0) })
   }
 
-  /// Pages of an object, and how many lie on each node.
+  /// Pages of an object, and how many are on each node.
   private func nodes(_ machine: Machine, _ object: MemoryObject) -> [UInt32: UInt64] {
     var counts: [UInt32: UInt64] = [:]
     for run in machine.pages(of: object) {
@@ -35,7 +35,7 @@ import Testing
     #expect(pmap.violations == [])
   }
 
-  @Test func `anonymous memory has the space's policy, and so have children`() throws {
+  @Test func `anonymous memory and children have the space's policy`() throws {
     let machine = machine()
     let (space, _) = machine.makeSpace(policy: .only(NodeID(1)))
     try space.map(at: machine.range(0..<8))
@@ -52,7 +52,7 @@ import Testing
     #expect(machine.allocator.occupancy.free == PageCount(4096))
   }
 
-  @Test func `pages that come one by one do not stray into the next node's frames`() throws {
+  @Test func `pages made one by one do not use the next node's frames`() throws {
     let machine = Machine(domains: [10, 2038], local: { NodeID(0) })
     let (space, _) = machine.makeSpace(policy: .only(NodeID(0)))
     try space.map(at: machine.range(0..<64))
@@ -66,7 +66,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `a node that runs out fails the wiring, and all is as it was`(path: WirePath) throws {
+  func `a node that runs out fails the wire and changes nothing`(path: WirePath) throws {
     let machine = machine()
     let (space, pmap) = machine.makeSpace(policy: .only(NodeID(1)))
     try space.map(at: machine.range(0..<2049))
@@ -83,7 +83,7 @@ import Testing
     try open.remove(open.bounds)
   }
 
-  @Test func `in turn a guest is spread over the nodes`() throws {
+  @Test func `round robin spreads a guest over the nodes`() throws {
     let machine = machine()
     let object = MemoryObject(
       memory: machine.memory.withPolicy(.roundRobin), size: PageCount(2048))

@@ -49,7 +49,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases, Kind.allCases)
-  func `what was cut for a wiring that fails is merged again`(path: WirePath, kind: Kind) throws {
+  func `entries that a failed wire clipped merge again`(path: WirePath, kind: Kind) throws {
     let stage = try stage(kind)
     let before = stage.snapshot
     for free in 0..<9 as Range<UInt64> {
@@ -70,7 +70,8 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `parts that overlap are wired once each and merge when alike`(path: WirePath) throws {
+  func `overlapping parts are wired once each and merge when they are equal`(path: WirePath) throws
+  {
     let stage = try stage(.shared)
     #expect(stage.wire(5..<15, .user, path) == nil)
     #expect(stage.wire(10..<20, .user, path) == nil)
@@ -90,7 +91,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `an empty range succeeds and cuts nothing`(path: WirePath) throws {
+  func `an empty range succeeds and clips nothing`(path: WirePath) throws {
     let stage = try stage(.shared)
     let before = stage.snapshot
     for page in [0, 7, 30, 50] as [UInt64] {
@@ -106,7 +107,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `a range that does not start and end on a page is refused`(path: WirePath) throws {
+  func `a range that is not page-aligned is an error`(path: WirePath) throws {
     let stage = try stage(.shared)
     let before = stage.snapshot
     let whole = stage.machine.range(10..<20)

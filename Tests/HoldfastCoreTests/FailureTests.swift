@@ -2,8 +2,8 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Fails the n-th allocation, translation or request of a pager, for n = 0, 1, 2 and so on until the
-/// operation succeeds. After each failure every invariant holds and nothing can be told to have
+/// Fails the n-th allocation, translation or request of a pager, for n = 0, 1, 2 and so on until
+/// the operation succeeds. After each failure every invariant holds and nothing can be told to have
 /// happened.
 @Suite struct FailureTests {
   enum Kind: CaseIterable, Sendable {
@@ -15,7 +15,7 @@ import Testing
     case forkWired, monitorWrites
   }
 
-  /// What can be told of a page.
+  /// What can be observed of a page.
   private struct Seen: Equatable {
     var protection: Protection?
     var isUserWired = false
@@ -23,7 +23,7 @@ import Testing
     var byte: UInt8?
   }
 
-  /// A child of 30 pages: 0..<10 are copies of the parent's, 10..<20 were never touched, 20..<30 are
+  /// A child of 30 pages: 0..<10 are copies of the parent's, 10..<20 are absent, 20..<30 are
   /// copies of an image. 5..<8 are the child's own already, 12..<14 wired by the system.
   private func makeFamily() throws -> (Family, TestPager) {
     let machine = Machine(frames: 512, dirty: true, wiredLimit: WiredLimit(.tebibytes(1)))

@@ -2,8 +2,8 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// What holds while frames are zeroed, copied or paged in, which takes long: nobody can use their
-/// pages yet, what they are copied from stays, and whoever wants anything else gets through. Another
+/// What holds while frames are zeroed, copied or paged in, which takes long: no thread can use
+/// their pages yet, the pages that they are copied from stay, and other operations proceed. Another
 /// thread sees to that each time, within the operation.
 @Suite struct FillingTests {
   enum Operation: CaseIterable, Sendable {
@@ -11,8 +11,8 @@ import Testing
     case wire, wireCopy, wireImage, copyAtOnce, forkWired
   }
 
-  /// A child of 40 pages: 0..<10 are copies of the parent's, 10..<20 were never touched, 20..<30 are
-  /// copies of an image, 30..<40 are shared and were never touched.
+  /// A child of 40 pages: 0..<10 are copies of the parent's, 10..<20 are absent, 20..<30 are
+  /// copies of an image, 30..<40 are shared and absent.
   private func makeFamily() throws -> (Family, TestPager) {
     let machine = Machine(frames: 512, dirty: true)
     let family = Family(machine)
@@ -58,7 +58,7 @@ import Testing
   }
 
   @Test(arguments: Operation.allCases, WirePath.allCases)
-  func `no lock is held meanwhile, and the pages are nobody's`(
+  func `pages are filled without locks, and no other thread has them`(
     operation: Operation, path: WirePath
   ) throws {
     let (family, pager) = try makeFamily()
@@ -112,14 +112,13 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  /// What ends the batches of a large wiring: pages that are there amid missing ones, or frames that
-  /// lie apart.
+  /// What ends the batches of a large wire: resident pages among absent ones, or scattered frames.
   enum Layout: CaseIterable, Sendable {
     case residentBetween, framesApart
   }
 
   @Test(arguments: Layout.allCases, WirePath.allCases)
-  func `a wiring of a large range that zeroes keeps nobody from the rest of the object`(
+  func `a wire that zeroes a large range does not block the rest of the object`(
     layout: Layout, path: WirePath
   ) throws {
     let pages: UInt64 = 3000

@@ -125,7 +125,9 @@ import Testing
   }
 
   @Test(arguments: [1024, 300] as [UInt64])
-  func `guests that fork, wire, write and end at once leave nothing wrong`(frames: UInt64) throws {
+  func `guests that fork, wire, write and end concurrently keep all invariants`(frames: UInt64)
+    throws
+  {
     let scene = try Scene(frames: frames)
     let machine = scene.machine
     let done = runThreads(6, seconds: 120) { thread in

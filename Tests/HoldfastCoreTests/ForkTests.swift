@@ -4,7 +4,8 @@ import Testing
 
 /// Behaviours 17, 18 and 20: what a child and its parent have of each other's memory.
 @Suite struct ForkTests {
-  @Test func `a child has what the parent had, and neither sees what the other writes then`() throws
+  @Test func `a child has the parent's contents, and neither sees what the other writes later`()
+    throws
   {
     let family = try Family(pages: 0..<40, frames: 512)
     for page in 0..<30 as Range<UInt64> { try family.write(0, page, UInt8(page + 1)) }
@@ -68,7 +69,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `a wired writable range is copied at once, and the parent takes no faults`(
+  func `a fork copies a wired writable range, and the parent takes no faults`(
     path: WirePath
   ) throws {
     let family = try Family(pages: 500..<1100, frames: 4096)
@@ -111,7 +112,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `generations of children keep apart, whoever ends first`() throws {
+  @Test func `generations of children are independent, in any order of ends`() throws {
     for seed in 0..<8 as Range<UInt64> {
       var random = SeededGenerator(seed: seed)
       let family = try Family(pages: 0..<12, frames: 512)

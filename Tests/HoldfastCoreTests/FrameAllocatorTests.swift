@@ -165,7 +165,7 @@ private final class Model {
     #expect(allocator.allocateLargest(order: 9, dirty: &dirty) == nil)
   }
 
-  @Test func `a block of both kinds tells its dirty parts`() throws {
+  @Test func `a block of both kinds comes with its dirty parts`() throws {
     let allocator = FrameAllocator(
       geometry: .small, frames: FrameRun(Frame(0), PageCount(1 << 18)), zeroed: true)
     var dirty: [FrameRun] = []
@@ -180,7 +180,7 @@ private final class Model {
     #expect(allocator.occupancy.free == .zero && allocator.occupancy.zeroed == .zero)
   }
 
-  @Test func `a very frame is allocated only while it is free`() {
+  @Test func `a given frame is allocated only while it is free`() {
     let allocator = FrameAllocator(
       geometry: .small, frames: FrameRun(Frame(0), PageCount(5000)), zeroed: true)
     #expect(allocator.allocate(Frame(4999))?.run == FrameRun(Frame(4999), .one))
@@ -210,7 +210,7 @@ private final class Model {
     }
   }
 
-  @Test func `metadata stay under a thousandth of the memory when it is fragmented to bits`() {
+  @Test func `metadata stay under a thousandth of the memory when it is completely fragmented`() {
     let allocator = FrameAllocator(
       geometry: .small, frames: FrameRun(Frame(0), PageCount(1 << 18)), zeroed: false)
     for index in 0..<UInt64(1 << 18) where index % 2 == 0 {

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Synchronization
 import Testing
 
-/// Made-up nodes: where they lie to each other, and on which one the caller runs.
+/// Simulated nodes: the distances between them, and the one on which the caller runs.
 private final class Nodes: Sendable {
   let local = Atomic<UInt32>(0)
   let distances: [NodeID: [NodeID: Int]]
@@ -69,7 +69,7 @@ private final class Nodes: Sendable {
     arguments: [
       (0, [0, 1, 4, 5]), (1, [1, 0, 5, 4]), (4, [4, 5, 0, 1]), (5, [5, 4, 1, 0]),
     ] as [(UInt32, [UInt32])])
-  func `first touch goes from near to far`(local: UInt32, expected: [UInt32]) {
+  func `first touch tries nodes from near to far`(local: UInt32, expected: [UInt32]) {
     let nodes = Nodes.four
     nodes.local.store(local, ordering: .relaxed)
     let allocator = allocator(nodes, sizes)
@@ -95,12 +95,12 @@ private final class Nodes: Sendable {
     #expect(drain(allocator.withPolicy(.prefer(NodeID(4))), order: 9) == [5, 0, 1])
   }
 
-  @Test func `a preferred node goes first, the others after it`() {
+  @Test func `a preferred node is used first, the others after it`() {
     let allocator = allocator(.four, sizes, policy: .prefer(NodeID(4)))
     #expect(runs(drain(allocator, order: 9)) == [4, 5, 0, 1])
   }
 
-  @Test func `strictly a node means that there is no other`() {
+  @Test func `a strict node policy uses no other node`() {
     let shared = allocator(.four, sizes)
     let strict = shared.withPolicy(.only(NodeID(1)))
     #expect(drain(strict, order: 9) == [1, 1])
@@ -113,14 +113,14 @@ private final class Nodes: Sendable {
     // A node that has no part here.
     let none = shared.withPolicy(.only(NodeID(7)))
     #expect(none.allocate(order: 0, dirty: &dirty) == nil)
-    // Who does not say where his frames lie cannot serve a strict policy.
+    // Frames of an unknown node cannot serve a strict policy.
     let unknown = FrameAllocator(
       geometry: .small, frames: FrameRun(Frame(0), PageCount(512)), zeroed: true)
     #expect(unknown.withPolicy(.only(NodeID(0))).allocate(order: 0, dirty: &dirty) == nil)
     #expect(unknown.occupancy.free == PageCount(512))
   }
 
-  @Test func `in turn spreads evenly by large pages, and goes on where a domain is used up`() {
+  @Test func `round robin spreads large pages evenly and skips a domain that is used up`() {
     let allocator = allocator(.four, sizes, policy: .roundRobin)
     let nodes = drain(allocator, order: 18)
     #expect(nodes.count == (2048 + 1024 + 2048 + 1536) / 512)
@@ -140,7 +140,7 @@ private final class Nodes: Sendable {
     #expect(blocks == Array(repeating: 0, count: 256) + [1])
   }
 
-  @Test func `blocks are naturally aligned and never of two domains, wherever these begin`() {
+  @Test func `blocks are naturally aligned and within one domain, wherever domains begin`() {
     let nodes = Nodes([0, 1, 2], [[10, 20, 20], [20, 10, 20], [20, 20, 10]])
     // The second begins in the middle of a superpage, all in the middle of a block of 1 GiB.
     let allocator = allocator(nodes, [(0, 700), (1, 5000), (2, 1 << 18)])
@@ -209,7 +209,7 @@ private final class Nodes: Sendable {
       DomainPolicy(.roundRobin, nodes: [NodeID(0), NodeID(5)]), DomainPolicy(nodes: [NodeID(1)]),
     ]
     let views = policies.map { shared.withPolicy($0) }
-    /// Who has a frame, kept frame by frame.
+    /// The owner of each frame.
     var owned = [Bool](repeating: false, count: Int(shared.frames.count.rawValue))
     func node(_ frame: UInt64) -> UInt32? {
       frame < 900 ? 0 : frame < 3900 ? 1 : frame < 4413 ? nil : 5

@@ -3,7 +3,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Frames that somebody has to zero are had back by whoever needs them. Run with `--sanitize=thread`
+/// Frames that a thread is zeroing are called back by an allocation. Run with `--sanitize=thread`
 /// too.
 @Suite struct FrameLoanWaitingTests {
   /// Returns once `isSo`, or false after a minute.
@@ -18,7 +18,7 @@ import Testing
   private let allocator = FrameAllocator(
     geometry: .small, frames: FrameRun(Frame(0), PageCount(1 << 18)), zeroed: false)
 
-  @Test func `an allocation that would fail waits for the frames, and gets them whole`() throws {
+  @Test func `an allocation that would fail waits for the frames and gets them whole`() throws {
     let loans = allocator.loans
     #expect(loans.begin())
     let run = try #require(allocator.takeDirty(largestOrder: 18))
@@ -49,7 +49,7 @@ import Testing
     loans.end()
   }
 
-  @Test func `a page is waited for too, and all who wait get theirs`() throws {
+  @Test func `an allocation of one page waits too, and every waiter gets its frame`() throws {
     let loans = allocator.loans
     #expect(loans.begin())
     var dirty: [FrameRun] = []
@@ -76,7 +76,7 @@ import Testing
     #expect(allocator.allocate(order: 0, dirty: &dirty) == nil)
   }
 
-  @Test func `who could have a smaller block does not wait for ever`() throws {
+  @Test func `an allocation that could get a smaller block waits only for a limited time`() throws {
     let loans = allocator.loans
     #expect(loans.begin())
     let held = try #require(allocator.takeDirty(largestOrder: 17))
@@ -91,7 +91,7 @@ import Testing
     #expect(allocator.allocateLargest(order: 18, dirty: &dirty)?.run.count == PageCount(1 << 18))
   }
 
-  @Test func `nobody calls back for what is not lent`() throws {
+  @Test func `no allocation calls frames back that are not being zeroed`() throws {
     var dirty: [FrameRun] = []
     #expect(allocator.loans.begin())
     allocator.loans.end()
@@ -100,7 +100,7 @@ import Testing
     #expect(allocator.loans.callbacks == 0)
   }
 
-  @Test func `dirt wakes, and none is missed`() throws {
+  @Test func `freed dirty frames wake the waiter, and no wakeup is lost`() throws {
     let rounds = 2000
     let loans = allocator.loans
     let taken = (0..<rounds).map { allocator.allocate(Frame(UInt64($0)))!.run }

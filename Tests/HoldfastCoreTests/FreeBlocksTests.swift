@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test(arguments: [UInt64(1), 2, 3, 4, 5, 6])
-  func `blocks and largest orders are those of a frame by frame look`(seed: UInt64) {
+  func `blocks and largest orders match a frame-by-frame scan`(seed: UInt64) {
     var random = SeededGenerator(seed: seed)
     let geometry = seed % 2 == 0 ? Geometry.small : Geometry.large
     let count = geometry.superpageLevels == 2 ? (1 << 18) + 1500 : 512 * 3 + 77
@@ -59,7 +59,7 @@ import Testing
     }
   }
 
-  @Test func `fragmentation is the share in smaller blocks`() {
+  @Test func `fragmentation is the share of free memory in smaller blocks`() {
     let allocator = FrameAllocator(
       geometry: .small, frames: FrameRun(Frame(0), PageCount(2048)), zeroed: true)
     #expect(allocator.freeBlocks.fragmentation(below: 9) == 0)

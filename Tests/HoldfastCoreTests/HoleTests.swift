@@ -40,7 +40,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases, Hole.allCases)
-  func `holes are passed over on request`(path: WirePath, hole: Hole) throws {
+  func `holes are skipped on request`(path: WirePath, hole: Hole) throws {
     let stage = Stage(pages: 40)
     for pages in hole.mapped { try stage.map(pages, offset: pages.lowerBound) }
     let before = stage.snapshot
@@ -104,7 +104,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `entries are wired up to the last page that addresses can name`(path: WirePath) throws {
+  func `entries are wired up to the last addressable page`(path: WirePath) throws {
     let machine = Machine(frames: 2048, dirty: true)
     let pmap = CheckingPmap(geometry: machine.geometry)
     let size = machine.geometry.bytes(PageCount(1024))

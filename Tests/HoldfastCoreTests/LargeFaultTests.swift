@@ -19,7 +19,7 @@ import Testing
   }
 
   @Test(arguments: [true, false])
-  func `one touch brings a whole large page of zeros`(dirty: Bool) throws {
+  func `one fault makes a whole large page of zeros`(dirty: Bool) throws {
     let family = try family(0..<1024, frames: 2048, dirty: dirty)
     let resolution = try family.spaces[0].fault(family.machine.address(700), .read)
     #expect(resolution.range == family.machine.range(512..<1024) && resolution.work == .zeroed)
@@ -33,7 +33,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `at the ends of a mapping, beside pages that are there, pages come one by one`() throws
+  @Test func `at the ends of a mapping and beside resident pages, faults make single pages`() throws
   {
     let family = try family(100..<1124, frames: 4096)
     try family.spaces[0].fault(family.machine.address(200), .read)
@@ -46,7 +46,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `without a free block a base page does`() throws {
+  @Test func `without a free block a fault makes a base page`() throws {
     let family = try family(0..<512, frames: 1024)
     var dirty: [FrameRun] = []
     // One frame of each block is taken.
@@ -61,7 +61,8 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `a write after a fork copies the large page, and the other side's stays`() throws {
+  @Test func `a write after a fork copies the large page, and the other side keeps its own`() throws
+  {
     let family = try family(0..<1024, frames: 4096)
     for page in stride(from: UInt64(0), to: 1024, by: 100) { try family.write(0, page, 7) }
     let child = try family.fork(0)
@@ -81,7 +82,9 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `beside a wired page a copy is of one page, and the wiring moves with it`() throws {
+  @Test func `beside a wired page a fault copies one page, and the wiring moves to the copy`()
+    throws
+  {
     let family = try family(0..<512, frames: 4096)
     try family.write(0, 10, 1)
     let child = try family.fork(0)
@@ -97,7 +100,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `a copy for which the pmap has no room leaves all as it was`() throws {
+  @Test func `a copy for which the pmap has no room changes nothing`() throws {
     let family = try family(0..<1024, frames: 4096)
     try family.write(0, 10, 1)
     let child = try family.fork(0)

@@ -30,7 +30,7 @@ import Testing
     }
   }
 
-  @Test func `one touch brings all of a large page, and one request a part that the pager has`()
+  @Test func `one fault pages in a whole large page with one request for each part of the pager's`()
     throws
   {
     let has: @Sendable (UInt64) -> Bool = { $0 % 100 != 7 }
@@ -39,7 +39,7 @@ import Testing
     #expect(resolution.range == family.machine.range(0..<512) && resolution.work == .paged)
     #expect(pager.requests.count == 7)
     #expect(try #require(family.pmaps[0].mapping(at: .zero)).frames.count == PageCount(512))
-    // What is zero among them brings the rest too.
+    // A fault on a hole among them pages the rest in too.
     let zero = try family.spaces[0].fault(family.machine.address(607), .write)
     #expect(zero.range == family.machine.range(512..<1024))
     // At the end there is no whole large page.
@@ -50,7 +50,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `a large page of zeros is not the pager's matter`() throws {
+  @Test func `a large page in a hole is not read from the pager`() throws {
     let has: @Sendable (UInt64) -> Bool = { $0 < 512 }
     let (family, pager) = try makeFamily(has: has)
     let resolution = try family.spaces[0].fault(family.machine.address(700), .write)
@@ -61,7 +61,8 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `an error in the middle leaves nothing, and without a block pages come by few`() throws
+  @Test func `a pager's error leaves nothing, and without a free block few pages are read at once`()
+    throws
   {
     let has: @Sendable (UInt64) -> Bool = { $0 % 2 == 0 }
     let (family, pager) = try makeFamily(frames: 1536, has: has)
@@ -87,7 +88,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `what is brought in ahead needs no fault, and holes stay absent`() throws {
+  @Test func `pages that were paged in ahead need no fault, and holes stay absent`() throws {
     let has: @Sendable (UInt64) -> Bool = { $0 < 300 || $0 >= 1030 }
     let (family, pager) = try makeFamily(has: has)
     try family.spaces[0].write([9], at: family.machine.address(200))
@@ -108,8 +109,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `parts that may hold something are told before and after they are brought in`() throws
-  {
+  @Test func `populated parts include the pager's before and after they are paged in`() throws {
     let has: @Sendable (UInt64) -> Bool = { $0 / 10 % 2 == 1 }
     let (family, _) = try makeFamily(has: has)
     func parts(_ index: Int) -> [AddressRange] {

@@ -6,8 +6,8 @@ import Testing
 /// Threads that come upon a page while it is zeroed, copied or paged in, or upon a range that is in
 /// transition for that: they wait, are woken, and find what they should.
 ///
-/// The first thread lets the second one start, and gives it some time to come as far as its wait. Were
-/// that too short, a mistake might pass; what is right never fails.
+/// The first thread lets the second one start, and gives it some time to come as far as its wait.
+/// Were that too short, a mistake might pass; what is right never fails.
 @Suite struct MeetingTests {
   enum Operation: CaseIterable, Sendable {
     case touch, touchCopy, touchImage, wire, wireCopy, wireImage, copyAtOnce
@@ -46,7 +46,8 @@ import Testing
     func mustWait(for operation: Operation) -> Bool {
       if operation.isTransition { return true }
       switch self {
-      // Pages of an object that others have stay; zeros and pages of a pager need no care in a fork.
+      // Pages of an object that others have stay; zeros and pages of a pager need no care in a
+      // fork.
       case .remove: return operation != .touchImage
       case .forkAndWrite: return operation == .touchCopy
       default: return true
@@ -73,7 +74,7 @@ import Testing
   }
 
   /// A child of 30 pages: 0..<10 are copies of the parent's, which the child has read, 10..<20 were
-  /// never touched, 20..<30 are copies of an image.
+  /// absent, 20..<30 are copies of an image.
   private func makeFamily(_ operation: Operation, _ path: WirePath) throws -> (Family, TestPager) {
     let machine = Machine(frames: 512, dirty: true, wiredLimit: WiredLimit(.tebibytes(1)))
     let family = Family(machine)
@@ -95,7 +96,9 @@ import Testing
   }
 
   @Test(arguments: Operation.allCases, Other.allCases)
-  func `whoever comes upon it waits until it is over`(operation: Operation, other: Other) throws {
+  func `an operation that meets another one waits until it ends`(operation: Operation, other: Other)
+    throws
+  {
     for path in operation.isTransition ? WirePath.allCases : [.fault] {
       for fails in [false, true] { try meet(operation, other, path, fails: fails) }
     }
@@ -118,7 +121,7 @@ import Testing
         do {
           try other.perform(space, machine, operation.page, path)
         } catch let error as HoldfastError {
-          // What failed has left the memory read-only, or the other was told to fail itself.
+          // A failed operation leaves the memory read-only, or the other one had to fail itself.
           let isExpected = error.code == .protectionFailure || error.code == .resourceShortage
           if !(fails && isExpected) { found.report("the other fails: \(error)") }
         } catch {
@@ -164,7 +167,7 @@ import Testing
   }
 
   @Test(arguments: [Operation.touchCopy, .wireCopy, .copyAtOnce])
-  func `whoever comes upon a page that is copied from waits too`(operation: Operation) throws {
+  func `a thread that meets the source of a copy waits too`(operation: Operation) throws {
     for path in WirePath.allCases {
       let (family, _) = try makeFamily(operation, path)
       let machine = family.machine

@@ -16,7 +16,7 @@ import Testing
     return (0..<stepsOfARun).map { _ in ModelStep(using: &random) }
   }
 
-  /// The first thing that goes wrong, and at which step.
+  /// The first failure, and the step at which it occurs.
   private static func problem(
     _ steps: [ModelStep], _ seed: UInt64, scale: UInt64
   ) -> (step: Int, what: String)? {

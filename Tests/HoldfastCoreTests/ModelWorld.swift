@@ -9,9 +9,10 @@ final class ModelWorld {
   /// Superpages of 2 MiB only, so that few pages are enough to pass the largest.
   static let geometry = Geometry(pageShift: 12, superpageLevels: 1)
   private static let coarse = Geometry(pageShift: 19, superpageLevels: 1)
-  /// The pages at which addresses and objects begin, each at another distance from the next superpage:
-  /// so hardly a page has the number in an object that it has in the one above or as an address. Where
-  /// reservations are to be at work, the shared object's superpages are those of the addresses.
+  /// The pages at which addresses and objects begin, each at another distance from the next
+  /// superpage: so hardly a page has the number in an object that it has in the one above or as an
+  /// address. Where reservations are to be at work, the shared object's superpages are those of the
+  /// addresses.
   let origin: UInt64
   let sharedOrigin: UInt64
   let imageOrigin: UInt64 = 3 * 512 - 17
@@ -31,8 +32,9 @@ final class ModelWorld {
   private(set) var lastError: HoldfastError?
 
   /// - Parameters:
-  ///   - domains: the frames lie on three nodes, and each object has a policy of its own.
-  ///   - large: faults zero and copy large pages: four base pages of 512 KiB, or with a scale all 512 of
+  ///   - domains: the frames are on three nodes, and each object has a policy of its own.
+  ///   - large: faults zero and copy large pages: four base pages of 512 KiB, or with a scale all
+  ///     512 of
   ///     a superpage.
   init(
     dirty: Bool, path: WirePath? = nil, scale: UInt64 = 1, domains: Bool = false,

@@ -83,7 +83,8 @@ import Testing
     changes[1500] = 4
     try check(family, 0, changes)
 
-    // A shadow that begins 512 pages behind the start of the one below, which then gives up its pages.
+    // A shadow that begins 512 pages behind the start of the one below, which then gives up its
+    // pages.
     let rest = 1310..<Self.pages.upperBound
     try space.remove(family.machine.range(Self.pages.lowerBound..<rest.lowerBound))
     let second = try family.fork(0)
@@ -139,7 +140,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `wiring brings pages in by their own numbers`(path: WirePath) throws {
+  func `a wire pages in by the pages' own indexes`(path: WirePath) throws {
     let family = try makeFamily(paged: true)
     try family.spaces[0].wire(family.machine.range(Self.pages), path.options)
     try check(family, 0, [:])
@@ -147,8 +148,8 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `copies lie in superpages as what they are copies of does`(path: WirePath) throws {
-    // Addresses that lie in superpages as the object's pages do.
+  func `copies have the same positions in superpages as their sources`(path: WirePath) throws {
+    // Addresses with the same positions in superpages as the object's pages.
     let pages = (5 * 512 + 5)..<UInt64(7 * 512 + 11)
     let family = try makeFamily(paged: false, at: pages)
     let machine = family.machine

@@ -32,7 +32,7 @@ import Testing
       for page in pages where model[page] != nil { body(&model[page]!) }
     }
 
-    /// Returns whether the tree told of just what the model has.
+    /// Returns whether the tree has exactly what the model has.
     mutating func remove(_ pages: Range<Int>) -> Bool {
       var told: [Int: PageState] = [:]
       tree.remove(in: Pair.range(pages)) { part, state in
@@ -56,7 +56,7 @@ import Testing
       var problem: String?
       tree.forEach(in: Pair.range(pages)) { part, state in
         if Int(part.start.rawValue) != next || part.isEmpty {
-          problem = "\(part) is told after \(next)"
+          problem = "\(part) comes after \(next)"
         }
         for page in Int(part.start.rawValue)..<Int(part.end.rawValue) {
           var expected = state
@@ -172,7 +172,7 @@ import Testing
     #expect(pair.tree.metadata <= metadata)
   }
 
-  @Test func `512 alike pages are one run again in whatever order they come`() {
+  @Test func `512 equal pages become one run again in any order of insertion`() {
     for order in [Array(0..<512), Array((0..<512).reversed()), (0..<512).map { $0 * 77 % 512 }] {
       var pair = Pair(pages: 1024, levels: 2)
       for page in order {
@@ -188,7 +188,7 @@ import Testing
     }
   }
 
-  @Test func `a gibibyte is one slot, splits where it must and is one slot again`() {
+  @Test func `a gibibyte is one slot, splits where it must and merges again`() {
     let size = UInt64(1) << 18
     var tree = PageTree(size: PageCount(size * 3), superpageLevels: 2)
     let small = tree.metadata
@@ -227,7 +227,7 @@ import Testing
     #expect(runs() == [] && tree.residentCount == .zero)
   }
 
-  @Test func `contiguous frames that do not lie in place stay base pages`() {
+  @Test func `contiguous frames at other positions than their pages stay base pages`() {
     var tree = PageTree(size: PageCount(2048), superpageLevels: 2)
     tree.insert(
       PageCount(1024), at: PageIndex(512),
@@ -240,7 +240,7 @@ import Testing
     #expect(runs == 1024)
   }
 
-  @Test func `an index beyond the object has no page, and names no other`() {
+  @Test func `an index beyond the object has no page and is no other page's`() {
     let machine = Machine(frames: 64)
     let object = MemoryObject(memory: machine.memory, size: PageCount(10))
     let (space, _) = machine.makeSpace()

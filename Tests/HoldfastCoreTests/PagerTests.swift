@@ -19,7 +19,7 @@ import Testing
     return (family, pager)
   }
 
-  @Test func `a fault brings several pages in with one request, and each only once`() throws {
+  @Test func `a fault pages several pages in with one request, each only once`() throws {
     let (family, pager) = try makeFamily()
     for page in 0..<40 as Range<UInt64> {
       try family.spaces[0].fault(family.machine.address(page), .read)
@@ -31,7 +31,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `a read by the monitor brings pages in too`() throws {
+  @Test func `a read by the monitor pages in too`() throws {
     let (family, _) = try makeFamily()
     let bytes = try family.spaces[0].read(family.machine.address(3), count: 4 * 4096)
     #expect(stride(from: 0, to: bytes.count, by: 4096).map { bytes[$0 + 4095] } == [4, 5, 6, 7])
@@ -40,7 +40,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases, [false, true])
-  func `wiring brings all in, into copies where the mapping is of copies`(
+  func `a wire pages everything in, and into copies where the mapping is copy-on-write`(
     path: WirePath, copyOnWrite: Bool
   ) throws {
     let (family, pager) = try makeFamily(copyOnWrite: copyOnWrite)
@@ -63,7 +63,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `an error of the pager is the fault's, at its address, and leaves nothing`() throws {
+  @Test func `a fault throws the pager's error with its address and leaves nothing`() throws {
     let (family, pager) = try makeFamily()
     let free = family.machine.allocator.occupancy.free
     for access in [Protection.read, .write] {
@@ -81,7 +81,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases, [false, true])
-  func `a pager that fails at any request undoes the wiring`(
+  func `a pager that fails at any request undoes the wire`(
     path: WirePath, copyOnWrite: Bool
   ) throws {
     for number in 0... {
@@ -99,7 +99,7 @@ import Testing
       #expect(error?.address == family.machine.geometry.address(of: pager.requests.last))
       #expect(family.machine.wiredLimit.current == .zero)
       #expect(family.spaces[0].entryViews.allSatisfy { !$0.isWired })
-      // What was brought in stays, unwired.
+      // Pages that were paged in stay, unwired.
       for page in 0..<40 as Range<UInt64> {
         #expect(try family.byte(0, page) == (page < 30 ? UInt8(page + 1) : 0))
       }
@@ -107,7 +107,9 @@ import Testing
     }
   }
 
-  @Test func `without frames for several pages one is brought in, and without one it fails`() throws
+  @Test
+  func `without frames for several pages one is paged in, and without a frame the fault fails`()
+    throws
   {
     let (family, pager) = try makeFamily()
     let space = family.spaces[0]
@@ -120,7 +122,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `children of a guest that was started from an image keep apart`() throws {
+  @Test func `children of a guest that was started from an image are independent`() throws {
     let (family, _) = try makeFamily(copyOnWrite: true)
     try family.write(0, 3, 70)
     let child = try family.fork(0)
@@ -136,7 +138,7 @@ import Testing
   }
 
   /// What another thread may have done since the pages were found missing.
-  @Test func `pages that others have brought in meanwhile stay, a dead object gets none`() throws {
+  @Test func `pages that another thread paged in stay, and a dead object gets none`() throws {
     for there in 1..<8 as Range<UInt64> {
       let machine = Machine(frames: 64, dirty: true)
       let pager = TestPager(pages: 30, geometry: machine.geometry)
@@ -158,7 +160,7 @@ import Testing
     }
   }
 
-  @Test func `threads that want the same pages bring them in once`() throws {
+  @Test func `threads that fault on the same pages page them in once`() throws {
     let (family, pager) = try makeFamily()
     let space = family.spaces[0]
     let machine = family.machine

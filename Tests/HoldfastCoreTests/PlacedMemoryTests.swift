@@ -5,7 +5,7 @@ import Testing
 
 /// Runs of frames that follow each other, and the memory of one guest that is made of one.
 @Suite struct PlacedMemoryTests {
-  @Test func `a run starts at a largest block where that can be had, else at a superpage`() throws {
+  @Test func `a run starts at a largest block where possible, otherwise at a superpage`() throws {
     let machine = Machine(frames: 3 << 18, dirty: true)
     var dirty: [FrameRun] = []
     #expect(machine.allocator.allocate(Frame(5)) != nil)
@@ -44,7 +44,7 @@ import Testing
     }
   }
 
-  @Test func `placed memory is zero, and goes back when its last object goes`() throws {
+  @Test func `placed memory is zero and is freed with its last object`() throws {
     let machine = Machine(frames: 8192)
     var none: [FrameRun] = []
     #expect(machine.allocator.allocate(FrameRun(Frame(100), PageCount(300)), dirty: &none))
@@ -84,7 +84,7 @@ import Testing
     #expect(occupancy.free == PageCount(8192) && occupancy.zeroed == PageCount(8192 - 2000))
   }
 
-  @Test func `memory is put together for a guest that needs it in one piece`() throws {
+  @Test func `reservations are broken for a placed guest's contiguous run`() throws {
     let machine = Machine(frames: 4096)
     let (space, _) = machine.makeSpace()
     try space.map(at: machine.range(0..<4096))

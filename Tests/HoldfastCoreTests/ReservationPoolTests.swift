@@ -7,7 +7,7 @@ import Testing
 @Suite struct ReservationPoolTests {
   private final class Owner {}
 
-  @Test func `a region that has a reservation gets no second one, and the block stays free`() {
+  @Test func `a region with a reservation gets no second one, and the block stays free`() {
     let machine = Machine(frames: 2048, dirty: true)
     let pool = machine.memory.reservations
     let owner = Owner()
@@ -17,7 +17,7 @@ import Testing
         ObjectIdentifier(owner), PageIndex(index), limit: PageCount(4), from: machine.allocator,
         beside: nil, dirty: &dirty)
     }
-    // As for pages that somebody holds frames for, ahead of their being there.
+    // As for pages for which a wire has frames ahead.
     let first = reserve(16)
     #expect(first?.count == PageCount(4) && dirty == [first!])
     #expect(reserve(20) == nil && reserve(0) == nil)
@@ -28,7 +28,9 @@ import Testing
     withExtendedLifetime(owner) {}
   }
 
-  @Test func `a move from one object to another takes a reservation along only in place`() {
+  @Test
+  func `a move to another object renames a reservation only where the pages keep their positions`()
+  {
     let machine = Machine(frames: 2048)
     let pool = machine.memory.reservations
     let owners = [Owner(), Owner()]

@@ -39,7 +39,7 @@ import Testing
     try stage.expectNothingLeft()
   }
 
-  @Test func `regions touched one after the other lie one after the other`() throws {
+  @Test func `regions that fault one after the other get contiguous blocks`() throws {
     let stage = Stage(pages: 8 * Self.superpage)
     try stage.map(0..<8 * Self.superpage)
     // So that there is room below the first of them.
@@ -56,7 +56,7 @@ import Testing
     try stage.expectNothingLeft()
   }
 
-  @Test func `what is set aside is nobody's: others get it when nothing is free`() throws {
+  @Test func `reservations are broken when no frame is free`() throws {
     // Four superpages of memory: each region's first page takes one.
     let stage = Stage(pages: 5 * Self.superpage, frames: 4 * Self.superpage)
     let memory = stage.machine.memory
@@ -85,7 +85,7 @@ import Testing
     try stage.expectNothingLeft()
   }
 
-  @Test func `wiring fills a region up in place`() throws {
+  @Test func `a wire fills the rest of a reservation in place`() throws {
     for path in WirePath.allCases {
       let stage = Stage(pages: 2 * Self.superpage)
       try stage.map(0..<2 * Self.superpage)
@@ -106,7 +106,7 @@ import Testing
     }
   }
 
-  @Test func `pages of two regions that lie one behind the other go at once`() throws {
+  @Test func `pages of two contiguous regions are removed with one call`() throws {
     let stage = Stage(pages: 3 * Self.superpage)
     try stage.map(0..<3 * Self.superpage)
     for page in Self.superpage - 100..<Self.superpage + 50 { try touch(stage, page) }
@@ -118,7 +118,7 @@ import Testing
     #expect(stage.machine.memory.reservations.statistics.emptied == 2)
   }
 
-  @Test func `the last page that goes gives the block back`() throws {
+  @Test func `removing the last page frees the reservation's block`() throws {
     let stage = Stage(pages: 2 * Self.superpage, dirty: false)
     try stage.map(0..<2 * Self.superpage)
     for page in [9, 10, 200] as [UInt64] { try touch(stage, page) }
@@ -133,7 +133,7 @@ import Testing
     #expect(stage.machine.allocator.largestFreeOrder! >= 9)
   }
 
-  @Test func `a region that is cut by the object's end or by what is not mapped has none`() throws {
+  @Test func `a region cut by the object's end or an unmapped part has no reservation`() throws {
     let machine = Machine(frames: 4096)
     let (space, pmap) = machine.makeSpace()
     // Anonymous memory from page 100 on: its first region has pages that are never mapped.
@@ -149,7 +149,9 @@ import Testing
     #expect(machine.memory.available == PageCount(4096))
   }
 
-  @Test func `copies of a fork fill regions of their own, and collapse takes these along`() throws {
+  @Test func `copies after a fork fill reservations of their own, which a collapse moves along`()
+    throws
+  {
     let family = try Family(pages: 0..<2 * Self.superpage, frames: 8192)
     for page in stride(from: UInt64(0), to: 600, by: 3) { try family.write(0, page, 9) }
     let child = try family.fork(0)
@@ -157,7 +159,7 @@ import Testing
     #expect(family.problems == [])
     let reservations = family.machine.memory.reservations
     #expect(reservations.statistics.partial == 4)
-    // The parent goes: what the child has not copied moves up to it.
+    // The parent ends: pages that the child has not copied move up to it.
     try family.end(0)
     #expect(family.problems == [])
     for page in 0..<UInt64(600) {

@@ -38,7 +38,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases, [false, true])
-  func `no frame for any one page undoes all`(path: WirePath, dirty: Bool) throws {
+  func `a lack of a frame for any page undoes the wire`(path: WirePath, dirty: Bool) throws {
     let resident: [UInt64] = [3, 7, 8, 20, 49]
     for touched in [false, true] {
       let stage = Stage(pages: 50, frames: 256, dirty: dirty)
@@ -77,7 +77,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases, [0, 1, 511, 512, 513, 1024, 1029, 1030] as [UInt64])
-  func `no frame amid superpages undoes all`(path: WirePath, free: UInt64) throws {
+  func `a lack of frames among superpages undoes the wire`(path: WirePath, free: UInt64) throws {
     let stage = Stage(pages: 2048)
     try stage.map(507..<1541, offset: 507)
     try stage.space.write([1], at: stage.machine.address(700))
@@ -92,7 +92,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `a pmap that fails at any call undoes all`(path: WirePath) throws {
+  func `a pmap that fails at any call undoes the wire`(path: WirePath) throws {
     let resident: [UInt64] = [2, 5, 6, 9, 11, 12, 13, 14, 40]
     for touched in [false, true] {
       let stage = Stage(pages: 50, frames: 256)
@@ -130,7 +130,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `a pmap that fails amid superpages undoes all`(path: WirePath) throws {
+  func `a pmap that fails among superpages undoes the wire`(path: WirePath) throws {
     let stage = Stage(pages: 2048)
     try stage.map(507..<1541, offset: 507)
     for page in [600, 1023, 1100] as [UInt64] {

@@ -6,7 +6,8 @@ enum SuiteSize {
   static let modelSteps = number("HOLDFAST_MODEL_STEPS", 20_000)
   /// Its first seed: HOLDFAST_MODEL_SEED.
   static let modelSeed = number("HOLDFAST_MODEL_SEED", 1)
-  /// Steps of the differential suite, by both paths; a quarter as many over chains: HOLDFAST_DIFFERENTIAL_STEPS.
+  /// Steps of the differential suite, by both paths; a quarter as many over chains:
+  /// HOLDFAST_DIFFERENTIAL_STEPS.
   static let differentialSteps = number("HOLDFAST_DIFFERENTIAL_STEPS", 40_000)
   /// Allocations and frees before compacting: HOLDFAST_COMPACTION_STEPS.
   static let compactionSteps = number("HOLDFAST_COMPACTION_STEPS", 30_000)

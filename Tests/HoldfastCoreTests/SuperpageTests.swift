@@ -45,7 +45,7 @@ import Testing
     try second.expectNothingLeft()
   }
 
-  @Test func `base pages of 2 MiB and of 1 GiB have their translations too`() throws {
+  @Test func `base pages of 2 MiB and of 1 GiB are entered too`() throws {
     for (geometry, expected) in [
       (Geometry.large, [UInt64(512): 9, 1: 512 + 3]), (.giant, [1: 10]),
     ] {
@@ -73,7 +73,7 @@ import Testing
         try stage.space.map(at: stage.machine.range(range))
       }
       #expect(stage.wire(range, .user, path) == nil)
-      // The fault path enters page by page; the pages lie in place all the same.
+      // The fault path enters page by page; the frames are contiguous all the same.
       let inPlace = stage.pmap.mappings.filter {
         let page = $0.address.rawValue >> 12
         return page >= 512 && page < 512 * 5 && $0.frames.start.rawValue % 512 == page % 512
@@ -97,7 +97,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `where address and offset do not agree there are base pages, with the right bytes`(
+  func `where address and offset differ in alignment, base pages have the right contents`(
     path: WirePath
   ) throws {
     let stage = Stage(pages: 2048)
@@ -124,7 +124,7 @@ import Testing
     try stage.expectNothingLeft()
   }
 
-  @Test func `superpages come first though fragments are free`() throws {
+  @Test func `superpages are used first although fragments are free`() throws {
     for dirty in [false, true] {
       let stage = Stage(pages: 4096, frames: 512 * 8, dirty: dirty)
       // Every other frame of the first 2 MiB is taken, so that the rest of it is fragments.
@@ -193,14 +193,14 @@ import Testing
     try stage.expectNothingLeft()
   }
 
-  @Test func `pages in neighbouring frames are entered as one`() throws {
+  @Test func `pages in contiguous frames are entered as one run`() throws {
     let stage = Stage(pages: 16, frames: 64)
     try stage.map(0..<16)
     for page in 0..<16 as Range<UInt64> {
       try stage.space.fault(stage.machine.address(page), .write)
     }
     let calls = stage.pmap.calls
-    // What a failure has left of the one translation goes with it.
+    // What a failed call has left of the translation is removed with it.
     stage.pmap.fail(at: 0)
     #expect(stage.wire(0..<16, .user, .prefault)?.code == .resourceShortage)
     #expect(stage.pmap.calls == calls + 1)
@@ -212,7 +212,7 @@ import Testing
     try stage.expectNothingLeft()
   }
 
-  @Test func `a page that is touched by itself gets the frame beside its neighbour's`() throws {
+  @Test func `a single page gets the frame beside its neighbor's`() throws {
     let stage = Stage(pages: 8, frames: 64)
     let allocator = stage.machine.allocator
     let held = (0..<64 as Range<UInt64>).compactMap { allocator.allocate(Frame($0))?.run }

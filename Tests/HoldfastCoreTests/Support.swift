@@ -55,7 +55,7 @@ struct Stage {
   /// The wire counts of the object's resident pages, one for each run of alike pages.
   var wireCounts: [UInt16] { machine.pages(of: object, frames: false).map(\.wireCount) }
 
-  /// Wires and tells the error.
+  /// Wires and returns the error.
   func wire(_ pages: Range<UInt64>, _ options: WireOptions, _ path: WirePath) -> HoldfastError? {
     trapIfBusy()
     return failure { try space.wire(machine.range(pages), [options, path.options]) }
@@ -70,7 +70,8 @@ struct Stage {
     pmap.mappings.reduce(0) { $0 + ($1.isWired ? $1.frames.count.rawValue : 0) }
   }
 
-  /// Where only one thread works, whoever met a busy page would wait for ever: better end at once.
+  /// With a single thread, an operation that met a busy page would wait forever: end at once
+  /// instead.
   func trapIfBusy() {
     object.forEachResident(in: PageRange(start: .zero, count: object.size)) { range, state in
       precondition(!state.isBusy, "pages \(range) were left busy")

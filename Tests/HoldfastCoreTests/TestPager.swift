@@ -1,8 +1,8 @@
 import HoldfastCore
 import HoldfastTestKit
 
-/// A pager whose n-th page is full of the byte n + 1, n counted from 0, which counts what it is asked and fails on
-/// request.
+/// A pager whose n-th page is full of the byte n + 1, n counted from 0, which counts what it is
+/// asked and fails on request.
 final class TestPager: Pager, @unchecked Sendable {
   private let lock = Lock()
   private let first: UInt64
@@ -71,6 +71,6 @@ final class TestPager: Pager, @unchecked Sendable {
       let bytes = [UInt8](repeating: byte, count: pageSize)
       store.write(bytes.span.bytes, to: frames.start + PageCount(page), offset: .zero)
     }
-    if fails { throw HoldfastError(.pagerFailure, "the pager was told to fail", errno: 5) }
+    if fails { throw HoldfastError(.pagerFailure, "the test's pager fails", errno: 5) }
   }
 }

@@ -2,11 +2,11 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Operations that are made to meet: who waits for whom. Each thread stops when it first enters a
-/// translation, its pages busy, until the others have come as far.
+/// Operations that are made to meet: which waits for which. Each thread stops when it first enters
+/// a translation, its pages busy, until the others have come as far.
 @Suite struct WaitingTests {
   @Test(arguments: WirePath.allCases, WirePath.allCases)
-  func `wirings that want each other's busy pages both succeed`(
+  func `wires that need each other's busy pages both succeed`(
     first: WirePath, second: WirePath
   ) throws {
     let machine = Machine(frames: 256, dirty: true)
@@ -38,7 +38,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases, WirePath.allCases)
-  func `wirings that have different parts of one object and want the other's both succeed`(
+  func `wires that have different parts of one object and need each other's both succeed`(
     first: WirePath, second: WirePath
   ) throws {
     let machine = Machine(frames: 256, dirty: true)
@@ -74,7 +74,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `who waits for an entry in transition has no busy pages`(path: WirePath) throws {
+  func `a wire that waits for an entry in transition has no busy pages`(path: WirePath) throws {
     let machine = Machine(frames: 256, dirty: true)
     let (space, pmap) = machine.makeSpace()
     let object = MemoryObject(memory: machine.memory, size: PageCount(8))
@@ -122,7 +122,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases, Waiter.allCases)
-  func `whoever meets a wiring waits until it is over`(path: WirePath, waiter: Waiter) throws {
+  func `operations that meet a wire wait until it ends`(path: WirePath, waiter: Waiter) throws {
     for fails in [false, true] {
       let machine = Machine(frames: 64, dirty: true)
       let (space, pmap) = machine.makeSpace()
@@ -201,14 +201,14 @@ import Testing
     }
   }
 
-  @Test func `an unwiring that had to wait wakes who waits for it`() throws {
+  @Test func `an unwire that had to wait wakes the threads that wait for it`() throws {
     for _ in 0..<8 {
       let machine = Machine(frames: 64, dirty: true)
       let (space, pmap) = machine.makeSpace()
       try space.map(at: machine.range(0..<8))
       let ends = [Barrier(2), Barrier(2)]
-      // The unwiring has the first page in transition and waits for the second one's wiring; a third
-      // thread waits for the first page.
+      // The unwiring has the first page in transition and waits for the second one's wiring; a
+      // third thread waits for the first page.
       pmap.beforeEntering { [machine] _, address in
         guard address == machine.address(4) else { return }
         _ = runThreads(1, seconds: 0) { _ in

@@ -67,7 +67,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `charge, entry, pages and translations agree after every order of wirings`(
+  func `charge, entry, pages and translations agree after wirings in any order`(
     path: WirePath
   ) throws {
     let stage = Stage(pages: 3, frames: 64)
@@ -119,7 +119,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `a page that several mappings wire stays wired until the last lets go`(
+  func `a page that several mappings wire stays wired until the last one unwires it`(
     path: WirePath
   ) throws {
     let stage = Stage(pages: 20)

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 @Suite struct WireTests {
-  @Test func `wiring fills a range with zeroed superpages, and removing it gives all back`() throws
+  @Test func `a wire fills a range with zeroed superpages, and unmapping frees all of them`() throws
   {
     let machine = Machine(frames: 1 << 14, dirty: true)
     let (space, pmap) = machine.makeSpace()
@@ -33,7 +33,7 @@ import Testing
     #expect(machine.allocator.occupancy.free == PageCount(1 << 14))
   }
 
-  @Test func `shortage leaves nothing behind`() throws {
+  @Test func `a shortage leaves nothing behind`() throws {
     let machine = Machine(frames: 1000, dirty: true)
     let (space, pmap) = machine.makeSpace()
     let range = machine.range(512..<512 * 5 + 7)
@@ -47,7 +47,7 @@ import Testing
     }
   }
 
-  @Test func `a fault makes a page of zeros, bytes go in and out`() throws {
+  @Test func `a fault makes a zero page, and bytes can be written and read`() throws {
     let machine = Machine(dirty: true)
     let (space, _) = machine.makeSpace()
     try space.map(at: machine.range(0..<10))

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 @Suite struct ZeroAuditTests {
-  @Test func `a frame freed as zeroed that is not traps and is named`() async throws {
+  @Test func `freeing a frame as zeroed that is not zero traps and names the frame`() async throws {
     let result = try #require(
       await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
         let machine = Machine(frames: 1024)
@@ -17,7 +17,9 @@ import Testing
     #expect(text.contains("frame 5 is freed as zeroed and is not zero"))
   }
 
-  @Test func `a frame handed out as zeroed that was written to traps and is named`() async throws {
+  @Test func `allocating a zeroed frame that was written to traps and names the frame`()
+    async throws
+  {
     let result = try #require(
       await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
         let machine = Machine(frames: 1024)
@@ -30,7 +32,7 @@ import Testing
     #expect(text.contains("frame 77 is handed out as zeroed and is not zero"))
   }
 
-  @Test func `what is dirty may hold anything`() throws {
+  @Test func `dirty frames may hold anything`() throws {
     let machine = Machine(frames: 1024, dirty: true)
     machine.memory.checkZeroed()
     var dirty: [FrameRun] = [FrameRun(Frame(9999), .one)]
