@@ -32,8 +32,8 @@
 @_exported public import enum HoldfastLinux.ZeroingKernel
 
 // A scoped import does not bring the operators that a type declares, only those of the standard
-// library's protocols. So these are here once more; where the type's own are visible too, as in this
-// package, `@_disfavoredOverload` lets them win.
+// library's protocols. So these are here once more; where the type's own are visible too, as in
+// this package, `@_disfavoredOverload` lets them win.
 extension Address {
   /// The address that lies `right` bytes above. Traps past 2^64 - 1.
   @_disfavoredOverload

@@ -2,16 +2,16 @@ public import HoldfastCore
 
 extension GuestMemory {
   /// Copies guest bytes out. Absent pages are read as zero, or from their snapshot, and stay absent
-  /// where they have no snapshot. A byte that the guest writes meanwhile is read as it was before or
-  /// after.
+  /// where they have no snapshot. A byte that the guest writes meanwhile is read as it was before
+  /// or after.
   ///
   /// - Parameters:
   ///   - address: the first byte; it need not be aligned.
   ///   - bytes: where the bytes go. All of it is filled.
-  /// - Throws: code `invalidArgument` where the bytes extend past the last address; `invalidAddress`
-  ///   where a part is not mapped; `protectionFailure` where it is not readable; `pagerFailure` and
-  ///   `resourceShortage` where a page of a snapshot cannot be read or has no free frame. The bytes
-  ///   before the failure are copied.
+  /// - Throws: code `invalidArgument` where the bytes extend past the last address;
+  ///   `invalidAddress` where a part is not mapped; `protectionFailure` where it is not readable;
+  ///   `pagerFailure` and `resourceShortage` where a page of a snapshot cannot be read or has no
+  ///   free frame. The bytes before the failure are copied.
   /// - Complexity: O(bytes + runs). Takes the address space's lock shared and the objects' locks,
   ///   128 KiB at a time.
   public func read(_ address: Address, into bytes: inout MutableRawSpan) throws(HoldfastError) {
@@ -28,10 +28,10 @@ extension GuestMemory {
   /// - Parameters:
   ///   - bytes: the bytes to copy.
   ///   - address: where the first byte goes; it need not be aligned.
-  /// - Throws: code `invalidArgument` where the bytes extend past the last address; `invalidAddress`
-  ///   where a part is not mapped; `protectionFailure` where it is not writable; `resourceShortage`
-  ///   where no frame is free; `pagerFailure` where a page of a snapshot cannot be read. The bytes
-  ///   before the failure are copied.
+  /// - Throws: code `invalidArgument` where the bytes extend past the last address;
+  ///   `invalidAddress` where a part is not mapped; `protectionFailure` where it is not writable;
+  ///   `resourceShortage` where no frame is free; `pagerFailure` where a page of a snapshot cannot
+  ///   be read. The bytes before the failure are copied.
   /// - Complexity: O(bytes + runs). Takes the address space's lock shared and the objects' locks,
   ///   128 KiB at a time.
   public func write(_ bytes: RawSpan, to address: Address) throws(HoldfastError) {
@@ -44,8 +44,9 @@ extension GuestMemory {
 
   /// Returns a copy of `count` bytes; see `read(_:into:)`.
   ///
-  /// - Throws: code `invalidArgument` where the count is negative or extends past the guest's limit,
-  ///   so a device model may pass the numbers that its guest gives; otherwise as `read(_:into:)`.
+  /// - Throws: code `invalidArgument` where the count is negative or extends past the guest's
+  ///   limit, so a device model may pass the numbers that its guest gives; otherwise as
+  ///   `read(_:into:)`.
   public func read(_ address: Address, count: Int) throws(HoldfastError) -> [UInt8] {
     guard let length = UInt64(exactly: count), address <= .zero + limit,
       length <= (.zero + limit - address).rawValue

@@ -3,21 +3,22 @@ internal import HoldfastLinux
 
 extension GuestMemory {
   /// Creates a guest with a copy of this guest's memory. Both share the frames; the parent's
-  /// translations lose the write permission (UFFDIO_WRITEPROTECT), and the side that writes to a page
-  /// first gets a copy of it (FreeBSD: `vmspace_fork`).
+  /// translations lose the write permission (UFFDIO_WRITEPROTECT), and the side that writes to a
+  /// page first gets a copy of it (FreeBSD: `vmspace_fork`).
   ///
   /// Stop the guest's processors and device models for the time of the call, or accept either value
-  /// of the bytes that they write meanwhile. Memory that is wired and writable is copied by the call;
-  /// unwire it first where it should be shared, and it stays resident. Nothing in the child is wired,
-  /// and the child has mappings but no named segments.
+  /// of the bytes that they write meanwhile. Memory that is wired and writable is copied by the
+  /// call; unwire it first where it should be shared, and it stays resident. Nothing in the child
+  /// is wired, and the child has mappings but no named segments.
   ///
   /// - Returns: the child, and what it shares.
-  /// - Throws: code `invalidArgument` without demand paging; `resourceShortage` without frames for the
-  ///   copies or without mappings; `host` where addresses, userfaultfd or a handler thread cannot be
-  ///   obtained. The parent is as it was then.
-  /// - Complexity: O(the kernel's mappings of the window), plus the wired bytes. The kernel writes the
-  ///   entry of each hugetlb and base page. A transparent huge page loses its entry, and its pages are
-  ///   entered one by one when they are accessed again. Takes the parent's lock exclusively.
+  /// - Throws: code `invalidArgument` without demand paging; `resourceShortage` without frames for
+  ///   the copies or without mappings; `host` where addresses, userfaultfd or a handler thread
+  ///   cannot be obtained. The parent is as it was then.
+  /// - Complexity: O(the kernel's mappings of the window), plus the wired bytes. The kernel writes
+  ///   the entry of each hugetlb and base page. A transparent huge page loses its entry, and its
+  ///   pages are entered one by one when they are accessed again. Takes the parent's lock
+  ///   exclusively.
   public func fork() throws(HoldfastError) -> (child: GuestMemory, receipt: ForkReceipt) {
     let operation = "fork guest memory"
     guard demandPaging != nil else {
@@ -50,7 +51,8 @@ extension GuestMemory {
   /// Returns how much of a range is resident, and how much of that is shared with forks, parents or
   /// other mappings.
   ///
-  /// - Complexity: O(mappings + superpage slots of the range). Takes the address space's lock shared.
+  /// - Complexity: O(mappings + superpage slots of the range). Takes the address space's lock
+  ///   shared.
   public func residency(
     in range: AddressRange
   ) -> (residentBytes: ByteCount, sharedBytes: ByteCount) {

@@ -24,11 +24,12 @@ extension GuestMemory {
   }
 
   /// Maps a part of a segment at a guest address and, with the option `wired`, wires it (bhyve:
-  /// `vm_mmap_memseg`; FreeBSD: `vm_map_insert`). If the wiring fails, the mapping is removed again.
+  /// `vm_mmap_memseg`; FreeBSD: `vm_map_insert`). If the wiring fails, the mapping is removed
+  /// again.
   ///
   /// - Parameters:
-  ///   - segment: a segment of this guest or, unless the backing is thp-private, of another guest on
-  ///     the same arena.
+  ///   - segment: a segment of this guest or, unless the backing is thp-private, of another guest
+  ///     on the same arena.
   ///   - address: where the part starts in the guest, a multiple of the arena's page size.
   ///   - offset: where the part starts in the segment, a multiple of the arena's page size.
   ///   - length: the part's length, or nil for the rest of the segment.
@@ -36,12 +37,12 @@ extension GuestMemory {
   ///   - options: whether to wire it.
   /// - Returns: what the call obtained.
   /// - Throws: code `invalidArgument` for an empty or unaligned part, one beyond the segment or the
-  ///   guest's limit, an empty protection, a segment of another arena, or what thp-private cannot do
-  ///   (mappings that are not wired or not writable, a second mapping); `noSpace` where a part of the
-  ///   range is mapped. With `wired` also `resourceShortage`, `pagerFailure` and `invalidAddress`, as
-  ///   `wire(_:)`. Nothing is mapped then.
-  /// - Complexity: O(mappings), plus with `wired` that of `wire(_:)`. Takes the address space's lock
-  ///   exclusively.
+  ///   guest's limit, an empty protection, a segment of another arena, or what thp-private cannot
+  ///   do (mappings that are not wired or not writable, a second mapping); `noSpace` where a part
+  ///   of the range is mapped. With `wired` also `resourceShortage`, `pagerFailure` and
+  ///   `invalidAddress`, as `wire(_:)`. Nothing is mapped then.
+  /// - Complexity: O(mappings), plus with `wired` that of `wire(_:)`. Takes the address space's
+  ///   lock exclusively.
   @discardableResult
   public func map(
     _ segment: MemorySegment, at address: Address, offset: ByteCount = .zero,

@@ -150,8 +150,8 @@ public final class GuestMemory: Sendable {
   /// not wired, fails with SIGSEGV, or EFAULT in KVM.
   ///
   /// With the backing thp-private all addresses up to the limit are accessible and take memory.
-  /// Other guests get the frames soon after this guest and its segments are released, so remove slots
-  /// and virtual processors first.
+  /// Other guests get the frames soon after this guest and its segments are released, so remove
+  /// slots and virtual processors first.
   public var hostAddress: UInt64 { window.hostRange.address }
 
   /// Checks the VM layer's invariants, for debugging: every frame of the arena, page, wiring,
@@ -182,8 +182,8 @@ public final class GuestMemory: Sendable {
   ///   - name: the segment's name, not empty.
   ///   - size: a positive multiple of the arena's page size.
   /// - Throws: code `alreadyExists` where the guest has a segment of this name and size;
-  ///   `invalidArgument` where it has one of this name and another size, where the name is empty, or
-  ///   where the size is zero or unaligned.
+  ///   `invalidArgument` where it has one of this name and another size, where the name is empty,
+  ///   or where the size is zero or unaligned.
   /// - Complexity: O(1). Takes the guest memory's lock.
   public func allocateSegment(
     _ name: String, size: ByteCount

@@ -4,8 +4,8 @@ public import HoldfastCore
 /// `vm_memseg`).
 ///
 /// Its pages are absent at first and read as zero, or as the file of a restored segment. Their
-/// contents stay as long as the segment or a mapping of it exists. `GuestMemory.allocateSegment` and
-/// `restoreSegment` create segments.
+/// contents stay as long as the segment or a mapping of it exists. `GuestMemory.allocateSegment`
+/// and `restoreSegment` create segments.
 public final class MemorySegment: Sendable {
   /// The segment's name, unique in its guest.
   public let name: String

@@ -62,7 +62,7 @@ import Testing
     #expect(result.measurements.allSatisfy { $0.seconds.count == 1 })
     let text = GuestBenchmarkReport(result).text
     #expect(text.contains("ministat wants at least 3 runs."))
-    #expect(text.contains("\nwithout a virtual machine: cannot make a virtual machine"))
+    #expect(text.contains("\nwithout a virtual machine: cannot create a virtual machine"))
     #expect(!text.contains("(slots)") && text.contains("\n(arena) "))
     let json = try object(GuestBenchmarkReport(result))
     #expect(json["machineProblem"] is String && json["comparison"] == nil)

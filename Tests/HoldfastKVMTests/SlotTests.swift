@@ -126,7 +126,7 @@ struct SlotTests {
     #expect(missing?.code == .unsupported && missing?.errno == ENOENT)
     let other = #expect(throws: HoldfastError.self) { try VirtualMachine(path: "/dev/null") }
     #expect(other?.code == .unsupported && other?.reason.contains("KVM_GET_API_VERSION") == true)
-    #expect(other?.description.hasPrefix("cannot make a virtual machine: ") == true)
+    #expect(other?.description.hasPrefix("cannot create a virtual machine: ") == true)
   }
 
   @Test func `descriptors and mappings of machines go with them`() throws {

@@ -13,8 +13,8 @@ import Testing
 struct TrappedMemoryTests {
   static let hasUserFault = HostProbe().host().userFault.way != nil
 
-  /// Two mebibytes of shared memory that are there, behind a mapping that may only be reached once a page
-  /// was continued.
+  /// Two mebibytes of shared memory that are there, behind a mapping that may only be reached once
+  /// a page was continued.
   final class Trapped: @unchecked Sendable {
     let size = 2 << 20
     let file: Int32
@@ -93,7 +93,8 @@ struct TrappedMemoryTests {
     let run = try runner.start(GuestTask(.fill, over: [range]))
     let offset = try #require(memory.next())
     run.cancel()
-    // Where KVM emulates, the kernel itself touches the memory and waits on; else the guest is back.
+    // Where KVM emulates, the kernel itself touches the memory and waits on; else the guest is
+    // back.
     usleep(100_000)
     memory.serve(offset)
     // Of a guest that goes on nevertheless only this page would be served.

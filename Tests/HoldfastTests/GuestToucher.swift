@@ -2,8 +2,8 @@ import Glibc
 import Holdfast
 import HoldfastCore
 
-/// Touches a guest's memory where the guest does, without the VM layer's knowledge: what is not there has
-/// to be brought by the guest's fault thread.
+/// Touches a guest's memory where the guest does, without the VM layer's knowledge: what is not
+/// there has to be brought by the guest's fault thread.
 struct GuestToucher: @unchecked Sendable {
   private let base: UnsafeMutableRawPointer
 
@@ -19,7 +19,8 @@ struct GuestToucher: @unchecked Sendable {
     base.storeBytes(of: value, toByteOffset: Int(address), as: UInt64.self)
   }
 
-  /// Lets the kernel read a byte: nil with the errno where it cannot, as a virtual processor would fail.
+  /// Lets the kernel read a byte: nil with the errno where it cannot, as a virtual processor would
+  /// fail.
   func readByKernel(_ address: UInt64) -> Int32? {
     var pipe: [Int32] = [0, 0]
     Glibc.pipe(&pipe)

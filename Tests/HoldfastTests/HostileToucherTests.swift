@@ -13,8 +13,9 @@ struct HostileToucherTests {
   private static let size = UInt64(32 << 20)
   private static let page = UInt64(2 << 20)
 
-  /// Touchers go everywhere while segments come, go, are wired, protected, forked and moved, and every
-  /// answer to a failure is given. A wired page must be entered at any time, and the books be right.
+  /// Touchers go everywhere while segments come, go, are wired, protected, forked and moved, and
+  /// every answer to a failure is given. A wired page must be entered at any time, and the books be
+  /// right.
   private func storm(_ backing: Backing, seed: UInt64, rounds: Int) throws {
     let answers = Atomic<UInt64>(0)
     let isOver = Atomic<Bool>(false)
@@ -145,7 +146,8 @@ struct HostileToucherTests {
             if protection.contains(.write) { #expect(touch.write(1, to: address)) }
           }
         }
-        // Between two protections it may be away for a moment, and only where pages are 2 MiB or nothing.
+        // Between two protections it may be away for a moment, and only where pages are 2 MiB or
+        // nothing.
         let statistics = try #require(guest.faultHandler).statistics
         #expect(statistics.demandFaults == 0 && statistics.copyFaults == 0, "\(statistics)")
         #expect(guest.invariantProblems() == [])

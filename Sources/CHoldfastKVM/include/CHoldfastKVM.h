@@ -1,5 +1,6 @@
-/// What Swift cannot do with KVM by itself: its request numbers are macros, and what a processor stopped
-/// for is a union. x86-64 alone. All return 0, a descriptor or a number, or a negative errno.
+/// What Swift cannot do with KVM by itself: its request numbers are macros, and what a processor
+/// stopped for is a union. x86-64 alone. All return 0, a descriptor or a number, or a negative
+/// errno.
 #ifndef CHOLDFASTKVM_H
 #define CHOLDFASTKVM_H
 

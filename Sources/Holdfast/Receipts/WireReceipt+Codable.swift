@@ -100,8 +100,8 @@ extension WireReceipt.Verification: Codable {
     notes = try values.decode([String].self, forKey: .notes)
   }
 
-  /// Writes the findings. Pages and nodes are objects whose keys are page sizes in bytes and numbers
-  /// of nodes; `nodes` is absent where the kernel does not report nodes.
+  /// Writes the findings. Pages and nodes are objects whose keys are page sizes in bytes and
+  /// numbers of nodes; `nodes` is absent where the kernel does not report nodes.
   public func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: CodingKeys.self)
     try values.encode(presentBytes, forKey: .presentBytes)

@@ -3,25 +3,25 @@ internal import HoldfastLinux
 internal import Synchronization
 
 extension GuestMemory {
-  /// Creates a segment with the contents of a file: a snapshot that `save` wrote, or any other file.
-  /// Restore on demand or prefetch. Pages in holes of the file are zero without being read. Writes
-  /// stay in memory and do not change the file.
+  /// Creates a segment with the contents of a file: a snapshot that `save` wrote, or any other
+  /// file. Restore on demand or prefetch. Pages in holes of the file are zero without being read.
+  /// Writes stay in memory and do not change the file.
   ///
-  /// The call opens the file, which must not change while the segment exists. If it becomes shorter,
-  /// a fault fails with `pagerFailure`, and no thread gets SIGBUS.
+  /// The call opens the file, which must not change while the segment exists. If it becomes
+  /// shorter, a fault fails with `pagerFailure`, and no thread gets SIGBUS.
   ///
   /// - Parameters:
   ///   - name: the segment's name, not empty.
-  ///   - path: a regular file that is not empty. The segment has its size, rounded up to the arena's
-  ///     page size.
+  ///   - path: a regular file that is not empty. The segment has its size, rounded up to the
+  ///     arena's page size.
   ///   - prefetch: when the pages are read.
   ///   - progress: called with the bytes that were prefetched.
   /// - Returns: the segment, to be mapped.
-  /// - Throws: code `invalidArgument` where the file is empty, the name is empty or used by a segment of
-  ///   another size, or the arena's backing is thp-private and `prefetch` is not `onDemand`;
-  ///   `alreadyExists` where a segment has the name and the size; `host` where the file is not a
-  ///   regular one or cannot be read; with prefetching also `pagerFailure`, and `resourceShortage`
-  ///   where frames run out. The call leaves no segment behind then.
+  /// - Throws: code `invalidArgument` where the file is empty, the name is empty or used by a
+  ///   segment of another size, or the arena's backing is thp-private and `prefetch` is not
+  ///   `onDemand`; `alreadyExists` where a segment has the name and the size; `host` where the file
+  ///   is not a regular one or cannot be read; with prefetching also `pagerFailure`, and
+  ///   `resourceShortage` where frames run out. The call leaves no segment behind then.
   /// - Complexity: O(parts of the file between holes), or O(bytes) with prefetching.
   public func restoreSegment(
     _ name: String, from path: String, prefetch: SnapshotPrefetch = .onDemand,
@@ -31,8 +31,7 @@ extension GuestMemory {
       throw HoldfastError(
         .invalidArgument, operation: "restore the segment \(name)",
         reason:
-          "\(arena.backing.rawValue) is private memory, which has no room for a segment that is not "
-          + "mapped",
+          "\(arena.backing.rawValue) is private memory, in which only a mapped segment has room",
         advice: .other("restore on demand: wiring the mapping reads all of the file"))
     }
     let pager = try FilePager(path: path, geometry: arena.geometry)

@@ -8,30 +8,30 @@ internal import SystemPackage
 public typealias SnapshotProgress = @Sendable (_ done: ByteCount, _ total: ByteCount) -> Void
 
 extension GuestMemory {
-  /// Saves a range to a file, a raw image in which the byte of address `a` is at offset `a` minus the
-  /// start of the range. Blocks of 4 KiB that are zero, absent or not mapped are holes; absent pages
-  /// stay absent.
+  /// Saves a range to a file, a raw image in which the byte of address `a` is at offset `a` minus
+  /// the start of the range. Blocks of 4 KiB that are zero, absent or not mapped are holes; absent
+  /// pages stay absent.
   ///
   /// Stop the guest for the time of the call, or `fork` it and save the fork while the guest runs:
-  /// the image is consistent only if no thread writes meanwhile. Pages of a restored segment are read
-  /// from their file and stay resident.
+  /// the image is consistent only if no thread writes meanwhile. Pages of a restored segment are
+  /// read from their file and stay resident.
   ///
-  /// The file gets its name when it is complete and on its disk, and replaces a regular file of that
-  /// name. Only its owner may access it (mode 0600). If the call fails, it leaves no file behind, and
-  /// an older file stays as it was.
+  /// The file gets its name when it is complete and on its disk, and replaces a regular file of
+  /// that name. Only its owner may access it (mode 0600). If the call fails, it leaves no file
+  /// behind, and an older file stays as it was.
   ///
   /// - Parameters:
   ///   - range: whole pages, at least one of them mapped.
   ///   - path: the file's path; its folder exists.
-  ///   - threads: how many threads read memory and look for zeros; nil for one for each processor, at
-  ///     most 4.
+  ///   - threads: how many threads read memory and look for zeros; nil for one for each processor,
+  ///     at most 4.
   ///   - progress: called with the bytes of the range that are done.
   /// - Returns: what was written.
-  /// - Throws: code `invalidArgument` for a range that is empty, unaligned or beyond the limit, and a
-  ///   path that does not name a regular file or a new one; `invalidAddress` where nothing is mapped;
-  ///   `protectionFailure` where memory is not readable; `pagerFailure` and `resourceShortage` where a
-  ///   page of a restored segment cannot be read or has no free frame; `host` where the file cannot be
-  ///   written.
+  /// - Throws: code `invalidArgument` for a range that is empty, unaligned or beyond the limit, and
+  ///   a path that does not name a regular file or a new one; `invalidAddress` where nothing is
+  ///   mapped; `protectionFailure` where memory is not readable; `pagerFailure` and
+  ///   `resourceShortage` where a page of a restored segment cannot be read or has no free frame;
+  ///   `host` where the file cannot be written.
   /// - Complexity: O(resident bytes). Takes the address space's lock shared, 128 KiB at a time.
   @discardableResult
   public func save(

@@ -11,8 +11,8 @@ struct SnapshotFile: Sendable {
 
   /// Opens the folder, and looks up the name in it.
   ///
-  /// - Throws: code `invalidArgument` where the path names no file, or something else than a regular
-  ///   file; `host` where the folder cannot be opened.
+  /// - Throws: code `invalidArgument` where the path names no file, or something else than a
+  ///   regular file; `host` where the folder cannot be opened.
   init(_ path: String, operation: String) throws(HoldfastError) {
     self.path = path
     self.operation = operation

@@ -1,10 +1,11 @@
 extension GuestProgram {
-  /// The machine code, in pieces that run one after another.
+  /// The machine code, in pieces that run one after another. It uses no stack.
   ///
-  /// Given: RDI the first address, RSI the number of steps, RDX the stride, RCX the seed (odd), R8 where
-  /// the word to stop is; for walks R9 a power of two less one, at least RSI less one, R10 a multiplier of
-  /// the form 4n+1, R15 where to begin. In the end: RAX how many words were wrong, RBX the address of the
-  /// first one or all ones, R12 how many passes were done. Nothing is pushed: there is no stack.
+  /// At the start: RDI is the first address, RSI the number of steps, RDX the stride, RCX the odd
+  /// seed, R8 the address of the stop word. For walks, R9 is a power of two minus 1 and at least
+  /// RSI - 1, R10 a multiplier of the form 4n+1, R15 the first number. At the end: RAX is the
+  /// number of wrong words (RBP in dense programs), RBX the address of the first one or all ones,
+  /// R12 the number of passes.
   enum Code {
     /// Odd, so that no two addresses have the same product: 2 to the 64th over the golden ratio.
     static let multiplier: UInt64 = 0x9E37_79B9_7F4A_7C15
@@ -19,19 +20,19 @@ extension GuestProgram {
         0x48, 0xBD,  // mov rbp, multiplier
       ] + (0..<8).map { UInt8(truncatingIfNeeded: multiplier >> ($0 * 8)) }
 
-    /// R13 the address, R14 the steps left.
+    /// Sets R13 to the address and R14 to the steps left.
     private static let begin: [UInt8] = [
       0x49, 0x89, 0xFD,  // mov r13, rdi
       0x49, 0x89, 0xF6,  // mov r14, rsi
     ]
 
-    /// R11 the pattern of the first address.
+    /// Sets R11 to the pattern of the first address.
     private static let firstPattern: [UInt8] = [
       0x4C, 0x8D, 0x1C, 0x0F,  // lea r11, [rdi + rcx]
       0x4C, 0x0F, 0xAF, 0xDD,  // imul r11, rbp
     ]
 
-    /// R9 what the pattern grows by from step to step.
+    /// Sets R9 to the increment of the pattern from step to step.
     private static let growth: [UInt8] = [
       0x49, 0x89, 0xD1,  // mov r9, rdx
       0x4C, 0x0F, 0xAF, 0xCD,  // imul r9, rbp
@@ -57,7 +58,7 @@ extension GuestProgram {
       0x49, 0x83, 0x7D, 0x00, 0x00,  // cmp qword [r13], 0
     ]
 
-    /// Notes the word as wrong if the comparison found it so.
+    /// Counts the word as wrong if the comparison before found a difference.
     private static let judge: [UInt8] = [
       0x74, 0x0C,  // je past this piece
       0x48, 0xFF, 0xC0,  // inc rax
@@ -74,7 +75,7 @@ extension GuestProgram {
       0xF4  // hlt
     ]
 
-    /// Repeats a body until no step is left.
+    /// Repeats `body` until no step is left.
     private static func loop(_ body: [UInt8]) -> [UInt8] {
       let down: [UInt8] = [
         0x49, 0xFF, 0xCE,  // dec r14
@@ -82,7 +83,7 @@ extension GuestProgram {
       return body + down + jump([0x0F, 0x85], by: -(body.count + down.count + 6))  // jnz body
     }
 
-    /// A jump with a distance of 32 bits, counted from its own first byte.
+    /// A jump with a 32-bit distance from its own first byte.
     private static func jump(_ code: [UInt8], by distance: Int) -> [UInt8] {
       let distance = UInt32(bitPattern: Int32(distance))
       return code + (0..<4).map { UInt8(truncatingIfNeeded: distance >> ($0 * 8)) }
@@ -118,10 +119,10 @@ extension GuestProgram {
         0x48, 0x89, 0xE8,  // done: mov rax, rbp
       ] + endPass + halt
 
-    // MARK: In an order that looks random
+    // MARK: In pseudorandom order
 
-    /// One pass: `body` at each step, once. R15 is a number below the power of two, of which those that
-    /// are no step are passed over.
+    /// One pass that runs `body` once for each step. R15 is a number below the power of two;
+    /// numbers that are not a step are skipped.
     private static func walk(_ body: [UInt8]) -> [UInt8] {
       let all: [UInt8] = [
         0x4D, 0x89, 0xCE,  // mov r14, r9
@@ -152,7 +153,8 @@ extension GuestProgram {
 
     static let touch: [UInt8] = {
       let first = begin + firstPattern + growth + loop(store + grow + step)
-      // R9 from a pass's pattern to the next one's, R10 from there to the next step's old one.
+      // R9 is the increment from a pass's pattern to that of the next pass, R10 the one from there
+      // to the old pattern of the next step.
       let growths: [UInt8] = [
         0x4C, 0x8D, 0x4C, 0x2D, 0x00,  // lea r9, [rbp + rbp]
         0x49, 0x89, 0xD2,  // mov r10, rdx

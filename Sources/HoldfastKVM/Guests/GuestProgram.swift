@@ -1,19 +1,20 @@
 public import HoldfastCore
 
-/// A small program in machine code that works on a range of guest addresses in steps: a step touches one
-/// word of 8 bytes. It needs no memory of its own, so that the range may be wholly absent.
+/// A small program in machine code that accesses a range of guest addresses in steps, one word of 8
+/// bytes in each. It needs no other guest memory, so the whole range may be absent.
 ///
-/// Words are compared with a pattern, a different number at each address and for each seed, so that
-/// a word of another page, guest or time is found out.
+/// Programs compare words with zero or with a pattern, which differs for each address and seed, so
+/// they detect a word of another page, guest or time.
 public struct GuestProgram: Hashable, Sendable {
+  /// The program's name, such as `fill`.
   public let name: String
-  /// Runs at any address, in long mode.
+  /// The machine code, for any address in 64-bit mode.
   public let code: [UInt8]
-  /// Whether it runs until it is told to stop.
+  /// Whether the program runs until `GuestRun.stop`.
   public let isEndless: Bool
-  /// Whether it touches all words of a range, whatever the stride.
+  /// Whether the program accesses all words of a range, whatever the stride.
   public let isDense: Bool
-  /// How often it touches each word, if it ends by itself.
+  /// How often the program accesses each word, if it ends by itself.
   let passes: UInt64
 
   init(
@@ -29,48 +30,57 @@ public struct GuestProgram: Hashable, Sendable {
 
   /// Counts words that are not zero, in ascending order.
   public static let scan = GuestProgram("scan", Code.scan)
-  /// The same for all words of the range: the processor's own loop, several times as fast a word.
+  /// Counts words that are not zero among all words of the range, with the processor's string
+  /// instruction, which takes a fraction of the time for each.
   public static let scanAll = GuestProgram("scan-all", Code.scanAll, isDense: true)
   /// Writes the pattern.
   public static let fill = GuestProgram("fill", Code.fill)
   /// Counts words that differ from the pattern.
   public static let check = GuestProgram("check", Code.check)
-  /// Writes the pattern everywhere, then checks it.
+  /// Writes the pattern to all words, then counts words that differ from it.
   public static let fillAndCheck = GuestProgram("fill-check", Code.fillAndCheck, passes: 2)
-  /// The same as `scan`, `fill` and `check` in an order that looks random and is the same each time for
-  /// a seed: each step once (a linear congruential generator with full period).
+  /// Does what `scan` does in a pseudorandom order, which is the same each time for a seed and
+  /// visits each step once (a linear congruential generator with full period).
   public static let walkScan = GuestProgram("walk-scan", Code.walkScan)
+  /// Does what `fill` does, in the order of `walkScan`.
   public static let walkFill = GuestProgram("walk-fill", Code.walkFill)
+  /// Does what `check` does, in the order of `walkScan`.
   public static let walkCheck = GuestProgram("walk-check", Code.walkCheck)
-  /// Writes the pattern, then again and again checks each word and writes that of the next pass, until
-  /// it is told to stop. Tells after each pass how many it has done.
+  /// Writes the pattern, then in each pass checks every word and writes the pattern of the next
+  /// pass, until it is stopped. `GuestRun.passes` counts its passes.
   public static let touch = GuestProgram("touch", Code.touch, isEndless: true)
-  /// Does nothing, for ever: touches no memory and minds no word to stop.
+  /// Runs in a loop without accessing memory. It ends only by `GuestRun.cancel`.
   public static let spin = GuestProgram("spin", Code.spin, isEndless: true)
 
-  /// All of them.
+  /// All programs.
   public static let all: [GuestProgram] = [
     scan, scanAll, fill, check, fillAndCheck, walkScan, walkFill, walkCheck, touch, spin,
   ]
 
-  /// The word that the pattern has at an address: never zero.
+  /// Returns the pattern's word for an address, which is never zero for aligned addresses.
   ///
-  /// - Parameter pass: for what `touch` has written after so many passes.
+  /// - Parameters:
+  ///   - address: a guest address, a multiple of 8.
+  ///   - seed: the task's seed.
+  ///   - pass: how many passes `touch` has done; 0 for all other programs.
   public static func pattern(at address: Address, seed: UInt64, pass: UInt64 = 0) -> UInt64 {
     (address.rawValue &+ (seed | 1) &+ 2 &* pass) &* Code.multiplier
   }
 }
 
-/// What a program is to do.
+/// A guest program with the memory that it accesses.
 public struct GuestTask: Hashable, Sendable {
+  /// The program.
   public var program: GuestProgram
-  /// The guest's addresses, which the processors share out among themselves.
+  /// The guest addresses, which are divided among the processors.
   public var ranges: [AddressRange]
-  /// From one word that is touched to the next, a multiple of 8: 4 KiB touches each page once.
+  /// The distance from one word to the next, a multiple of 8. With 4 KiB, the program accesses each
+  /// page once.
   public var stride: ByteCount
-  /// Sets the pattern, and the order of a walk. Its lowest bit does not count.
+  /// Determines the pattern, and the order of a walk. Its lowest bit is ignored for the pattern.
   public var seed: UInt64
 
+  /// Creates a task; the parameters are the properties.
   public init(
     _ program: GuestProgram, over ranges: [AddressRange], stride: ByteCount = .kibibytes(4),
     seed: UInt64 = 1

@@ -9,7 +9,8 @@ public struct GuestResult: Hashable, Sendable {
   /// Words that were accessed; one that is accessed in several passes counts each time. Where a
   /// program was stopped, only whole passes count.
   public let touches: UInt64
-  /// Words that were not zero, for the scans, or not the pattern; 0 where a program compares nothing.
+  /// Words that were not zero, for the scans, or not the pattern; 0 where a program compares
+  /// nothing.
   public let wrongWords: UInt64
   /// The lowest address among the first wrong words of the processors, or nil where no word was
   /// wrong.

@@ -3,7 +3,8 @@ public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
-/// A task that runs. It ends at the latest when this object goes, which waits for the processors.
+/// A task in progress, with a thread for each processor. When the object is released, the task is
+/// cancelled. Safe to use from any thread.
 public final class GuestRun: Sendable {
   private let work: GuestWork
   private let threads: [BackgroundThread]
@@ -43,46 +44,46 @@ public final class GuestRun: Sendable {
     join()
   }
 
-  /// How many passes of `touch` every processor has done so far.
+  /// The number of passes of `touch` that every processor has finished so far.
   public var passes: UInt64 {
     work.runner.processors.indices.map { work.runner.control.passes($0) }.min() ?? 0
   }
 
-  /// How many wrong words `touch` has found up to now, by the ends of the processors' passes.
+  /// The number of wrong words that `touch` has found in the passes finished so far.
   public var wrongWords: UInt64 {
     work.runner.processors.indices.reduce(0) { $0 &+ work.runner.control.wrong($1) }
   }
 
-  /// Tells an endless program to stop at the end of its pass. Others run on to their end.
+  /// Makes an endless program stop at the end of its pass. Other programs run to their end.
   public func stop() {
     for number in work.runner.processors.indices { work.runner.control.stop(number) }
   }
 
-  /// Stops the processors where they are; see `VirtualCPU.interrupt` for those that wait for memory.
+  /// Stops the processors in the middle of their pass. One that waits for a page fault may stop
+  /// only when the fault is served; see `VirtualCPU.interrupt`.
   public func cancel() {
     work.cancel()
   }
 
-  /// Waits until all processors have ended.
+  /// Waits until all processors have stopped.
   ///
-  /// - Parameter timeLimit: after which they are stopped where they are, which is an error.
-  /// - Returns: what came of it; of a run that was cancelled what is known.
-  /// - Throws: as `GuestRunner.run`.
+  /// - Parameter timeLimit: how long to wait before the run is cancelled and the call fails; nil
+  ///   for no limit.
+  /// - Returns: what the program found. For a cancelled run, `isComplete` is false.
+  /// - Throws: code `guestFault` where the program failed, as `GuestRunner.run` describes, or did
+  ///   not end in time.
   public func wait(timeLimit: Duration? = nil) throws(HoldfastError) -> GuestResult {
     var isLate = false
-    if let timeLimit {
-      let (seconds, attoseconds) = timeLimit.components
-      let limit = Double(seconds) + Double(attoseconds) * 1e-18
-      if work.group.wait(timeout: .now() + limit) == .timedOut {
-        isLate = true
-        work.cancel()
-      }
+    if let timeLimit, work.group.wait(timeout: .now() + timeLimit.seconds) == .timedOut {
+      isLate = true
+      work.cancel()
     }
     join()
     if let failure = work.failure { throw failure }
-    if isLate {
+    if isLate, let timeLimit {
       throw HoldfastError(
-        .guestFault, operation: work.operation, reason: "it was not done when its time was over")
+        .guestFault, operation: work.operation,
+        reason: "the program did not end within \(timeLimit.shortText)")
     }
     return work.result
   }
@@ -97,7 +98,7 @@ public final class GuestRun: Sendable {
   }
 }
 
-/// What the threads of a run have in common.
+/// The state that the threads of a run share.
 final class GuestWork: Sendable {
   let runner: GuestRunner
   let task: GuestTask
@@ -107,7 +108,7 @@ final class GuestWork: Sendable {
   private let started = ContinuousClock.now
 
   private let lock = Lock()
-  /// Protected by `lock`, all of them.
+  /// Protected by `lock`, as are the next three.
   private nonisolated(unsafe) var isCancelled = false
   private nonisolated(unsafe) var tallies: [GuestTally] = []
   private nonisolated(unsafe) var firstFailure: HoldfastError?
@@ -132,11 +133,11 @@ final class GuestWork: Sendable {
       return unsafe tallies.count == runner.processors.count
     }
     guard !isOver else { return }
-    // A processor that has not begun yet keeps the request, and looks when it comes back.
+    // A processor that has not started yet keeps the request, and its thread looks when it exits.
     for processor in runner.processors { processor.interrupt() }
   }
 
-  /// The work of a processor's thread.
+  /// The body of a processor's thread.
   func perform(_ shares: [GuestShare], _ number: Int) {
     var tally = GuestTally()
     var failure: HoldfastError?
@@ -153,7 +154,7 @@ final class GuestWork: Sendable {
       unsafe duration = ContinuousClock.now - started
       if unsafe firstFailure == nil { unsafe firstFailure = failure }
     }
-    // The others' work is of no use any more.
+    // The other processors need not go on.
     if failure != nil { cancel() }
     group.leave()
   }
@@ -174,7 +175,7 @@ final class GuestWork: Sendable {
         add(share, try processor.registers(), &tally)
         return
       case .interrupted:
-        // It may not be ours: who has the processor may interrupt it.
+        // Other code that has the processor may have interrupted it.
         guard lock.withLock({ unsafe isCancelled }) else { continue }
         add(share, try processor.registers(), &tally)
         tally.isComplete = false
@@ -186,19 +187,19 @@ final class GuestWork: Sendable {
   }
 
   private func add(_ share: GuestShare, _ registers: Registers, _ tally: inout GuestTally) {
-    // RAX is what words are compared with where that is the processor's own loop.
+    // The string instruction of a dense program needs RAX, so such a program counts in RBP.
     tally.wrongWords &+= task.program.isDense ? registers.rbp : registers.rax
     if registers.rbx != .max {
       let address = Address(registers.rbx)
       tally.firstWrong = min(tally.firstWrong ?? address, address)
     }
     tally.passes = min(tally.passes, registers.r12)
-    // `touch` writes everything once before its first pass.
+    // `touch` writes all words once before its first pass.
     let extra: UInt64 = task.program == .touch ? 1 : 0
     tally.touches &+= (registers.r12 &+ extra) &* share.steps
   }
 
-  private func problem(_ exit: VMExit, _ number: Int, _ place: UInt64?) -> HoldfastError {
+  private func problem(_ exit: VMExit, _ number: Int, _ rip: UInt64?) -> HoldfastError {
     var address: Address?
     var errno: Int32?
     var advice: Advice?
@@ -206,16 +207,16 @@ final class GuestWork: Sendable {
     case .memoryFault(let fault):
       address = fault.address
       errno = fault.errno
-      advice = .other("map and wire the range, or serve its faults")
+      advice = .other("wire the range, or create the guest memory with demand paging")
     case .memoryMapped(let other, _, _):
       address = other
-      advice = .other("a slot for the range")
+      advice = .other("add a slot for the range")
     default: break
     }
-    let at = place.map { " (RIP 0x\(String($0, radix: 16)))" } ?? ""
+    let at = rip.map { " (RIP 0x\(String($0, radix: 16)))" } ?? ""
     return HoldfastError(
       .guestFault, operation: operation, address: address,
-      reason: "virtual processor \(number) stopped in KVM_RUN: \(exit)\(at)", errno: errno,
+      reason: "KVM_RUN of virtual processor \(number) ended: \(exit)\(at)", errno: errno,
       advice: advice)
   }
 }

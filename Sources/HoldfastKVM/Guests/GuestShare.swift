@@ -1,15 +1,16 @@
 internal import HoldfastCore
 
-/// A part of a task's ranges, for one processor to go through.
+/// The part of a task that one processor does in one of the ranges.
 struct GuestShare: Hashable, Sendable {
   let start: Address
   let steps: UInt64
 
-  /// The shares of `count` processors: steps alike but for one, in order. A share that lies in several
-  /// ranges is several. No processor gets nothing unless there are fewer steps than processors.
+  /// Divides the steps among `count` processors, in order, so that their numbers differ by at most
+  /// one. A processor whose steps are in several ranges gets several shares, and one gets none only
+  /// where there are fewer steps than processors.
   static func shares(of ranges: [AddressRange], stride: ByteCount, count: Int) -> [[GuestShare]] {
     func steps(_ range: AddressRange) -> UInt64 {
-      // A step that begins in the range touches 8 bytes.
+      // Each step accesses 8 bytes, all of them in the range.
       let length = range.length.rawValue
       return length < 8 ? 0 : (length - 8) / stride.rawValue + 1
     }
@@ -43,13 +44,13 @@ struct GuestShare: Hashable, Sendable {
     return shares
   }
 
-  /// The registers that a program begins with.
+  /// Returns the registers that a program starts with.
   func registers(
     _ task: GuestTask, stride: ByteCount, code: Address, words: Address
   ) -> Registers {
     var registers = Registers()
     registers.rip = code.rawValue
-    // What the programs begin with, for one that is stopped before that.
+    // Programs set this first; the value counts for one that is stopped before.
     registers.rbx = .max
     registers.rdi = start.rawValue
     registers.rsi = steps

@@ -2,41 +2,43 @@ internal import CHoldfastKVM
 internal import HoldfastCore
 internal import SystemPackage
 
-/// The few pages that guest programs need apart from the memory that they work on: their code, a line of
-/// words for each processor, and page tables. They are a slot of their own.
+/// The pages that guest programs need besides the memory that they access: their code, a cache line
+/// of words for each processor, and page tables. They have a slot.
 ///
 ///     page 0       code
-///     pages 1-16   64 bytes a processor: a word to stop, passes done, words found wrong
-///     page 17, 18  the two upper tables
-///     from 19 on   a table for each GiB, with pages of 2 MiB: each address means itself
+///     pages 1-16   64 bytes for each processor: stop word, passes done, wrong words
+///     page 17, 18  the two upper page tables
+///     from 19 on   a table for each GiB with 2 MiB pages, an identity map
 @safe final class ControlMemory: Sendable {
   static let mostProcessors = 1024
-  /// What one upper table reaches.
+  /// The addresses that one upper table covers.
   static let reach = ByteCount.gibibytes(512)
 
   let address: Address
   let size: ByteCount
-  // SAFETY: mapped in `init`, unmapped in `deinit`. While a guest runs only words that are loaded and
-  // stored atomically are touched.
+  // SAFETY: mapped in `init`, unmapped in `deinit`. While a guest runs, only the processors' words
+  // are accessed, with atomic loads and stores.
   private nonisolated(unsafe) let start: UnsafeMutableRawPointer
 
   var hostAddress: UInt64 { unsafe UInt64(UInt(bitPattern: start)) }
   var pageTables: Address { address + .kibibytes(17 * 4) }
   var code: Address { address }
 
-  /// Pages with tables for all addresses up to `limit`, and for themselves.
+  /// Maps the pages, with page tables for all addresses up to `limit` and for the pages themselves.
+  ///
+  /// - Throws: code `invalidArgument` beyond 512 GiB; `resourceShortage` where mmap(2) fails.
   init(at address: Address, limit: Address) throws(HoldfastError) {
-    let operation = "make guest programs' page tables"
+    let operation = "create the guest programs' page tables"
     guard address.isAligned(to: .kibibytes(4)), address <= .zero + Self.reach,
       limit <= .zero + Self.reach
     else {
       throw HoldfastError(
         .invalidArgument, operation: operation,
-        reason: "guest programs reach addresses up to \(Self.reach), not "
-          + "\(max(address, limit))")
+        reason: "the guest address \(max(address, limit)) is unaligned or exceeds the programs' "
+          + "limit of \(Self.reach)")
     }
     let gibibyte = UInt64(1) << 30
-    // The tables for the pages themselves, which are less than 4 MiB, count too.
+    // The pages themselves, less than 4 MiB, need tables too.
     let end = max(limit.rawValue, address.rawValue + (4 << 20))
     let tables = min((end + gibibyte - 1) / gibibyte, 512)
     size = .kibibytes((19 + tables) * 4)
@@ -73,7 +75,7 @@ internal import SystemPackage
     return unsafe hf_kvm_load(start + Int(offset))
   }
 
-  /// Puts a program's code in, while no guest runs.
+  /// Copies a program's code to page 0, while no guest runs.
   func load(_ program: GuestProgram) {
     precondition(program.code.count <= 4096, "a program of more than a page")
     for (offset, byte) in program.code.enumerated() {

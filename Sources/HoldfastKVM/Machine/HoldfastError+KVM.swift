@@ -2,7 +2,7 @@ internal import HoldfastCore
 internal import SystemPackage
 
 extension HoldfastError {
-  /// The error of a KVM request that failed with an error number.
+  /// Creates the error for a KVM request that failed with an error number.
   ///
   /// - Parameter request: the request's name, such as `KVM_CREATE_VM`.
   init(

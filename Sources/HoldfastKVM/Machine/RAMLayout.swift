@@ -1,27 +1,28 @@
 public import Holdfast
 public import HoldfastCore
 
-/// Where a guest's memory lies among its physical addresses: from 0 on, but not from 3 to 4 GiB,
-/// where processors and devices have registers. A guest of more than 3 GiB has the rest from 4 GiB on.
+/// The physical addresses of a guest's RAM: from 0 up to 3 GiB, and the rest from 4 GiB. Processors
+/// and devices have registers between.
 public struct RAMLayout: Hashable, Sendable {
-  /// The addresses that are no memory.
+  /// The addresses without RAM, from 3 to 4 GiB.
   public static let hole = AddressRange(Address(3 << 30), Address(4 << 30))
 
-  /// A part without gaps.
+  /// A contiguous part of the RAM.
   public struct Piece: Hashable, Sendable {
-    /// How much memory lies before it.
+    /// How much RAM lies below the piece.
     public let offset: ByteCount
-    /// The guest's addresses.
+    /// The guest addresses of the piece.
     public let range: AddressRange
   }
 
+  /// How much RAM the guest has.
   public let size: ByteCount
-  /// One or two, from low to high.
+  /// One piece or two, from low to high.
   public let pieces: [Piece]
-  /// One past the last address: what `GuestMemory` needs as its limit.
+  /// The end of the last piece, which `GuestMemory` needs as its limit.
   public let limit: ByteCount
 
-  /// The layout of so much memory: less than 64 TiB.
+  /// Creates the layout of `size` bytes of RAM. Traps from 64 TiB on.
   public init(size: ByteCount) {
     precondition(size < .tebibytes(64), "a guest of 64 TiB or more")
     let low = min(size, RAMLayout.hole.start - .zero)
@@ -35,7 +36,7 @@ public struct RAMLayout: Hashable, Sendable {
     limit = pieces[pieces.count - 1].range.end - .zero
   }
 
-  /// The parts of a range that are not in the hole.
+  /// Returns the parts of a range that are outside the hole.
   static func outsideHole(_ range: AddressRange) -> [AddressRange] {
     [
       AddressRange(range.start, max(range.start, min(range.end, hole.start))),
@@ -45,11 +46,13 @@ public struct RAMLayout: Hashable, Sendable {
 }
 
 extension GuestMemory {
-  /// Makes segments for all of a layout, a segment a piece, and maps them: `ram`, and `ram-high` from
-  /// 4 GiB on. The limit of this memory is at least the layout's.
+  /// Creates and maps a segment for each piece of a layout: `ram`, and `ram-high` from 4 GiB.
   ///
-  /// - Returns: what was obtained, a receipt a piece.
-  /// - Throws: as `allocateSegment` and `map`; what was mapped before the failure is taken away again.
+  /// - Parameters:
+  ///   - layout: the layout, whose limit is at most that of this memory.
+  ///   - options: whether to wire the memory.
+  /// - Returns: a receipt for each piece.
+  /// - Throws: as `allocateSegment` and `map`. Nothing stays mapped then.
   @discardableResult
   public func mapRAM(
     _ layout: RAMLayout, options: MapOptions = []

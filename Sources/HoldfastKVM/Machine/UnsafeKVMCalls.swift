@@ -3,9 +3,9 @@ internal import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
-/// The requests that make a machine, with errors that name them.
+/// The KVM requests that create a machine, with errors that name the request.
 enum KVMCalls {
-  /// Throws what a C function of this project returned as a negative errno.
+  /// Throws the error of a C function of this project that returned a negative errno.
   static func check(
     _ status: Int32, _ operation: String, _ request: String, advice: Advice? = nil
   ) throws(HoldfastError) {
@@ -21,7 +21,7 @@ enum KVMCalls {
     guard device >= 0 else {
       let found = path == "/dev/kvm" ? HostProbe().host().kvm : nil
       throw HoldfastError(
-        .unsupported, operation: operation, reason: found?.problem ?? "\(path) does not open",
+        .unsupported, operation: operation, reason: found?.problem ?? "\(path) cannot be opened",
         errno: -device, advice: found?.remedy.map(Advice.other))
     }
     let version = hf_kvm_api_version(device)
@@ -31,13 +31,14 @@ enum KVMCalls {
         .unsupported, operation: operation,
         reason: version < 0
           ? "\(path) is not KVM: KVM_GET_API_VERSION failed"
-          : "\(path) speaks version \(version), not 12",
+          : "the API version of \(path) is \(version), not 12",
         errno: version < 0 ? -version : nil)
     }
     return device
   }
 
-  /// What the kernel can do for this machine. The corresponding request is `KVM_CHECK_EXTENSION`.
+  /// Returns what the kernel can do for this machine. The corresponding request is
+  /// `KVM_CHECK_EXTENSION`.
   static func capabilities(
     of machine: Int32, operation: String
   ) throws(HoldfastError) -> VirtualMachine.Capabilities {
@@ -58,11 +59,11 @@ enum KVMCalls {
       slots: max(32, value(HF_CAP_NR_MEMSLOTS)),
       processors: processors > 0 ? processors : 4,
       hasReadOnlySlots: value(HF_CAP_READONLY_MEM) > 0,
-      tellsFaults: value(HF_CAP_MEMORY_FAULT_INFO) > 0,
+      reportsFaultAddresses: value(HF_CAP_MEMORY_FAULT_INFO) > 0,
       preFaults: value(HF_CAP_PRE_FAULT_MEMORY) > 0)
   }
 
-  /// Four pages below 4 GiB that Intel's processors need, and others do not mind. The corresponding
+  /// Sets aside four pages below 4 GiB, which KVM needs on Intel's processors. The corresponding
   /// requests are `KVM_SET_TSS_ADDR` and `KVM_SET_IDENTITY_MAP_ADDR`.
   static func setUp(_ machine: Int32, operation: String) throws(HoldfastError) {
     if hf_kvm_extension(machine, Int32(HF_CAP_SET_TSS_ADDR)) > 0 {

@@ -4,13 +4,17 @@ internal import HoldfastLinux
 internal import SystemPackage
 
 extension VirtualMachine {
-  /// Fills the guest's page tables for a range ahead of its touching it, on all given processors at once,
-  /// each from a thread of its own. The corresponding request is `KVM_PRE_FAULT_MEMORY`.
+  /// Maps a range in the guest's page tables before the guest accesses it, on several processors at
+  /// once, with a thread for each. The corresponding request is `KVM_PRE_FAULT_MEMORY`.
   ///
-  /// - Parameter processors: of this machine; none of them runs.
-  /// - Returns: what was done; where the host cannot, that it cannot.
-  /// - Throws: codes `invalidArgument` for a range that is not aligned to 4 KiB or no processor, `busy`,
-  ///   `guestFault` where memory of the range is not there, `resourceShortage`, `host`.
+  /// - Parameters:
+  ///   - range: guest addresses that have slots and are accessible; multiples of 4 KiB.
+  ///   - processors: at least one processor of this machine, none of them in use.
+  /// - Returns: what was mapped. Where the host's KVM cannot map ahead, the report says so.
+  /// - Throws: code `invalidArgument` for an unaligned range or no processors; `busy` where another
+  ///   thread uses a processor; `guestFault` where a part of the range has no slot or is not
+  ///   accessible; `resourceShortage` or `host` where the request fails otherwise. Parts of the
+  ///   range may be mapped then.
   public func preFault(
     _ range: AddressRange, on processors: [VirtualCPU]
   ) throws(HoldfastError) -> PreFaultReport {
@@ -18,25 +22,25 @@ extension VirtualMachine {
       range, workers: processors.count, isSupported: capabilities.preFaults
     ) { number, address, length throws(HoldfastError) in
       let processor = processors[number]
-      return try processor.withTurn(PreFault.operation(range)) { () throws(HoldfastError) in
+      return try processor.withExclusiveUse(PreFault.operation(range)) { () throws(HoldfastError) in
         unsafe hf_kvm_pre_fault(processor.descriptor, &address, &length)
       }
     }
   }
 }
 
-/// The work, apart from the request itself, so that tests can answer in the kernel's place.
+/// The work apart from the request itself, which tests replace.
 enum PreFault {
-  /// One request of a worker: moves the address on, takes from the length what was done; returns 0 or a
-  /// negative errno.
+  /// One request by a worker. It advances the address and reduces the length by what it mapped, and
+  /// returns 0 or a negative errno.
   typealias Request =
     @Sendable (_ worker: Int, _ address: inout UInt64, _ length: inout UInt64) throws(HoldfastError)
     -> Int32
 
-  /// How often a worker asks again without getting on, before it gives up.
-  static let patience = 10_000
+  /// How often a worker repeats a request that makes no progress before it fails.
+  static let attempts = 10_000
 
-  static func operation(_ range: AddressRange) -> String { "map the guest's \(range) ahead" }
+  static func operation(_ range: AddressRange) -> String { "map guest addresses \(range) ahead" }
 
   static func perform(
     _ range: AddressRange, workers: Int, isSupported: Bool, _ request: @escaping Request
@@ -46,7 +50,7 @@ enum PreFault {
     guard workers > 0, range.start.isAligned(to: page), range.end.isAligned(to: page) else {
       throw HoldfastError(
         .invalidArgument, operation: operation,
-        reason: "it takes a processor, and a range in whole pages of \(page)")
+        reason: workers > 0 ? "the range is not aligned to \(page)" : "no processor is given")
     }
     guard isSupported else {
       return PreFaultReport(
@@ -69,8 +73,8 @@ enum PreFault {
     return try state.report(range, ContinuousClock.now - started)
   }
 
-  /// Parts that begin at multiples of 1 GiB where there are enough of these, else of 2 MiB or 4 KiB:
-  /// no two processors map the same large page.
+  /// Divides a range into parts that start at multiples of 1 GiB where there are enough of these,
+  /// else of 2 MiB or 4 KiB, so that no two processors map the same large page.
   static func parts(of range: AddressRange, count: Int) -> [AddressRange] {
     let wanted = UInt64(count)
     let unit =
@@ -88,10 +92,10 @@ enum PreFault {
     return parts
   }
 
-  /// What the workers have done.
+  /// The sums over all workers.
   private final class State: Sendable {
     private let lock = Lock()
-    /// Protected by `lock`, all of them.
+    /// Protected by `lock`, as are the next two.
     private nonisolated(unsafe) var bytes: UInt64 = 0
     private nonisolated(unsafe) var restarts: UInt64 = 0
     private nonisolated(unsafe) var failure: HoldfastError?
@@ -100,19 +104,19 @@ enum PreFault {
       var address = part.start.rawValue
       var length = part.length.rawValue
       var restarts: UInt64 = 0
-      var patience = PreFault.patience
+      var attempts = PreFault.attempts
       var failure: HoldfastError?
       while length > 0, failure == nil {
         let before = length
         do throws(HoldfastError) {
           let status = try request(number, &address, &length)
-          if length < before { patience = PreFault.patience }
+          if length < before { attempts = PreFault.attempts }
           guard status < 0 || length == before else { continue }
           let error = Errno(rawValue: -status)
           guard status == 0 || error == .interrupted || error == .resourceTemporarilyUnavailable,
-            patience > 0
+            attempts > 0
           else { throw Self.failure(error, operation, Address(address)) }
-          patience -= 1
+          attempts -= 1
           restarts += 1
         } catch {
           failure = error
@@ -129,14 +133,15 @@ enum PreFault {
       _ error: Errno, _ operation: String, _ address: Address
     ) -> HoldfastError {
       let request = "KVM_PRE_FAULT_MEMORY"
-      // EFAULT, ENOENT, EHWPOISON: not accessible here, or in no slot.
+      // EFAULT, EHWPOISON: not accessible in this process. ENOENT: no slot.
       guard [.badAddress, .noSuchFileOrDirectory, Errno(rawValue: 133)].contains(error) else {
         return HoldfastError(errno: error, operation: operation, request: request, address: address)
       }
       return HoldfastError(
         .guestFault, operation: operation, address: address,
-        reason: "\(request) failed: the guest has no memory there", errno: error.rawValue,
-        advice: .other("map and wire the range, in a slot"))
+        reason: "\(request) failed: a part of the range has no slot or is not accessible",
+        errno: error.rawValue,
+        advice: .other("add a slot for the range, and map and wire it"))
     }
 
     func report(

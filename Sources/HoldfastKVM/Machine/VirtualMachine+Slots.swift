@@ -3,51 +3,36 @@ public import Holdfast
 public import HoldfastCore
 internal import SystemPackage
 
-/// A piece of this process's memory that a guest has as its own (Linux: KVM_SET_USER_MEMORY_REGION).
-public struct MemorySlot: Hashable, Sendable {
-  /// What KVM does with it.
-  public struct Flags: OptionSet, Hashable, Sendable {
-    public let rawValue: UInt32
-
-    public init(rawValue: UInt32) {
-      self.rawValue = rawValue
-    }
-
-    /// KVM notes which pages the guest writes (KVM_MEM_LOG_DIRTY_PAGES).
-    public static let logDirty = Flags(rawValue: 1)
-    /// The guest may not write; an attempt is `VMExit.memoryFault` (KVM_MEM_READONLY).
-    public static let readOnly = Flags(rawValue: 2)
-  }
-
-  public let number: UInt32
-  public let guestRange: AddressRange
-  /// Where its first byte lies in this process.
-  public let hostAddress: UInt64
-  public let flags: Flags
-}
-
 extension VirtualMachine {
-  /// Where no slot may lie: from the local APIC's page to the pages that KVM uses itself.
+  /// The addresses where no slot may be: from the local APIC's page to KVM's own pages.
   static let reserved = AddressRange(Address(0xfee0_0000), Address(0xff00_0000))
 
   /// KVM counts the pages of a slot in 31 bits.
   private static let largestSlot = ByteCount.tebibytes(4)
 
-  /// The slots, in ascending order of guest address.
+  /// The slots, in ascending order of guest address. Takes the machine's lock.
   public var slots: [MemorySlot] {
     lock.withLock { unsafe slotTable.values.map(\.slot) }
       .sorted { $0.guestRange.start < $1.guestRange.start }
   }
 
-  /// Gives the guest a piece of this process's memory. A slot costs about a millisecond: few and large
-  /// ones are better. The memory must stay reserved until the slot is removed; what is not accessible
-  /// there when the guest touches it is `VMExit.memoryFault`.
+  /// Gives the guest a range of this process's memory (Linux: KVM_SET_USER_MEMORY_REGION). A slot
+  /// takes about a millisecond, so use few and large ones. The range must stay reserved until the
+  /// slot is removed; a guest's access to a part that is not accessible here exits with
+  /// `VMExit.memoryFault`.
   ///
   /// - Parameters:
-  ///   - hostAddress: not zero, a multiple of 4 KiB, as are the others.
-  ///   - owner: what is kept alive as long as the slot is there.
-  /// - Throws: codes `invalidArgument` for what is not aligned, empty, or lies where KVM has its own;
-  ///   `alreadyExists` where another slot is; `unsupported`; `resourceShortage`.
+  ///   - guestAddress: a multiple of 4 KiB.
+  ///   - hostAddress: the address in this process, a multiple of 4 KiB, not zero.
+  ///   - length: a positive multiple of 4 KiB, up to 4 TiB.
+  ///   - flags: what KVM does with the slot.
+  ///   - owner: an object that the slot keeps alive.
+  /// - Returns: the slot, for `removeSlot`.
+  /// - Throws: code `invalidArgument` for addresses or lengths other than these, and where the slot
+  ///   overlaps 0xfee00000 to 0xff000000; `alreadyExists` where it overlaps another slot;
+  ///   `unsupported` for a read-only slot without KVM_CAP_READONLY_MEM; `resourceShortage` where
+  ///   all slots are in use or the host is out of memory; `host` where the request fails otherwise.
+  ///   Takes the machine's lock.
   @discardableResult
   public func addSlot(
     guestAddress: Address, hostAddress: UInt64, length: ByteCount, flags: MemorySlot.Flags = [],
@@ -63,16 +48,20 @@ extension VirtualMachine {
     guard guestAddress.isAligned(to: page), length.isMultiple(of: page), length > .zero,
       hostAddress != 0, Address(hostAddress).isAligned(to: page)
     else {
-      throw refusal("addresses and length are positive multiples of \(page)")
+      throw refusal(
+        "guest address, host address \(Address(hostAddress)) and length must be multiples of "
+          + "\(page), the latter two positive")
     }
     guard length <= Self.largestSlot,
       let range = AddressRange(start: guestAddress, length: length),
       AddressRange(start: Address(hostAddress), length: length) != nil
-    else { throw refusal("it is larger than \(Self.largestSlot) or beyond the last address") }
+    else {
+      throw refusal("the slot is larger than \(Self.largestSlot) or extends past the last address")
+    }
     guard !range.overlaps(Self.reserved) else {
       throw refusal(
-        "\(Self.reserved) is the local APIC's and KVM's own",
-        .other("leave \(Self.hole) out, as RAMLayout does"))
+        "the slot overlaps \(Self.reserved), which the local APIC and KVM use",
+        .other("a layout without \(Self.hole), such as RAMLayout"))
     }
     guard capabilities.hasReadOnlySlots || !flags.contains(.readOnly) else {
       throw HoldfastError(
@@ -82,7 +71,8 @@ extension VirtualMachine {
       if let other = unsafe slotTable.values.first(where: { $0.slot.guestRange.overlaps(range) }) {
         throw HoldfastError(
           .alreadyExists, operation: operation,
-          address: guestAddress, reason: "slot \(other.slot.number) has \(other.slot.guestRange)")
+          address: guestAddress,
+          reason: "it overlaps slot \(other.slot.number) of \(other.slot.guestRange)")
       }
       guard
         let number = (0..<UInt32(capabilities.slots)).first(where: {
@@ -104,13 +94,13 @@ extension VirtualMachine {
     }
   }
 
-  /// Gives the guest all of its memory, at the addresses that it has there: guest address `a` is
-  /// `memory.hostAddress + a`. The hole from 3 to 4 GiB gets no slot, so what is mapped there the guest
-  /// does not reach; `RAMLayout` says where memory goes. Segments may be mapped, wired and unmapped
-  /// under the slots at any time. The machine keeps the memory alive.
+  /// Gives the guest all of a guest memory: guest address `a` is at `memory.hostAddress + a`. The
+  /// addresses from 3 to 4 GiB get no slot, so the guest cannot access what is mapped there;
+  /// `RAMLayout` leaves them free. Segments may be mapped, wired and unmapped while the slots
+  /// exist. The machine keeps the memory alive.
   ///
-  /// - Returns: one slot up to 3 GiB, two up to 4 TiB.
-  /// - Throws: as `addSlot`; no slot is left of those that the call made.
+  /// - Returns: one slot for memory up to 3 GiB, two up to 4 TiB, more beyond that.
+  /// - Throws: as `addSlot`. The call leaves no slot behind then.
   @discardableResult
   public func addSlots(
     of memory: GuestMemory, flags: MemorySlot.Flags = []
@@ -135,17 +125,18 @@ extension VirtualMachine {
     return made
   }
 
-  /// Takes a slot away, also while processors run: what touches it afterwards is an exit of the kind
-  /// `memoryMapped`.
+  /// Removes a slot, also while processors run. A later access to its addresses exits with
+  /// `VMExit.memoryMapped`.
   ///
-  /// - Throws: code `invalidArgument` where it is none of this machine's.
+  /// - Throws: code `invalidArgument` where the slot is not one of this machine; `host` where the
+  ///   request fails. Takes the machine's lock.
   public func removeSlot(_ slot: MemorySlot) throws(HoldfastError) {
     let operation = "remove the slot at \(slot.guestRange.start)"
-    // The owner may go with the last reference to it, for which no lock is to be held.
+    // This may be the last reference to the owner, whose deinit must not run with the lock held.
     let removed = try lock.withLock { () throws(HoldfastError) in
       guard let found = unsafe slotTable[slot.number], found.slot == slot else {
         throw HoldfastError(
-          .invalidArgument, operation: operation, reason: "it is none of this machine's")
+          .invalidArgument, operation: operation, reason: "it is not a slot of this machine")
       }
       let status = hf_kvm_set_slot(
         descriptor, slot.number, 0, slot.guestRange.start.rawValue, 0, 0)
@@ -155,7 +146,7 @@ extension VirtualMachine {
     withExtendedLifetime(removed) {}
   }
 
-  /// The slot that an address lies in.
+  /// Returns the slot that contains an address.
   func slot(at address: Address) -> MemorySlot? {
     lock.withLock {
       unsafe slotTable.values.first { $0.slot.guestRange.contains(address) }?.slot

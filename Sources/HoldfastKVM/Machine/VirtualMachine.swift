@@ -3,62 +3,69 @@ public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
-/// A virtual machine of the kernel (bhyve: `struct vm`; Linux: /dev/kvm): slots of memory, and
-/// processors that run on it. It has no interrupt controller, so that HLT ends `VirtualCPU.run`.
+/// A virtual machine of KVM: memory slots, and the processors that run on them (bhyve: `struct vm`;
+/// Linux: KVM_CREATE_VM). It has no interrupt controller, so HLT ends `VirtualCPU.run`.
 ///
 ///     let machine = try VirtualMachine()
 ///     try machine.addSlots(of: memory)
 ///     let processor = try machine.makeProcessor()
 ///
-/// A machine lives as long as one of its processors does, and keeps the `GuestMemory` of its slots
-/// alive; it removes its slots before it lets go of them. Safe to use from any thread.
+/// Its processors keep the machine alive, and the machine keeps the `GuestMemory` of its slots
+/// alive, which it releases after it has removed the slots. Safe to use from any thread.
 public final class VirtualMachine: Sendable {
-  /// What this host's KVM can do.
+  /// What the host's KVM can do.
   public struct Capabilities: Hashable, Sendable {
-    /// How many slots a machine may have.
+    /// The largest number of slots of a machine.
     public let slots: Int
-    /// How many processors a machine may have.
+    /// The largest number of processors of a machine.
     public let processors: Int
-    /// Slots that the guest cannot write (KVM_CAP_READONLY_MEM).
+    /// Whether slots may be read-only for the guest (KVM_CAP_READONLY_MEM).
     public let hasReadOnlySlots: Bool
-    /// A fault that the host cannot serve tells its address (KVM_CAP_MEMORY_FAULT_INFO).
-    public let tellsFaults: Bool
-    /// Guest memory can be mapped ahead (KVM_CAP_PRE_FAULT_MEMORY, Linux 6.11).
+    /// Whether an exit for a fault that the host cannot serve has the guest address
+    /// (KVM_CAP_MEMORY_FAULT_INFO).
+    public let reportsFaultAddresses: Bool
+    /// Whether `preFault` can map guest memory ahead (KVM_CAP_PRE_FAULT_MEMORY, Linux 6.11).
     public let preFaults: Bool
   }
 
-  /// Guest addresses below 4 GiB that are no memory: KVM and the processor have things of their own
-  /// there. `addSlots` leaves it out; a slot of the caller's own may lie there, but not over the local APIC's
-  /// page and KVM's own, from 0xfee00000 to 0xff000000.
+  /// The guest addresses from 3 to 4 GiB, where processors and devices have registers. `addSlots`
+  /// leaves them out. `addSlot` accepts them, except for the pages of the local APIC and of KVM,
+  /// from 0xfee00000 to 0xff000000.
   public static let hole = RAMLayout.hole
 
+  /// What the host's KVM can do for this machine.
   public let capabilities: Capabilities
   let device: Int32
   let descriptor: Int32
 
   struct Slot {
     let slot: MemorySlot
-    /// Kept alive until the slot is gone.
+    /// Kept alive until the slot is removed.
     let owner: (any AnyObject & Sendable)?
   }
 
   let lock = Lock()
-  /// By number. Protected by `lock`.
+  /// Slots by number. Protected by `lock`.
   nonisolated(unsafe) var slotTable: [UInt32: Slot] = [:]
   /// Protected by `lock`.
   nonisolated(unsafe) var nextProcessor: UInt32 = 0
 
-  /// A machine without memory and processors.
+  /// Creates a machine without slots and processors. The corresponding request is `KVM_CREATE_VM`.
   ///
-  /// - Parameter path: the device, as tests may want to say.
-  /// - Throws: code `unavailable` where the device cannot be opened or is no KVM of version 12,
-  ///   `unsupported` where it lacks what is needed, `resourceShortage`, `host`.
-  public init(path: String = "/dev/kvm") throws(HoldfastError) {
-    let operation = "make a virtual machine"
+  /// - Throws: code `unsupported` where /dev/kvm cannot be opened or lacks what Holdfast needs;
+  ///   `resourceShortage` where the host is out of memory or descriptors; `host` where a request
+  ///   fails otherwise.
+  public convenience init() throws(HoldfastError) {
+    try self.init(path: "/dev/kvm")
+  }
+
+  /// Creates a machine of the device at a path, for tests.
+  package init(path: String) throws(HoldfastError) {
+    let operation = "create a virtual machine"
     let device = try KVMCalls.open(path, operation: operation)
     var machine: Int32 = -1
     do throws(HoldfastError) {
-      // While another process takes signals the kernel may say EINTR.
+      // A pending signal makes the request fail with EINTR.
       repeat { machine = hf_kvm_create_vm(device) } while machine == -Errno.interrupted.rawValue
       try KVMCalls.check(machine, operation, "KVM_CREATE_VM")
       capabilities = try KVMCalls.capabilities(of: machine, operation: operation)
@@ -74,23 +81,25 @@ public final class VirtualMachine: Sendable {
 
   deinit {
     for number in unsafe slotTable.keys {
-      // A slot that is there can be removed: nothing runs any more.
+      // Removing a slot cannot fail here: no processor runs any more.
       _ = hf_kvm_set_slot(descriptor, number, 0, 0, 0, 0)
     }
     _ = hf_kvm_close(descriptor)
     _ = hf_kvm_close(device)
   }
 
-  /// Makes a processor, which has the features that the host's KVM can give.
+  /// Creates a processor with all features that the host's KVM supports. The corresponding requests
+  /// are `KVM_CREATE_VCPU` and `KVM_SET_CPUID2`.
   ///
-  /// - Throws: code `resourceShortage` where the machine has as many as it may or the host is out of
-  ///   something, `host`.
+  /// - Throws: code `resourceShortage` where the machine has the largest number of processors or
+  ///   the host is out of memory or descriptors; `host` where a request fails otherwise. Takes the
+  ///   machine's lock.
   public func makeProcessor() throws(HoldfastError) -> VirtualCPU {
     let number = try lock.withLock { () throws(HoldfastError) in
       guard unsafe nextProcessor < UInt32(clamping: capabilities.processors) else {
         throw HoldfastError(
-          .resourceShortage, operation: "make a virtual processor",
-          reason: "the machine has \(capabilities.processors), the most that this host allows")
+          .resourceShortage, operation: "create a virtual processor",
+          reason: "the machine has \(capabilities.processors) processors, the host's limit")
       }
       defer { unsafe nextProcessor += 1 }
       return unsafe nextProcessor

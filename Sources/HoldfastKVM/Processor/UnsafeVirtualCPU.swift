@@ -3,33 +3,36 @@ public import HoldfastCore
 internal import Synchronization
 internal import SystemPackage
 
-/// A virtual processor (bhyve: `struct vcpu`; Linux: KVM_CREATE_VCPU). One thread at a time uses it;
-/// `interrupt` may be called by any.
+/// A virtual processor (bhyve: `struct vcpu`; Linux: KVM_CREATE_VCPU).
 ///
-/// It keeps its machine alive, and so the memory of the machine's slots.
+/// One thread at a time uses it; only `interrupt` may be called by any thread at any time. A call
+/// that finds the processor in use fails with code `busy`. The processor keeps its machine alive,
+/// and so the memory of the machine's slots.
 @safe public final class VirtualCPU: Sendable {
+  /// The machine of the processor.
   public let machine: VirtualMachine
-  /// 0 for the first of a machine.
+  /// The processor's number, 0 for the first of a machine.
   public let number: Int
   let descriptor: Int32
-  // SAFETY: mapped in `init`, unmapped in `deinit`. What both the kernel and other threads change
-  // (immediate_exit) is touched with atomics only; the rest by the thread that has the turn.
+  // SAFETY: mapped in `init`, unmapped in `deinit`. Only `immediate_exit` is changed by the kernel
+  // and other threads, with atomics; the rest is accessed by the thread that uses the processor.
   nonisolated(unsafe) let area: UnsafeMutableRawPointer
   private let areaSize: Int
 
   private let lock = Lock()
-  /// Whether a thread has its turn. Protected by `lock`.
+  /// Whether a thread uses the processor. Protected by `lock`.
   private nonisolated(unsafe) var isInUse = false
-  /// The thread that is in `run`, or 0. Protected by `lock`: who holds it may send that thread a signal
-  /// without hitting another one.
+  /// The thread that is in `run`, or 0. Protected by `lock`, so a thread that holds it can send the
+  /// runner a signal before the number is reused.
   private nonisolated(unsafe) var runner: Int32 = 0
-  /// Whether somebody wants `run` to return. Set before immediate_exit, which others set too.
+  /// Whether `interrupt` was called. Set before `immediate_exit`, which `settle` sets too.
   private let isInterrupted = Atomic<Bool>(false)
-  /// Whether the guest's last instruction waits for its answer. The turn's.
+  /// Whether the guest's last instruction waits for its answer. Accessed by the thread that uses
+  /// the processor.
   private nonisolated(unsafe) var isUnanswered = false
 
   init(_ machine: VirtualMachine, number: UInt32) throws(HoldfastError) {
-    let operation = "make a virtual processor"
+    let operation = "create a virtual processor"
     try KVMCalls.check(
       hf_kvm_kick_signal(), operation, "sigaction",
       advice: .other("leave a real-time signal unused"))
@@ -60,10 +63,11 @@ internal import SystemPackage
     _ = hf_kvm_close(descriptor)
   }
 
-  /// Gives the calling thread the turn for `body`.
+  /// Lets the calling thread use the processor while `body` runs.
   ///
-  /// - Throws: code `busy` where another thread has it: the kernel would wait for the guest to stop.
-  func withTurn<Result>(
+  /// - Throws: code `busy` where another thread uses it. The kernel would wait for the guest to
+  ///   stop.
+  func withExclusiveUse<Result>(
     _ operation: String, runs: Bool = false, _ body: () throws(HoldfastError) -> Result
   ) throws(HoldfastError) -> Result {
     let isFree = lock.withLock {
@@ -86,25 +90,24 @@ internal import SystemPackage
     return try body()
   }
 
-  /// Makes the call of `run` that is under way, or else the next one, return `VMExit.interrupted`. Any
-  /// thread; several calls before `run` returns count as one.
+  /// Makes the current call of `run`, or else the next one, return `VMExit.interrupted`. Any thread
+  /// may call this; several calls before `run` returns count as one.
   ///
-  /// A guest that waits for memory that userfaultfd has trapped may come back only when the fault is
-  /// served: where KVM emulates the instruction the kernel itself touches the memory, and goes on trying.
-  /// So whoever serves faults ends after the processors have stopped, or closes the userfaultfd, which
-  /// lets them go.
+  /// A guest that waits for a page fault may return only when the fault is served: where KVM
+  /// emulates the instruction, the kernel accesses the memory and retries until it can. Stop the
+  /// fault handler last, after the processors.
   public func interrupt() {
     lock.withLock {
-      // First the flag: a thread that is on its way into the guest sees it, one that is inside gets
-      // the signal, one that waits for a fault to be served too.
+      // The flag first: a thread that is about to enter the guest sees it. One that is inside, or
+      // that waits for a fault to be served, gets the signal.
       isInterrupted.store(true, ordering: .sequentiallyConsistent)
       unsafe hf_kvm_request_exit(area)
-      // It can fail only for a thread that is gone, and this one is inside `run`.
+      // This fails only for a thread that has ended, and the runner is inside `run`.
       if unsafe runner != 0 { _ = unsafe hf_kvm_kick(runner) }
     }
   }
 
-  /// Forgets a request that came since the last `run`.
+  /// Discards an interruption that was requested since the last `run`.
   func discardInterruption() {
     lock.withLock {
       isInterrupted.store(false, ordering: .sequentiallyConsistent)
@@ -112,15 +115,18 @@ internal import SystemPackage
     }
   }
 
-  /// Runs the guest until it exits. A request to interrupt that came before counts.
+  /// Runs the guest until it exits. An `interrupt` that came before the call counts. The
+  /// corresponding request is `KVM_RUN`.
   ///
-  /// - Throws: code `busy` where another thread uses the processor, else what KVM_RUN failed with.
+  /// - Returns: why the guest exited.
+  /// - Throws: code `busy` where another thread uses the processor; `host`, `resourceShortage` or
+  ///   `invalidArgument` with the error number where the request fails.
   public func run() throws(HoldfastError) -> VMExit {
     let operation = "run virtual processor \(number)"
     let wasBlocked = hf_kvm_unblock_kick() == 1
-    // After the turn, so that a late signal is taken by this thread here.
+    // After the use of the processor, so that this thread takes a late signal before it goes on.
     defer { if wasBlocked { hf_kvm_block_kick() } }
-    return try withTurn(operation, runs: true) { () throws(HoldfastError) in
+    return try withExclusiveUse(operation, runs: true) { () throws(HoldfastError) in
       unsafe isUnanswered = false
       while true {
         let status = hf_kvm_run(descriptor)
@@ -132,7 +138,7 @@ internal import SystemPackage
           if isInterrupted.exchange(false, ordering: .sequentiallyConsistent) {
             return .interrupted
           }
-        // Any other signal: the guest goes on.
+        // Any other signal: run the guest again.
         case .badAddress, Errno(rawValue: 133):
           // EFAULT, EHWPOISON.
           return memoryFault(error)
@@ -143,25 +149,29 @@ internal import SystemPackage
     }
   }
 
-  /// What an IN or a read of addresses without memory is to see, before the next `run`: as many bytes
-  /// as it wants, the rest being left out. Without an answer it sees zeros, or what was there last.
+  /// Sets what the guest reads, after an exit for an IN or for a read of addresses without a slot
+  /// and before the next `run`. Without an answer the guest reads zeros or the bytes of an earlier
+  /// answer.
   ///
-  /// - Throws: code `busy`.
+  /// - Parameter bytes: as many as the guest reads; more are ignored.
+  /// - Throws: code `busy` where another thread uses the processor.
   public func answer(_ bytes: [UInt8]) throws(HoldfastError) {
-    try withTurn("answer a read of virtual processor \(number)") { () throws(HoldfastError) in
-      // SAFETY: the bytes live through the call, which takes no more than there are.
+    try withExclusiveUse("answer a read of virtual processor \(number)") {
+      () throws(HoldfastError) in
+      // SAFETY: the bytes outlive the call, which reads at most `count` of them.
       unsafe bytes.withUnsafeBufferPointer { buffer in
         if let start = buffer.baseAddress { _ = unsafe hf_kvm_answer(area, start, buffer.count) }
       }
     }
   }
 
-  /// Lets an instruction that waits for its answer end, before the processor is set to something else:
-  /// the kernel would complete it then. By the thread that has the turn.
+  /// Completes an instruction that waits for its answer, before registers are set. Otherwise the
+  /// kernel would complete it afterwards and change them. Called by the thread that uses the
+  /// processor.
   func settle() {
     guard unsafe isUnanswered else { return }
     unsafe isUnanswered = false
-    // A string of accesses takes as many answers.
+    // A string instruction has an access for each element.
     for _ in 0..<4096 {
       unsafe hf_kvm_request_exit(area)
       if hf_kvm_run(descriptor) != 0 { break }
@@ -175,7 +185,8 @@ internal import SystemPackage
   private func memoryFault(_ error: Errno) -> VMExit {
     var what = hf_exit()
     unsafe hf_kvm_exit(area, &what)
-    let isTold = what.reason == UInt32(HF_EXIT_MEMORY_FAULT) && machine.capabilities.tellsFaults
+    let isTold =
+      what.reason == UInt32(HF_EXIT_MEMORY_FAULT) && machine.capabilities.reportsFaultAddresses
     return .memoryFault(
       .init(address: isTold ? Address(what.address) : nil, isWrite: nil, errno: error.rawValue))
   }
@@ -190,7 +201,7 @@ internal import SystemPackage
     case UInt32(HF_EXIT_MMIO):
       unsafe isUnanswered = true
       let address = Address(what.address)
-      // Where KVM emulates the instruction it takes memory that it cannot reach for a device.
+      // Where KVM emulates the instruction, it takes inaccessible memory for a device.
       if machine.slot(at: address) != nil {
         return .memoryFault(.init(address: address, isWrite: what.is_write != 0, errno: nil))
       }
@@ -213,7 +224,7 @@ internal import SystemPackage
   private func output(_ what: hf_exit) -> VMExit {
     var data = [UInt8](repeating: 0, count: Int(what.length))
     if what.is_write != 0 {
-      // SAFETY: the call writes no more bytes than there is room for.
+      // SAFETY: the call writes at most `count` bytes.
       unsafe data.withUnsafeMutableBufferPointer { buffer in
         if let start = buffer.baseAddress { _ = unsafe hf_kvm_output(area, start, buffer.count) }
       }

@@ -1,47 +1,64 @@
 public import HoldfastCore
 
-/// Why a virtual processor came back from the guest (Linux: `exit_reason` of `struct kvm_run`).
+/// Why a virtual processor stopped running the guest (Linux: `exit_reason` of `struct kvm_run`).
 public enum VMExit: Hashable, Sendable {
-  /// An IN or OUT. For an OUT `data` is what the guest writes; an IN is answered with
-  /// `VirtualCPU.answer`.
+  /// An IN or OUT instruction. For OUT, `data` is what the guest writes; for IN, the monitor calls
+  /// `VirtualCPU.answer` with what the guest reads.
   case io(port: UInt16, width: Int, isWrite: Bool, data: [UInt8])
-  /// An access to addresses without a slot. For a write `data` is what the guest writes, for a read
-  /// zeros, as many as are wanted; it is answered with `VirtualCPU.answer`.
+  /// An access to addresses without a slot. For a write, `data` is what the guest writes. For a
+  /// read it is zeros, as many as the guest reads, and the monitor calls `VirtualCPU.answer`.
   case memoryMapped(Address, isWrite: Bool, data: [UInt8])
-  /// HLT.
+  /// A HLT instruction.
   case halted
-  /// A triple fault or a shutdown of the guest's own.
+  /// A triple fault, or a shutdown by the guest.
   case shutdown
-  /// The hardware refused the processor's state; `reason` is its own number.
+  /// The hardware refused the processor's state, with the hardware's number for the reason.
   case failedEntry(reason: UInt64)
-  /// KVM could not go on. 1: an instruction that it cannot emulate.
+  /// KVM failed, with its number for the error; 1 is an instruction that it cannot emulate.
   case internalError(UInt64)
   /// `VirtualCPU.interrupt` was called.
   case interrupted
-  /// The guest touched memory of a slot that this process cannot reach: nothing is mapped there, or it
-  /// may not be written.
+  /// The guest accessed memory of a slot that this process cannot access that way: it is not
+  /// mapped, or not writable.
   case memoryFault(MemoryFault)
   /// Another `exit_reason`.
   case other(UInt32)
 
-  /// A touch that nobody can serve.
+  /// An access that cannot be served.
   public struct MemoryFault: Hashable, Sendable {
-    /// The guest's address, to the page or to the byte; nil where the kernel does not tell.
+    /// The guest address, exact to the page or to the byte; nil where KVM does not report it.
     public let address: Address?
-    /// Whether it was a write, nil where the kernel does not tell.
+    /// Whether the access was a write, or nil where KVM does not report it.
     public let isWrite: Bool?
-    /// KVM_RUN's error number, or nil where the kernel took the access for a device's. With a number the
-    /// guest tries again when it runs again; without one a write is lost, and a read sees zeros or
-    /// what `VirtualCPU.answer` says.
+    /// KVM_RUN's error number, or nil where KVM took the access for one to a device. With a number,
+    /// the guest repeats the access when it runs again. Without one, a write is lost, and a read
+    /// gets zeros or the bytes of `VirtualCPU.answer`.
     public let errno: Int32?
   }
 
-  /// The kinds, for counting.
-  public enum Kind: String, Hashable, Sendable, CaseIterable {
-    case io, memoryMapped, halted, shutdown, failedEntry, internalError, interrupted, memoryFault
+  /// The kinds of exits, for counting. Each has the name of its case of `VMExit`.
+  public enum Kind: String, Hashable, Sendable, CaseIterable, Codable {
+    /// `VMExit.io`.
+    case io
+    /// `VMExit.memoryMapped`.
+    case memoryMapped
+    /// `VMExit.halted`.
+    case halted
+    /// `VMExit.shutdown`.
+    case shutdown
+    /// `VMExit.failedEntry`.
+    case failedEntry
+    /// `VMExit.internalError`.
+    case internalError
+    /// `VMExit.interrupted`.
+    case interrupted
+    /// `VMExit.memoryFault`.
+    case memoryFault
+    /// `VMExit.other`.
     case other
   }
 
+  /// The kind of this exit.
   public var kind: Kind {
     switch self {
     case .io: .io
@@ -58,22 +75,23 @@ public enum VMExit: Hashable, Sendable {
 }
 
 extension VMExit: CustomStringConvertible {
+  /// The exit as a phrase for messages.
   public var description: String {
     switch self {
     case .io(let port, let width, let isWrite, _):
       "\(isWrite ? "OUT to" : "IN from") port 0x\(String(port, radix: 16)), \(width) bytes wide"
     case .memoryMapped(let address, let isWrite, let data):
-      "\(isWrite ? "write" : "read") of \(data.count) bytes at \(address), where no memory is"
+      "\(isWrite ? "write" : "read") of \(data.count) bytes at \(address), which has no slot"
     case .halted: "HLT"
     case .shutdown: "shutdown (triple fault)"
     case .failedEntry(let reason):
       "the hardware refused the processor's state (0x\(String(reason, radix: 16)))"
-    case .internalError(let number): "KVM's internal error \(number)"
+    case .internalError(let number): "internal error \(number) of KVM"
     case .interrupted: "interrupted"
     case .memoryFault(let fault):
       (fault.isWrite.map { $0 ? "write to" : "read of" } ?? "access to")
         + " memory that is not accessible"
-        + (fault.address.map { " at \($0)" } ?? ", the kernel does not tell where")
+        + (fault.address.map { " at \($0)" } ?? ", at an unknown address")
     case .other(let reason): "exit \(reason) of KVM"
     }
   }
