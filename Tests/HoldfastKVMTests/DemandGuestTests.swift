@@ -7,12 +7,12 @@ import HoldfastTestKit
 import Synchronization
 import Testing
 
-/// A guest whose memory comes when it touches it.
+/// A guest with demand paging.
 struct DemandGuest {
   let memory: GuestMemory
   let range: AddressRange
 
-  /// What the host has of backings that pages can come from on demand.
+  /// The host's backings that allow demand paging.
   static func backings(_ size: ByteCount) -> [Backing] {
     [.base] + (HostNeeds.sharedHugePages ? [.thp] : [])
       + (HostNeeds.hugePages(size) ? [.hugetlb2M] : [])
@@ -61,7 +61,7 @@ struct DemandGuestTests {
     let pages = UInt64(64 << 8)
     let fresh = try runner.run(GuestTask(.scan, over: [guest.range]), timeLimit: Self.limit)
     #expect(fresh.wrongWords == 0 && fresh.touches == pages && fresh.exits == [.halted: 2])
-    // Who came too late may wake all before the other has counted what it did.
+    // A handler that came too late may wake all before the other has counted its work.
     for _ in 0..<1000 where guest.statistics.zeroedFaults != 32 { usleep(1000) }
     let statistics = guest.statistics
     #expect(statistics.zeroedFaults == 32 && statistics.demandFaults >= 32, "\(statistics)")
@@ -73,7 +73,7 @@ struct DemandGuestTests {
       let address = Address(page << 12)
       #expect(try guest.word(at: address) == GuestProgram.pattern(at: address, seed: 41))
     }
-    // Wired, it is the same, and nothing faults any more.
+    // Wired, the bytes are the same, and nothing faults any more.
     try guest.memory.wire(guest.range)
     let wired = guest.statistics
     #expect(wired.zeroedFaults == 32 && wired.copiedFaults == 0)
@@ -85,7 +85,7 @@ struct DemandGuestTests {
   }
 
   @Test(arguments: [FaultGranularity.basePage, .largePage])
-  func `a walk in random order brings each page once`(granularity: FaultGranularity) throws {
+  func `a walk in random order populates each page once`(granularity: FaultGranularity) throws {
     let guest = try DemandGuest(paging: DemandPaging(granularity: granularity))
     let runner = try GuestRunner(memory: guest.memory, processors: 2)
     let fill = GuestTask(.walkFill, over: [guest.range], seed: 5)
@@ -100,8 +100,8 @@ struct DemandGuestTests {
     withExtendedLifetime(guest) {}
   }
 
-  /// What was written stays, whatever becomes of the pages meanwhile.
-  @Test func `a guest runs on while its memory is wired, unwired, forked and moved`() throws {
+  /// Written bytes stay, whatever happens to the pages meanwhile.
+  @Test func `a guest runs while its memory is wired, unwired, forked and moved`() throws {
     try HugePageLock.withLock {
       for backing in DemandGuest.backings(.mebibytes(128)) { try checkChanges(backing) }
     }
@@ -135,7 +135,7 @@ struct DemandGuestTests {
     #expect(result.wrongWords == 0 && result.isComplete && result.passes >= 3, "\(result)")
     #expect(guest.memory.invariantProblems(with: children) == [], "\(backing)")
     #expect(guest.statistics.copiedFaults > 0 && guest.statistics.failures == 0)
-    // Nobody writes now: a fork is the moment, and a guest finds it so.
+    // No processor writes now, so a fork has exactly the guest's bytes.
     let (child, receipt) = try guest.memory.fork()
     #expect(receipt.residentBytes == guest.range.length)
     let seed = 3 + 2 * result.passes
@@ -153,11 +153,11 @@ struct DemandGuestTests {
     withExtendedLifetime(guest) {}
   }
 
-  /// Every page of a fork has what the guest had written there while it was made.
+  /// Every page of a fork has a value that the guest wrote during the fork.
   private func checkMoment(
     of child: GuestMemory, _ range: AddressRange, passes: ClosedRange<UInt64>
   ) throws {
-    // Not before the guest has been everywhere once.
+    // Wait until the guest has accessed every page once.
     guard passes.lowerBound > 0 else { return }
     for offset in stride(from: UInt64(0), to: range.length.rawValue, by: 64 << 12) {
       let address = range.start + ByteCount(offset)

@@ -6,7 +6,7 @@ import HoldfastLinux
 import HoldfastTestKit
 import Testing
 
-/// A guest finds nothing of the guest that had its frames before.
+/// A guest finds no bytes of the guest that had its frames before.
 @Suite(.serialized, .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
 struct GuestIsolationTests {
   private static let size = ByteCount.mebibytes(32)
@@ -38,7 +38,7 @@ struct GuestIsolationTests {
     let what = "\(backing.rawValue), on demand \(onDemand), scrubbed \(scrubbed)"
     let arena = try Arena(size: .mebibytes(48), backing: backing, threads: 2)
     let scrubber = scrubbed ? try Scrubber(memory: arena.memory) : nil
-    // All frames are somebody's in turn.
+    // Each frame belongs to one guest after the other.
     for round in 0..<3 {
       let size = round == 1 ? arena.size : Self.size
       let memory = try GuestMemory(
@@ -47,7 +47,7 @@ struct GuestIsolationTests {
       try memory.map(ram, at: .zero, options: onDemand ? [] : .wired)
       let all = AddressRange(.zero, .zero + size)
       let runner = try GuestRunner(memory: memory, processors: 2)
-      // The guest first, in an order that looks random: so faults are of its making.
+      // The guest first, in pseudorandom order, so that it takes the faults.
       let scan = try runner.run(
         GuestTask(.walkScan, over: [all], seed: UInt64(round)), timeLimit: Self.limit)
       #expect(scan.wrongWords == 0 && scan.isComplete, "\(what): \(scan)")

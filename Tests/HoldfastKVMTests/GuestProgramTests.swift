@@ -9,7 +9,7 @@ import Testing
 /// Guests that run on Holdfast's memory.
 @Suite(.serialized, .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
 struct GuestProgramTests {
-  /// What a guest can find out of its memory and what the monitor can, on 64 MiB of a backing.
+  /// Compares what guest and monitor see in 64 MiB of a backing.
   private func check(_ backing: Backing) throws {
     let guest = try WiredGuest(backing, size: .mebibytes(64))
     let runner = try GuestRunner(memory: guest.memory, processors: 2)
@@ -26,11 +26,11 @@ struct GuestProgramTests {
       #expect(try guest.word(at: address) == GuestProgram.pattern(at: address, seed: 41))
       #expect(try guest.word(at: address + ByteCount(8)) == 0)
     }
-    // In the order of a walk it is the same, with another seed it is not.
+    // A walk finds the same, and with another seed every word differs.
     #expect(try runner.run(GuestTask(.walkCheck, over: [guest.range], seed: 41)).wrongWords == 0)
     let other = try runner.run(GuestTask(.check, over: [guest.range], seed: 43))
     #expect(other.wrongWords == pages && other.firstWrong == .zero)
-    // The guest finds the one word that the monitor spoils.
+    // The guest finds the one word that the monitor changes.
     let spoiled = Address(50 << 20)
     try guest.setWord(1, at: spoiled)
     let found = try runner.run(GuestTask(.check, over: [guest.range], seed: 41))
@@ -51,7 +51,7 @@ struct GuestProgramTests {
   @Test(.enabled(if: hasPrivateHugePages, "needs transparent huge pages of private memory"))
   func `private memory is the guest's memory`() throws { try check(.thpPrivate) }
 
-  @Test func `a byte that the monitor plants is found at its address, and only there`() throws {
+  @Test func `a byte that the monitor writes is found at its address, and only there`() throws {
     let guest = try WiredGuest(size: .mebibytes(2))
     let runner = try GuestRunner(memory: guest.memory)
     let all = GuestTask(.scanAll, over: [guest.range])
@@ -61,7 +61,8 @@ struct GuestProgramTests {
     for address in planted { try guest.memory.write([1], to: address) }
     let found = try runner.run(all)
     #expect(found.wrongWords == 3 && found.firstWrong == Address(0x1_2340))
-    // Page by page only the one that begins a page is seen; from its own place each is.
+    // With a stride of a page, only the first word of a page is seen; from its own address, each
+    // is.
     let paged = try runner.run(GuestTask(.scan, over: [guest.range]))
     #expect(paged.wrongWords == 1 && paged.firstWrong == Address(0x1F_F000))
     let last = AddressRange(Address(0x1F_FFF8), Address(0x20_0000))
@@ -73,7 +74,7 @@ struct GuestProgramTests {
   }
 
   @Test(arguments: [1, 2, 3, 255, 256, 257, 1000] as [UInt64], [1, 3])
-  func `a walk touches each page once`(pages: UInt64, processors: Int) throws {
+  func `a walk accesses each page once`(pages: UInt64, processors: Int) throws {
     let guest = try WiredGuest(size: .mebibytes(4))
     let runner = try GuestRunner(memory: guest.memory, processors: processors)
     let range = AddressRange(Address(4096), Address(4096 + pages << 12))
@@ -93,7 +94,7 @@ struct GuestProgramTests {
     }
   }
 
-  @Test func `a walk that looks random is not ascending`() throws {
+  @Test func `a pseudorandom walk is not ascending`() throws {
     // The same sequence, computed here.
     let pages: UInt64 = 1024
     var index: UInt64 = 9
@@ -108,7 +109,7 @@ struct GuestProgramTests {
     #expect(seen.count == Int(pages) && ascending < 20)
   }
 
-  @Test func `a guest touches its memory while the monitor wires and unwires it`() throws {
+  @Test func `a guest accesses its memory while the monitor wires and unwires it`() throws {
     let guest = try WiredGuest(size: .mebibytes(16), arena: .mebibytes(32))
     let runner = try GuestRunner(memory: guest.memory, processors: 2)
     let run = try runner.start(GuestTask(.touch, over: [guest.range], seed: 3))
@@ -131,7 +132,7 @@ struct GuestProgramTests {
     withExtendedLifetime(guest) {}
   }
 
-  @Test func `what touches sees a word that another changes`() throws {
+  @Test func `the program touch finds a word that the monitor changes`() throws {
     let guest = try WiredGuest(size: .mebibytes(2))
     let runner = try GuestRunner(memory: guest.memory)
     let run = try runner.start(GuestTask(.touch, over: [guest.range], seed: 3))
@@ -152,7 +153,7 @@ struct GuestProgramTests {
     #expect(word == GuestProgram.pattern(at: address, seed: 3, pass: result.passes))
   }
 
-  @Test func `memory that is not there is an error with its address`() throws {
+  @Test func `an access to inaccessible memory is an error with its address`() throws {
     let arena = try Arena(size: .mebibytes(8), backing: .base)
     let memory = try GuestMemory(arena: arena, limit: .mebibytes(8))
     let ram = try memory.allocateSegment("ram", size: .mebibytes(2))
@@ -168,12 +169,12 @@ struct GuestProgramTests {
       #expect(error?.address.map { hole.contains($0) } == true, "\(program.name): \(error!)")
       #expect(error?.description.contains("not accessible at 0x") == true)
     }
-    // Mapped later, it is the guest's without any change to the slot.
+    // Mapped later, the guest can access it without a change to the slot.
     let more = try memory.allocateSegment("more", size: .mebibytes(2))
     try memory.map(more, at: there.end, options: .wired)
     let range = AddressRange(.zero, Address(4 << 20))
     #expect(try runner.run(GuestTask(.fillAndCheck, over: [range])).wrongWords == 0)
-    // Taken away under the guest, it is an error and not another's memory.
+    // Unmapped under the guest, it is an error and not another guest's memory.
     let run = try runner.start(GuestTask(.touch, over: [range]))
     while run.passes < 1 { usleep(1000) }
     try memory.unmap(AddressRange(there.end, range.end))
@@ -181,7 +182,7 @@ struct GuestProgramTests {
     #expect(gone?.code == .guestFault)
   }
 
-  @Test func `a run that does not end is stopped`() throws {
+  @Test func `a run that exceeds its time limit is stopped`() throws {
     let guest = try WiredGuest(size: .mebibytes(2))
     let runner = try GuestRunner(memory: guest.memory, processors: 2)
     let late = #expect(throws: HoldfastError.self) {
@@ -192,14 +193,14 @@ struct GuestProgramTests {
     run.cancel()
     let result = try run.wait()
     #expect(!result.isComplete && result.firstWrong == nil && result.wrongWords == 0)
-    // One that nobody waits for ends with its object.
+    // A run without a waiting thread ends with its object.
     _ = try runner.start(GuestTask(.spin, over: [guest.range]))
     #expect(throws: HoldfastError.self) { try runner.run(GuestTask(.touch, over: [guest.range])) }
     let after = try runner.run(GuestTask(.scan, over: [guest.range]))
     #expect(after.isComplete && after.exits == [.halted: 2])
   }
 
-  @Test func `bad tasks are refused in words`() throws {
+  @Test func `bad tasks are refused with a reason`() throws {
     let guest = try WiredGuest(size: .mebibytes(2))
     let runner = try GuestRunner(memory: guest.memory)
     func refused(_ task: GuestTask, _ words: String) {
@@ -217,7 +218,7 @@ struct GuestProgramTests {
     #expect(try runner.run(GuestTask(.scan, over: [])).touches == 0)
     #expect(throws: HoldfastError.self) { try GuestRunner(memory: guest.memory, processors: 0) }
     #expect(throws: HoldfastError.self) { try GuestRunner(memory: guest.memory, processors: 1025) }
-    // There is one runner a machine, until it goes.
+    // A machine has one runner at a time.
     #expect(throws: HoldfastError.self) { try GuestRunner(machine: runner.machine, processors: 1) }
   }
 

@@ -8,12 +8,12 @@ import Testing
 
 @testable import HoldfastKVM
 
-/// Mapping ahead: with answers made up for the kernel's, and as far as this host's KVM can.
+/// Mapping guest memory ahead: with simulated answers of the kernel, and with this host's KVM.
 @Suite struct PreFaultTests {
   private let range = AddressRange(Address(4096), Address(10 << 30))
 
   @Test(arguments: [1, 2, 3, 7, 64])
-  func `parts are the range, and large pages are not cut`(count: Int) {
+  func `the parts make up the range, and no large page is divided`(count: Int) {
     let ends: [UInt64] = [8192, 12288, 5 << 21, 300 << 21 + 4096, 10 << 30, 64 << 30]
     for end in ends {
       let range = AddressRange(Address(4096), Address(end))
@@ -27,7 +27,9 @@ import Testing
     }
   }
 
-  @Test func `a kernel that does a bit at a time and is interrupted comes to the end`() throws {
+  @Test func `a request that makes partial progress and is interrupted is repeated to its end`()
+    throws
+  {
     let calls = Atomic<Int>(0)
     let report = try PreFault.perform(range, workers: 3, isSupported: true) {
       _, address, length in
@@ -44,7 +46,7 @@ import Testing
     #expect(report.restarts >= 20)
   }
 
-  @Test func `what the kernel refuses is an error with the address`() {
+  @Test func `a refusal by the kernel is an error with the address`() {
     let refused = #expect(throws: HoldfastError.self) {
       try PreFault.perform(range, workers: 2, isSupported: true) { _, address, length in
         if address >= 5 << 30 { return -EFAULT }
@@ -57,7 +59,7 @@ import Testing
     #expect(
       refused?.code == .guestFault && refused?.reason.contains("KVM_PRE_FAULT_MEMORY") == true)
     #expect(refused?.address.map { $0 >= Address(5 << 30) } == true)
-    // One that never gets on is given up.
+    // A request that makes no progress fails in the end.
     let stuck = #expect(throws: HoldfastError.self) {
       try PreFault.perform(range, workers: 1, isSupported: true) { _, _, _ in -EAGAIN }
     }
@@ -68,7 +70,7 @@ import Testing
   }
 
   @Test(.enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
-  func `this host maps ahead, or says that it cannot`() throws {
+  func `this host maps memory ahead, or the report says that it cannot`() throws {
     let guest = try WiredGuest(size: .mebibytes(8))
     let runner = try GuestRunner(memory: guest.memory, processors: 2)
     let report = try runner.machine.preFault(guest.range, on: runner.processors)

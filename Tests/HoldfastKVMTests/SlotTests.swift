@@ -9,7 +9,7 @@ import Testing
 /// Machines and the slots of their memory.
 @Suite(.serialized, .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
 struct SlotTests {
-  @Test func `bad slots are refused in words`() throws {
+  @Test func `bad slots are refused with a reason`() throws {
     let guest = try WiredGuest()
     let machine = try VirtualMachine()
     let host = guest.memory.hostAddress
@@ -37,7 +37,7 @@ struct SlotTests {
     refused(.invalidArgument, "local APIC", 0xFED0_0000, host, 4 << 20)
     refused(.alreadyExists, "slot 0 has 0x100000..<0x300000", 0x2F_F000, host, 8192)
     refused(.alreadyExists, "slot 0", 0, host, 8 << 20)
-    // What only the kernel knows to be wrong has the request's name and the number.
+    // An error that only the kernel finds has the request's name and the error number.
     let error = #expect(throws: HoldfastError.self) {
       try machine.addSlot(guestAddress: .zero, hostAddress: 1 << 62, length: .kibibytes(4))
     }
@@ -59,7 +59,7 @@ struct SlotTests {
     #expect(layout.pieces.map(\.offset) == [.zero, .gibibytes(3)])
     #expect(RAMLayout(size: .gibibytes(3)).pieces.count == 1)
     #expect(RAMLayout(size: .gibibytes(3)).limit == .gibibytes(3))
-    // Addresses alone: nothing of it is mapped.
+    // Addresses alone: nothing is mapped.
     let arena = try Arena(size: .mebibytes(8), backing: .base)
     let memory = try GuestMemory(arena: arena, limit: layout.limit)
     let machine = try VirtualMachine()
@@ -67,7 +67,7 @@ struct SlotTests {
     #expect(slots.map(\.guestRange) == layout.pieces.map(\.range))
     #expect(
       slots.map(\.hostAddress) == [memory.hostAddress, memory.hostAddress + (4 << 30)])
-    // Of two slots the second cannot be: the first goes again.
+    // The second of two slots cannot be added, so the first is removed again.
     let other = try VirtualMachine()
     let inTheWay = try other.addSlot(
       guestAddress: Address(5 << 30), hostAddress: memory.hostAddress, length: .kibibytes(4))
@@ -75,7 +75,7 @@ struct SlotTests {
     #expect(other.slots == [inTheWay])
   }
 
-  @Test func `memory above the hole is the guest's too`() throws {
+  @Test func `the guest can access memory above the hole`() throws {
     let arena = try Arena(size: .mebibytes(16), backing: .base)
     let memory = try GuestMemory(arena: arena, limit: .gibibytes(5))
     let low = try memory.allocateSegment("low", size: .mebibytes(4))
@@ -91,7 +91,7 @@ struct SlotTests {
     let bytes = try memory.read(last, count: 8)
     let word = bytes.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     #expect(word == GuestProgram.pattern(at: last, seed: 5))
-    // An endless program would have to be in both at once.
+    // An endless program needs a processor for each.
     let error = #expect(throws: HoldfastError.self) {
       try runner.start(GuestTask(.touch, over: [lowest, highest]))
     }
@@ -112,14 +112,14 @@ struct SlotTests {
     #expect(memory.invariantProblems(with: [short]) == [])
   }
 
-  @Test func `a slot whose writes are logged is like any other to the guest`() throws {
+  @Test func `the guest does not notice that a slot logs writes`() throws {
     let guest = try WiredGuest(size: .mebibytes(4))
     let runner = try GuestRunner(memory: guest.memory, flags: .logDirty)
     #expect(runner.machine.slots.first?.flags == .logDirty)
     #expect(try runner.run(GuestTask(.fillAndCheck, over: [guest.range])).wrongWords == 0)
   }
 
-  @Test func `no device, or another one, is an error in words`() {
+  @Test func `a missing or wrong device is an error with a reason`() {
     let missing = #expect(throws: HoldfastError.self) {
       try VirtualMachine(path: "/dev/nonexistent")
     }
@@ -129,7 +129,7 @@ struct SlotTests {
     #expect(other?.description.hasPrefix("cannot create a virtual machine: ") == true)
   }
 
-  @Test func `descriptors and mappings of machines go with them`() throws {
+  @Test func `machines close their descriptors and remove their mappings`() throws {
     func open() -> Int {
       (0..<1024).reduce(0) { $0 + (fcntl(Int32($1), F_GETFD) >= 0 ? 1 : 0) }
     }

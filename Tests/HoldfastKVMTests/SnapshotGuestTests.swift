@@ -6,7 +6,7 @@ import HoldfastLinux
 import HoldfastTestKit
 import Testing
 
-/// Guests that go on from a file.
+/// Guests that are restored from a snapshot.
 @Suite(
   .serialized, .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"),
   .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
@@ -17,7 +17,7 @@ struct SnapshotGuestTests {
     defer { try? FileManager.default.removeItem(at: folder) }
     let path = folder.appending(path: "image").path
     let layout = RAMLayout(size: .gibibytes(4))
-    // Of 4 GiB the guest uses little.
+    // The guest uses little of its 4 GiB.
     let used = [
       AddressRange(Address(16 << 20), Address(24 << 20)),
       AddressRange(Address(3 << 30 - 4 << 20), Address(3 << 30)),

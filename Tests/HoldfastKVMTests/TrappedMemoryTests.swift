@@ -8,7 +8,7 @@ import HoldfastTestKit
 import Synchronization
 import Testing
 
-/// Memory of a slot that somebody else has to serve first, by userfaultfd.
+/// Slots whose memory a test serves by userfaultfd.
 @Suite(.serialized, .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
 struct TrappedMemoryTests {
   static let hasUserFault = HostProbe().host().userFault.way != nil
@@ -58,7 +58,7 @@ struct TrappedMemoryTests {
   }
 
   @Test(.enabled(if: hasUserFault, "needs userfaultfd that sees the kernel's faults"))
-  func `a guest waits until its memory is served, and goes on`() throws {
+  func `a guest waits until its page fault is served, and goes on`() throws {
     let memory = try #require(Trapped())
     let machine = try VirtualMachine()
     try machine.addSlot(
@@ -93,7 +93,7 @@ struct TrappedMemoryTests {
     let run = try runner.start(GuestTask(.fill, over: [range]))
     let offset = try #require(memory.next())
     run.cancel()
-    // Where KVM emulates, the kernel itself touches the memory and waits on; else the guest is
+    // Where KVM emulates, the kernel accesses the memory and keeps waiting; else the guest is
     // back.
     usleep(100_000)
     memory.serve(offset)

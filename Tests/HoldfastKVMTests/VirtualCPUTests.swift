@@ -11,7 +11,7 @@ import Testing
 /// A processor by itself: registers, exits, and how it is interrupted.
 @Suite(.serialized, .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
 struct VirtualCPUTests {
-  @Test func `a guest computes, and its registers tell`() throws {
+  @Test func `a guest computes, and its registers have the result`() throws {
     let bare = try BareProcessor([
       0x48, 0x8D, 0x04, 0x37,  // lea rax, [rdi + rsi]
       0x49, 0x89, 0xC7,  // mov r15, rax
@@ -49,7 +49,7 @@ struct VirtualCPUTests {
     #expect(try bare.processor.registers().rax == 0x1122_335A)
   }
 
-  @Test func `addresses without memory are a device's`() throws {
+  @Test func `an access to addresses without a slot exits for a device`() throws {
     let bare = try BareProcessor([
       0x48, 0x89, 0x07,  // mov [rdi], rax
       0x48, 0x8B, 0x1F,  // mov rbx, [rdi]
@@ -72,7 +72,7 @@ struct VirtualCPUTests {
     #expect(try bare.processor.registers().rbx == 0x8000_0000_0000_0001)
   }
 
-  @Test func `registers that are set stay, though an access was left without its answer`() throws {
+  @Test func `registers keep what was set although an access was not answered`() throws {
     let bare = try BareProcessor([
       0x48, 0x8B, 0x1F,  // mov rbx, [rdi]
       0xF4,  // hlt
@@ -92,7 +92,7 @@ struct VirtualCPUTests {
     #expect(try bare.processor.registers().rbx == 77)
   }
 
-  @Test func `what may only be read cannot be written`() throws {
+  @Test func `a read-only slot cannot be written`() throws {
     let guest = try WiredGuest()
     let machine = try VirtualMachine()
     try machine.addSlots(of: guest.memory, flags: .readOnly)
@@ -103,11 +103,11 @@ struct VirtualCPUTests {
     }
     #expect(error?.code == .guestFault && error?.address == Address(8192))
     #expect(try guest.word(at: Address(8192)) == 0)
-    // The processor can be used for the next thing.
+    // The processor can be used again.
     #expect(try runner.run(GuestTask(.scan, over: [guest.range])).wrongWords == 0)
   }
 
-  @Test func `nonsense is an exit and no crash`() throws {
+  @Test func `invalid code is an exit and no crash`() throws {
     // No interrupt table: an undefined instruction ends in a triple fault.
     let bare = try BareProcessor([0x0F, 0x0B])  // ud2
     let exit = try bare.processor.run()
@@ -122,7 +122,7 @@ struct VirtualCPUTests {
 
   // MARK: Interrupting
 
-  @Test func `a processor that spins is interrupted, from before and from inside`() throws {
+  @Test func `a spinning processor is interrupted, before and during its run`() throws {
     let bare = try BareProcessor([0xEB, 0xFE])  // jmp to itself
     let processor = bare.processor
     processor.interrupt()
@@ -186,7 +186,7 @@ struct VirtualCPUTests {
     #expect(isDone && findings.all == [])
   }
 
-  @Test func `a processor that runs is nobody else's`() throws {
+  @Test func `a running processor is busy for other threads`() throws {
     let bare = try BareProcessor([0xEB, 0xFE])
     let processor = bare.processor
     let started = Barrier(2)
@@ -212,7 +212,7 @@ struct VirtualCPUTests {
     #expect(try processor.registers().rip == BareProcessor.code.rawValue)
   }
 
-  @Test func `a machine lives as long as its processors, and its memory as long as it`() throws {
+  @Test func `processors keep their machine alive, and the machine its memory`() throws {
     weak var memory: GuestMemory?
     weak var machine: VirtualMachine?
     var processor: VirtualCPU?

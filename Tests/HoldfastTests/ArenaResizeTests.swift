@@ -6,14 +6,14 @@ import Testing
 
 @testable import HoldfastLinux
 
-/// Memory that comes and goes under guests that run.
+/// Arenas that grow and shrink under running guests.
 @Suite(.serialized) struct ArenaResizeTests {
   private func backings() -> [Backing] {
     [.base] + (HostNeeds.sharedHugePages ? [.thp] : [])
       + (HostNeeds.hugePages(.mebibytes(128)) ? [.hugetlb2M] : [])
   }
 
-  /// The bytes of the arena's file that are in memory, by the kernel's count.
+  /// The resident bytes of the arena's file by the kernel's count.
   private func blocks(_ arena: Arena) -> UInt64 {
     var status = stat()
     fstat(arena.descriptor ?? -1, &status)
@@ -71,7 +71,7 @@ import Testing
     if let pool, let free { #expect(try pool.counts().available == free) }
   }
 
-  @Test func `what was grown is zeroed and shared out like the rest`() throws {
+  @Test func `new memory of an arena is zeroed and allocated like the rest`() throws {
     let arena = try Arena(
       size: .mebibytes(16), maximum: .mebibytes(64), backing: .base, threads: 2)
     try arena.grow(by: .mebibytes(48))
@@ -88,7 +88,7 @@ import Testing
     }
   }
 
-  @Test func `memory that the host has not is not taken`() throws {
+  @Test func `an arena does not grow beyond the host's memory`() throws {
     let arena = try Arena(
       size: .mebibytes(8), maximum: .tebibytes(8), backing: .base, threads: 2)
     #expect(throws: HoldfastError.self) { try arena.grow(by: .tebibytes(4)) }
@@ -97,7 +97,7 @@ import Testing
     #expect(blocks(arena) == 16 << 20)
   }
 
-  @Test func `what reservations have set aside can go too`() throws {
+  @Test func `an arena shrinks by frames of reservations too`() throws {
     let arena = try Arena(
       size: .mebibytes(32), maximum: .mebibytes(32), backing: .base, threads: 2)
     let guest = try GuestMemory(arena: arena, limit: .mebibytes(32))
@@ -108,7 +108,7 @@ import Testing
     }
     #expect(arena.allocator.occupancy.free == .zero)
     #expect(try arena.shrink(by: .mebibytes(31)) == .zero)
-    // Each superpage has a page of the guest's: put together, they leave whole ones.
+    // Each superpage has a page of the guest; compaction frees whole superpages.
     let whole = arena.memory.compact().superpages
     #expect(whole >= 13)
     #expect(try arena.shrink(by: .mebibytes(31)) == .mebibytes(UInt64(2 * whole)))

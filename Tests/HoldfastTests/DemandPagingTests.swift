@@ -6,7 +6,7 @@ import HoldfastTestKit
 import Synchronization
 import Testing
 
-/// Guests that reach what was never wired: the fault thread brings it.
+/// Guests that access memory which was never wired: the fault handler populates it.
 @Suite(.serialized, .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct DemandPagingTests {
   static func backings() -> [Backing] {
@@ -33,7 +33,7 @@ struct DemandPagingTests {
     let ram = try guest.allocateSegment("ram", size: .mebibytes(32))
     let receipt = try guest.map(ram, at: .zero)
     #expect(receipt.wiredBytes == .zero && receipt.residentBytes == .zero)
-    let touch = GuestToucher(guest)
+    let touch = GuestAccess(guest)
     let all = UInt64(0)..<UInt64(32 << 20)
     #expect(touch.firstMismatch(in: all) { _ in 0 } == nil)
     for address in stride(from: 0, to: all.upperBound, by: 4096) {
@@ -51,11 +51,11 @@ struct DemandPagingTests {
     #expect(residency.residentBytes == .mebibytes(32) && residency.sharedBytes == .zero)
   }
 
-  @Test func `base pages come one by one where that is asked for, by few mappings`() throws {
+  @Test func `base pages are populated one by one if asked for, with few mappings`() throws {
     let guest = try Self.guest(.base, paging: DemandPaging(granularity: .basePage))
     let ram = try guest.allocateSegment("ram", size: .mebibytes(32))
     try guest.map(ram, at: .zero)
-    let touch = GuestToucher(guest)
+    let touch = GuestAccess(guest)
     for page in stride(from: UInt64(0), to: 4 << 20, by: 8192) { touch.write(page, to: page) }
     let residency = guest.residency(in: AddressRange(.zero, Address(32 << 20)))
     #expect(residency.residentBytes == .mebibytes(2))
@@ -79,13 +79,13 @@ struct DemandPagingTests {
     return count
   }
 
-  @Test func `wiring after touching keeps the bytes, and then nothing faults`() throws {
+  @Test func `wiring after an access keeps the bytes, and then nothing faults`() throws {
     try HugePageLock.withLock {
       for backing in Self.backings() {
         let guest = try Self.guest(backing)
         let ram = try guest.allocateSegment("ram", size: .mebibytes(32))
         try guest.map(ram, at: .zero)
-        let touch = GuestToucher(guest)
+        let touch = GuestAccess(guest)
         for address in stride(from: UInt64(0), to: 32 << 20, by: 6 << 20) {
           touch.write(address + 1, to: address)
         }
@@ -106,11 +106,11 @@ struct DemandPagingTests {
     }
   }
 
-  @Test func `many threads touch the same pages at once and all go on`() throws {
+  @Test func `many threads access the same pages at once and all go on`() throws {
     let guest = try Self.guest(.base)
     let ram = try guest.allocateSegment("ram", size: .mebibytes(32))
     try guest.map(ram, at: .zero)
-    let touch = GuestToucher(guest)
+    let touch = GuestAccess(guest)
     let findings = ConcurrentFailures()
     let barrier = Barrier(8)
     let ended = runThreads(8) { number in
@@ -122,7 +122,7 @@ struct DemandPagingTests {
       }
     }
     #expect(ended && findings.all == [])
-    // Who came too late may wake all before the other has counted what it did.
+    // A handler that came too late may wake all before the other has counted its work.
     for _ in 0..<1000 where guest.faultHandler?.statistics.zeroedFaults != 16 { usleep(1000) }
     #expect(guest.faultHandler?.statistics.zeroedFaults == 16)
     for number in 0..<UInt64(8) {
@@ -130,7 +130,8 @@ struct DemandPagingTests {
     }
   }
 
-  @Test func `a touch of what is not mapped is reported and waits until it is`() throws {
+  @Test func `an access to an unmapped page is reported and waits until the page is mapped`() throws
+  {
     let reported = ConcurrentFailures()
     let guest = try Self.guest(
       .base,
@@ -139,7 +140,7 @@ struct DemandPagingTests {
         return .pause
       })
     let ram = try guest.allocateSegment("ram", size: .mebibytes(2))
-    let touch = GuestToucher(guest)
+    let touch = GuestAccess(guest)
     let found = Atomic<UInt64>(.max)
     let thread = BackgroundTouch { found.store(touch.read(4096), ordering: .releasing) }
     while guest.faultHandler?.pausedFaults.isEmpty == true { usleep(1000) }
@@ -155,11 +156,11 @@ struct DemandPagingTests {
     #expect(guest.faultHandler?.pausedFaults.isEmpty == true)
   }
 
-  @Test func `a touch that is refused fails as an access to nothing, until something is mapped`()
+  @Test func `a refused access fails like one to nothing, until something is mapped`()
     throws
   {
     let guest = try Self.guest(.base, paging: DemandPaging { _ in .refuse })
-    let touch = GuestToucher(guest)
+    let touch = GuestAccess(guest)
     #expect(touch.readByKernel(8192) == EFAULT)
     let ram = try guest.allocateSegment("ram", size: .mebibytes(2))
     try guest.map(ram, at: .zero)
@@ -169,7 +170,7 @@ struct DemandPagingTests {
     #expect(guest.faultHandler?.statistics.failures == 1)
   }
 
-  @Test func `shortage pauses the toucher, and memory that is freed lets it go on`() throws {
+  @Test func `a shortage pauses the faulting thread, and freed memory lets it go on`() throws {
     let arena = try Arena(size: .mebibytes(8), for: .paging, backing: .base, threads: 2)
     let first = try GuestMemory(arena: arena, limit: .mebibytes(8), demandPaging: DemandPaging())
     let other = try GuestMemory(arena: arena, limit: .mebibytes(8), demandPaging: DemandPaging())
@@ -181,7 +182,7 @@ struct DemandPagingTests {
     }
     let ram = try first.allocateSegment("ram", size: .mebibytes(8))
     try first.map(ram, at: .zero)
-    let touch = GuestToucher(first)
+    let touch = GuestAccess(first)
     let thread = BackgroundTouch { touch.write(5, to: 0) }
     while first.faultHandler?.pausedFaults.isEmpty == true { usleep(1000) }
     #expect(first.faultHandler?.pausedFaults.first?.error.code == .resourceShortage)
@@ -191,10 +192,10 @@ struct DemandPagingTests {
     #expect(touch.read(0) == 5)
   }
 
-  @Test func `the memory goes with touchers waiting in it, who fail`() throws {
+  @Test func `threads that wait in released memory fail`() throws {
     let failed = Atomic<Int32>(0)
     var guest: GuestMemory? = try Self.guest(.base)
-    let touch = GuestToucher(guest!)
+    let touch = GuestAccess(guest!)
     let thread = BackgroundTouch {
       failed.store(touch.readByKernel(0) ?? 0, ordering: .releasing)
     }
@@ -205,7 +206,7 @@ struct DemandPagingTests {
   }
 }
 
-/// A thread that may be stuck for a while in a touch.
+/// A thread that may wait for a while in an access.
 final class BackgroundTouch: @unchecked Sendable {
   private var thread = pthread_t()
 

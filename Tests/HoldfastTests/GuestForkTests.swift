@@ -22,15 +22,14 @@ struct GuestForkTests {
     let ram = try guest.allocateSegment("ram", size: .mebibytes(32))
     try guest.map(ram, at: .zero, options: wired ? .wired : [])
     try guest.freeSegment(ram)
-    let touch = GuestToucher(guest)
+    let touch = GuestAccess(guest)
     for address in stride(from: 0, to: Self.bytes.upperBound, by: 4096) {
       touch.write(address + 1, to: address)
     }
     return guest
   }
 
-  @Test func `both sides have the bytes of the moment, and neither sees the other's writes`() throws
-  {
+  @Test func `both sides have the bytes at the fork, and neither sees the other's writes`() throws {
     try HugePageLock.withLock {
       for backing in DemandPagingTests.backings() {
         for granularity in [FaultGranularity.largePage, .basePage] {
@@ -45,7 +44,7 @@ struct GuestForkTests {
     let (child, receipt) = try parent.fork()
     #expect(receipt.residentBytes == .mebibytes(32) && receipt.sharedBytes == .mebibytes(32))
     #expect(receipt.copiedBytes == .zero)
-    let (touch, childTouch) = (GuestToucher(parent), GuestToucher(child))
+    let (touch, childTouch) = (GuestAccess(parent), GuestAccess(child))
     // Some pages are written on this side first, some on the other, some are only read.
     for address in stride(from: 0, to: Self.bytes.upperBound, by: 4096) {
       switch address / 4096 % 1024 {
@@ -83,45 +82,46 @@ struct GuestForkTests {
     }
     for (number, child) in children.enumerated() {
       let address = UInt64(number) % 16 * (2 << 20)
-      #expect(GuestToucher(child).read(address) == address + 1)
+      #expect(GuestAccess(child).read(address) == address + 1)
     }
     #expect(parent.arena.allocator.occupancy.free == free)
-    GuestToucher(children[7]).write(7, to: 0)
+    GuestAccess(children[7]).write(7, to: 0)
     #expect(parent.arena.allocator.occupancy.free + PageCount(512) == free)
-    #expect(GuestToucher(parent).read(0) == 1 && GuestToucher(children[8]).read(0) == 1)
+    #expect(GuestAccess(parent).read(0) == 1 && GuestAccess(children[8]).read(0) == 1)
     children = []
     #expect(parent.arena.allocator.occupancy.free == free)
     #expect(parent.residency(in: Self.all).sharedBytes == .zero)
     #expect(parent.invariantProblems() == [])
   }
 
-  @Test func `what is wired is copied at once, and what was unwired before is shared`() throws {
+  @Test func `wired memory is copied at once, and memory unwired before is shared`() throws {
     let parent = try filled(.base, wired: true)
     try parent.unwire(AddressRange(Address(8 << 20), Address(32 << 20)))
     let (child, receipt) = try parent.fork()
     #expect(receipt.copiedBytes == .mebibytes(8) && receipt.sharedBytes == .mebibytes(24))
     let before = try #require(parent.faultHandler).statistics
-    GuestToucher(parent).write(9, to: 4 << 20)
+    GuestAccess(parent).write(9, to: 4 << 20)
     #expect(parent.faultHandler?.statistics == before)
-    #expect(GuestToucher(child).firstMismatch(in: Self.bytes) { $0 + 1 } == nil)
+    #expect(GuestAccess(child).firstMismatch(in: Self.bytes) { $0 + 1 } == nil)
     #expect(parent.invariantProblems(with: [child]) == [])
   }
 
-  @Test func `guests that write while they are forked again and again see their own bytes alone`()
+  @Test func `guests that write while they are forked see their own bytes alone`()
     throws
   {
     let parent = try filled(.base, arena: .mebibytes(256))
-    let touch = GuestToucher(parent)
+    let touch = GuestAccess(parent)
     let findings = ConcurrentFailures()
     let isOver = Atomic<Bool>(false)
-    // Each thread counts in pages of its own; a fork may hold any of the values, but not go on.
+    // Each thread counts in pages of its own. A fork may have any of the values, but they must not
+    // change.
     let ended = runThreads(4, seconds: 120) { number in
       if number == 3 {
         defer { isOver.store(true, ordering: .releasing) }
         do {
           for round in 0..<12 {
             let (child, _) = try parent.fork()
-            let childTouch = GuestToucher(child)
+            let childTouch = GuestAccess(child)
             let first = stride(from: UInt64(0), to: 32 << 20, by: 1 << 20).map {
               childTouch.read($0 + 8)
             }
@@ -155,7 +155,7 @@ struct GuestForkTests {
     #expect(parent.invariantProblems() == [])
   }
 
-  @Test func `a guest whose faults are not answered cannot be forked`() throws {
+  @Test func `a guest without demand paging cannot be forked`() throws {
     let arena = try Arena(size: .mebibytes(8), backing: .base, threads: 1)
     let guest = try GuestMemory(arena: arena, limit: .mebibytes(8))
     let error = #expect(throws: HoldfastError.self) { try guest.fork() }

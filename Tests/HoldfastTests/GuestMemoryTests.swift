@@ -12,7 +12,7 @@ import Testing
   ) throws {
     let arena = try Arena(size: .mebibytes(64), backing: backing, threads: 2)
     let memory = try GuestMemory(arena: arena, limit: .gibibytes(1))
-    // A head and a tail that are no whole superpages where the backing allows it.
+    // The head and the tail are not whole superpages where the backing allows it.
     let odd = arena.geometry.pageSize
     let ram = try memory.allocateSegment("ram", size: .mebibytes(34) + odd)
     let receipt = try memory.map(ram, at: .zero + odd, options: .wired, path: path)
@@ -29,26 +29,26 @@ import Testing
     #expect(memory.invariantProblems() == [])
     try memory.unmap(receipt.range)
     #expect(memory.invariantProblems() == [])
-    // What was taken away is a contradiction that the check finds.
+    // The check finds that unmapped memory contradicts the receipt.
     #expect(try !receipt.verify().isVerified)
   }
 
   @Test(arguments: GuestMemory.WirePath.allCases)
-  func `base pages are what their receipt says`(path: GuestMemory.WirePath) throws {
+  func `base pages match their receipt`(path: GuestMemory.WirePath) throws {
     try check(.base, path == .automatic ? .prefault : path)
   }
 
   @Test(
     .enabled(if: HostNeeds.sharedHugePages, "\(HostNeeds.sharedHugePagesComment)"),
     arguments: [GuestMemory.WirePath.prefault, .fault])
-  func `transparent huge pages are what their receipt says`(path: GuestMemory.WirePath) throws {
+  func `transparent huge pages match their receipt`(path: GuestMemory.WirePath) throws {
     try check(.thp, path)
   }
 
   @Test(
     .enabled(if: HostNeeds.hugePages(.mebibytes(64)), "\(HostNeeds.hugePagesComment)"),
     arguments: [GuestMemory.WirePath.prefault, .fault])
-  func `huge pages are what their receipt says`(path: GuestMemory.WirePath) throws {
+  func `huge pages match their receipt`(path: GuestMemory.WirePath) throws {
     try HugePageLock.withLock { try check(.hugetlb2M, path) }
   }
 
@@ -93,7 +93,7 @@ import Testing
     #expect(throws: HoldfastError.self) { try memory.read(Address(1 << 20), count: Int.max) }
   }
 
-  @Test func `contents stay while a segment is mapped elsewhere, and go with it`() throws {
+  @Test func `contents stay while a segment is mapped elsewhere, and go with the segment`() throws {
     let arena = try Arena(size: .mebibytes(8), backing: .base)
     let memory = try GuestMemory(arena: arena, limit: .mebibytes(64))
     let ram = try memory.allocateSegment("ram", size: .mebibytes(4))

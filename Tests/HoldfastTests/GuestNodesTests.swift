@@ -4,7 +4,7 @@ import Testing
 
 @testable import HoldfastLinux
 
-/// Guests on arenas of several nodes, which are made up: the kernel has all of them elsewhere.
+/// Guests on arenas of several nodes that this host lacks: the kernel has all memory elsewhere.
 @Suite(.serialized) struct GuestNodesTests {
   private let one = NodeID(900)
   private let other = NodeID(901)
@@ -33,7 +33,7 @@ import Testing
     let receipt = try memory.map(ram, at: .zero, options: .wired)
     #expect(free(arena) == [8, 0])
     let verification = try receipt.verify()
-    // The pages are where the kernel says, and not where they were to come from.
+    // The pages are where the kernel reports them, not on the node that was preferred.
     #expect(verification.problems == [])
     if let nodes = verification.nodes {
       #expect(nodes[other] == nil && nodes.values.reduce(.zero, +) == .mebibytes(8))
@@ -64,7 +64,7 @@ import Testing
     #expect(free(arena) == [2, 0])
   }
 
-  @Test func `a node of which the arena has nothing`() throws {
+  @Test func `a node that the arena has no memory of is refused`() throws {
     let arena = try arena()
     let error = #expect(throws: HoldfastError.self) {
       try GuestMemory(arena: arena, limit: .mebibytes(16), hostNUMANode: .only(NodeID(3)))

@@ -5,7 +5,7 @@ import HoldfastLinux
 import HoldfastTestKit
 import Testing
 
-/// One guest after another on real memory that is scrubbed between them.
+/// Guests that run one after another on memory that is scrubbed in between.
 @Suite(.serialized) struct GuestScrubTests {
   private func check(_ backing: Backing) throws {
     let arena = try Arena(size: .mebibytes(64), backing: backing, threads: 2)
@@ -55,7 +55,7 @@ import Testing
     #expect(arena.allocator.occupancy.free == PageCount(1 << 14))
   }
 
-  @Test func `the environment has arenas check what they call zeroed`() async throws {
+  @Test func `an environment variable makes arenas check zeroed frames`() async throws {
     let result = try #require(
       await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
         setenv("HOLDFAST_CHECK_ZEROED", "1", 1)

@@ -33,7 +33,7 @@ import Testing
     #expect(code { _ = try memory.allocateSegment("a", size: ByteCount(5)) } == .invalidArgument)
   }
 
-  @Test func `a mapping is aligned, in bounds and not in the way`() throws {
+  @Test func `a mapping must be aligned, in bounds and free`() throws {
     let ram = try memory.allocateSegment("ram", size: .mebibytes(2))
     let page = ByteCount.kibibytes(4)
     func map(
@@ -61,7 +61,7 @@ import Testing
     #expect(memory.space.entryViews.count == 2)
   }
 
-  @Test func `a mapping that cannot be wired is taken away again`() throws {
+  @Test func `a mapping that cannot be wired is removed again`() throws {
     let ram = try memory.allocateSegment("ram", size: .mebibytes(8))
     for path in [GuestMemory.WirePath.prefault, .fault] {
       let error = #expect(throws: HoldfastError.self) {

@@ -27,7 +27,7 @@ import Testing
   }
 
   @Test(.enabled(if: isPossible, "needs transparent huge pages of private memory"))
-  func `guests lie side by side in the arena and are what their receipts say`() throws {
+  func `guests are side by side in the arena and match their receipts`() throws {
     let arena = try arena(.mebibytes(64))
     #expect(arena.allocator.occupancy.zeroed == PageCount(64 << 8))
     let (one, first) = try wired(arena, .mebibytes(24))
@@ -46,7 +46,7 @@ import Testing
   }
 
   @Test(.enabled(if: isPossible, "needs transparent huge pages of private memory"))
-  func `what a guest leaves behind is zeroed for the next, even what it was not given`() throws {
+  func `what a guest leaves behind is zeroed for the next, also beyond its segments`() throws {
     let arena = try arena(.mebibytes(32))
     do {
       let memory = try GuestMemory(arena: arena, limit: .mebibytes(32))
@@ -57,7 +57,7 @@ import Testing
     }
     #expect(arena.allocator.occupancy.free == PageCount(32 << 8))
     #expect(arena.allocator.occupancy.zeroed == .zero)
-    // Before any of it is wired, for all of it can be reached.
+    // Before any of it is wired, since all of it is accessible.
     let bare = try GuestMemory(arena: arena, limit: .mebibytes(32))
     for offset in [0, 9 << 20, 31 << 20] as [UInt64] { #expect(pointer(bare, offset).pointee == 0) }
     let ram = try bare.allocateSegment("ram", size: .mebibytes(32))
@@ -68,7 +68,7 @@ import Testing
   }
 
   @Test(.enabled(if: isPossible, "needs transparent huge pages of private memory"))
-  func `frames are another's only when nothing of the guest is left`() throws {
+  func `frames go to another guest only when nothing of the guest is left`() throws {
     let arena = try arena(.mebibytes(16))
     var segment: MemorySegment?
     do {
@@ -84,7 +84,7 @@ import Testing
   }
 
   @Test(.enabled(if: isPossible, "needs transparent huge pages of private memory"))
-  func `what needs a file is refused in words`() throws {
+  func `what needs a file is refused with a reason`() throws {
     let arena = try arena(.mebibytes(16))
     let memory = try GuestMemory(arena: arena, limit: .mebibytes(16))
     let ram = try memory.allocateSegment("ram", size: .mebibytes(4))
@@ -104,7 +104,7 @@ import Testing
       try WindowPmap(arena: arena, length: .mebibytes(4), host: HostProbe().host())
     }
     #expect(memory.invariantProblems() == [])
-    // Forgotten and unmapped, its place is free for another.
+    // Freed and unmapped, its place is free for another guest.
     try memory.unmap(AddressRange(.zero, Address(16 << 20)))
     try memory.freeSegment(ram)
     #expect(throws: HoldfastError.self) {

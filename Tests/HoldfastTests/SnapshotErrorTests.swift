@@ -5,10 +5,10 @@ import HoldfastLinux
 import HoldfastTestKit
 import Testing
 
-/// Snapshots that cannot be made, or cannot be read.
+/// Snapshots that cannot be saved or restored.
 @Suite(.serialized, .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct SnapshotErrorTests {
-  /// A guest of 8 MiB of which the first four hold something, and 4 MiB have nothing mapped.
+  /// A guest of 8 MiB. The first 4 MiB have bytes, and in the others nothing is mapped.
   private func guest() throws -> GuestMemory {
     let guest = try DemandPagingTests.guest(.base, size: .mebibytes(16), limit: .mebibytes(12))
     let ram = try guest.allocateSegment("ram", size: .mebibytes(8))
@@ -44,7 +44,7 @@ struct SnapshotErrorTests {
     }
   }
 
-  @Test func `what is not mapped is a hole, and nothing mapped is an error`() throws {
+  @Test func `unmapped memory is a hole, and a range without mappings is an error`() throws {
     try TemporaryFolder.with { folder in
       let guest = try guest()
       let path = folder + "/image"
@@ -66,7 +66,7 @@ struct SnapshotErrorTests {
   }
 
   @Test(.enabled(if: HostNeeds.isRoot, "needs root, to mount a small tmpfs"))
-  func `a file system without room keeps the older file and nothing else`() throws {
+  func `a full file system keeps the older file and nothing else`() throws {
     try TemporaryFolder.with { folder in
       let guest = try guest()
       let mount = try Process.run(
@@ -88,7 +88,7 @@ struct SnapshotErrorTests {
     }
   }
 
-  @Test func `what cannot be restored leaves no segment`() throws {
+  @Test func `a failed restore leaves no segment`() throws {
     try TemporaryFolder.with { folder in
       let guest = try guest()
       try Data().write(to: URL(filePath: folder + "/empty"))
@@ -117,7 +117,7 @@ struct SnapshotErrorTests {
     }
   }
 
-  @Test func `a file that becomes shorter is a fault that cannot be served`() throws {
+  @Test func `a file that became shorter causes a fault that cannot be served`() throws {
     try TemporaryFolder.with { folder in
       let path = folder + "/image"
       try guest().save(range, to: path)
@@ -129,7 +129,7 @@ struct SnapshotErrorTests {
       }
       let guest = try GuestMemory(arena: arena, limit: .mebibytes(8), demandPaging: paging)
       try guest.map(try guest.restoreSegment("ram", from: path), at: .zero)
-      let touch = GuestToucher(guest)
+      let touch = GuestAccess(guest)
       #expect(touch.read(0) == 0x0505_0505_0505_0505)
       truncate(path, 1 << 20)
       #expect(touch.readByKernel(3 << 20) == EFAULT)

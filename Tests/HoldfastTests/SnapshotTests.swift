@@ -6,7 +6,7 @@ import HoldfastTestKit
 import Synchronization
 import Testing
 
-/// Guest memory that is saved to files and comes back.
+/// Guest memory that is saved to files and restored.
 @Suite(.serialized, .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct SnapshotTests {
   static let size = 32 << 20
@@ -60,7 +60,7 @@ struct SnapshotTests {
     }
   }
 
-  /// The first byte that the guest finds different, touching each page itself.
+  /// The first byte that differs in the guest's window, which is read page by page.
   private func mismatch(_ guest: GuestMemory, _ bytes: [UInt8]) -> Int? {
     let base = UnsafeRawPointer(bitPattern: UInt(guest.hostAddress))!
     return bytes.withUnsafeBytes { expected in
@@ -71,7 +71,8 @@ struct SnapshotTests {
   }
 
   @Test(arguments: [1, 2] as [UInt64])
-  func `what is saved is what was there, and comes back on demand and ahead`(seed: UInt64) throws {
+  func `a snapshot has the guest's bytes, and is restored on demand and ahead`(seed: UInt64) throws
+  {
     try HugePageLock.withLock {
       for backing in DemandPagingTests.backings() {
         try TemporaryFolder.with { folder in try check(backing, seed, folder + "/image") }
@@ -90,18 +91,18 @@ struct SnapshotTests {
     }
     #expect(last.load(ordering: .relaxed) == UInt64(Self.size))
     #expect(guest.residency(in: Self.all).residentBytes == resident)
-    // Without the program's own code: the file's bytes, holes and permissions.
+    // Without Holdfast's code: the file's bytes, holes and permissions.
     #expect(try [UInt8](Data(contentsOf: URL(filePath: path))) == bytes)
     var status = stat()
     #expect(stat(path, &status) == 0 && status.st_mode & 0o7777 == 0o600)
     let filled = stride(from: 0, to: Self.size, by: 4096).count { !Self.isZero(bytes, $0) }
     #expect(receipt.writtenBytes == ByteCount(UInt64(filled) << 12))
     #expect(receipt.bytes == .mebibytes(32) && receipt.duration >= receipt.syncDuration)
-    // File systems have blocks for themselves too.
+    // File systems have blocks of their own too.
     #expect(Int(status.st_blocks) * 512 <= filled << 12 + 1 << 20, "\(backing)")
     guard backing != .hugetlb2M else { return try restore(backing, path, bytes) }
     try restore(backing, path, bytes)
-    // One guest saves what another has not touched yet.
+    // One guest saves what another has not accessed yet.
     let arena = try Arena(size: .mebibytes(64), for: .paging, backing: backing, threads: 2)
     let other = try GuestMemory(arena: arena, limit: .mebibytes(32), demandPaging: DemandPaging())
     try other.map(try other.restoreSegment("ram", from: path), at: .zero)
@@ -129,7 +130,7 @@ struct SnapshotTests {
       #expect(mismatch(guest, bytes) == nil, "\(backing) \(granularity)")
       let thread = try #require(guest.faultHandler)
       func brought() -> UInt64 { thread.statistics.pagedFaults + thread.statistics.zeroedFaults }
-      // The toucher may go on before it is counted what was done.
+      // The faulting thread may go on before the handler has counted its work.
       for _ in 0..<1000 where granularity == .largePage && brought() < 16 { usleep(1000) }
       let statistics = thread.statistics
       #expect(statistics.pagedFaults > 0 && statistics.failures == 0)
@@ -138,7 +139,7 @@ struct SnapshotTests {
       }
       #expect(guest.invariantProblems() == [])
       // What the guest writes is its own and not the file's.
-      GuestToucher(guest).write(77, to: 8192)
+      GuestAccess(guest).write(77, to: 8192)
       #expect(try [UInt8](Data(contentsOf: URL(filePath: path))) == bytes)
     }
     let arena = try Arena(size: .mebibytes(64), for: .paging, backing: backing, threads: 2)
@@ -155,7 +156,7 @@ struct SnapshotTests {
     #expect(ahead.invariantProblems() == [])
   }
 
-  @Test func `wiring brings a restored guest in without anybody who answers faults`() throws {
+  @Test func `wiring reads a restored guest without a fault handler`() throws {
     try TemporaryFolder.with { folder in
       let bytes = Self.pattern(seed: 3)
       let path = folder + "/image"
@@ -184,13 +185,13 @@ struct SnapshotTests {
     }
   }
 
-  @Test func `a fork is saved as it was while its parent goes on`() throws {
+  @Test func `a fork is saved as it was while its parent runs`() throws {
     try TemporaryFolder.with { folder in
       let bytes = Self.pattern(seed: 4)
       let parent = try Self.guest(.base, bytes)
       let (child, _) = try parent.fork()
       let isOver = Atomic<Bool>(false)
-      let touch = GuestToucher(parent)
+      let touch = GuestAccess(parent)
       let thread = BackgroundTouch {
         var round: UInt64 = 1
         while !isOver.load(ordering: .acquiring) {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A folder of a test's own, gone with all that is in it when the test is over.
+/// A temporary folder, which is removed with its contents after the test.
 enum TemporaryFolder {
   static func with(_ body: (String) throws -> Void) throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())")

@@ -7,15 +7,15 @@ import HoldfastTestKit
 import Synchronization
 import Testing
 
-/// Touchers that do what no guest should, while the memory changes under them.
+/// Threads that access what no guest should, while the memory changes under them.
 @Suite(.serialized, .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
-struct HostileToucherTests {
+struct HostileAccessTests {
   private static let size = UInt64(32 << 20)
   private static let page = UInt64(2 << 20)
 
-  /// Touchers go everywhere while segments come, go, are wired, protected, forked and moved, and
-  /// every answer to a failure is given. A wired page must be entered at any time, and the books be
-  /// right.
+  /// Threads access all addresses while segments are mapped, unmapped, wired, protected, forked and
+  /// moved, with every response to a failure. A wired page must be entered at any time, and the
+  /// invariants must hold.
   private func storm(_ backing: Backing, seed: UInt64, rounds: Int) throws {
     let answers = Atomic<UInt64>(0)
     let isOver = Atomic<Bool>(false)
@@ -57,7 +57,7 @@ struct HostileToucherTests {
       }
       defer { returned.wrappingAdd(1, ordering: .releasing) }
       var random = SeededGenerator(seed: seed &+ UInt64(number) &+ 1)
-      let touch = KernelToucher(guest)
+      let touch = KernelAccess(guest)
       while !isOver.load(ordering: .acquiring) {
         let address = UInt64.random(in: 0..<Self.size / 4096, using: &random) * 4096
         if number % 2 == 0 {
@@ -69,7 +69,8 @@ struct HostileToucherTests {
       }
     }
     guard ended else {
-      // The books say whether a page was left busy, the counts whether faults are still served.
+      // The invariants show whether a page was left busy, the counts whether faults are still
+      // served.
       let state = "\(thread.statistics), paused \(thread.pausedFaults)"
       Issue.record("somebody waits for ever: \(backing), seed \(seed), \(state)")
       print("storm stuck: \(backing) \(seed) \(state) \(guest.invariantProblems().prefix(4))")
@@ -80,15 +81,15 @@ struct HostileToucherTests {
     #expect(guest.invariantProblems() == [], "\(backing), seed \(seed)")
     let statistics = thread.statistics
     #expect(statistics.failures > 0 && statistics.demandFaults > 0, "\(statistics)")
-    // The handler goes on.
+    // The handler still works.
     try guest.unmap(AddressRange(.zero, Address(Self.size)))
     try guest.map(ram, at: .zero, options: .wired)
     try guest.unwire(AddressRange(.zero, Address(Self.size)))
     let (child, _) = try guest.fork()
     for address in stride(from: 0, to: Self.size, by: 1 << 20) {
-      #expect(KernelToucher(child).write(address, to: address))
-      #expect(KernelToucher(guest).write(1, to: address))
-      #expect(KernelToucher(child).read(address) == address)
+      #expect(KernelAccess(child).write(address, to: address))
+      #expect(KernelAccess(guest).write(1, to: address))
+      #expect(KernelAccess(child).read(address) == address)
     }
     print("storm \(backing.rawValue): \(touches.load(ordering: .relaxed)) touches, \(statistics)")
   }
@@ -116,8 +117,8 @@ struct HostileToucherTests {
         // Nobody would answer for a child that touches what it does not have.
         try guest.write([1], to: range.start)
         let (child, _) = try guest.fork()
-        _ = KernelToucher(child).read(range.start.rawValue)
-        _ = KernelToucher(child).write(1, to: range.start.rawValue)
+        _ = KernelAccess(child).read(range.start.rawValue)
+        _ = KernelAccess(child).write(1, to: range.start.rawValue)
       default:
         guest.arena.memory.compact()
         try guest.unmap(range)
@@ -136,7 +137,7 @@ struct HostileToucherTests {
         let guest = try DemandPagingTests.guest(backing)
         let ram = try guest.allocateSegment("ram", size: ByteCount(Self.size))
         let receipt = try guest.map(ram, at: .zero, options: .wired)
-        let touch = KernelToucher(guest)
+        let touch = KernelAccess(guest)
         for protection in [Protection.read, .readWrite, .read, [], .readWrite, [], .read] {
           try guest.space.protect(receipt.range, protection)
           if protection.isEmpty { continue }
@@ -155,7 +156,7 @@ struct HostileToucherTests {
     }
   }
 
-  /// Mappings of huge pages that were split stay apart, and are entered nevertheless.
+  /// Split mappings of huge pages do not merge again, and are entered nevertheless.
   @Test func `a range of many mappings is wired again`() throws {
     try HugePageLock.withLock {
       for backing in DemandPagingTests.backings() {
@@ -175,7 +176,7 @@ struct HostileToucherTests {
     }
   }
 
-  @Test func `refused pages are no more mappings than there is room for`() throws {
+  @Test func `refused pages take no more mappings than there is room for`() throws {
     let arena = try Arena(size: .mebibytes(4), for: .paging, backing: .base, threads: 1)
     var host = HostProbe().host()
     // Room for a hundred over the 8192 that are set aside.
@@ -183,7 +184,7 @@ struct HostileToucherTests {
     let guest = try GuestMemory(
       arena: arena, limit: .mebibytes(4), demandPaging: DemandPaging { _ in .refuse }, host: host)
     let refused = Atomic<Int>(0)
-    let touch = KernelToucher(guest)
+    let touch = KernelAccess(guest)
     let thread = BackgroundTouch {
       for page in 0..<UInt64(200) {
         if touch.read(page * 8192) == nil { refused.wrappingAdd(1, ordering: .releasing) }
@@ -196,7 +197,7 @@ struct HostileToucherTests {
     #expect(refused.load(ordering: .acquiring) == 200)
   }
 
-  @Test func `memory is taken away where the kernel gives no more addresses`() async {
+  @Test func `memory is unmapped when the kernel gives no more addresses`() async {
     await #expect(processExitsWith: .success) {
       let guest = try DemandPagingTests.guest(
         .base, size: .mebibytes(64), paging: DemandPaging { _ in .refuse })
@@ -206,7 +207,7 @@ struct HostileToucherTests {
         try guest.map(
           ram, at: Address(number << 21), offset: ByteCount((15 - number) << 21), length: piece)
       }
-      let touch = KernelToucher(guest)
+      let touch = KernelAccess(guest)
       for number in 0..<UInt64(16) { precondition(touch.write(number + 1, to: number << 21)) }
       // What the process has, and a little, but not as much as is unmapped.
       let pages = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
@@ -221,7 +222,7 @@ struct HostileToucherTests {
   }
 
   @Test(arguments: [11, 12, 13] as [UInt64])
-  func `a storm of touches and changes leaves the handler and the books in order`(
+  func `many accesses and changes leave the handler and the invariants intact`(
     seed: UInt64
   ) throws {
     try HugePageLock.withLock {
@@ -230,8 +231,8 @@ struct HostileToucherTests {
   }
 }
 
-/// Touches by way of the kernel, for which memory that cannot be had is an error and no signal.
-final class KernelToucher: @unchecked Sendable {
+/// Accesses by the kernel, for which inaccessible memory is an error and no signal.
+final class KernelAccess: @unchecked Sendable {
   private let base: UnsafeMutableRawPointer
   private var ends: [Int32] = [0, 0]
 

@@ -2,9 +2,9 @@ import Glibc
 import Holdfast
 import HoldfastCore
 
-/// Touches a guest's memory where the guest does, without the VM layer's knowledge: what is not
-/// there has to be brought by the guest's fault thread.
-struct GuestToucher: @unchecked Sendable {
+/// Accesses a guest's memory in its window, as the guest does: the guest's fault handler populates
+/// absent pages.
+struct GuestAccess: @unchecked Sendable {
   private let base: UnsafeMutableRawPointer
 
   init(_ memory: GuestMemory) {
@@ -28,7 +28,7 @@ struct GuestToucher: @unchecked Sendable {
     return Glibc.write(pipe[1], base + Int(address), 1) == 1 ? nil : errno
   }
 
-  /// The first address of a range, in steps, where the word is not what it should be.
+  /// The first address of a range, in steps, whose word differs from the expected one.
   func firstMismatch(
     in range: Range<UInt64>, step: UInt64 = 4096, expected: (UInt64) -> UInt64
   ) -> UInt64? {
