@@ -212,9 +212,10 @@ struct GuestProgramTests {
     refused(GuestTask(.scan, over: [guest.range], stride: ByteCount(12)), "stride")
     refused(GuestTask(.scan, over: [AddressRange(Address(4), Address(16))]), "multiple of 8")
     refused(
-      GuestTask(.scan, over: [AddressRange(.zero, Address(1 << 40))]), "beyond 512 GiB")
+      GuestTask(.scan, over: [AddressRange(.zero, Address(1 << 40))]), "exceeds 512 GiB")
     refused(
-      GuestTask(.fill, over: [AddressRange(Address(3 << 30), Address(4 << 30))]), "program itself")
+      GuestTask(.fill, over: [AddressRange(Address(3 << 30), Address(4 << 30))]),
+      "overlaps the programs")
     #expect(try runner.run(GuestTask(.scan, over: [])).touches == 0)
     #expect(throws: HoldfastError.self) { try GuestRunner(memory: guest.memory, processors: 0) }
     #expect(throws: HoldfastError.self) { try GuestRunner(memory: guest.memory, processors: 1025) }

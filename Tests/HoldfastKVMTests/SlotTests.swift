@@ -35,7 +35,7 @@ struct SlotTests {
     refused(.invalidArgument, "last address", UInt64.max - 4095, host, 8192)
     refused(.invalidArgument, "local APIC", 0xFEE0_0000, host, 4096)
     refused(.invalidArgument, "local APIC", 0xFED0_0000, host, 4 << 20)
-    refused(.alreadyExists, "slot 0 has 0x100000..<0x300000", 0x2F_F000, host, 8192)
+    refused(.alreadyExists, "slot 0 of 0x100000..<0x300000", 0x2F_F000, host, 8192)
     refused(.alreadyExists, "slot 0", 0, host, 8 << 20)
     // An error that only the kernel finds has the request's name and the error number.
     let error = #expect(throws: HoldfastError.self) {
