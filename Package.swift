@@ -32,6 +32,11 @@ let serviceLifecycle = Target.Dependency.product(
 let unixSignals = Target.Dependency.product(
   name: "UnixSignals", package: "swift-service-lifecycle")
 
+// `make docs` alone needs the plug-in, so only it resolves it.
+let forDocumentation: [Package.Dependency] =
+  Context.environment["HOLDFAST_DOCS"] == "1"
+  ? [.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0")] : []
+
 let package = Package(
   name: "holdfast",
   products: [
@@ -52,7 +57,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-  ],
+  ] + forDocumentation,
   targets: [
     .target(name: "HoldfastCore", swiftSettings: settings),
     .target(name: "CHoldfastLinux", cSettings: [.define("_GNU_SOURCE")]),

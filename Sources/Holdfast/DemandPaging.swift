@@ -14,7 +14,11 @@ public struct DemandPaging: Sendable {
 
   /// Creates the settings.
   ///
-  /// - Parameter onFailure: by default the faulting thread waits; see `FaultHandler.pausedFaults`.
+  /// - Parameters:
+  ///   - granularity: how much a fault zeroes or copies at once.
+  ///   - threadLimit: how many threads may serve the faults of one guest at once.
+  ///   - onFailure: decides about faults that cannot be served. By default the faulting thread
+  ///     waits; see `FaultHandler.pausedFaults`.
   public init(
     granularity: FaultGranularity = .largePage, threadLimit: Int = 8,
     onFailure: @escaping FaultHandler.FailureHandler = { _ in .pause }

@@ -17,6 +17,7 @@
 @_exported public import struct HoldfastCore.Protection
 @_exported public import class HoldfastCore.WiredLimit
 @_exported public import class HoldfastLinux.Arena
+@_exported public import enum HoldfastLinux.ArenaPurpose
 @_exported public import struct HoldfastLinux.FaultFailure
 @_exported public import class HoldfastLinux.FaultHandler
 @_exported public import enum HoldfastLinux.FaultResponse

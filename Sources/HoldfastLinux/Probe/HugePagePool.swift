@@ -5,7 +5,7 @@ internal import SystemPackage
 /// raising it for a while.
 ///
 /// Counts are of pages of ``size``. Raising and lowering is a read and a write that the kernel does
-/// not join: processes that use this type keep out of each other's way by ``HostLock``, others can
+/// not join: processes that use this type keep out of each other's way by `HostLock`, others can
 /// still come between.
 public struct HugePagePool: Sendable {
   /// The size of a page.
