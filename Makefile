@@ -7,15 +7,15 @@ MODEL_STEPS ?= 1000000
 COMPACTION_STEPS ?= 1000000
 
 .PHONY: check format lint build release test tsan model bench static numa-guest reservoir-guest \
-  service-guest recipes clean
+  service-guest recipes examples docs clean
 
 check: lint build test tsan
 
 format:
-	$(SWIFT) format --in-place --recursive Sources Tests Benchmarks/Core Benchmarks/Faults Benchmarks/Package.swift Package.swift
+	$(SWIFT) format --in-place --recursive Sources Tests Benchmarks/Core Benchmarks/Faults Benchmarks/Package.swift Examples Package.swift
 
 lint:
-	$(SWIFT) format lint --recursive --strict Sources Tests Benchmarks/Core Benchmarks/Faults Benchmarks/Package.swift Package.swift
+	$(SWIFT) format lint --recursive --strict Sources Tests Benchmarks/Core Benchmarks/Faults Benchmarks/Package.swift Examples Package.swift
 
 build:
 	$(SWIFT) build --build-tests
@@ -60,6 +60,20 @@ service-guest: static
 recipes: static
 	Scripts/recipes/run .build/static/release/holdfast $(RECIPES)
 
+# The programs of Examples, and the Swift of the documents, as a user's package has them.
+EXAMPLES = WireGuest PageAndFork Snapshot LeaseFromReservoir MinimalMonitor
+
+examples:
+	Scripts/snippets Examples/DocumentSnippets/Snippets.swift README.md docs/library.md
+	$(SWIFT) build --package-path Examples --scratch-path Examples/.build
+	for example in $(EXAMPLES); do echo "== $$example"; Examples/.build/debug/$$example || exit 1; done
+
+# The documentation of the library, in .build/docs/documentation.
+docs:
+	HOLDFAST_DOCS=1 $(SWIFT) package --scratch-path .build/docs --allow-writing-to-directory .build/docs \
+	  generate-documentation --target Holdfast --analyze --warnings-as-errors \
+	  --output-path .build/docs/documentation
+
 clean:
 	$(SWIFT) package clean
-	rm -rf $(TSAN_SCRATCH) Benchmarks/.build
+	rm -rf $(TSAN_SCRATCH) Benchmarks/.build Examples/.build
