@@ -65,6 +65,7 @@ int hf_kvm_run_size(int device);
 /// KVM_GET_SUPPORTED_CPUID of the device, given to the processor by KVM_SET_CPUID2.
 int hf_kvm_set_host_cpuid(int device, int vcpu);
 
+/// KVM_GET_REGS, KVM_SET_REGS, KVM_GET_SREGS and KVM_SET_SREGS.
 int hf_kvm_get_registers(int vcpu, struct kvm_regs *registers);
 int hf_kvm_set_registers(int vcpu, const struct kvm_regs *registers);
 int hf_kvm_get_special_registers(int vcpu, struct kvm_sregs *registers);
@@ -79,7 +80,7 @@ int hf_kvm_unmap(void *start, size_t size);
 /// KVM_RUN.
 int hf_kvm_run(int vcpu);
 
-/// Why KVM_RUN returned; what the kind does not have is 0.
+/// Why KVM_RUN returned. Members that do not apply are 0.
 struct hf_exit {
   uint32_t reason;
   /// The width of one access, and how many there are (I/O).
@@ -89,39 +90,41 @@ struct hf_exit {
   /// The port or guest address.
   uint64_t address;
   uint64_t length;
-  /// Of a memory fault its flags; else the hardware's reason, or the internal error's number.
+  /// The flags of a memory fault, the hardware's reason, or the number of an internal error.
   uint64_t detail;
-  /// What is written, where it is memory-mapped: `length` bytes.
+  /// The bytes of a memory-mapped write, `length` of them.
   uint8_t data[8];
 };
 
+/// Copies the exit out of struct kvm_run.
 void hf_kvm_exit(const void *run, struct hf_exit *what);
 
-/// Copies what an I/O exit writes, at most `capacity` bytes; returns how many.
+/// Copies the bytes that an I/O exit writes, at most `capacity` bytes; returns how many.
 size_t hf_kvm_output(const void *run, uint8_t *bytes, size_t capacity);
-/// Puts in what an I/O or memory-mapped read is to see; returns how many bytes were taken.
+/// Sets the bytes that an I/O or memory-mapped read gets; returns how many it takes.
 size_t hf_kvm_answer(void *run, const uint8_t *bytes, size_t length);
 
-/// Sets immediate_exit: KVM_RUN returns EINTR at once, now or when it is called next.
+/// Sets immediate_exit: the current or next KVM_RUN returns EINTR at once.
 void hf_kvm_request_exit(void *run);
-/// Takes immediate_exit back; returns whether it was set.
+/// Clears immediate_exit; returns whether it was set.
 int hf_kvm_take_exit_request(void *run);
 
-/// Chooses a real-time signal that the program does nothing with and gives it a handler that does
-/// nothing either, once. Returns its number, or -EBUSY where all are in use.
+/// Chooses a real-time signal that the program does not use, and installs an empty handler for it,
+/// once. Returns the signal's number, or -EBUSY where all are in use.
 int hf_kvm_kick_signal(void);
-/// Lets the calling thread have the signal; returns 1 where it was blocked before, else 0.
+/// Unblocks the signal in the calling thread; returns 1 where it was blocked before, else 0.
 int hf_kvm_unblock_kick(void);
+/// Blocks the signal in the calling thread.
 void hf_kvm_block_kick(void);
-/// Sends it to a thread of this process, which makes it leave KVM_RUN.
+/// Sends the signal to a thread of this process, which makes the thread leave KVM_RUN.
 int hf_kvm_kick(int thread);
 /// gettid(2).
 int hf_kvm_thread(void);
 
-/// KVM_PRE_FAULT_MEMORY, once: moves the address on and takes from the length what was done.
+/// KVM_PRE_FAULT_MEMORY, once: advances the address and reduces the length by what was mapped.
 int hf_kvm_pre_fault(int vcpu, uint64_t *address, uint64_t *length);
 
-/// A word that a guest writes, or reads, meanwhile.
+/// Loads and stores a word atomically, since a guest may access it at the same time.
 uint64_t hf_kvm_load(const void *place);
 void hf_kvm_store(void *place, uint64_t value);
 

@@ -49,13 +49,8 @@ public struct GuestProgram: Hashable, Sendable {
   /// Writes the pattern, then in each pass checks every word and writes the pattern of the next
   /// pass, until it is stopped. `GuestRun.passes` counts its passes.
   public static let touch = GuestProgram("touch", Code.touch, isEndless: true)
-  /// Runs in a loop without accessing memory. It ends only by `GuestRun.cancel`.
-  public static let spin = GuestProgram("spin", Code.spin, isEndless: true)
-
-  /// All programs.
-  public static let all: [GuestProgram] = [
-    scan, scanAll, fill, check, fillAndCheck, walkScan, walkFill, walkCheck, touch, spin,
-  ]
+  /// Runs in a loop without accessing memory, for tests. It ends only by `GuestRun.cancel`.
+  package static let spin = GuestProgram("spin", Code.spin, isEndless: true)
 
   /// Returns the pattern's word for an address, which is never zero for aligned addresses.
   ///
