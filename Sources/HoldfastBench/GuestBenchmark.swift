@@ -1,38 +1,25 @@
 internal import Holdfast
 public import HoldfastCore
 internal import HoldfastKVM
-public import HoldfastLinux
+internal import HoldfastLinux
 
 /// Measures how long a virtual machine waits for its wired memory, by both paths: the call of `map`
 /// alone, as the FreeBSD review measured it in bhyve's `vm_mmap_memseg`.
 ///
-/// Where the host has KVM the guest's window is in the slots of a real machine before, so that whatever
-/// KVM has to hear of new translations is a part of the time.
+/// If the host has KVM, the slots of a real machine contain the guest's window before the call, so
+/// that notifying KVM of new translations is part of the time.
 public struct GuestBenchmark: Sendable {
-  public var memory: ByteCount
-  /// Counted runs.
+  /// The memory that is measured.
+  public var memory: BenchmarkMemory
+  /// The number of counted runs.
   public var runs: Int
-  /// Nil for the best that the host offers.
-  public var backing: Backing?
-  public var nodes: HostNodes?
-  public var guestPolicy: DomainPolicy
-  /// Threads that bring memory in and zero it.
-  public var threads: Int
-  public var host: HostCapabilities
-  /// What machines are made of; tests say another.
+  /// The device that creates machines; tests use another.
   package var device = "/dev/kvm"
 
-  public init(
-    memory: ByteCount, runs: Int, backing: Backing?, nodes: HostNodes? = nil,
-    guestPolicy: DomainPolicy = .firstTouch, threads: Int, host: HostCapabilities
-  ) {
+  /// Creates a benchmark; the parameters are the properties.
+  public init(memory: BenchmarkMemory, runs: Int) {
     self.memory = memory
     self.runs = runs
-    self.backing = backing
-    self.nodes = nodes
-    self.guestPolicy = guestPolicy
-    self.threads = threads
-    self.host = host
   }
 
   /// A way to wire.
@@ -43,52 +30,50 @@ public struct GuestBenchmark: Sendable {
     case fault
   }
 
-  /// The values of one path, one a run.
+  /// The values of one path, one for each run.
   public struct Measurement: Sendable {
+    /// The path.
     public let path: Path
-    /// The call of `map`, wired; of a guest of more than 3 GiB both calls.
+    /// The time of the wiring call of `map`; both calls in a guest of more than 3 GiB.
     public internal(set) var seconds: [Double] = []
-    /// What the machine's slots took before. Empty without a machine.
+    /// The time of setting the machine's slots before. Empty without a machine.
     public internal(set) var slotSeconds: [Double] = []
 
+    /// The median of `seconds`; nil without values.
     public var median: Double? { HoldfastBench.median(seconds) }
   }
 
-  /// What is about to be measured.
-  public struct Step: Hashable, Sendable {
-    /// From 1; 0 is the warm-up.
-    public let run: Int
-    /// Nil while the arena is prepared.
-    public let path: Path?
-    public let number: Int
-    public let count: Int
-  }
-
+  /// What was measured.
   public struct Result: Sendable {
+    /// The size of the guest's memory.
     public let memory: ByteCount
+    /// The number of counted runs.
     public let runs: Int
+    /// The threads that populated and zeroed memory.
     public let threads: Int
+    /// The backing of the arena.
     public let backing: Backing
+    /// How long the arena took to prepare.
     public let arenaSeconds: Double
+    /// The measurements, one for each path.
     public let measurements: [Measurement]
-    /// How many slots the guest's memory is in.
+    /// How many slots contain the guest's memory.
     public let slots: Int
     /// Why there was no machine, or nil.
     public let machineProblem: String?
+    /// Why better backings were passed over.
     public let fallbacks: [String]
   }
 
-  /// Runs all of it: the paths in turn, another one first in each run. A first run is not counted. All
-  /// frames are zeroed before each measurement.
+  /// Runs the benchmark: the paths alternate, and each run begins with another one. A first run is
+  /// a warm-up that does not count. All frames are zeroed before each measurement.
   ///
   /// - Parameter progress: called before each step.
-  /// - Throws: where the arena or the memory cannot be had.
-  public func run(progress: (Step) -> Void = { _ in }) throws(HoldfastError) -> Result {
+  /// - Throws: `HoldfastError` if the arena cannot be prepared or the memory not be wired.
+  public func run(progress: (BenchmarkStep) -> Void = { _ in }) throws(HoldfastError) -> Result {
     let count = 1 + (runs + 1) * Path.allCases.count
-    progress(Step(run: 0, path: nil, number: 0, count: count))
-    let arena: Arena
-    arena = try Arena(
-      size: memory, backing: backing, nodes: nodes, host: host, threads: threads)
+    progress(BenchmarkStep(run: 0, name: BenchmarkStep.arena, number: 0, count: count))
+    let arena = try memory.makeArena()
     var measurements = Path.allCases.map { Measurement(path: $0) }
     var slots = 0
     var problem: String?
@@ -96,7 +81,8 @@ public struct GuestBenchmark: Sendable {
     for run in 0...runs {
       for step in measurements.indices {
         let index = (step + run) % measurements.count
-        progress(Step(run: run, path: measurements[index].path, number: number, count: count))
+        let name = measurements[index].path.rawValue
+        progress(BenchmarkStep(run: run, name: name, number: number, count: count))
         number += 1
         let one = try measure(measurements[index].path, on: arena)
         (slots, problem) = (one.slots, one.problem)
@@ -106,7 +92,7 @@ public struct GuestBenchmark: Sendable {
       }
     }
     return Result(
-      memory: arena.size, runs: runs, threads: threads, backing: arena.backing,
+      memory: arena.size, runs: runs, threads: memory.threads, backing: arena.backing,
       arenaSeconds: arena.preparation.duration.seconds, measurements: measurements, slots: slots,
       machineProblem: problem, fallbacks: arena.preparation.fallbacks)
   }
@@ -123,11 +109,10 @@ public struct GuestBenchmark: Sendable {
     arena.memory.zeroFreeFrames()
     let clock = ContinuousClock()
     let made = clock.now
-    // A guest that is placed in the arena has no room for a hole.
+    // A guest that is placed in the arena has no hole in its addresses.
     let layout = arena.backing.hasFile ? RAMLayout(size: arena.size) : nil
-    let guest = try GuestMemory(
-      arena: arena, limit: layout?.limit ?? arena.size, hostNUMANode: guestPolicy, host: host)
-    // There dirty frames are zeroed when it is made.
+    let guest = try memory.makeGuest(on: arena, limit: layout?.limit)
+    // Creating such a guest zeroes the dirty frames.
     var seconds = arena.backing.hasFile ? 0 : (clock.now - made).seconds
     var one = One()
     var machine: VirtualMachine?

@@ -2,43 +2,40 @@ internal import HoldfastCore
 internal import HoldfastLinux
 public import HoldfastStatistics
 
-/// What `holdfast bench guest` prints.
+/// The report that `holdfast bench guest` prints.
 public struct GuestBenchmarkReport: Sendable {
   private let result: GuestBenchmark.Result
 
+  /// Creates the report of a result.
   public init(_ result: GuestBenchmark.Result) {
     self.result = result
   }
 
-  /// The fault path less prefault, in seconds; nil with too few runs.
+  /// The fault path compared with prefault, in seconds; nil with too few runs.
   public var comparison: Comparison? {
-    let samples = GuestBenchmark.Path.allCases.compactMap { path in
-      try? result.measurements.first { $0.path == path }.map { try SampleSummary($0.seconds) }
+    func seconds(_ path: GuestBenchmark.Path) -> [Double] {
+      result.measurements.first { $0.path == path }?.seconds ?? []
     }
-    guard samples.count == 2 else { return nil }
-    return Comparison(baseline: samples[0], candidate: samples[1], relativeError: .propagated)
+    return HoldfastBench.comparison(baseline: seconds(.prefault), candidate: seconds(.fault))
   }
 
+  /// The report for people.
   public var text: String {
-    let runs = result.runs == 1 ? "1 run" : "\(result.runs) runs"
+    let runs = counted(result.runs, "run")
     var parts = [
-      "Mapping and wiring a guest of \(result.memory) (\(result.backing.rawValue)), \(runs) after a "
-        + "warm-up"
+      "Mapping and wiring a guest of \(result.memory) (\(result.backing.rawValue)), \(runs) after "
+        + "a warm-up"
     ]
-    if result.runs < SampleMoments.minimumCount {
-      parts.append("ministat wants at least \(SampleMoments.minimumCount) runs.")
-    } else if let ministat = ministatBox(
-      result.measurements.map { ($0.path.rawValue, $0.seconds) })
-    {
-      parts.append(ministat)
+    if let box = ministatBox(result.measurements.map { ($0.path.rawValue, $0.seconds) }) {
+      parts.append(box)
     }
     parts.append(table)
     if let ratio {
-      parts.append("fault takes \(WireBenchmarkReport.number(ratio)) times as long as prefault")
+      parts.append("fault takes \(number(ratio)) times as long as prefault")
     }
     let notes =
       (result.machineProblem.map { ["without a virtual machine: \($0)"] } ?? [])
-      + result.fallbacks.map { "passed over: \($0)" }
+      + result.fallbacks.map { "not used: \($0)" }
     if !notes.isEmpty { parts.append(notes.joined(separator: "\n")) }
     return parts.joined(separator: "\n\n") + "\n"
   }
@@ -55,16 +52,16 @@ public struct GuestBenchmarkReport: Sendable {
     func add(_ name: String, _ seconds: Double?) {
       guard let seconds else { return }
       rows.append([
-        name, WireBenchmarkReport.time(seconds), WireBenchmarkReport.time(seconds / large),
+        name, time(seconds), time(seconds / large),
       ])
     }
     for measurement in result.measurements { add(measurement.path.rawValue, measurement.median) }
     add("(slots)", median(result.measurements.flatMap(\.slotSeconds)))
     add("(arena)", result.arenaSeconds)
-    let slots = result.slots == 1 ? "one slot" : "\(result.slots) slots"
+    let slots = counted(result.slots, "slot")
     return aligned(rows)
       + (result.slots == 0
-        ? "" : "\n(slots) is what it takes before to give the window to KVM, in \(slots).")
+        ? "" : "\n(slots) is the time to register the window with KVM before, in \(slots).")
       + "\n(arena) is the preparation of the memory, once, before any guest."
   }
 }
@@ -74,8 +71,6 @@ extension GuestBenchmarkReport: Encodable {
     case memoryBytes, runs, backing, threads, arenaSeconds, slots, machineProblem, results
     case comparison, fallbacks
     case path, seconds, median, slotSeconds
-    case baseline, candidate, ratio, difference, differenceError, relativePercent, relativeError
-    case pooledDeviation
   }
 
   /// The JSON of `bench guest`.
@@ -98,14 +93,10 @@ extension GuestBenchmarkReport: Encodable {
       try entry.encode(measurement.slotSeconds, forKey: .slotSeconds)
     }
     guard let comparison else { return }
-    var entry = object.nestedContainer(keyedBy: Key.self, forKey: .comparison)
-    try entry.encode("prefault", forKey: .baseline)
-    try entry.encode("fault", forKey: .candidate)
-    try entry.encodeIfPresent(ratio, forKey: .ratio)
-    try entry.encode(comparison.difference, forKey: .difference)
-    try entry.encode(comparison.errorBound, forKey: .differenceError)
-    try entry.encode(comparison.relativePercent, forKey: .relativePercent)
-    try entry.encode(comparison.relativeErrorPercent, forKey: .relativeError)
-    try entry.encode(comparison.pooledStandardDeviation, forKey: .pooledDeviation)
+    var entry = ComparisonResult(comparison)
+    entry.baseline = GuestBenchmark.Path.prefault.rawValue
+    entry.candidate = GuestBenchmark.Path.fault.rawValue
+    entry.ratio = ratio
+    try object.encode(entry, forKey: .comparison)
   }
 }

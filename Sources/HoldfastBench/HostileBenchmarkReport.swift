@@ -1,28 +1,30 @@
 internal import HoldfastCore
 internal import HoldfastLinux
 
-/// What `holdfast bench guest --hostile` prints.
+/// The report that `holdfast bench guest --hostile` prints.
 public struct HostileBenchmarkReport: Sendable {
   private let result: HostileBenchmark.Result
 
+  /// Creates the report of a result.
   public init(_ result: HostileBenchmark.Result) {
     self.result = result
   }
 
+  /// The report for people.
   public var text: String {
-    var rows = [["the other guest", "quiet", "hostile", "ratio", "its faults"]]
+    var rows = [["hostile guest", "quiet", "hostile", "ratio", "its faults"]]
     for one in result.measurements {
       rows.append([
-        one.act.rawValue, WireBenchmarkReport.time(one.quiet),
-        WireBenchmarkReport.time(one.hostile), WireBenchmarkReport.number(one.ratio),
+        one.act.rawValue, time(one.quiet),
+        time(one.hostile), number(one.ratio),
         "\(one.hostileFaults)",
       ])
     }
     let problems = result.measurements.flatMap { one in
-      one.problems.map { "\nwrong after \(one.act.rawValue): \($0)" }
+      one.problems.map { "\nbroken after \(one.act.rawValue): \($0)" }
     }
     return
-      "A guest's faults of 2 MiB (\(result.backing.rawValue)) beside another guest, medians of "
+      "Page faults of 2 MiB (\(result.backing.rawValue)) beside a hostile guest, medians of "
       + "\(result.faults)\n\n" + aligned(rows) + "\n" + problems.joined()
       + (problems.isEmpty ? "" : "\n")
   }

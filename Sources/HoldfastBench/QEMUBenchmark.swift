@@ -3,28 +3,29 @@ internal import HoldfastLinux
 internal import HoldfastReservoir
 internal import SystemPackage
 
-/// Measures QEMU's time from start to end with guest memory that is leased, against memory that QEMU
-/// brings in itself, as fast as it can.
+/// Compares QEMU's time from start to end on leased guest memory with its time on memory that QEMU
+/// populates itself, as fast as it can.
 ///
-/// Both have the same arguments but for the memory: a machine that is stopped before its first
-/// instruction (`-S`) and told to quit on its monitor. Each run measures both, in an order that changes
-/// from run to run; a first run is not counted. No more than one guest's memory is taken at a time: the
-/// reservoir's file is filled right before it is leased, and drained afterwards. What filling and
-/// recycling take is measured too.
+/// Both have the same arguments except for the memory: a machine that is stopped before its first
+/// instruction (`-S`) and told to quit by QMP. Each run measures both, in an order that changes
+/// from run to run; a first run does not count. No more than one guest's memory is allocated at a
+/// time: the reservoir's file is filled right before it is leased, and drained afterwards. Filling
+/// and recycling are measured too.
 public struct QEMUBenchmark: Sendable {
   /// The guest's memory.
   public var memory: ByteCount
-  /// Huge pages of this size.
+  /// The huge page size.
   public var pageSize: ByteCount
-  /// Counted runs.
+  /// The number of counted runs.
   public var runs: Int
   /// QEMU's `prealloc-threads`, and the reservoir's threads.
   public var threads: Int
-  /// QEMU, as the shell would look for it.
+  /// The QEMU program, a path or a name in `PATH`.
   public var program: String
   /// QEMU's accelerator.
   public var accelerator: String
 
+  /// Creates a benchmark; the parameters are the properties.
   public init(
     memory: ByteCount, pageSize: ByteCount = .mebibytes(2), runs: Int, threads: Int,
     program: String = "qemu-system-x86_64", accelerator: String = "tcg"
@@ -37,87 +38,74 @@ public struct QEMUBenchmark: Sendable {
     self.accelerator = accelerator
   }
 
-  /// Why it could not be measured, in one line.
-  public struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
-    public let description: String
-
-    init(_ description: String) {
-      self.description = description
-    }
-  }
-
   /// What is measured, in seconds.
   public enum Part: String, Hashable, Sendable, CaseIterable {
-    /// QEMU on memory that it brings in: from its start until it has ended.
+    /// QEMU on memory that it populates: from its start to its end.
     case prealloc
-    /// The lease and QEMU on it: from before the lease until QEMU has ended.
+    /// The lease and QEMU on it: from before the lease to QEMU's end.
     case leased
     /// The lease alone, a part of `leased`.
     case lease
     /// Scrubbing the memory and making it ready again, afterwards.
     case recycle
-    /// Bringing the memory in, beforehand.
+    /// Populating the memory, beforehand.
     case fill
   }
 
-  /// What is about to be done.
-  public struct Step: Hashable, Sendable {
-    /// From 1; 0 is the warm-up.
-    public let run: Int
-    public let part: Part
-    /// How many steps come before it, of how many in all runs.
-    public let number: Int
-    public let count: Int
-  }
-
+  /// What was measured.
   public struct Result: Sendable {
+    /// The guest's memory.
     public let memory: ByteCount
+    /// The huge page size.
     public let pageSize: ByteCount
+    /// The number of counted runs.
     public let runs: Int
+    /// The threads of QEMU and of the reservoir.
     public let threads: Int
-    /// What QEMU calls itself.
+    /// QEMU's name and version.
     public let version: String
+    /// QEMU's accelerator.
     public let accelerator: String
-    /// A value a run, of each part.
+    /// The seconds of each part, one for each counted run.
     public let seconds: [Part: [Double]]
 
+    /// The seconds of a part; empty if it was not measured.
     public subscript(_ part: Part) -> [Double] { seconds[part] ?? [] }
   }
 
-  /// What QEMU calls itself.
+  /// QEMU's name and version.
   ///
-  /// - Throws: ``Problem`` where it cannot be run.
-  public func version() throws(Problem) -> String {
+  /// - Throws: `HoldfastError` (`.host`) if QEMU cannot be run.
+  public func version() throws(HoldfastError) -> String {
     let lines = try qemu(["--version"]).split(separator: "\n")
     return lines.first.map(String.init) ?? program
   }
 
-  /// Runs all of it, on a hugetlbfs of its own that nobody else sees and that goes with the process. For
-  /// root. The calling thread does not see the host's new mounts from then on.
+  /// Runs the benchmark on a new hugetlbfs that no other process sees and that disappears with this
+  /// one. Needs root. The calling thread does not see the host's new mounts from then on.
   ///
   /// - Parameter progress: called before each step.
-  public func run(progress: (Step) -> Void = { _ in }) throws(Problem) -> Result {
+  /// - Throws: `HoldfastError` if QEMU, the mount or the reservoir fails.
+  public func run(progress: (BenchmarkStep) -> Void = { _ in }) throws(HoldfastError) -> Result {
     let version = try version()
     let mount: String
     do throws(Errno) {
       mount = try HugetlbMounts.mountForThisThread(pageSize: pageSize)
     } catch {
-      throw Problem(
-        "cannot mount a hugetlbfs of pages of \(pageSize): \(error); try: "
-          + (error == .notPermitted ? "sudo" : "another --hugepage-size, and holdfast host"))
+      throw HoldfastError(
+        error == .notPermitted ? .notPermitted : .host,
+        operation: "mount a hugetlbfs with pages of \(pageSize)", reason: "mount(2) failed",
+        errno: error.rawValue,
+        advice: error == .notPermitted ? .becomeRoot : .other("another size of huge pages"))
     }
     defer { try? HugetlbMounts.unmount(mount) }
-    do throws(HoldfastError) {
-      // Its open folders keep the mount, so they go before it.
-      let reservoir = try Reservoir.create(mount: mount)
-      return try perform(reservoir, version, progress)
-    } catch {
-      throw Problem(error.description)
-    }
+    // The reservoir keeps folders of the mount open, so it is released first.
+    let reservoir = try Reservoir.create(mount: mount)
+    return try perform(reservoir, version, progress)
   }
 
   private func perform(
-    _ reservoir: Reservoir, _ version: String, _ progress: (Step) -> Void
+    _ reservoir: Reservoir, _ version: String, _ progress: (BenchmarkStep) -> Void
   ) throws(HoldfastError) -> Result {
     var seconds: [Part: [Double]] = [:]
     var number = 0
@@ -126,7 +114,8 @@ public struct QEMUBenchmark: Sendable {
         _ part: Part, _ body: () throws(HoldfastError) -> Void
       ) throws(HoldfastError) {
         if part != .lease {
-          progress(Step(run: run, part: part, number: number, count: (runs + 1) * 4))
+          progress(
+            BenchmarkStep(run: run, name: part.rawValue, number: number, count: (runs + 1) * 4))
           number += 1
         }
         let start = ContinuousClock.now
@@ -134,7 +123,7 @@ public struct QEMUBenchmark: Sendable {
         let end = ContinuousClock.now
         if run > 0 { seconds[part, default: []].append((end - start).seconds) }
       }
-      // The reservoir first: where pages are missing its error is the better one.
+      // The warm-up begins with the reservoir: if pages are missing, its error is the clearer one.
       let isFirst = !run.isMultiple(of: 2)
       if isFirst { try time(.prealloc) { () throws(HoldfastError) in try start(preallocated) } }
       try time(.fill) { () throws(HoldfastError) in try fill(reservoir) }
@@ -170,7 +159,7 @@ public struct QEMUBenchmark: Sendable {
   private func recycle(_ reservoir: Reservoir) throws(HoldfastError) {
     let end = try reservoir.recycle(LeaseName("bench"), options: RecycleOptions(threads: threads))
     guard case .recycled = end else {
-      throw failure("its memory could not be recycled")
+      throw failure("the lease was not recycled")
     }
   }
 
@@ -189,40 +178,39 @@ public struct QEMUBenchmark: Sendable {
   private func start(
     _ memory: String, keeping descriptor: Int32? = nil
   ) throws(HoldfastError) {
-    do throws(Problem) {
-      _ = try qemu(
-        [
-          "-nodefaults", "-no-user-config", "-display", "none", "-S", "-m", size, "-object", memory,
-          "-machine", "q35,accel=\(accelerator),memory-backend=ram", "-qmp", "stdio",
-        ], keeping: descriptor)
-    } catch {
-      throw failure(error.description)
-    }
+    _ = try qemu(
+      [
+        "-nodefaults", "-no-user-config", "-display", "none", "-S", "-m", size, "-object", memory,
+        "-machine", "q35,accel=\(accelerator),memory-backend=ram", "-qmp", "stdio",
+      ], keeping: descriptor)
   }
 
-  private func failure(_ reason: String) -> HoldfastError {
-    HoldfastError(.host, operation: "measure QEMU with \(memory)", reason: reason)
+  private func failure(
+    _ reason: String, errno: Errno? = nil, advice: Advice? = nil
+  ) -> HoldfastError {
+    HoldfastError(
+      .host, operation: "run \(program)", reason: reason, errno: errno?.rawValue, advice: advice)
   }
 
-  /// Runs QEMU, which is told to quit by the first that it reads.
+  /// Runs QEMU, whose input tells it to quit.
   ///
-  /// - Returns: what it writes.
+  /// - Returns: its output.
   private func qemu(
     _ arguments: [String], keeping descriptor: Int32? = nil
-  ) throws(Problem) -> String {
+  ) throws(HoldfastError) -> String {
     let quit = #"{"execute":"qmp_capabilities"}{"execute":"quit"}"#
     let ended: (status: Int32, output: String)
     do throws(Errno) {
       ended = try EndedProgram.run([program] + arguments, input: quit, keeping: descriptor)
     } catch {
-      throw Problem(
-        "cannot run \(program): \(error); try: apt-get install qemu-system-x86, or --qemu <program>"
-      )
+      throw failure(
+        "it cannot be started", errno: error,
+        advice: .run(["apt-get", "install", "qemu-system-x86"], asRoot: true))
     }
     guard ended.status == 0 else {
-      // QEMU's own words, without what it says on its monitor.
+      // QEMU's own message, without its answers to QMP.
       let line = ended.output.split(separator: "\n").last { !$0.hasPrefix("{") }
-      throw Problem("\(program) ended with status \(ended.status)" + (line.map { ": \($0)" } ?? ""))
+      throw failure("it ended with status \(ended.status)" + (line.map { ": \($0)" } ?? ""))
     }
     return ended.output
   }

@@ -1,27 +1,25 @@
 internal import HoldfastCore
 public import HoldfastStatistics
 
-/// What `holdfast bench qemu` prints of its measurements.
+/// The report that `holdfast bench qemu` prints.
 public struct QEMUBenchmarkReport: Sendable {
   private let result: QEMUBenchmark.Result
 
+  /// Creates the report of a result.
   public init(_ result: QEMUBenchmark.Result) {
     self.result = result
   }
 
-  /// The statistics of both ways, the difference being leased less preallocated, in seconds; nil for too
-  /// few runs.
+  /// The time on leased memory compared with the time on preallocated memory, in seconds; nil with
+  /// too few runs.
   public var comparison: Comparison? {
-    guard let baseline = try? SampleSummary(result[.prealloc]),
-      let candidate = try? SampleSummary(result[.leased])
-    else { return nil }
-    return Comparison(baseline: baseline, candidate: candidate, relativeError: .propagated)
+    HoldfastBench.comparison(baseline: result[.prealloc], candidate: result[.leased])
   }
 
-  /// How many times as long as on leased memory QEMU takes on memory of its own, by the medians.
+  /// The median time on preallocated memory over the median time on leased memory.
   public var speedup: Double? { ratio(to: [.leased]) }
 
-  /// The same where the recycling is counted as a part of the leased one's time.
+  /// The same with the recycling counted as part of the time on leased memory.
   public var speedupWithRecycling: Double? { ratio(to: [.leased, .recycle]) }
 
   private func ratio(to parts: [QEMUBenchmark.Part]) -> Double? {
@@ -30,28 +28,23 @@ public struct QEMUBenchmarkReport: Sendable {
     return prealloc / medians
   }
 
-  /// ministat's plot and table, in milliseconds; then the medians of all that was timed, and the ratios.
+  /// ministat's plot and table, in milliseconds; then the median of every part, and the ratios.
   public var text: String {
     var parts = [heading]
-    if result.runs < SampleMoments.minimumCount {
-      parts.append("ministat wants at least \(SampleMoments.minimumCount) runs.")
-    } else if let box = ministatBox(
-      [QEMUBenchmark.Part.prealloc, .leased].map { ($0.rawValue, result[$0]) })
-    {
-      parts.append(box)
-    }
+    let compared: [QEMUBenchmark.Part] = [.prealloc, .leased]
+    if let box = ministatBox(compared.map { ($0.rawValue, result[$0]) }) { parts.append(box) }
     parts.append(table)
     if let speedup, let speedupWithRecycling {
       parts.append(
-        "leased takes \(WireBenchmarkReport.number(speedup)) times less time than prealloc, "
-          + "\(WireBenchmarkReport.number(speedupWithRecycling)) times with the recycling")
+        "leased takes \(number(speedup)) times less time than prealloc, "
+          + "\(number(speedupWithRecycling)) times with the recycling")
     }
     return parts.joined(separator: "\n\n") + "\n"
   }
 
   private var heading: String {
-    let runs = result.runs == 1 ? "1 run" : "\(result.runs) runs"
-    let threads = result.threads == 1 ? "1 thread" : "\(result.threads) threads"
+    let runs = counted(result.runs, "run")
+    let threads = counted(result.threads, "thread")
     return "QEMU with \(result.memory) from start to quit, \(runs) after a warm-up, \(threads), "
       + "huge pages of \(result.pageSize), \(result.accelerator)\n\(result.version)"
   }
@@ -59,9 +52,9 @@ public struct QEMUBenchmarkReport: Sendable {
   private var table: String {
     let rows = QEMUBenchmark.Part.allCases.compactMap { part -> [String]? in
       guard let median = median(result[part]) else { return nil }
-      return [part.rawValue, WireBenchmarkReport.time(median), "  " + part.meaning]
+      return [part.rawValue, time(median), "  " + part.meaning]
     }
-    // The words to the left, behind the numbers.
+    // The meanings follow the numbers, left-aligned.
     let width = rows.map { $0[2].count }.max() ?? 0
     let padded = rows.map { row in
       [row[0], row[1], row[2] + String(repeating: " ", count: width - row[2].count)]
@@ -74,14 +67,14 @@ public struct QEMUBenchmarkReport: Sendable {
 }
 
 extension QEMUBenchmark.Part {
-  /// What is timed.
+  /// What the part's time includes.
   fileprivate var meaning: String {
     switch self {
-    case .prealloc: "QEMU's start to its end, memory-backend-memfd with prealloc=on"
-    case .leased: "the lease, QEMU's start to its end on the leased file"
-    case .lease: "of that the lease"
-    case .recycle: "scrubbing it afterwards, until it is ready again"
-    case .fill: "bringing it in, once, before any guest"
+    case .prealloc: "from QEMU's start to its end, memory-backend-memfd with prealloc=on"
+    case .leased: "the lease, and from QEMU's start to its end on the leased file"
+    case .lease: "the lease alone"
+    case .recycle: "scrubbing the memory afterwards until it is ready again"
+    case .fill: "populating the memory once, before any guest"
     }
   }
 }
@@ -90,7 +83,6 @@ extension QEMUBenchmarkReport: Encodable {
   private enum Key: String, CodingKey {
     case memoryBytes, pageBytes, runs, threads, qemu, accelerator, results, comparison
     case part, seconds, median, speedup, speedupWithRecycling
-    case difference, differenceError, relativePercent, relativeError, pooledDeviation
   }
 
   /// The JSON of `bench qemu`. The speedups are ratios of medians.
@@ -111,12 +103,6 @@ extension QEMUBenchmarkReport: Encodable {
       try entry.encode(result[part], forKey: .seconds)
       try entry.encode(median(result[part]), forKey: .median)
     }
-    guard let comparison else { return }
-    var entry = object.nestedContainer(keyedBy: Key.self, forKey: .comparison)
-    try entry.encode(comparison.difference, forKey: .difference)
-    try entry.encode(comparison.errorBound, forKey: .differenceError)
-    try entry.encode(comparison.relativePercent, forKey: .relativePercent)
-    try entry.encode(comparison.relativeErrorPercent, forKey: .relativeError)
-    try entry.encode(comparison.pooledStandardDeviation, forKey: .pooledDeviation)
+    try object.encodeIfPresent(comparison.map(ComparisonResult.init), forKey: .comparison)
   }
 }

@@ -1,10 +1,14 @@
 internal import HoldfastStatistics
 
-// What reports of benchmarks have in common.
+// Parts that the reports of benchmarks share.
 
-/// ministat's plot and table of some times, in milliseconds, the baseline first; nil where they are too few.
-/// Relative errors are those of today's ministat, which takes the spread of both samples into account.
+/// ministat's plot and table of times in milliseconds, the baseline first; nil if there are too
+/// few. Relative errors are those of today's ministat, which takes the spread of both samples into
+/// account.
 func ministatBox(_ samples: [(label: String, seconds: [Double])]) -> String? {
+  guard samples.allSatisfy({ $0.seconds.count >= SampleMoments.minimumCount }) else {
+    return "ministat needs at least \(SampleMoments.minimumCount) runs."
+  }
   var options = MinistatReport.Options()
   options.relativeError = .propagated
   let samples = samples.map { label, seconds in
@@ -14,7 +18,39 @@ func ministatBox(_ samples: [(label: String, seconds: [Double])]) -> String? {
   return text.hasSuffix("\n") ? String(text.dropLast()) : text
 }
 
-/// Rows of as many cells as the first one, in columns: the first to the left, the others to the right.
+/// The comparison of two samples of seconds; nil if there are too few. Relative errors are those of
+/// today's ministat, which takes the spread of both samples into account.
+func comparison(baseline: [Double], candidate: [Double]) -> Comparison? {
+  guard let baseline = try? SampleSummary(baseline), let candidate = try? SampleSummary(candidate)
+  else { return nil }
+  return Comparison(baseline: baseline, candidate: candidate, relativeError: .propagated)
+}
+
+/// The JSON of a comparison, in seconds and percent.
+struct ComparisonResult: Encodable {
+  var baseline: String?
+  var candidate: String?
+  /// The candidate's median over the baseline's.
+  var ratio: Double?
+  /// The baseline's median over the candidate's, in percent.
+  var speedPercent: Double?
+  let difference: Double
+  let differenceError: Double
+  let relativePercent: Double
+  let relativeError: Double
+  let pooledDeviation: Double
+
+  init(_ comparison: Comparison) {
+    difference = comparison.difference
+    differenceError = comparison.errorBound
+    relativePercent = comparison.relativePercent
+    relativeError = comparison.relativeErrorPercent
+    pooledDeviation = comparison.pooledStandardDeviation
+  }
+}
+
+/// Rows with as many cells as the first one, in columns: the first left-aligned, the others
+/// right-aligned.
 func aligned(_ rows: [[String]]) -> String {
   let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
   return rows.map { row in
@@ -23,4 +59,40 @@ func aligned(_ rows: [[String]]) -> String {
       return column == 0 ? cell.0 + padding : padding + cell.0
     }.joined(separator: "  ")
   }.joined(separator: "\n")
+}
+
+/// A count with its noun: `1 run`, `3 runs`.
+func counted(_ count: Int, _ noun: String) -> String {
+  "\(count) \(noun)" + (count == 1 ? "" : "s")
+}
+
+/// The median: the middle value, or the mean of the two in the middle; nil without values.
+func median(_ values: [Double]) -> Double? {
+  if values.isEmpty { return nil }
+  let sorted = values.sorted()
+  let middle = sorted.count / 2
+  return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+/// A time in the unit that leaves one to three digits before the decimal point.
+func time(_ seconds: Double) -> String {
+  for (scale, unit) in [(1.0, "s"), (1e-3, "ms"), (1e-6, "us")]
+  where seconds >= scale * 0.9995 {
+    return number(seconds / scale) + " " + unit
+  }
+  return number(seconds * 1e9) + " ns"
+}
+
+/// A number with three significant digits, or more before the decimal point.
+func number(_ value: Double) -> String {
+  guard value.isFinite else { return "-" }
+  let decimals = value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2
+  let scale = [1.0, 10, 100][decimals]
+  let rounded = (value * scale).rounded()
+  guard rounded < 1e15 else { return "\(value)" }
+  let whole = Int64(rounded)
+  let digits = String(whole % Int64(scale))
+  if decimals == 0 { return String(whole) }
+  let zeros = String(repeating: "0", count: decimals - digits.count)
+  return "\(whole / Int64(scale)).\(zeros)\(digits)"
 }

@@ -4,80 +4,81 @@ public import HoldfastCore
 public import HoldfastLinux
 internal import SystemPackage
 
-/// Wires a guest's memory twice, with a guest between that has written to all of it, and has a scrubber
-/// zero it in the background once that guest is gone.
+/// Measures wiring before and after a guest has written to all memory, where a scrubber zeroes the
+/// memory in the background once that guest has ended.
 public struct ScrubBenchmark: Sendable {
-  public var memory: ByteCount
-  /// Nil for the best that the host offers.
-  public var backing: Backing?
-  /// Threads that bring memory in, and that the guest writes with.
-  public var threads: Int
+  /// The memory that is measured. Its threads are also those with which the guest writes.
+  public var memory: BenchmarkMemory
+  /// The options of the scrubber.
   public var scrubbing: Scrubber.Options
-  /// The NUMA nodes that the memory comes from, nil for all, and how the guests take it from them.
-  public var nodes: HostNodes?
-  public var guestPolicy: DomainPolicy
-  public var host: HostCapabilities
 
-  public init(
-    memory: ByteCount, backing: Backing?, threads: Int, scrubbing: Scrubber.Options,
-    nodes: HostNodes? = nil, guestPolicy: DomainPolicy = .firstTouch, host: HostCapabilities
-  ) {
-    self.nodes = nodes
-    self.guestPolicy = guestPolicy
+  /// Creates a benchmark; the parameters are the properties.
+  public init(memory: BenchmarkMemory, scrubbing: Scrubber.Options) {
     self.memory = memory
-    self.backing = backing
-    self.threads = threads
     self.scrubbing = scrubbing
-    self.host = host
   }
 
-  /// What is being done.
+  /// A step of the benchmark; the raw value is the name that the progress bar shows.
   public enum Step: String, Sendable, CaseIterable {
+    /// Preparing the arena.
     case preparing = "preparing memory"
+    /// Wiring the first guest.
     case first = "wiring"
-    case dirtying = "writing to all of it"
+    /// Writing to every byte of the first guest.
+    case dirtying = "writing to all memory"
+    /// Waiting for the scrubber.
     case scrubbing = "scrubbing"
+    /// Wiring the second guest.
     case second = "wiring again"
-    case checking = "checking that it is zero"
+    /// Reading the second guest's memory.
+    case checking = "checking for zeros"
   }
 
   /// One of the two wirings.
   public struct Wiring: Sendable {
+    /// How long the guest waited.
     public let seconds: Double
+    /// Bytes in frames that were zero before.
     public let zeroedAhead: ByteCount
-    /// Zeroed while the guest waited.
+    /// Bytes that were zeroed while the guest waited.
     public let zeroedNow: ByteCount
   }
 
+  /// What was measured.
   public struct Result: Sendable {
+    /// The size of the guest's memory.
     public let memory: ByteCount
+    /// The backing of the arena.
     public let backing: Backing
+    /// The threads that populated and zeroed memory.
     public let threads: Int
+    /// How long the arena took to prepare.
     public let arenaSeconds: Double
+    /// The wiring of the first guest.
     public let first: Wiring
     /// How long the guest took to write to every byte.
     public let dirtySeconds: Double
-    /// From the end of the guest until all was zero.
+    /// From the end of the guest until all memory was zero.
     public let scrubSeconds: Double
+    /// What the scrubber did.
     public let statistics: Scrubber.Statistics
+    /// The wiring of the second guest.
     public let second: Wiring
     /// Whether every byte of the second guest was zero.
     public let isZero: Bool
+    /// Why better backings were passed over.
     public let fallbacks: [String]
   }
 
-  /// Runs all of it.
+  /// Runs the benchmark.
   ///
   /// - Parameter progress: called before each step.
-  /// - Throws: where the arena, the threads or the wirings cannot be had.
+  /// - Throws: `HoldfastError` if the arena, the threads or the wirings fail.
   public func run(progress: (Step) -> Void = { _ in }) throws(HoldfastError) -> Result {
     let clock = ContinuousClock()
     progress(.preparing)
-    let arena: Arena
-    let scrubber: Scrubber
-    arena = try Arena(
-      size: memory, backing: backing, nodes: nodes, host: host, threads: threads)
-    scrubber = try Scrubber(memory: arena.memory, options: scrubbing)
+    let arena = try memory.makeArena()
+    let scrubber = try Scrubber(memory: arena.memory, options: scrubbing)
     defer { scrubber.stop() }
 
     let (first, dirtySeconds) = try firstGuest(on: arena, progress)
@@ -88,13 +89,13 @@ public struct ScrubBenchmark: Sendable {
     let statistics = scrubber.statistics
     let (second, isZero) = try secondGuest(on: arena, progress)
     return Result(
-      memory: arena.size, backing: arena.backing, threads: threads,
+      memory: arena.size, backing: arena.backing, threads: memory.threads,
       arenaSeconds: arena.preparation.duration.seconds, first: first, dirtySeconds: dirtySeconds,
       scrubSeconds: scrubSeconds, statistics: statistics, second: second, isZero: isZero,
       fallbacks: arena.preparation.fallbacks)
   }
 
-  /// A guest that writes to all of its memory and goes.
+  /// A guest that writes to all of its memory and ends.
   private func firstGuest(
     on arena: Arena, _ progress: (Step) -> Void
   ) throws(HoldfastError) -> (Wiring, dirtySeconds: Double) {
@@ -102,7 +103,7 @@ public struct ScrubBenchmark: Sendable {
     let (guest, wiring) = try wire(arena)
     progress(.dirtying)
     let seconds = hf_bench_fill(
-      guest.hostAddress, Int(arena.size.rawValue), 0xA5, Int32(clamping: threads))
+      guest.hostAddress, Int(arena.size.rawValue), 0xA5, Int32(clamping: memory.threads))
     guard seconds >= 0 else {
       throw HoldfastError(
         .host, operation: "write to the guest's memory",
@@ -120,13 +121,12 @@ public struct ScrubBenchmark: Sendable {
     return (wiring, hf_bench_is_zero(guest.hostAddress, Int(arena.size.rawValue)) != 0)
   }
 
-  /// A guest of all the memory, wired. Where guests are placed in the arena itself, what is zeroed when
-  /// they are made is a part of it.
+  /// A wired guest with all of the memory. If guests are placed in the arena itself, the zeroing at
+  /// their creation counts as part of the wiring.
   private func wire(_ arena: Arena) throws(HoldfastError) -> (GuestMemory, Wiring) {
     let clock = ContinuousClock()
     let start = clock.now
-    let guest = try GuestMemory(
-      arena: arena, limit: arena.size, hostNUMANode: guestPolicy, host: host)
+    let guest = try memory.makeGuest(on: arena)
     let making = arena.backing.hasFile ? .zero : clock.now - start
     let segment = try guest.allocateSegment("ram", size: guest.limit)
     let receipt = try guest.map(segment, at: .zero, options: .wired)

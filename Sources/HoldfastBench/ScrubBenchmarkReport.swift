@@ -1,14 +1,16 @@
 internal import HoldfastCore
 internal import HoldfastLinux
 
-/// What `holdfast bench scrub` prints.
+/// The report that `holdfast bench scrub` prints.
 public struct ScrubBenchmarkReport: Sendable {
   private let result: ScrubBenchmark.Result
 
+  /// Creates the report of a result.
   public init(_ result: ScrubBenchmark.Result) {
     self.result = result
   }
 
+  /// The report for people.
   public var text: String {
     let count = result.statistics.threads
     let rows: [(label: String, value: String)] = [
@@ -23,10 +25,10 @@ public struct ScrubBenchmarkReport: Sendable {
     let lines = rows.map { row in
       row.label + String(repeating: " ", count: width - row.label.count + 2) + row.value
     }
-    return "Wiring \(result.memory) (\(result.backing.rawValue)) twice, all of it written to "
-      + "between, scrubbed by \(count) \(count == 1 ? "thread" : "threads")\n\n"
+    return "Wiring \(result.memory) (\(result.backing.rawValue)) before and after a guest wrote to "
+      + "all of it, scrubbed by \(counted(count, "thread"))\n\n"
       + lines.joined(separator: "\n") + "\n"
-      + result.fallbacks.map { "\npassed over: \($0)" }.joined()
+      + result.fallbacks.map { "\nnot used: \($0)" }.joined()
       + (result.fallbacks.isEmpty ? "" : "\n")
   }
 
@@ -38,11 +40,9 @@ public struct ScrubBenchmarkReport: Sendable {
     }
   }
 
-  private func time(_ seconds: Double) -> String { WireBenchmarkReport.time(seconds) }
-
   private func speed(_ seconds: Double) -> String {
     let gibibytes = Double(result.memory.rawValue) / Double(1 << 30)
-    return WireBenchmarkReport.number(gibibytes / seconds) + " GiB/s"
+    return number(gibibytes / seconds) + " GiB/s"
   }
 
   private func wiring(_ wiring: ScrubBenchmark.Wiring) -> String {

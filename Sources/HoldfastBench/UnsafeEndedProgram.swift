@@ -9,8 +9,8 @@ enum EndedProgram {
   /// - Parameters:
   ///   - input: what it reads, some bytes.
   ///   - descriptor: stays open in it, by its number.
-  /// - Returns: its status, or 128 and the number of the signal that ended it, and the beginning of what it
-  ///   has written.
+  /// - Returns: its status, or 128 and the number of the signal that ended it, and the beginning of
+  ///   what it has written.
   static func run(
     _ words: [String], input: String, keeping descriptor: Int32?
   ) throws(Errno) -> (status: Int32, output: String) {

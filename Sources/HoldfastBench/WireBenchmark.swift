@@ -1,105 +1,92 @@
 internal import CHoldfastBench
 internal import Holdfast
 public import HoldfastCore
-public import HoldfastLinux
+internal import HoldfastLinux
 internal import HoldfastStatistics
 internal import SystemPackage
 
-/// Measures ways to wire a guest's memory against each other.
+/// Compares ways to wire a guest's memory.
 ///
-/// Each run prepares an arena, measures every strategy that works on it, drops it, and measures the
-/// others; so strategies are interleaved run by run, and no more than one guest's memory is taken
-/// at a time. A first run is not counted: memory that the machine has never touched is far slower.
+/// Each run prepares an arena, measures every strategy that works on it, frees it, and measures the
+/// others. Strategies are thus interleaved run by run, and no more than one guest's memory is
+/// allocated at a time. A first run does not count: memory that the machine has never accessed is
+/// far slower.
 public struct WireBenchmark: Sendable {
-  public var memory: ByteCount
-  /// Counted runs.
+  /// The memory that is measured.
+  public var memory: BenchmarkMemory
+  /// The number of counted runs.
   public var runs: Int
+  /// The strategies to measure.
   public var strategies: [WireStrategy]
-  /// Nil for the best that the host offers.
-  public var backing: Backing?
-  /// The NUMA nodes that all memory comes from, the kernel's own strategies' too; nil for any.
-  public var nodes: HostNodes?
-  /// Which of the arena's nodes the guests' pages come from.
-  public var guestPolicy: DomainPolicy
-  /// Threads that bring memory in and zero it.
-  public var threads: Int
-  public var host: HostCapabilities
 
-  public init(
-    memory: ByteCount, runs: Int, strategies: [WireStrategy], backing: Backing?,
-    nodes: HostNodes? = nil, guestPolicy: DomainPolicy = .firstTouch, threads: Int,
-    host: HostCapabilities
-  ) {
+  /// Creates a benchmark; the parameters are the properties.
+  public init(memory: BenchmarkMemory, runs: Int, strategies: [WireStrategy]) {
     self.memory = memory
     self.runs = runs
     self.strategies = strategies
-    self.backing = backing
-    self.nodes = nodes
-    self.guestPolicy = guestPolicy
-    self.threads = threads
-    self.host = host
   }
 
-  /// The seconds of one strategy, a value a run, or why there are none.
+  /// The times of one strategy, or why there are none.
   public struct Measurement: Sendable {
+    /// The strategy.
     public let strategy: WireStrategy
+    /// The seconds of each counted run.
     public internal(set) var seconds: [Double] = []
+    /// Why the strategy could not be measured, or nil.
     public internal(set) var problem: String?
 
     /// The middle value, or the average of the two in the middle; nil without values.
     public var median: Double? { HoldfastBench.median(seconds) }
   }
 
-  /// What is about to be measured.
-  public struct Step: Hashable, Sendable {
-    /// From 1; 0 is the warm-up.
-    public let run: Int
-    /// Nil while the arena is prepared.
-    public let strategy: WireStrategy?
-    /// How many steps come before it, of how many in all runs.
-    public let number: Int
-    public let count: Int
-  }
-
+  /// What was measured.
   public struct Result: Sendable {
+    /// The size of the guest's memory.
     public let memory: ByteCount
+    /// The number of counted runs.
     public let runs: Int
+    /// The threads that populated and zeroed memory.
     public let threads: Int
+    /// The backing of the arena.
     public let backing: Backing
-    /// How long the arena took to prepare, a value a run.
+    /// How long the arena took to prepare in each counted run.
     public let arenaSeconds: [Double]
+    /// The measurements, one for each strategy.
     public let measurements: [Measurement]
+    /// Why better backings were passed over.
     public let fallbacks: [String]
 
+    /// The measurement of a strategy; nil if it was not measured.
     public subscript(_ strategy: WireStrategy) -> Measurement? {
       measurements.first { $0.strategy == strategy && !$0.seconds.isEmpty }
     }
   }
 
-  /// Runs all of it.
+  /// Runs the benchmark.
   ///
   /// - Parameter progress: called before each step.
-  /// - Throws: where the arena cannot be had or a strategy of Holdfast's fails. A strategy of the
-  ///   kernel's that fails has its problem in the result instead.
-  public func run(progress: (Step) -> Void = { _ in }) throws(HoldfastError) -> Result {
+  /// - Throws: `HoldfastError` if the arena or a strategy of Holdfast fails. The failure of a
+  ///   strategy of the kernel is in the result instead.
+  public func run(progress: (BenchmarkStep) -> Void = { _ in }) throws(HoldfastError) -> Result {
     var measurements = strategies.map { Measurement(strategy: $0) }
     var arenaSeconds: [Double] = []
-    var backing = backing
+    var memory = memory
     var fallbacks: [String] = []
     let stepsPerRun = 1 + strategies.count
     var number = 0
-    func step(_ run: Int, _ strategy: WireStrategy?) -> Step {
+    func step(_ run: Int, _ strategy: WireStrategy?) -> BenchmarkStep {
       defer { number += 1 }
-      return Step(
-        run: run, strategy: strategy, number: number, count: (runs + 1) * stepsPerRun)
+      return BenchmarkStep(
+        run: run, name: strategy?.rawValue ?? BenchmarkStep.arena, number: number,
+        count: (runs + 1) * stepsPerRun)
     }
     for run in 0...runs {
-      // Strategies that have failed are left out.
+      // Strategies that have failed are omitted.
       number = run * stepsPerRun
       progress(step(run, nil))
       do {
-        let arena = try makeArena(backing)
-        backing = arena.backing
+        let arena = try memory.makeArena()
+        memory.backing = arena.backing
         if run == 0 { fallbacks = arena.preparation.fallbacks }
         if run > 0 { arenaSeconds.append(arena.preparation.duration.seconds) }
         try measure(&measurements, run: run, onArena: true) { (strategy) throws(HoldfastError) in
@@ -107,15 +94,16 @@ public struct WireBenchmark: Sendable {
           return try seconds(of: strategy, on: arena)
         }
       }
-      guard let backing else { continue }
+      guard let backing = memory.backing else { continue }
       try measure(&measurements, run: run, onArena: false) { (strategy) throws(HoldfastError) in
         progress(step(run, strategy))
         return shortage(of: strategy, like: backing) ?? seconds(of: strategy, like: backing)
       }
     }
-    guard let backing else { preconditionFailure("a benchmark without an arena") }
+    guard let backing = memory.backing else { preconditionFailure("a benchmark without an arena") }
     return Result(
-      memory: memory, runs: runs, threads: threads, backing: backing, arenaSeconds: arenaSeconds,
+      memory: memory.size, runs: runs, threads: memory.threads, backing: backing,
+      arenaSeconds: arenaSeconds,
       measurements: measurements, fallbacks: fallbacks)
   }
 
@@ -130,7 +118,8 @@ public struct WireBenchmark: Sendable {
     }
   }
 
-  /// Measures the strategies that work on an arena, or the others, from another one on in each run.
+  /// Measures the strategies that work on an arena, or the others; each run begins with another
+  /// one.
   private func measure(
     _ measurements: inout [Measurement], run: Int, onArena: Bool,
     _ body: (WireStrategy) throws(HoldfastError) -> Outcome
@@ -148,34 +137,28 @@ public struct WireBenchmark: Sendable {
     }
   }
 
-  /// Why a strategy that takes ordinary memory of its own cannot be measured without the kernel
-  /// having to kill someone for it.
+  /// Why a strategy that allocates ordinary memory would make the kernel kill a process, or nil.
   private func shortage(of strategy: WireStrategy, like backing: Backing) -> Outcome? {
     guard strategy == .mlock || backing.hugePageSize == nil else { return nil }
-    let available = HostProbe().host().confined(to: nodes).availableForGuests
-    let needed = memory + .mebibytes(256)
+    let available = HostProbe().host().confined(to: memory.nodes).availableForGuests
+    let needed = memory.size + .mebibytes(256)
     guard available < needed else { return nil }
     return .problem(
-      "it needs \(needed.rawValue >> 20) MiB of ordinary memory, "
+      "needs \(needed.rawValue >> 20) MiB of ordinary memory, "
         + "\(available.rawValue >> 20) MiB are available")
-  }
-
-  private func makeArena(_ backing: Backing?) throws(HoldfastError) -> Arena {
-    return try Arena(
-      size: memory, backing: backing, nodes: nodes, host: host, threads: threads)
   }
 
   private func seconds(
     of strategy: WireStrategy, on arena: Arena
   ) throws(HoldfastError) -> Outcome {
-    // All start alike: right after all of the memory was zeroed, with the caches full of that. Else
-    // a floor that is measured after something small would be too low.
+    // Every strategy starts right after all memory was zeroed, with the caches full of that memory.
+    // Otherwise a floor that is measured after a small strategy would be too low.
     arena.memory.forgetZeroedFrames()
     arena.memory.zeroFreeFrames()
     let length = Int(arena.size.rawValue)
     let file = arena.descriptor
     if file == nil, [.memset, .remap, .uffdContinue].contains(strategy) {
-      return .problem("it maps the arena's file, and \(arena.backing.rawValue) has none")
+      return .problem("maps the arena's file, which \(arena.backing.rawValue) does not have")
     }
     let descriptor = file ?? -1
     switch strategy {
@@ -183,7 +166,7 @@ public struct WireBenchmark: Sendable {
     case .prefault: return .seconds(try wireSeconds(arena, .prefault, zeroed: true))
     case .prefaultDirty: return .seconds(try wireSeconds(arena, .prefault, zeroed: false))
     case .memset:
-      return Outcome(hf_bench_memset(descriptor, length, Int32(clamping: threads)))
+      return Outcome(hf_bench_memset(descriptor, length, Int32(clamping: memory.threads)))
     case .remap: return Outcome(hf_bench_remap(descriptor, length))
     case .uffdContinue:
       return Outcome(
@@ -201,10 +184,9 @@ public struct WireBenchmark: Sendable {
     if !zeroed { arena.memory.forgetZeroedFrames() }
     let clock = ContinuousClock()
     let made = clock.now
-    let guest = try GuestMemory(
-      arena: arena, limit: arena.size, hostNUMANode: guestPolicy, host: host)
+    let guest = try memory.makeGuest(on: arena)
     let segment = try guest.allocateSegment("ram", size: arena.size)
-    // Where the guest is placed in the arena, dirty frames are zeroed when it is made.
+    // If the guest is placed in the arena, its creation zeroes the dirty frames.
     let start = arena.backing.hasFile ? clock.now : made
     let receipt = try guest.map(segment, at: .zero, options: .wired, path: path)
     let end = clock.now
@@ -217,30 +199,15 @@ public struct WireBenchmark: Sendable {
   }
 
   private func seconds(of strategy: WireStrategy, like backing: Backing) -> Outcome {
-    let length = Int(memory.roundedUp(to: backing.geometry.pageSize)?.rawValue ?? 0)
+    let length = Int(memory.size.roundedUp(to: backing.geometry.pageSize)?.rawValue ?? 0)
     let shift = backing.hugePageSize.map { UInt32($0.rawValue.trailingZeroBitCount) } ?? 0
     func measured() -> Outcome {
       strategy == .mlock
         ? Outcome(hf_bench_mlock(length))
         : Outcome(
           hf_bench_populate(
-            length, shift, backing.isTransparentHuge ? 1 : 0, Int32(clamping: threads)))
+            length, shift, backing.isTransparentHuge ? 1 : 0, Int32(clamping: memory.threads)))
     }
-    return nodes?.whileTouching(measured) ?? measured()
-  }
-}
-
-/// The middle of some values, or the average of the two in the middle; nil without values.
-func median(_ values: [Double]) -> Double? {
-  if values.isEmpty { return nil }
-  let sorted = values.sorted()
-  let middle = sorted.count / 2
-  return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-}
-
-extension Duration {
-  /// The duration as a number of seconds.
-  var seconds: Double {
-    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+    return memory.nodes?.whileTouching(measured) ?? measured()
   }
 }

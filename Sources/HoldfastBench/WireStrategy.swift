@@ -1,24 +1,24 @@
-/// A way to get a guest's memory wired, to be measured.
+/// A way to wire a guest's memory that a benchmark measures.
 public enum WireStrategy: String, Hashable, Sendable, CaseIterable {
   /// Holdfast, one base page at a time, from zeroed frames.
   case fault
   /// Holdfast's own way, from zeroed frames.
   case prefault
-  /// The same from frames that have to be zeroed first.
+  /// The same from dirty frames, which are zeroed first.
   case prefaultDirty = "prefault-dirty"
-  /// memset(3) on all threads of memory that is there and mapped: the floor of `prefaultDirty`.
+  /// memset(3) by all threads on resident, mapped memory: the floor of `prefaultDirty`.
   case memset
-  /// Fresh anonymous memory and mlock(2).
+  /// New anonymous memory and mlock(2).
   case mlock
-  /// Fresh memory of the arena's kind and MADV_POPULATE_WRITE on all threads.
+  /// New memory of the arena's kind and MADV_POPULATE_WRITE by all threads.
   case populate
-  /// mmap(2) and MADV_POPULATE_WRITE of memory that is there already: the floor of `prefault`.
+  /// mmap(2) and MADV_POPULATE_WRITE of resident memory: the floor of `prefault`.
   case remap
-  /// One UFFDIO_CONTINUE a base page of memory that is there already: the floor of `fault`.
+  /// One UFFDIO_CONTINUE for each resident base page: the floor of `fault`.
   case uffdContinue = "uffd-continue"
 
-  /// Whether it works on the arena's memory; the others bring in memory of their own, for which the
-  /// arena has to make room.
+  /// Whether the strategy works on the arena's memory. The others allocate memory, for which the
+  /// arena must be freed first.
   var needsArena: Bool {
     switch self {
     case .fault, .prefault, .prefaultDirty, .memset, .remap, .uffdContinue: true
@@ -26,7 +26,7 @@ public enum WireStrategy: String, Hashable, Sendable, CaseIterable {
     }
   }
 
-  /// What is compared with what, the baseline first, where both were measured.
+  /// The pairs that are compared if both were measured, the baseline first.
   public static let comparisons: [(baseline: WireStrategy, candidate: WireStrategy)] = [
     (.prefault, .fault), (.remap, .prefault), (.memset, .prefaultDirty),
     (.populate, .prefaultDirty), (.uffdContinue, .fault),

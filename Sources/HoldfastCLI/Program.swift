@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Glibc
 
-/// The program `holdfast`: what comes in as arguments, what goes out as a status.
+/// The program `holdfast`: reads the arguments, runs the command, and exits with its status.
 @main
 enum Program {
   static func main() {
@@ -13,22 +13,22 @@ enum Program {
     exit(run(Array(CommandLine.arguments.dropFirst())))
   }
 
-  /// Runs what the arguments ask for and returns the exit status.
+  /// Runs the command of the arguments and returns the exit status.
   private static func run(_ arguments: [String]) -> Int32 {
     do {
       var command = try HoldfastCommand.parseAsRoot(arguments)
       try StandardStreams.checkOutput()
       try command.run()
-      Ending.begin()
+      ExitRace.end()
       return 0
     } catch {
-      Ending.begin()
+      ExitRace.end()
       return finish(error)
     }
   }
 
   private static func finish(_ error: any Error) -> Int32 {
-    if let child = error as? ChildStatus { return child.status }
+    if let exit = error as? ProgramExit { return exit.status }
     if let error = error as? CLIError { return fail(error.line, status: CLIError.failure) }
     let status = HoldfastCommand.exitCode(for: error).rawValue
     if status == 0 { return printHelp(HoldfastCommand.fullMessage(for: error)) }
@@ -38,7 +38,7 @@ enum Program {
     return fail(CLIError(error).line, status: CLIError.failure)
   }
 
-  /// Help, the version and completion scripts are what was asked for: they go to standard output.
+  /// Help, the version and completion scripts are results: they go to standard output.
   private static func printHelp(_ text: String) -> Int32 {
     do throws(CLIError) {
       try StandardStreams.checkOutput()

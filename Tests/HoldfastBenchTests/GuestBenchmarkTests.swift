@@ -7,21 +7,15 @@ import Testing
 
 @testable import HoldfastBench
 
-/// Guests that wait for their memory. No time is judged.
+/// Guests that wait for their memory. The tests judge no times.
 @Suite(.serialized) struct GuestBenchmarkTests {
   private func benchmark() -> GuestBenchmark {
-    GuestBenchmark(
-      memory: .mebibytes(64), runs: 3, backing: .base, threads: 2, host: HostProbe().host())
-  }
-
-  private func object(_ value: some Encodable) throws -> [String: Any] {
-    let data = try JSONEncoder().encode(value)
-    return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+    GuestBenchmark(memory: smallMemory(.mebibytes(64)), runs: 3)
   }
 
   @Test(.enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
   func `both paths, three runs, in a machine's slots`() throws {
-    var steps: [GuestBenchmark.Step] = []
+    var steps: [BenchmarkStep] = []
     let result = try benchmark().run { steps.append($0) }
     #expect(result.machineProblem == nil && result.slots == 1)
     #expect(result.memory == .mebibytes(64) && result.backing == .base && result.runs == 3)
@@ -31,15 +25,15 @@ import Testing
     }
     #expect(steps.map(\.number) == Array(0..<9) && steps.allSatisfy { $0.count == 9 })
     #expect(
-      steps.map(\.path) == [
-        nil, .prefault, .fault, .fault, .prefault, .prefault, .fault, .fault, .prefault,
+      steps.map(\.name) == [
+        "arena", "prefault", "fault", "fault", "prefault", "prefault", "fault", "fault", "prefault",
       ])
     let text = GuestBenchmarkReport(result).text
     #expect(
       text.hasPrefix(
         "Mapping and wiring a guest of 64 MiB (base), 3 runs after a warm-up\n\nx prefault"))
     #expect(text.contains("\n+ fault (milliseconds)\n") && text.contains("\n(slots) "))
-    #expect(text.contains(" in one slot.\n") && text.contains("\nfault takes "))
+    #expect(text.contains(" in 1 slot.\n") && text.contains("\nfault takes "))
     let json = try object(GuestBenchmarkReport(result))
     #expect(json["memoryBytes"] as? Int == 64 << 20 && json["slots"] as? Int == 1)
     #expect((json["results"] as? [Any])?.count == 2 && json["machineProblem"] == nil)
@@ -53,7 +47,7 @@ import Testing
     #expect(abs(pooled - own.pooledStandardDeviation) < 1e-9)
   }
 
-  @Test func `without a machine it says why, and measures nevertheless`() throws {
+  @Test func `without a machine the report says why and has the times`() throws {
     var benchmark = benchmark()
     benchmark.device = "/dev/null"
     benchmark.runs = 1
@@ -61,14 +55,14 @@ import Testing
     #expect(result.slots == 0 && result.measurements.allSatisfy { $0.slotSeconds.isEmpty })
     #expect(result.measurements.allSatisfy { $0.seconds.count == 1 })
     let text = GuestBenchmarkReport(result).text
-    #expect(text.contains("ministat wants at least 3 runs."))
+    #expect(text.contains("ministat needs at least 3 runs."))
     #expect(text.contains("\nwithout a virtual machine: cannot create a virtual machine"))
     #expect(!text.contains("(slots)") && text.contains("\n(arena) "))
     let json = try object(GuestBenchmarkReport(result))
     #expect(json["machineProblem"] is String && json["comparison"] == nil)
   }
 
-  /// The bound is far off, for a busy machine; the figures are for people.
+  /// The bound is generous, for busy machines; the figures are for people.
   @Test(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
   func `a guest's faults are served beside a hostile guest`() throws {
     var worst = Double.infinity

@@ -18,7 +18,7 @@ import Testing
       (.nan, "-"), (1e300, "1e+300"),
     ] as [(Double, String)])
   func numbers(_ value: Double, _ text: String) {
-    #expect(WireBenchmarkReport.number(value) == text)
+    #expect(number(value) == text)
   }
 
   @Test(
@@ -28,6 +28,6 @@ import Testing
       (12.5, "12.5 s"), (1234, "1234 s"),
     ] as [(Double, String)])
   func times(_ seconds: Double, _ text: String) {
-    #expect(WireBenchmarkReport.time(seconds) == text)
+    #expect(time(seconds) == text)
   }
 }

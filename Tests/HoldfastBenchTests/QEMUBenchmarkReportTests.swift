@@ -19,7 +19,7 @@ import Testing
     ])
   }
 
-  @Test func `the text has ministat's box, all that was timed and both ratios`() throws {
+  @Test func `the text has ministat's box, every part and both ratios`() throws {
     let parts = three.text.split(separator: "\n\n").map(String.init)
     try #require(parts.count == 4, "\(three.text)")
     #expect(
@@ -40,9 +40,8 @@ import Testing
     #expect(!three.text.contains(" \n"))
   }
 
-  @Test func `JSON has the keys that are promised`() throws {
-    let value = try JSONSerialization.jsonObject(with: JSONEncoder().encode(three))
-    let object = try #require(value as? [String: Any])
+  @Test func `the JSON has the documented keys`() throws {
+    let object = try HoldfastBenchTests.object(three)
     #expect(object["memoryBytes"] as? Int == 10 << 30 && object["pageBytes"] as? Int == 2 << 20)
     #expect(object["runs"] as? Int == 3 && object["threads"] as? Int == 2)
     #expect(object["qemu"] as? String == "QEMU emulator version 7.2.22")
@@ -55,16 +54,18 @@ import Testing
     #expect(abs((comparison["difference"] ?? 0) + 1.05) < 1e-9)
   }
 
-  @Test func `too few runs are said so`() throws {
+  @Test func `the text says that there are too few runs`() throws {
     let report = report([.prealloc: [1], .leased: [0.1], .recycle: [0.1]])
-    #expect(report.comparison == nil && report.text.contains("ministat wants at least 3 runs."))
+    #expect(report.comparison == nil && report.text.contains("ministat needs at least 3 runs."))
     #expect(report.text.contains("leased takes 10.0 times less time than prealloc, 5.00 times"))
   }
 
-  @Test func `a program that is not there is told of`() {
+  @Test func `a missing program is an error with advice`() {
     let benchmark = QEMUBenchmark(
       memory: .mebibytes(64), runs: 1, threads: 1, program: "/nonexistent/qemu")
-    let problem = #expect(throws: QEMUBenchmark.Problem.self) { try benchmark.version() }
-    #expect(problem?.description.contains("cannot run /nonexistent/qemu: No such file") == true)
+    let problem = #expect(throws: HoldfastError.self) { try benchmark.version() }
+    #expect(
+      problem?.description.contains("cannot run /nonexistent/qemu: it cannot be started") == true
+        && problem?.errno == 2 && problem?.advice != nil)
   }
 }

@@ -5,19 +5,13 @@ import Testing
 
 @testable import HoldfastBench
 
-/// A small run of real memory. No time is judged.
+/// A small run of real memory. The tests judge no times.
 @Suite(.serialized) struct ScrubBenchmarkTests {
-  private func object(_ report: ScrubBenchmarkReport) throws -> [String: Any] {
-    let value = try JSONSerialization.jsonObject(with: JSONEncoder().encode(report))
-    return try #require(value as? [String: Any])
-  }
-
   @Test func `the second guest finds all of its memory zeroed`() throws {
     var steps: [ScrubBenchmark.Step] = []
     let size = ByteCount.mebibytes(16)
     let result = try ScrubBenchmark(
-      memory: size, backing: .base, threads: 2, scrubbing: Scrubber.Options(threads: 2),
-      host: HostProbe().host()
+      memory: smallMemory(size), scrubbing: Scrubber.Options(threads: 2)
     ).run { steps.append($0) }
     #expect(steps == ScrubBenchmark.Step.allCases)
     #expect(result.first.zeroedAhead == size && result.first.zeroedNow == .zero)
@@ -26,7 +20,8 @@ import Testing
 
     let text = ScrubBenchmarkReport(result).text
     #expect(
-      text.hasPrefix("Wiring 16 MiB (base) twice, all of it written to between, scrubbed by 2"))
+      text.hasPrefix(
+        "Wiring 16 MiB (base) before and after a guest wrote to all of it, scrubbed by 2"))
     #expect(text.contains("\nwire 2    ") && text.contains(", 16 MiB zeroed ahead, 0 now\n"))
     #expect(text.contains("\ncontents  all zero\n"))
     let report = try object(ScrubBenchmarkReport(result))
@@ -43,11 +38,10 @@ import Testing
     #expect(scrub["bytesPerSecond"] is Double && scrub["priority"] is String)
   }
 
-  @Test func `an arena that cannot be had is an error`() {
+  @Test func `an arena that the host cannot provide is an error`() {
     #expect(throws: (any Error).self) {
       try ScrubBenchmark(
-        memory: .tebibytes(1 << 10), backing: .base, threads: 1, scrubbing: Scrubber.Options(),
-        host: HostProbe().host()
+        memory: smallMemory(.tebibytes(1 << 10)), scrubbing: Scrubber.Options()
       ).run()
     }
   }

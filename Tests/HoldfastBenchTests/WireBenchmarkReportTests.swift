@@ -11,7 +11,7 @@ import Testing
     ],
     problems: [.mlock: "Cannot allocate memory"], fallbacks: ["thp: shmem_enabled is never"])
 
-  @Test func `the text has ministat's box, the table, the ratios and what was left out`() throws {
+  @Test func `the text has ministat's box, the table, the ratios and the notes`() throws {
     let text = WireBenchmarkReport(result).text
     let parts = text.split(separator: "\n\n").map(String.init)
     try #require(parts.count == 5, "\(text)")
@@ -36,11 +36,11 @@ import Testing
         == "fault takes 100 times as long as prefault\nprefault takes 2.05 times as long as remap")
     #expect(
       parts[4]
-        == "not measured: mlock: Cannot allocate memory\npassed over: thp: shmem_enabled is never\n"
+        == "not measured: mlock: Cannot allocate memory\nnot used: thp: shmem_enabled is never\n"
     )
   }
 
-  @Test func `what is faster than its baseline is said so`() {
+  @Test func `the text says that a candidate is faster`() {
     let result = madeUpResult([(.prefaultDirty, [1]), (.populate, [3])])
     #expect(
       WireBenchmarkReport(result).text.contains(
@@ -57,7 +57,7 @@ import Testing
     #expect(comparisons[0]["speedPercent"] as? Double == 95)
   }
 
-  @Test func `JSON has the keys that are promised`() throws {
+  @Test func `the JSON has the documented keys`() throws {
     let report = try object(WireBenchmarkReport(result))
     let promised: Set = [
       "memoryBytes", "runs", "backing", "arenaSeconds", "results", "comparisons",
@@ -105,19 +105,19 @@ import Testing
   }
 
   @Test(arguments: [(1, 0), (2, 0), (3, 1), (4, 1)])
-  func `comparisons take three runs`(runs: Int, count: Int) throws {
+  func `comparisons need three runs`(runs: Int, count: Int) throws {
     let seconds = (0..<runs).map { 1 + Double($0) / 16 }
     let report = WireBenchmarkReport(
       madeUpResult([(.prefault, seconds), (.fault, seconds.map { $0 * 8 })]))
     #expect(report.comparisons.count == count)
     #expect((try object(report)["comparisons"] as? [Any])?.count == count)
-    #expect(report.text.contains("ministat wants at least 3 runs.") == (count == 0))
+    #expect(report.text.contains("ministat needs at least 3 runs.") == (count == 0))
     #expect(report.text.contains("x prefault (milliseconds)") == (count == 1))
     // Medians and ratios need one.
     #expect(report.text.contains("\nfault takes 8.00 times as long as prefault"))
   }
 
-  @Test func `a report without measurements is one still`() throws {
+  @Test func `a report without measurements has its notes`() throws {
     let report = WireBenchmarkReport(madeUpResult([], problems: [.mlock: "no", .populate: "no"]))
     #expect(report.text.contains("\nnot measured: populate: no\n"))
     #expect(try object(report)["arenaSeconds"] is Double == false)

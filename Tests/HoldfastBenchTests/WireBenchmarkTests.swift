@@ -5,22 +5,20 @@ import Testing
 
 @testable import HoldfastBench
 
-/// Benchmarks of real memory. No time is judged.
+/// Benchmarks of real memory. The tests judge no times.
 @Suite(.serialized) struct WireBenchmarkTests {
   private func benchmark(_ strategies: [WireStrategy] = WireStrategy.allCases) -> WireBenchmark {
-    WireBenchmark(
-      memory: .mebibytes(16), runs: 3, strategies: strategies, backing: .base, threads: 2,
-      host: HostProbe().host())
+    WireBenchmark(memory: smallMemory(.mebibytes(16)), runs: 3, strategies: strategies)
   }
 
   @Test func `all strategies, three runs`() throws {
-    var steps: [WireBenchmark.Step] = []
+    var steps: [BenchmarkStep] = []
     let result = try benchmark().run { steps.append($0) }
     #expect(result.memory == .mebibytes(16) && result.runs == 3 && result.backing == .base)
     #expect(result.arenaSeconds.count == 3 && result.arenaSeconds.allSatisfy { $0 > 0 })
     #expect(result.measurements.map(\.strategy) == WireStrategy.allCases)
     for measurement in result.measurements {
-      // Of the kernel's own ways the host may refuse one: mlock(2) or userfaultfd(2).
+      // The host may refuse mlock(2) or userfaultfd(2).
       let mayFail = [.mlock, .uffdContinue].contains(measurement.strategy)
       #expect(measurement.problem == nil || mayFail, "\(measurement)")
       #expect(measurement.seconds.count == (measurement.problem == nil ? 3 : 0))
@@ -36,18 +34,18 @@ import Testing
     #expect((report["comparisons"] as? [Any])?.isEmpty == false)
     #expect((report["results"] as? [Any])?.count == WireStrategy.allCases.count)
 
-    // Each run begins with the arena; a run's steps are those that have not failed.
-    #expect(steps.filter { $0.strategy == nil }.map(\.run) == [0, 1, 2, 3])
-    #expect(steps.filter { $0.strategy == .fault }.count == 4)
+    // Each run begins with the arena and omits strategies that have failed.
+    #expect(steps.filter { $0.name == "arena" }.map(\.run) == [0, 1, 2, 3])
+    #expect(steps.filter { $0.name == "fault" }.count == 4)
     let perRun = 1 + WireStrategy.allCases.count
     #expect(steps.allSatisfy { $0.count == 4 * perRun && $0.number / perRun == $0.run })
     #expect(zip(steps, steps.dropFirst()).allSatisfy { $0.number < $1.number })
   }
 
-  @Test func `only what is asked for is measured, from another one on in each run`() throws {
+  @Test func `only the chosen strategies are measured, in another order in each run`() throws {
     var order: [[WireStrategy]] = [[], [], [], []]
     let result = try benchmark([.remap, .prefault]).run { step in
-      if let strategy = step.strategy { order[step.run].append(strategy) }
+      if let strategy = WireStrategy(rawValue: step.name) { order[step.run].append(strategy) }
     }
     #expect(result.measurements.map(\.strategy) == [.remap, .prefault])
     #expect(
@@ -57,16 +55,15 @@ import Testing
     #expect(WireBenchmarkReport(result).comparisons.map(\.candidate) == [.prefault])
   }
 
-  @Test func `a strategy that the kernel refuses stops no other`() async {
-    // A process of its own, which may lock next to nothing and is nobody if it was root.
+  @Test func `a strategy that the kernel refuses does not stop the others`() async {
+    // Another process, which may lock almost no memory and runs as nobody if it was root.
     await #expect(processExitsWith: .success) {
       var limit = rlimit(rlim_cur: 65536, rlim_max: 65536)
       precondition(setrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit) == 0)
-      // In a user namespace there may be nobody else to be; who may lock regardless shows nothing.
+      // A user namespace may have no user nobody; a process that may lock anyway shows nothing.
       if geteuid() == 0, setuid(65534) != 0 { return }
       let result = try WireBenchmark(
-        memory: .mebibytes(16), runs: 3, strategies: [.mlock, .prefault, .populate],
-        backing: .base, threads: 2, host: HostProbe().host()
+        memory: smallMemory(.mebibytes(16)), runs: 3, strategies: [.mlock, .prefault, .populate]
       ).run()
       precondition(result.measurements[0].problem == "Cannot allocate memory")
       precondition(result.measurements[0].seconds.isEmpty && result[.mlock] == nil)
@@ -76,9 +73,9 @@ import Testing
     }
   }
 
-  @Test func `an arena that cannot be had is an error`() {
+  @Test func `an arena that the host cannot provide is an error`() {
     var benchmark = benchmark()
-    benchmark.memory = .tebibytes(1 << 10)
+    benchmark.memory.size = .tebibytes(1 << 10)
     let error = #expect(throws: (any Error).self) { try benchmark.run() }
     #expect("\(error as Any)".contains("are available"))
   }

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// What goes wrong has one clear line, the right status, and leaves nothing behind.
+/// Bad input ends with one clear line and the right status, and leaves nothing behind.
 @Suite struct BadInputTests {
   @Test(
     arguments: [
@@ -10,25 +10,28 @@ import Testing
       (["wire", "--memory=-1"], 64, "a size cannot be negative"),
       (["wire", "-m", "10Q"], 64, "'10Q'"),
       (["wire", "--memory", "99999999999999999999"], 64, "more than any host"),
-      (["wire", "--memory", "4097"], 64, "multiple of the page size 4 KiB"),
+      (["wire", "--memory", "4097"], 64, "4097 bytes is not a multiple of the page size 4 KiB"),
       (["wire", "--memory", "3M", "--backing", "hugetlb-2M"], 64, "2 MiB"),
-      (["wire", "--memory", "512M", "--backing", "hugetlb-1G"], 64, "such as 1 GiB"),
+      (["wire", "--memory", "512M", "--backing", "hugetlb-1G"], 64, "use for example 1G"),
       (["wire", "--memory", "3M", "--reserve-hugepages"], 64, "multiple of the page size 2 MiB"),
       (["wire", "--memory"], 64, "missing value for '--memory <size>'"),
       (["wire", "--memory", "1\n2"], 64, "1 2"),
       (["wire", "--backing", "paper"], 64, "'hugetlb-2M'"),
       (["wire", "--path", "slow"], 64, "'prefault'"),
       (["wire", "--format", "xml"], 64, "'json'"),
-      (["wire", "--threads", "0"], 64, "from 1 to 1024"),
+      (["wire", "--threads", "0"], 64, "too small, use a number from 1 to 1024"),
       (["wire", "--threads", "-1"], 64, "from 1 to 1024"),
-      (["wire", "--reserve-hugepages", "--backing", "thp"], 64, "takes none"),
-      (["wire", "--host-numa-node", "one"], 64, "nodes are numbers from 0 to 1023"),
+      (
+        ["wire", "--reserve-hugepages", "--backing", "thp"], 64,
+        "cannot be combined with '--backing thp'"
+      ),
+      (["wire", "--host-numa-node", "one"], 64, "'one' is not a node, use numbers from 0 to 1023"),
       (["wire", "--host-numa-node", "-1"], 64, "'-1'"),
-      (["wire", "--host-numa-node", "3-1"], 64, "'3-1'"),
-      (["wire", "--host-numa-node", "0,,1"], 64, "such as 0,2"),
-      (["wire", "--host-numa-node", "1024"], 64, "'1024'"),
+      (["wire", "--host-numa-node", "3-1"], 64, "runs backwards, use 1-3"),
+      (["wire", "--host-numa-node", "0,,1"], 64, "a node is missing"),
+      (["wire", "--host-numa-node", "1024"], 64, "node 1024 is too large"),
       (["wire", "--host-numa-node="], 64, "missing value for '--host-numa-node <nodes>'"),
-      (["wire", "--host-numa-policy", "bind"], 64, "no use without '--host-numa-node <nodes>'"),
+      (["wire", "--host-numa-policy", "bind"], 64, "requires '--host-numa-node <nodes>'"),
       (["wire", "--host-numa-node", "0", "--host-numa-policy", "strict"], 64, "'interleave'"),
       (["wire", "--bogus"], 64, "unknown option '--bogus'"),
       (["wire", "--memroy", "1G"], 64, "is it '--memory'"),
@@ -41,7 +44,7 @@ import Testing
       (["host", "--memory", "none"], 64, "holdfast host --help"),
       (["wier"], 64, "'wier'"),
       (["--bogus"], 64, "holdfast --help"),
-      (["wire", "--memory", "4M", "--host-numa-node", "1023"], 1, "take memory from node 1023"),
+      (["wire", "--memory", "4M", "--host-numa-node", "1023"], 1, "node 1023"),
       (["bench", "wire", "--memory", "4M", "--host-numa-node", "1023"], 1, "node 1023"),
       (["simulate", "--memory", "0"], 64, "a size cannot be zero"),
       (["simulate", "--memory", "2000001"], 64, "multiple of the page size 4 KiB"),
@@ -50,17 +53,26 @@ import Testing
       (["simulate", "--guests", "0"], 64, "from 1 to 1000000"),
       (["simulate", "--guests", "-1"], 64, "from 1 to 1000000"),
       (["simulate", "--arrivals", "often"], 64, "'bursts'"),
-      (["simulate", "--arrivals", "trace"], 64, "needs the file, as '--trace <file>'"),
-      (["simulate", "--arrivals", "steady", "--trace", "x"], 64, "not steady"),
-      (["simulate", "--trace", "x", "--sizes", "1G"], 64, "'--sizes' is not for a trace"),
-      (["simulate", "--trace", "x", "--lifetime", "1h"], 64, "'--lifetime' is not for a trace"),
+      (["simulate", "--arrivals", "trace"], 64, "requires '--trace <file>'"),
+      (
+        ["simulate", "--arrivals", "steady", "--trace", "x"], 64,
+        "cannot be combined with '--arrivals steady'"
+      ),
+      (
+        ["simulate", "--trace", "x", "--sizes", "1G"], 64,
+        "'--sizes' cannot be combined with a trace"
+      ),
+      (
+        ["simulate", "--trace", "x", "--lifetime", "1h"], 64,
+        "'--lifetime' cannot be combined with a trace"
+      ),
       (["simulate", "--duration", "2"], 64, "such as 30m or 2d"),
       (["simulate", "--duration", "-2d"], 64, "such as 30m or 2d"),
       (["simulate", "--lifetime", "1ms"], 64, "such as 30m or 2d"),
       (["simulate", "--sizes", "1G:none"], 64, "'1G:none'"),
-      (["simulate", "--sizes", "4097"], 64, "multiple of 4 KiB"),
+      (["simulate", "--sizes", "4097"], 64, "'4097' is not a multiple of 4 KiB"),
       (["simulate", "--forks", "101"], 64, "from 0 to 100"),
-      (["simulate", "--forks", "60", "--paged", "50"], 64, "over 100 together"),
+      (["simulate", "--forks", "60", "--paged", "50"], 64, "more than 100 percent"),
       (["simulate", "--scrub-rate", "-1"], 64, "a size cannot be negative"),
       (["simulate", "--seed", "x"], 64, "a number from 0"),
       (["simulate", "--guests", "1000000", "--lifetime", "1h"], 64, "over 20,000,000 guests"),
@@ -89,7 +101,7 @@ import Testing
     try run(.file("/dev/null", O_RDONLY)).expectFailure(1, "not open for writing")
   }
 
-  @Test func usageErrorsAreToldWithoutOutputToo() throws {
+  @Test func usageErrorsAreReportedWithoutOutput() throws {
     try HoldfastProgram.run("wire", "--bogus", output: .closed).expectFailure(64, "--bogus")
   }
 
@@ -101,7 +113,7 @@ import Testing
     #expect(outcome.status == 1 && outcome.output.isEmpty && outcome.error.isEmpty)
   }
 
-  @Test func aReaderWhoLeaves() throws {
+  @Test func aReaderThatClosesThePipe() throws {
     // The left side's status, after a right side that never reads.
     let script = #"{ "$0" wire --memory 4M --backing base; echo $? >&2; } | sleep 0"#
     let outcome = try HoldfastProgram(

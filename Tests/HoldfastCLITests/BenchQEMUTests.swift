@@ -4,7 +4,7 @@ import HoldfastLinux
 import HoldfastTestKit
 import Testing
 
-/// `holdfast bench qemu`, with QEMU itself where it is there and with a script in its place.
+/// `holdfast bench qemu`, with QEMU if it is installed, and with a script in its place.
 @Suite(
   .serialized,
   .enabled(
@@ -15,7 +15,7 @@ struct BenchQEMUTests {
 
   private func run(_ words: String...) throws -> HoldfastProgram.Outcome {
     var outcome = try HoldfastProgram(["bench", "qemu", "--memory", "64M"] + words).wait()
-    // Another thread of the tests may just have made a process, which has the script open for writing.
+    // A process that another test is just starting may still have the script open for writing.
     for _ in 0..<50 where outcome.error.contains("Text file busy") {
       usleep(100_000)
       outcome = try HoldfastProgram(["bench", "qemu", "--memory", "64M"] + words).wait()
@@ -40,7 +40,7 @@ struct BenchQEMUTests {
     }
   }
 
-  /// A script that notes what memory it is started with, and ends with a status.
+  /// A script that records the memory it is started with, and exits with a status.
   private func script(status: Int, _ body: (String) throws -> Void) throws -> [String] {
     let folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -67,7 +67,7 @@ struct BenchQEMUTests {
       .split(separator: "\n").map(String.init)
   }
 
-  @Test func ordersAndFiles() throws {
+  @Test func bothKindsOfMemoryAlternate() throws {
     try HugePageLock.withLock {
       let lines = try script(status: 0) { path in
         let report = try object(run("--runs", "2", "--qemu", path, "--format", "json"))
@@ -80,7 +80,7 @@ struct BenchQEMUTests {
         lines.map { $0.hasPrefix(file) } == [true, false, false, true, true, false], "\(lines)")
       #expect(lines.filter { $0 == "memfd" }.count == 3)
       #expect(lines.allSatisfy { $0 == "memfd" || $0.hasSuffix("/holdfast/leased/0") })
-      // Nobody else has seen the mount.
+      // No other process has seen the mount.
       let mounts = try String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)
       let folder = lines[0].split(separator: " ")[2].replacing("/holdfast/leased/0", with: "")
       #expect(!mounts.contains(" \(folder) ") || folder == "/dev/hugepages")
@@ -94,13 +94,14 @@ struct BenchQEMUTests {
         let outcome = try run("--runs", "1", "--qemu", path)
         #expect(outcome.status == 1 && outcome.output.isEmpty)
         #expect(
-          outcome.error.hasSuffix("\(path) ended with status 3: some words\n")
+          outcome.error.hasSuffix("cannot run \(path): it ended with status 3: some words\n")
             && outcome.error.split(separator: "\n").count == 1, "\(outcome.error)")
         #expect(try pool.available >= before)
       }
       for (words, text) in [
         (
-          ["-m", "64M", "--qemu", "/nonexistent/qemu"], "cannot run /nonexistent/qemu: No such file"
+          ["-m", "64M", "--qemu", "/nonexistent/qemu"],
+          "apt-get install qemu-system-x86, or --qemu <program>"
         ),
         (["-m", "900T", "--qemu", "true"], "huge pages of 2 MiB are needed and"),
       ] {

@@ -7,7 +7,7 @@ import Testing
 // Foundation, where it is imported by others of this module, has a class of the same name.
 
 @Suite struct DefaultMemoryTests {
-  /// A host with so much ordinary memory, and free pages of 2 MiB and 1 GiB, in MiB.
+  /// A host with ordinary memory and free huge pages of 2 MiB and 1 GiB, in MiB.
   private func host(_ ordinary: UInt64, small: UInt64 = 0, giant: UInt64 = 0) -> HostCapabilities {
     var host = HostProbe(root: "/nonexistent").host()
     host.memory.available = .mebibytes(ordinary)
@@ -23,7 +23,7 @@ import Testing
       // Ordinary memory, 2 MiB pool, 1 GiB pool; the size. All in MiB.
       (22_000, 0, 0, 10_240), (22_000, 400, 0, 10_240), (8192, 0, 0, 3072), (3000, 0, 0, 1468),
       (100, 0, 0, 18), (66, 0, 0, 2), (10, 0, 0, 2), (0, 0, 0, 2),
-      // The pool is larger, and taken.
+      // The pool is larger, and so is used.
       (4096, 20_480, 0, 10_240), (4096, 0, 8192, 4096), (100, 6144, 0, 3072),
       // Half of the ordinary memory would be most of the pool, so it is half of the pool.
       (8192, 6144, 0, 3072), (16_384, 6144, 0, 7168), (8192, 3500, 0, 1750),
@@ -37,12 +37,12 @@ import Testing
     #expect(memory.bytes(for: .auto) == .mebibytes(size))
   }
 
-  @Test func aBackingOfItsOwn() {
+  @Test func anExplicitBacking() {
     let memory = DefaultMemory(host(8192, small: 400))
     #expect(memory.bytes(for: .base) == .mebibytes(3072))
     #expect(memory.bytes(for: .thp) == .mebibytes(3072))
     #expect(memory.bytes(for: .hugetlb2M) == .mebibytes(200))
-    // There are none: the error is about what would be usual.
+    // There are no pages: the default is the size for ordinary memory.
     #expect(memory.bytes(for: .hugetlb1G) == .mebibytes(3072))
   }
 

@@ -20,7 +20,7 @@ import Testing
     #expect(text.status == 0 && text.output.hasPrefix("Mapping and wiring a guest of 64 MiB"))
   }
 
-  /// What a process leaves that is killed at any time: nothing but what the kernel frees.
+  /// A process that is killed at any time leaves nothing that the kernel does not free.
   @Test func `a kill in the middle leaves no memory behind`() throws {
     try HugePageLock.withLock {
       let backings = ["base"] + (HostNeeds.hugePages(.mebibytes(256)) ? ["hugetlb-2M"] : [])
@@ -32,7 +32,7 @@ import Testing
           round % 4 < 2
           ? ["bench", "guest", "--hostile", "--backing", backing, "--faults", "100000"]
           : ["bench", "guest", "-m", "128M", "--backing", backing, "--runs", "1000"]
-        // Others take memory too, so what is missing once is looked at again.
+        // Other processes allocate memory too, so missing memory is checked again.
         var isBack = false
         for _ in 0..<4 where !isBack {
           let before = try free()
@@ -41,7 +41,7 @@ import Testing
           program.send(SIGKILL)
           let outcome = try program.wait()
           #expect(outcome.signal == SIGKILL, "\(outcome)")
-          // The kernel may take a moment.
+          // The kernel may need a moment.
           for _ in 0..<50 where !isBack {
             let after = try free()
             isBack = after.pages >= before.pages && after.shared <= before.shared + (16 << 10)

@@ -8,8 +8,8 @@ import Testing
       (
         ["help", "wire"],
         [
-          "A number alone is in bytes, not in MiB as QEMU has it",
-          "10G or half of what is available", "hugetlb-1G", "one for each processor",
+          "A number alone is in bytes, not in MiB as in QEMU",
+          "10G or half of the available memory", "hugetlb-1G", "one for each available processor",
         ]
       ),
       (
@@ -45,7 +45,10 @@ import Testing
       (["reservoir", "fill", "--help"], ["a level to reach", "--host-numa-node", "--threads"]),
       (["reservoir", "lease", "--help"], ["belongs to no process", "--grow", "--wait <seconds>"]),
       (["reservoir", "recycle", "--help"], ["vmsplice", "--or-release", "--verify"]),
-      (["reservoir", "gc", "--help"], ["--older-than <time>", "only their age can tell"]),
+      (
+        ["reservoir", "gc", "--help"],
+        ["--older-than <time>", "only its age shows that it is abandoned"]
+      ),
       (["run", "--help"], ["{memory}", "mem-path={memory}", "128 and the number"]),
       (
         ["probe", "--help"],
@@ -60,7 +63,7 @@ import Testing
       (["bench", "guest", "--help"], ["--runs", "--hostile", "--faults", "/dev/kvm", "prefault"]),
       (
         ["bench", "qemu", "--help"],
-        ["--runs", "--accel", "from before the lease", "goes with the program"]
+        ["--runs", "--accel", "from before the lease", "disappears with the program"]
       ),
       (["bench", "wire", "--help"], ["the floor of prefault-dirty"]),
       (["--version"], ["holdfast 0."]),
@@ -69,10 +72,35 @@ import Testing
   func help(_ arguments: [String], _ words: [String]) throws {
     let outcome = try HoldfastProgram(arguments).wait()
     #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
-    // Lines break where they happen to.
+    // Lines may break between any two words.
     let text = outcome.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
     for word in words { #expect(text.contains(word), "\(text)") }
     #expect(outcome.output.hasSuffix("\n") && !outcome.output.hasSuffix("\n\n"))
     for line in outcome.output.split(separator: "\n") { #expect(line.count <= 80, "\(line)") }
+  }
+
+  /// The names below `SUBCOMMANDS:` in a help text.
+  private func subcommands(_ help: String) -> [String] {
+    let lines = help.split(separator: "\n", omittingEmptySubsequences: false)
+      .drop { $0 != "SUBCOMMANDS:" }.dropFirst().prefix { !$0.isEmpty }
+    return lines.filter { $0.hasPrefix("  ") && $0.dropFirst(2).first != " " }
+      .compactMap { $0.split(separator: " ").first.map(String.init) }
+  }
+
+  @Test func everyHelpIsInPlainEnglish() throws {
+    var commands: [[String]] = [[]]
+    var seen: [[String]] = []
+    while let command = commands.popLast() {
+      seen.append(command)
+      let outcome = try HoldfastProgram(command + ["--help"]).wait()
+      #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
+      #expect(PlainEnglish.bannedPhrases(in: outcome.output) == [], "\(command)")
+      #expect(outcome.output.hasPrefix("OVERVIEW: "), "\(command)")
+      for line in outcome.output.split(separator: "\n") {
+        #expect(line.count <= 80, "\(command): \(line)")
+      }
+      commands += subcommands(outcome.output).map { command + [$0] }
+    }
+    #expect(seen.count > 20 && seen.contains(["reservoir", "serve"]), "\(seen)")
   }
 }

@@ -1,9 +1,9 @@
 import Foundation
 import Testing
 
-/// The built program, run as a user would run it.
+/// The built program, run as a user runs it.
 struct HoldfastProgram {
-  /// Where standard output goes; what comes out is caught where it can be.
+  /// Where standard output goes.
   enum Sink {
     case caught
     case closed
@@ -77,12 +77,12 @@ struct HoldfastProgram {
     kill(process, signal)
   }
 
-  /// What it has written to standard error so far.
+  /// The standard error so far.
   var errorSoFar: String {
     (try? String(contentsOf: folder.appending(path: "error"), encoding: .utf8)) ?? ""
   }
 
-  /// Waits for the end.
+  /// Waits until the program has ended.
   func wait() throws -> Outcome {
     var status: Int32 = 0
     while waitpid(process, &status, 0) < 0 && errno == EINTR {}
@@ -105,8 +105,8 @@ struct HoldfastProgram {
 }
 
 extension HoldfastProgram.Outcome {
-  /// Whether it failed as it should: this status, one line of the known form that has the words,
-  /// nothing on standard output.
+  /// Expects a failure with this status, one line of plain English in the known form that has the
+  /// words, and nothing on standard output.
   func expectFailure(
     _ status: Int32, _ words: String, sourceLocation: SourceLocation = #_sourceLocation
   ) {
@@ -117,5 +117,6 @@ extension HoldfastProgram.Outcome {
       error.hasSuffix("\n") && error.count { $0.isNewline } == 1, "\(self)",
       sourceLocation: sourceLocation)
     #expect(error.contains(words), "\(self)", sourceLocation: sourceLocation)
+    #expect(PlainEnglish.bannedPhrases(in: error) == [], "\(self)", sourceLocation: sourceLocation)
   }
 }

@@ -3,7 +3,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// `holdfast probe` as a program: real guests.
+/// `holdfast probe`, run with real guests.
 @Suite(
   .serialized, .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"),
   .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
@@ -21,7 +21,7 @@ struct ProbeProgramTests {
     return result
   }
 
-  @Test func `a guest on wired memory takes no fault`() throws {
+  @Test func `a guest on wired memory takes no page fault`() throws {
     let result = try probe("--memory", "64M", "--mode", "wired", "--backing", "base")
     #expect(result["mode"] as? String == "wired" && result["memoryBytes"] as? Int == 64 << 20)
     #expect(result["demandFaults"] as? Int == 0 && result["copyFaults"] as? Int == 0)
@@ -29,16 +29,18 @@ struct ProbeProgramTests {
     #expect(result["wireSeconds"] is Double && result["forkSeconds"] == nil)
   }
 
-  @Test(arguments: [1, 3]) func `a guest brings its memory in by its touches`(cpus: Int) throws {
+  @Test(arguments: [1, 3]) func `demand paging adds the pages that a guest accesses`(cpus: Int)
+    throws
+  {
     let result = try probe("--memory", "64M", "--backing", "base", "--cpus", "\(cpus)")
     #expect(result["mode"] as? String == "demand" && result["cpus"] as? Int == cpus)
-    // A large page a fault, and two processors may meet at one.
+    // A fault adds a large page, and two processors may fault on the same one.
     let faults = try #require(result["demandFaults"] as? Int)
     #expect(faults >= 32 && faults <= 32 + 4 * cpus && result["copyFaults"] as? Int == 0)
     #expect((result["exits"] as? [String: Int])?["halted"] == cpus)
   }
 
-  @Test func `a fork has its parent's pages and writes to copies`() throws {
+  @Test func `a fork reads its parent's pages and writes to copies`() throws {
     let result = try probe("-m", "64M", "--mode", "fork", "--backing", "base", "--cpus", "2")
     #expect(result["forkSharedBytes"] as? Int == 48 << 20)
     #expect(try #require(result["copyFaults"] as? Int) >= 24)
@@ -46,7 +48,7 @@ struct ProbeProgramTests {
     for key in ["fillSeconds", "forkSeconds", "writeSeconds"] { #expect(result[key] is Double) }
   }
 
-  @Test func `a snapshot is restored on demand, and its file goes or stays as asked`() throws {
+  @Test func `a snapshot is restored on demand, and its file is kept on request`() throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
@@ -82,8 +84,8 @@ struct ProbeProgramTests {
     let outcome = try HoldfastProgram.run("probe", "-m", "6MiB", "--mode=wired", "--backing=base")
     #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
     let lines = outcome.output.split(separator: "\n")
-    #expect(lines[0].hasPrefix("A guest with 1 processor touched 6 MiB in "))
-    #expect(lines[0].hasSuffix(", no faults, all as it should be."))
+    #expect(lines[0].hasPrefix("A guest with 1 processor accessed 6 MiB in "))
+    #expect(lines[0].hasSuffix(", no page faults, contents verified."))
     for line in [
       "backing     base", "faults      none", "exits       1 halted", "resident    6 MiB",
       "zero check  all zero where it should be", "verified    yes",
@@ -93,12 +95,12 @@ struct ProbeProgramTests {
   }
 
   @Test(arguments: ["wired", "demand", "fork", "snapshot"])
-  func `a guest of two pages is enough`(mode: String) throws {
+  func `two pages are enough for a guest`(mode: String) throws {
     let result = try probe("-m", "8K", "--mode", mode, "--backing", "base")
     #expect(result["touchedPages"] as? Int == 2)
   }
 
-  @Test func `bad arguments are refused in words`() throws {
+  @Test func `bad arguments are usage errors`() throws {
     func refused(_ words: String, _ arguments: String...) throws {
       try HoldfastProgram(["probe"] + arguments).wait().expectFailure(64, words)
     }
@@ -114,11 +116,11 @@ struct ProbeProgramTests {
   }
 
   @Test(.enabled(if: HostNeeds.canChangeUser, "needs root, runuser and a user nobody"))
-  func `without KVM it says so, and what to do`() throws {
+  func `without KVM the error says what to do`() throws {
     guard HoldfastProgram.othersCanRun else { try Test.cancel("nobody cannot run the program") }
     let nobody = ["runuser", "-u", "nobody", "--", HoldfastProgram.path]
     let outcome = try HoldfastProgram(["probe", "-m", "64M"], command: nobody).wait()
-    // Everybody may use KVM on some hosts.
+    // On some hosts every user may use KVM.
     guard outcome.status != 0 else { return }
     #expect(outcome.status == 1 && outcome.error.contains("; try: "), "\(outcome)")
     #expect(outcome.error.hasPrefix("holdfast: error: cannot "))

@@ -4,25 +4,25 @@ import HoldfastLinux
 import HoldfastTestKit
 import Testing
 
-/// Huge pages that the program reserves are given back whichever way it ends.
+/// The program returns the huge pages that it reserved, however it ends.
 ///
-/// Others may raise and lower the pool at the same time, so a count that differs afterwards is
-/// looked at again in another run; pages that the program loses are lost in every run.
+/// Other processes may change the pool at the same time, so a count that differs afterwards is
+/// checked again in another run; pages that the program loses are lost in every run.
 @Suite(
   .serialized,
   .enabled(if: HostNeeds.canReserve, "needs root and a writable nr_hugepages for 2 MiB pages"))
 struct ReserveHugePagesTests {
   private let pool = HugePagePool(size: .mebibytes(2))
 
-  /// A size for which 120 pages are missing now.
+  /// A size for which the pool now lacks 120 pages.
   private func size() throws -> String {
     "\((try pool.available.rawValue + 120) * 2)M"
   }
 
   private func total() throws -> UInt64 { try #require(try pool.counts().total).rawValue }
 
-  /// Calls the body until the pool is afterwards as it was before, at most four times.
-  private func givesBack(_ body: () throws -> Void) throws {
+  /// Calls the body until it leaves the pool as it was, at most four times.
+  private func returnsPages(_ body: () throws -> Void) throws {
     try HugePageLock.withLock {
       for _ in 0..<3 {
         let before = try total()
@@ -35,8 +35,8 @@ struct ReserveHugePagesTests {
     }
   }
 
-  @Test func givesBackAtTheEnd() throws {
-    try givesBack {
+  @Test func returnsPagesAtTheEnd() throws {
+    try returnsPages {
       let arguments = ["wire", "--memory", try size(), "--reserve-hugepages", "--format", "json"]
       let outcome = try HoldfastProgram(arguments).wait()
       #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
@@ -50,8 +50,8 @@ struct ReserveHugePagesTests {
     }
   }
 
-  @Test func givesBackWhenTheOutputFails() throws {
-    try givesBack {
+  @Test func returnsPagesWhenTheOutputFails() throws {
+    try returnsPages {
       let outcome = try HoldfastProgram.run(
         "wire", "--memory", try size(), "--reserve-hugepages",
         output: .file("/dev/full", O_WRONLY))
@@ -60,7 +60,7 @@ struct ReserveHugePagesTests {
   }
 
   @Test func reservesNothingWithoutOutput() throws {
-    try givesBack {
+    try returnsPages {
       let outcome = try HoldfastProgram.run(
         "wire", "--memory", try size(), "--reserve-hugepages", output: .closed)
       outcome.expectFailure(1, "standard output is closed")
@@ -68,11 +68,11 @@ struct ReserveHugePagesTests {
   }
 
   @Test(arguments: [SIGINT, SIGTERM, SIGHUP, SIGQUIT])
-  func givesBackOnASignal(_ signal: Int32) throws {
+  func returnsPagesOnASignal(_ signal: Int32) throws {
     var wasEnded = false
-    // On a fast machine the program may be done before the signal comes.
+    // On a fast machine the program may end before the signal arrives.
     for _ in 0..<10 where !wasEnded {
-      try givesBack {
+      try returnsPages {
         let before = try total()
         let program = try HoldfastProgram(["wire", "--memory", try size(), "--reserve-hugepages"])
         let deadline = ContinuousClock.now + .seconds(10)
@@ -90,9 +90,9 @@ struct ReserveHugePagesTests {
     #expect(wasEnded, "the program was never ended by the signal")
   }
 
-  @Test func givesBackOnSignalsAtAnyTime() throws {
+  @Test func returnsPagesOnSignalsAtAnyTime() throws {
     for step in 0..<12 {
-      try givesBack {
+      try returnsPages {
         let program = try HoldfastProgram(["wire", "--memory", try size(), "--reserve-hugepages"])
         usleep(UInt32(20_000 + step * 15_000))
         program.send(SIGTERM)

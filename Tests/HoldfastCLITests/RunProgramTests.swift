@@ -55,7 +55,7 @@ import Testing
     let place = try place()
     for (words, status, text) in [
       (["-m", "4M"], 64, "program"),
-      (["-m", "4M", "--", "true"], 64, "have no {memory}"),
+      (["-m", "4M", "--", "true"], 64, "lack {memory}"),
       (["--", "true", "{memory}"], 64, "--memory"),
       (["-m", "4M", "--name", "a/b", "--", "true", "{memory}"], 64, "letters, digits"),
       (["-m", "8M", "--", "true", "{memory}"], 1, "the largest file that is ready has 4 MiB"),
@@ -103,7 +103,7 @@ import Testing
     let place = try place()
     let outcome = try place.run(shell("sleep 60 >/dev/null 2>&1 & echo $!"))
     #expect(outcome.status == 0)
-    #expect(outcome.error.contains("another process still holds 'vm'"), "\(outcome)")
+    #expect(outcome.error.contains("another process still holds the lease 'vm'"), "\(outcome)")
     #expect(try place.rows() == ["4M 0 1 0"])
     kill(try #require(pid_t(outcome.output.filter(\.isNumber))), SIGKILL)
     let end = ContinuousClock.now + .seconds(20)

@@ -12,7 +12,7 @@ import Testing
   }
 
   @Test(arguments: ["", "s", "5", "5 s", "-1s", "1e3s", ".5s", "5.s", "0s", "3651d", "1w", "infs"])
-  func timesThatAreNone(_ text: String) {
+  func invalidTimes(_ text: String) {
     #expect(throws: Size.Problem.self) { try TimeSpan(text) }
   }
 
@@ -22,7 +22,7 @@ import Testing
   }
 
   @Test(arguments: ["", "%", "101", "-1", "nan", "1%%", "1 %"])
-  func percentagesThatAreNone(_ text: String) {
+  func invalidPercentages(_ text: String) {
     #expect(throws: Size.Problem.self) { try Percentage(text) }
   }
 
@@ -36,7 +36,7 @@ import Testing
   }
 
   @Test(arguments: ["", "2G,", "2G:0", "2G:-1", "2G:x", "2G:", "5000", "2G;4G", ":3"])
-  func sizesThatAreNone(_ text: String) {
+  func invalidSizes(_ text: String) {
     #expect(throws: Size.Problem.self) { try SizeMix(argument: text) }
   }
 

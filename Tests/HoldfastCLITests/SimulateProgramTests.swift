@@ -2,7 +2,7 @@ import Foundation
 import FoundationXML
 import Testing
 
-/// `holdfast simulate`, run as a user would run it.
+/// `holdfast simulate`, run as a user runs it.
 @Suite struct SimulateProgramTests {
   private let small = [
     "simulate", "--memory", "8G", "--guests", "20", "--duration", "6h", "--lifetime", "1h",
@@ -91,16 +91,16 @@ import Testing
       outcome.output.hasPrefix(
         "8 GiB of memory, 20 guests at once, steady arrivals, 6.0 hours simulated (seed 1)\n\n"))
     for label in [
-      "guests", "refused", "wired", "touched", "scrubbed", "used", "reserved", "metadata",
+      "guests", "refused", "wired", "faults", "scrubbed", "used", "reserved", "metadata",
       "free memory in blocks", "below 2 MiB", "below 1 GiB", "operation", "wire", "fork", "fault",
       "free",
     ] {
       #expect(outcome.output.contains("\n\(label) "), "\(label): \(outcome.output)")
     }
-    #expect(outcome.output.hasSuffix("\nOnce all guests had gone every frame was free.\n"))
+    #expect(outcome.output.hasSuffix("\nAfter all guests had left, every frame was free.\n"))
   }
 
-  @Test func theHostOfTheIssue() throws {
+  @Test func aHostOf16TiB() throws {
     let report = try json([
       "simulate", "--memory", "16T", "--guests", "1000", "--duration", "10m", "--dirty", "0.001",
     ])
@@ -129,7 +129,7 @@ import Testing
       #expect(report["simulatedSeconds"] as? Int == 199 * 300 + 6000)
       #expect(XMLParser(data: try Data(contentsOf: plot)).parse())
 
-      // The same from a pipe, whose length nobody knows, thinned and cut.
+      // The same from a pipe of unknown length, sampled and shortened.
       let script = #"cat "$1" | "$0" simulate -m 128G --trace /dev/stdin --guests 5 --duration 5h"#
       let outcome = try HoldfastProgram(
         [], command: ["/bin/sh", "-c", script, HoldfastProgram.path, trace]
@@ -142,7 +142,7 @@ import Testing
     }
   }
 
-  @Test func filesThatAreNoGood() throws {
+  @Test func unusableFiles() throws {
     try withFolder { folder in
       let trace = folder.appending(path: "bad.csv").path
       let good = "a,b,c,0,300,1,1,1,Unknown,2,4\n"
@@ -159,7 +159,7 @@ import Testing
       try HoldfastProgram(["simulate", "--trace", "/dev/null"]).wait()
         .expectFailure(1, "/dev/null: line 1: the trace has no guest")
       for plot in [folder.path, folder.path + "/none/plot.svg", ""] {
-        // Told before the run, which would take minutes.
+        // Reported before the run, which would take minutes.
         try HoldfastProgram(["simulate", "--duration", "300d", "--plot", plot]).wait()
           .expectFailure(1, "cannot write the plot")
       }
@@ -169,7 +169,7 @@ import Testing
     }
   }
 
-  @Test func aSignalEndsIt() throws {
+  @Test func aSignalEndsTheProgram() throws {
     let script = #""$0" simulate --duration 300d & pid=$!; sleep 1; kill -INT $pid; wait $pid"#
     let outcome = try HoldfastProgram(
       [], command: ["/bin/bash", "-c", "set -m; " + script, HoldfastProgram.path]

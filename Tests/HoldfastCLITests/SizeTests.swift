@@ -17,7 +17,7 @@ import Testing
     #expect(try Size(text).bytes == ByteCount(bytes))
   }
 
-  @Test func aSmallNumberAloneIsRemarkedOn() throws {
+  @Test func aSmallNumberWithoutUnitIsNoted() throws {
     #expect(try Size("4096").note == "4096 is in bytes; for MiB write 4096M")
     #expect(try Size("1048575").note != nil)
     for text in ["1048576", "4096B", "4K", "0.5M", "10G"] { #expect(try Size(text).note == nil) }
@@ -37,7 +37,7 @@ import Testing
       ("18446744073709551616", "more than any host"), ("16777216T", "more than any host"),
       ("99999999999999999999", "more than any host"),
     ])
-  func notSizes(_ text: String, _ reason: String) {
+  func invalidSizes(_ text: String, _ reason: String) {
     let problem = #expect(throws: Size.Problem.self) { try Size(text) }
     #expect(problem?.description.contains(reason) == true, "\(problem as Any)")
   }

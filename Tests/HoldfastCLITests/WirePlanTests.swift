@@ -21,7 +21,7 @@ import Testing
     try WirePlan(host, memory: memory, backing: backing, reserve: reserve)
   }
 
-  @Test func onlyWhatIsMissingIsReserved() throws {
+  @Test func onlyMissingPagesAreReserved() throws {
     let host = host(small: 200, giant: 3)
     let small = try plan(host, .gibibytes(4), .hugetlb2M)
     #expect(small.missing?.pages == PageCount(1848) && small.missing?.pageSize == .mebibytes(2))
@@ -31,7 +31,7 @@ import Testing
     #expect(giant.missing?.pages == .one && giant.missing?.pageSize == .gibibytes(1))
   }
 
-  @Test func automaticTakesAPoolWithRoomAndElseAddsSmallPages() throws {
+  @Test func automaticUsesAPoolWithRoomOrAddsSmallPages() throws {
     let host = host(small: 200, giant: 3)
     let ready = try plan(host, .gibibytes(3), .auto)
     #expect(ready.backing == .hugetlb1G && ready.missing?.pages == .zero)
@@ -41,7 +41,7 @@ import Testing
     #expect(untouched.backing == nil && untouched.missing == nil)
   }
 
-  @Test func theCgroupOfHugePagesIsNoMatterOfReserving() throws {
+  @Test func reservingCannotPassTheHugetlbCgroup() throws {
     var host = host(small: 200, giant: 0)
     host.hugePages[0].cgroupRemaining = .gibibytes(1)
     let error = #expect(throws: HoldfastError.self) { try plan(host, .gibibytes(4), .auto) }
@@ -77,7 +77,7 @@ import Testing
     #expect(try shares([0, 1], .mebibytes(400)) == [path(0): 100, path(1): 0])
   }
 
-  @Test func withoutASizeANodeGivesHalfOfWhatItHas() throws {
+  @Test func theDefaultSizeIsHalfOfTheNode() throws {
     let plan = try WirePlan(
       twoNodes, memory: nil, backing: .base, nodes: .bind(NodeID(1)), reserve: false)
     #expect(plan.memory == .mebibytes(2016) && plan.nodes == .bind(NodeID(1)))

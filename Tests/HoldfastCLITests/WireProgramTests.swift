@@ -21,7 +21,7 @@ import Testing
     #expect(receipt["pages"] as? [String: Int] == ["4096": bytes / 4096])
     let domains = try #require(receipt["domains"] as? [[String: Any]])
     #expect(domains.reduce(0) { $0 + ($1["bytes"] as? Int ?? 0) } == bytes)
-    // A kernel without NUMA tells nothing.
+    // A kernel without NUMA shows no nodes.
     if let nodes = receipt["nodes"] as? [String: Int] {
       #expect(nodes.values.reduce(0, +) == bytes)
     }
@@ -69,23 +69,23 @@ import Testing
     #expect(outcome.output.contains("\nverified   yes, against smaps, pagemap and mincore"))
   }
 
-  @Test func theBooksAreCheckedWhereAskedFor() throws {
+  @Test func invariantsAreCheckedOnRequest() throws {
     let receipt = try json("wire", "-m", "16M", "--backing", "base", "--check-invariants")
     #expect(receipt["checkedInvariants"] as? Bool == true)
     #expect(receipt["problems"] as? [String] == [] && receipt["verified"] as? Bool == true)
     let text = try HoldfastProgram.run("wire", "-m", "4M", "--backing=base", "--check-invariants")
-    #expect(text.output.contains("\ninvariants  every frame, page and translation accounted for\n"))
+    #expect(text.output.contains("\ninvariants  every frame, page and translation is consistent\n"))
     let without = try json("wire", "-m", "4M", "--backing", "base")
     #expect(without["checkedInvariants"] as? Bool == false)
   }
 
-  @Test func aNumberAloneIsInBytesAndSaysSo() throws {
+  @Test func aNumberWithoutUnitIsInBytesAndNoted() throws {
     let outcome = try HoldfastProgram.run("wire", "--memory", "8192", "--backing", "base")
     #expect(outcome.status == 0 && outcome.output.hasPrefix("8 KiB of guest memory wired in "))
     #expect(outcome.error == "holdfast: note: 8192 is in bytes; for MiB write 8192M\n")
   }
 
-  @Test func automaticBackingSaysWhyNotABetterOne() throws {
+  @Test func automaticBackingReportsWhyNotABetterOne() throws {
     let receipt = try json("wire", "--memory", "68K", "--threads", "1")
     let fallbacks = try #require(receipt["fallbacks"] as? [String])
     #expect(fallbacks.contains("hugetlb-1G: 68 KiB is not a multiple of 1 GiB"))
@@ -95,20 +95,20 @@ import Testing
 
   @Test(.enabled(if: HostNeeds.canChangeUser, "needs root, runuser and a user nobody"))
   func anyUserCanWire() throws {
-    // Others may not look into the folder of the tests.
+    // Other users may be unable to read the folder of the tests.
     let folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())")
     try FileManager.default.createDirectory(
       at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
     defer { try? FileManager.default.removeItem(at: folder) }
     let program = folder.appending(path: "holdfast").path
-    // By another process: while one of this has the copy open for writing, programs that other tests
-    // start meanwhile have it open too, and it cannot be executed.
+    // Another process copies: a program that another test starts while this process has the copy
+    // open for writing would inherit the descriptor, and the copy could not be executed.
     let copy = try Process.run(
       URL(filePath: "/bin/cp"), arguments: [HoldfastProgram.path, program])
     copy.waitUntilExit()
 
     let limited = ["prlimit", "--memlock=65536", "runuser", "-u", "nobody", "--", program]
-    // Swift's libraries may be in a folder of root's own.
+    // Swift's libraries may be in a folder that only root can read.
     let trial = try HoldfastProgram(["--version"], command: limited).wait()
     guard trial.status == 0 else { try Test.cancel("nobody cannot run it: \(trial.error)") }
     let arguments = ["wire", "--memory", "64M", "--backing", "base"]
@@ -123,7 +123,7 @@ import Testing
     let reserving = try HoldfastProgram(
       ["wire", "--memory", "1G", "--reserve-hugepages"], command: limited
     ).wait()
-    // Another's free pages may suffice.
+    // The pool may have enough free pages.
     if reserving.status != 0 { reserving.expectFailure(1, "nr_hugepages cannot be written") }
   }
 
@@ -136,7 +136,7 @@ import Testing
   }
 
   @Test(arguments: [["host"], ["wire", "--memory", "8M"]])
-  func theWayToZeroComesFromTheEnvironment(arguments: [String]) throws {
+  func theEnvironmentSelectsTheWayToZero(arguments: [String]) throws {
     let known = ["env", "HOLDFAST_ZEROING=memset", HoldfastProgram.path]
     let outcome = try HoldfastProgram(arguments, command: known).wait()
     #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
@@ -163,7 +163,7 @@ import Testing
 
 /// `holdfast wire --from-reservoir`.
 @Suite struct WireFromReservoirTests {
-  @Test func leasesWiresAndGivesBack() throws {
+  @Test func leasesWiresAndEndsTheLease() throws {
     let place = try ReservoirPlace()
     try place.get("reservoir", "fill", "8M")
     let words = ["wire", "--from-reservoir", "--mount", place.path, "--memory", "8M"]
@@ -179,15 +179,22 @@ import Testing
     #expect((lease["end"] as? [String: Any])?["outcome"] as? String == "recycled")
     #expect(try place.rows() == ["8M 1 0 0"])
     let text = try HoldfastProgram(words).wait().output
-    #expect(text.contains("\ngiven back  in ") && text.contains("ready again.\n"), "\(text)")
+    #expect(text.contains("\nlease end  in ") && text.contains("ready again.\n"), "\(text)")
     #expect(try place.rows() == ["8M 1 0 0"])
   }
 
   @Test(arguments: [
-    (["--from-reservoir"], 64, "needs '--memory <size>'"),
-    (["--mount", "/x"], 64, "without '--from-reservoir'"),
-    (["--from-reservoir", "-m", "4M", "--backing", "base"], 64, "are of no use"),
-    (["--from-reservoir", "-m", "4M", "--host-numa-node", "0"], 64, "are of no use"),
+    (["--from-reservoir"], 64, "'--from-reservoir' requires '--memory <size>'"),
+    (["--mount", "/x"], 64, "'--mount' requires '--from-reservoir'"),
+    (["--from-reservoir", "-m", "4M", "--backing", "base"], 64, "'--backing' cannot be combined"),
+    (
+      ["--from-reservoir", "-m", "4M", "--host-numa-node", "0"], 64,
+      "'--host-numa-node' cannot be combined"
+    ),
+    (
+      ["--from-reservoir", "-m", "4M", "--reserve-hugepages"], 64,
+      "'--reserve-hugepages' cannot be combined"
+    ),
     (["--from-reservoir", "-m", "4M", "--mount", "/proc"], 1, "neither hugetlbfs nor tmpfs"),
   ])
   func errors(words: [String], status: Int32, text: String) throws {

@@ -53,6 +53,16 @@ import Testing
         columns: 50) == "work  [#########---]  3 s left, run 2 of 2, fault")
   }
 
+  @Test(
+    arguments: [
+      ("Nobody needs it", ["nobody"]), ("no user is named 'nobody'", []),
+      ("memory is brought\n    in whole", ["brought in"]), ("--wait tells", ["tells"]),
+      ("page faults are served", []),
+    ] as [(String, [String])])
+  func bannedPhrases(_ text: String, _ phrases: [String]) {
+    #expect(PlainEnglish.bannedPhrases(in: text) == phrases)
+  }
+
   @Test func errorsStayOnOneLine() {
     #expect(Output.singleLine("a\nb\u{1B}[2Jc\td é") == "a b?[2Jc?d é")
   }

@@ -147,10 +147,10 @@ import Testing
         .description ?? ""
     }
     let there = "; there is node 0 with 1 GiB available; try: a node that exists, such as 0"
-    #expect(problem(7, host) == "cannot take memory from node 7: there is no such node" + there)
+    #expect(problem(7, host) == "cannot allocate from node 7: there is no such node" + there)
     #expect(
       problem(1, host)
-        == "cannot take memory from node 1: the node has processors and no memory" + there)
+        == "cannot allocate from node 1: the node has processors and no memory" + there)
     #expect(problem(2, host).contains("the cpuset of this process rules the node out"))
     host.nodes = []
     #expect(problem(0, host).contains("this host tells of no NUMA nodes; try: no node: the memory"))

@@ -7,38 +7,34 @@ internal import HoldfastLinux
 struct BenchGuestCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "guest",
-    abstract: "Time how long a virtual machine waits for wired memory, by both paths.",
+    abstract: "Time how long a virtual machine waits for wired memory, by either path.",
     usage: "holdfast bench guest [--memory <size>] [--runs <count>] [<options>]",
     discussion: """
-      Makes a virtual machine of KVM (where /dev/kvm may be used) whose slots have the guest's \
-      window, and times the call that maps and wires all of the guest's memory: by superpages \
-      (prefault) and page by page (fault), from frames that are zeroed. The paths take turns; a first \
-      run is not counted. They are compared as ministat(1) does, in milliseconds; what the slots and \
-      the preparation of the memory took is shown beside. Of a guest of more than 3G the rest lies \
-      from 4G on, and its two calls count together.
+      Creates a KVM virtual machine (if /dev/kvm is usable) whose slots contain the guest's \
+      window, and times the call that maps and wires all guest memory, by superpages (prefault) \
+      and page by page (fault), from zeroed frames. The paths alternate; a first run is a warm-up \
+      that does not count. They are compared as ministat(1) compares samples, in milliseconds; the \
+      times of the slots and of preparing the memory are shown separately. In a guest of more than \
+      3G, the rest of the memory starts at 4G, and its two calls count as one.
 
-      With --hostile it times the faults of a guest whose memory comes on demand, alone and beside a \
-      second guest in the same process that does its worst: touches what is not mapped, writes to \
-      what it may only read, touches what its monitor maps and unmaps without end, writes while it is \
-      forked without end. It takes 256M, whatever --memory says.
+      With --hostile, the command times the page faults of a guest with demand paging, alone and \
+      beside a hostile guest in the same process. That guest accesses unmapped memory, writes to \
+      read-only memory, accesses memory that its monitor keeps mapping and unmapping, and writes \
+      while its monitor keeps forking it. This allocates 256M, whatever --memory says.
       """)
 
   @OptionGroup var options: MemoryOptions
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "Runs that count, 1 to 1000; ministat's statistics need 3. (default: 10)", valueName: "count"),
-    transform: { try wholeNumber($0, in: 1...1000) })
-  var runs = 10
+  @OptionGroup var count: RunsOption
 
-  @Flag(help: "Time faults beside a hostile guest instead.")
+  @Flag(help: "Time page faults beside a hostile guest instead.")
   var hostile = false
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "With --hostile, faults of a median, 1 to 100000. (default: 320)", valueName: "count"),
+      "With --hostile, the number of page faults in a median, 1 to 100000. (default: 320)",
+      valueName: "count"),
     transform: { try wholeNumber($0, in: 1...100_000) })
   var faults = 320
 
@@ -57,18 +53,15 @@ struct BenchGuestCommand: ParsableCommand {
     let progress = ProgressBar()
     let result = try plan.perform(cleaning: progress) { host in
       let benchmark = GuestBenchmark(
-        memory: plan.memory, runs: runs, backing: plan.backing, nodes: plan.nodes,
-        guestPolicy: options.guestPolicy, threads: options.threads ?? host.parallelism, host: host)
+        memory: options.benchmarkMemory(plan, host), runs: count.runs)
       progress.begin("measuring")
-      return try benchmark.run { step in
-        progress.update(.steps(done: step.number, total: step.count, name: name(of: step)))
+      return try benchmark.run {
+        progress.update(
+          .step($0, of: count.runs, names: GuestBenchmark.Path.allCases.map(\.rawValue)))
       }
     }
     let report = GuestBenchmarkReport(result)
-    switch output.format {
-    case .text: try Output.write(report.text)
-    case .json: try Output.write(json(report))
-    }
+    try output.write(report, text: report.text)
   }
 
   private func measureHostile() throws {
@@ -80,24 +73,14 @@ struct BenchGuestCommand: ParsableCommand {
       let benchmark = HostileBenchmark(
         backing: plan.backing, faults: faults, threads: options.threads ?? host.parallelism,
         host: host)
-      return try benchmark.run { progress.begin("beside a guest: \($0.rawValue)") }
+      return try benchmark.run { progress.begin("beside a hostile guest: \($0.rawValue)") }
     }
     let report = HostileBenchmarkReport(result)
-    switch output.format {
-    case .text: try Output.write(report.text)
-    case .json: try Output.write(json(report))
-    }
+    try output.write(report, text: report.text)
     guard result.measurements.allSatisfy({ $0.problems.isEmpty }) else {
-      throw CLIError("the books are not right after a hostile guest; please report this")
+      throw CLIError(
+        "the VM layer's invariants are broken after a hostile guest; try: report this with the "
+          + "output of `holdfast host`")
     }
-  }
-
-  /// The same width in every step, so that the bar beside it does not jump.
-  private func name(of step: GuestBenchmark.Step) -> String {
-    guard let path = step.path else { return "arena" }
-    let run = step.run == 0 ? "warm-up" : "run \(step.run) of \(runs)"
-    let text = run + ", " + path.rawValue
-    let width = "run \(runs) of \(runs), ".count + "prefault".count
-    return text + String(repeating: " ", count: max(0, width - text.count))
   }
 }

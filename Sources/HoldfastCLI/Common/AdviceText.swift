@@ -2,50 +2,62 @@ internal import Glibc
 internal import HoldfastCore
 internal import HoldfastLinux
 
-/// An error's advice in the program's own words: options and commands that a person can type.
+/// An error's advice in the program's own words: the options and commands that a person can type.
 enum AdviceText {
   /// The line of an error: what is wrong, and what to do.
-  static func line(_ error: HoldfastError) -> String {
-    error.statement + (error.advice.map { "; try: \(text($0))" } ?? "")
+  ///
+  /// - Parameter canWait: whether the command has `--wait`.
+  static func line(_ error: HoldfastError, canWait: Bool = true) -> String {
+    error.statement + (error.advice.map { "; try: \(text($0, canWait: canWait))" } ?? "")
   }
 
-  /// The advice for a user who is root or not.
-  static func text(_ advice: Advice, user: UInt32 = geteuid()) -> String {
+  /// The advice as a phrase that fits behind `try:`.
+  ///
+  /// - Parameter user: geteuid(2) of the user who gets it; 0 needs no sudo.
+  static func text(_ advice: Advice, canWait: Bool = true, user: UInt32 = geteuid()) -> String {
     let commands = Commands(user: user)
     return switch advice {
-    case .requestLess(let size): "less than \(size.rawValue >> 20)M"
-    case .requestAtLeast(let size): size.shortDescription
+    case .requestLess(let size): "less than \(rounded(size))"
+    case .requestAtLeast(let size): "at least \(size.shortDescription)"
     case .fill(let size, let node):
-      "--wait <seconds>, or: holdfast reservoir fill 1x\(size.shortDescription)"
+      (canWait ? "--wait <seconds>, or: " : "")
+        + "holdfast reservoir fill 1x\(size.shortDescription)"
         + (node.map { " --host-numa-node \($0)" } ?? "")
     case .reserveHugePages(let goals): poolText(goals, commands)
-    case .useBacking(let backings):
-      "--backing " + list(backings.map(\.rawValue))
+    case .reserveAtBoot, .enlargeArena, .enableDemandPaging, .raiseLimit, .upgradeKernel, .retry,
+      .wait, .other:
+      advice.description
+    case .useBacking(let backings): "--backing " + list(backings.map(\.rawValue))
     case .set(let path, let value): commands.write(value, to: path)
-    case .run(let words, let asRoot):
-      runText(words.map(Commands.quoted).joined(separator: " "), asRoot, commands)
-    case .becomeRoot: "sudo"
-    case .joinGroup: "sudo, or membership of the group that may lease"
-    case .chooseReservoir(let mounts): "--mount " + list(mounts)
+    case .run(let words, let needsRoot):
+      runText(words.map(Commands.quoted).joined(separator: " "), needsRoot, commands)
+    case .becomeRoot: user == 0 ? rootOfHost : "sudo"
+    case .joinGroup: user == 0 ? rootOfHost : "sudo, or join the group that may lease"
+    case .chooseReservoir(let mounts): "--mount " + list(mounts.map(Commands.quoted))
     case .keepOwner(let owner, let group):
       "--owner \(owner)" + (group.map { " --group \($0)" } ?? " without --group")
-        + ", or first: holdfast reservoir drain, and release all leases"
+        + ", or release all leases and run: "
+        + commands.asRoot("holdfast reservoir drain")
     case .createReservoir(let mount):
       commands.asRoot(
         "holdfast reservoir init" + (mount.map { " --mount " + Commands.quoted($0) } ?? ""))
+    case .inspectAndRemove(let path):
+      "inspect \(Commands.quoted(path)) and remove it" + (user == 0 ? "" : " as root")
+    case .useAnotherName: "another --name"
     case .release(let lease):
-      "another name, or: holdfast reservoir release \(Commands.quoted(lease))"
+      "another --name, or: holdfast reservoir release \(Commands.quoted(lease))"
     case .listLeases:
       "holdfast reservoir status --leases"
-        + (user == 0 ? ", and --user for another user's" : "")
-    case .retry, .wait, .reserveAtBoot, .enlargeArena, .enableDemandPaging, .raiseLimit,
-      .upgradeKernel, .useAnotherName, .inspectAndRemove, .other:
-      advice.description
+        + (user == 0 ? ", and --user <user> for another user's lease" : "")
     }
   }
 
-  private static func runText(_ command: String, _ asRoot: Bool, _ commands: Commands) -> String {
-    asRoot ? commands.asRoot(command) : command
+  /// For what root lacks: a container's root cannot do all that the host's can.
+  private static let rootOfHost = "as root of the host, outside of a container"
+
+  private static func runText(_ command: String, _ needsRoot: Bool, _ commands: Commands) -> String
+  {
+    needsRoot ? commands.asRoot(command) : command
   }
 
   private static func poolText(
@@ -53,6 +65,12 @@ enum AdviceText {
   ) -> String {
     (goals.contains { $0.isOutsideContainer } ? "on the host, outside of the container: " : "")
       + goals.map { commands.write($0.count, to: $0.path) }.joined(separator: " && ")
+  }
+
+  /// A size that is no larger and easy to read: in whole MiB unless it is exact in a larger unit.
+  private static func rounded(_ size: ByteCount) -> String {
+    size < .mebibytes(1)
+      ? size.shortDescription : size.roundedDown(to: .mebibytes(1)).shortDescription
   }
 
   /// `a`, `a or b`, `a, b or c`.

@@ -2,7 +2,7 @@ internal import ArgumentParser
 internal import HoldfastCore
 internal import HoldfastLinux
 
-/// Why the program failed, in one line for people: what, why, and what to do. The status is 1.
+/// Why the program failed, in one line for people: what, why, and what to do. Ends with status 1.
 struct CLIError: Error {
   static let failure: Int32 = 1
 
@@ -14,22 +14,22 @@ struct CLIError: Error {
   }
 
   init(_ error: any Error) {
-    self.init((error as? HoldfastError).map(AdviceText.line) ?? "\(error)")
+    self.init((error as? HoldfastError).map { AdviceText.line($0) } ?? "\(error)")
   }
 }
 
-/// What is wrong with the arguments, in the form of the other errors. The status is 64.
+/// What is wrong with the arguments, in the form of the other errors. Ends with status 64.
 struct UsageError {
   let line: String
 
-  /// Puts a parser's error into words: its message, and where to read on.
+  /// Makes one line of a parser's error: its message, and the command that shows the help.
   init(_ error: any Error) {
     line =
       UsageError.sentence(HoldfastCommand.message(for: error)) + "; try: "
       + UsageError.help(for: error)
   }
 
-  /// The parser's message, often two sentences, as the part of one: `X. Did you mean Y?`.
+  /// The parser's message, often two sentences such as `X. Did you mean Y?`, as a part of one.
   private static func sentence(_ message: String) -> String {
     var text = unbulleted(message).lowercasedFirst
     if let last = text.last, ".?".contains(last) { text.removeLast() }
@@ -40,8 +40,8 @@ struct UsageError {
     return text
   }
 
-  /// A list of many values, which the parser gives a line each, in the form in which it gives few:
-  /// `'a', 'b' or 'c'`.
+  /// A list of many values, which the parser writes on a line each, in the form that it has for
+  /// few: `'a', 'b' or 'c'`.
   private static func unbulleted(_ message: String) -> String {
     let lines = message.split(whereSeparator: \.isNewline).map {
       String($0.drop { $0 == " " })
@@ -53,8 +53,8 @@ struct UsageError {
     return head + " " + values.dropLast().joined(separator: ", ") + " or " + last
   }
 
-  /// The command that tells the options of the subcommand in question. The parser knows that one,
-  /// but says so only at the end of its own text: `See 'holdfast wire --help' for ...`.
+  /// The command that shows the options of the subcommand in question. The parser names it only
+  /// at the end of its own text: `See 'holdfast wire --help' for ...`.
   private static func help(for error: any Error) -> String {
     let last = HoldfastCommand.fullMessage(for: error).split(separator: "\n").last ?? ""
     let parts = last.split(separator: "'", omittingEmptySubsequences: false)

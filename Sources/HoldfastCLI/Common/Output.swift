@@ -1,8 +1,9 @@
 internal import Glibc
+internal import HoldfastCore
 internal import SystemPackage
 
-/// All that the program writes. Results go to standard output and every write is checked: a full
-/// disk or a reader who left must not look like success.
+/// All that the program writes. Results go to standard output, and every write is checked: a full
+/// disk or a closed pipe must not look like success.
 enum Output {
   /// Writes results.
   static func write(_ text: String) throws(CLIError) {
@@ -11,32 +12,37 @@ enum Output {
     } catch {
       let advice =
         error == .brokenPipe
-        ? "the reader of the pipe went away"
-        : "make room where it goes, or redirect it elsewhere"
+        ? "the reader closed the pipe"
+        : "free space on its file system, or redirect it elsewhere"
       throw CLIError(
         "cannot write the output: \(error)" + (error == .brokenPipe ? ": " : "; try: ") + advice)
     }
   }
 
-  /// Writes an error as one line, in the form of all errors. Nothing is left to do if that fails.
+  /// Writes an error as one line, in the form of all errors. A failure to write it is ignored.
   static func report(_ line: String) {
     try? write("holdfast: error: \(singleLine(line))\n", to: .standardError)
   }
 
-  /// Writes what is no error but may surprise, in the form of the errors.
+  /// Writes a note about something that is not an error but may surprise, in the form of errors.
   static func note(_ line: String) {
     try? write("holdfast: note: \(singleLine(line))\n", to: .standardError)
   }
 
-  /// Draws on the terminal at standard error; what cannot be drawn is not missed. Nothing is drawn
-  /// while the terminal is stopped (^S) or slow, so that nobody waits for it.
+  /// Writes a note about a size that was probably meant in another unit.
+  static func note(on size: Size?) {
+    if let text = size?.note { note(text) }
+  }
+
+  /// Draws on the terminal at standard error, where failures do not matter. Skips drawing while the
+  /// terminal is stopped (^S) or slow, so that the work never waits for it.
   static func draw(_ text: String) {
     var request = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
     guard unsafe poll(&request, 1, 0) == 1, request.revents == Int16(POLLOUT) else { return }
     try? write(text, to: .standardError)
   }
 
-  /// A text, which may quote what someone typed, without line ends and other control characters.
+  /// A text, which may quote input, without line ends and other control characters.
   static func singleLine(_ text: String) -> String {
     var line = String.UnicodeScalarView()
     for scalar in text.unicodeScalars {
@@ -57,7 +63,7 @@ enum Output {
           try unsafe file.write(UnsafeRawBufferPointer(rebasing: buffer[done...]))
         }
       } catch let error as Errno {
-        // Whoever shares the stream may have set it to not block.
+        // Another process that shares the stream may have made it non-blocking.
         guard error == .wouldBlock else { throw error }
         var request = pollfd(fd: file.rawValue, events: Int16(POLLOUT), revents: 0)
         _ = unsafe poll(&request, 1, -1)

@@ -1,21 +1,29 @@
 internal import ArgumentParser
 internal import FoundationEssentials
 
-/// How results are written.
+/// The format of results.
 enum OutputFormat: String, CaseIterable, ExpressibleByArgument {
-  /// For people; may change from version to version.
+  /// For people; may change between versions.
   case text
-  /// For programs: keys stay.
+  /// For programs; the keys do not change.
   case json
 }
 
-/// The option that commands with results share.
+/// The option of commands that print a result.
 struct FormatOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "How to write the result: text for people, or json, whose keys do not change.",
+      "The output format: text for people, or json, whose keys do not change.",
       valueName: "format"))
   var format = OutputFormat.text
+
+  /// Writes a result in the chosen format.
+  func write(_ value: some Encodable, text: @autoclosure () -> String) throws(CLIError) {
+    switch format {
+    case .text: try Output.write(text())
+    case .json: try Output.write(json(value))
+    }
+  }
 }
 
 /// A value as JSON, indented, with sorted keys, ending in a newline.

@@ -1,15 +1,15 @@
 internal import Dispatch
 internal import HoldfastCore
 
-/// How far the work is, drawn on the terminal while it lasts. Nothing is drawn in the first half
-/// second, nor where standard error is not a terminal. A thread draws, so that work which cannot say
-/// how far it is shows at least how long it has taken. Safe to use from any thread.
+/// A progress bar on the terminal while work lasts. Nothing is drawn in the first half second, or
+/// if standard error is not a terminal. A thread draws, so that work without known progress still
+/// shows the elapsed time. Safe to use from any thread.
 final class ProgressBar: Sendable {
-  /// How far a piece of work is.
+  /// The progress of a piece of work.
   enum State: Equatable {
     case unknown
     case bytes(done: ByteCount, total: ByteCount)
-    /// Steps before this one, which has a name.
+    /// The number of steps before this one, and its name.
     case steps(done: Int, total: Int, name: String)
   }
 
@@ -23,7 +23,7 @@ final class ProgressBar: Sendable {
   private nonisolated(unsafe) var isDrawn = false
   private nonisolated(unsafe) var isOver = false
 
-  /// Signalled at the end of the work.
+  /// Signalled when the work ends.
   private let end = DispatchSemaphore(value: 0)
 
   private static let delay = DispatchTimeInterval.milliseconds(500)
@@ -33,11 +33,11 @@ final class ProgressBar: Sendable {
     columns = StandardStreams.isErrorTerminal ? StandardStreams.errorColumns : nil
   }
 
-  /// The work begins. Called once.
+  /// Begins drawing. Called once.
   func start() {
     guard columns != nil else { return }
-    // A thread of its own, which gets its stack and its part of the heap before the work begins:
-    // no mmap(2) comes through while the work has the kernel populate memory of this process.
+    // The thread allocates its stack and heap before the work begins: mmap(2) blocks while the
+    // kernel populates memory of this process.
     let isReady = DispatchSemaphore(value: 0)
     DispatchQueue(label: "holdfast.progress").async { [self] in
       _ = Self.line("", .unknown, elapsed: .zero, columns: 80)
@@ -51,7 +51,7 @@ final class ProgressBar: Sendable {
     isReady.wait()
   }
 
-  /// The next piece of the work begins.
+  /// Begins the next piece of the work.
   func begin(_ title: String, _ state: State = .unknown) {
     lock.withLock {
       unsafe self.title = title
@@ -60,7 +60,7 @@ final class ProgressBar: Sendable {
     }
   }
 
-  /// Tells how far it is. Threads may come here in another order than they have finished in.
+  /// Sets the progress. Threads may report in another order than they finished in.
   func update(_ state: State) {
     lock.withLock {
       if case .bytes(let done, _) = state, case .bytes(let before, _) = unsafe self.state,
@@ -72,7 +72,7 @@ final class ProgressBar: Sendable {
     }
   }
 
-  /// The work is over: wipes the bar. No more is drawn.
+  /// Ends the work: erases the bar and draws no more.
   func finish() {
     lock.withLock {
       unsafe isOver = true
@@ -109,10 +109,10 @@ final class ProgressBar: Sendable {
       figures = speed + (timeLeft(part, elapsed).map { ", " + $0 } ?? "")
     case .steps(let done, let total, let name):
       part = total == 0 ? 1 : min(1, Double(done) / Double(total))
-      // The name last: spaces behind it keep the bar's width from one step to the next.
+      // The name comes last; spaces after it keep the bar's width from one step to the next.
       figures = (timeLeft(part, elapsed).map { $0 + ", " } ?? "") + name
     }
-    // The last column stays free: some terminals go to the next line when it is filled.
+    // The last column stays free: some terminals wrap when it is filled.
     let room = columns - 1 - title.count - figures.count - 6
     guard room >= 8 else { return String("\(title)  \(figures)".prefix(max(0, columns - 1))) }
     let width = min(room, 40)

@@ -5,9 +5,9 @@ internal import Synchronization
 enum StandardStreams {
   private static let isOutputClosed = Atomic<Bool>(false)
 
-  /// Puts /dev/null in place of a standard stream that is closed: the next file opened would get
-  /// its number, and a guest's memory be written to by whoever prints. Ignores SIGPIPE, so that a
-  /// reader who goes away is an error of a write, after which there is cleaning up to do.
+  /// Opens /dev/null in place of a closed standard stream. Otherwise the next file opened would get
+  /// its number, and text could be printed into a guest's memory. Ignores SIGPIPE, so that a closed
+  /// pipe is an error of the write, after which the program can clean up.
   static func prepare() throws(CLIError) {
     for number in Int32(0)...2 where fcntl(number, F_GETFD) < 0 && errno == EBADF {
       if number == STDOUT_FILENO { isOutputClosed.store(true, ordering: .relaxed) }
@@ -21,7 +21,7 @@ enum StandardStreams {
     signal(SIGPIPE, SIG_IGN)
   }
 
-  /// Fails where nothing can be written to standard output, before work is done for nothing.
+  /// Fails if standard output cannot be written, before work is done in vain.
   static func checkOutput() throws(CLIError) {
     let mode = fcntl(STDOUT_FILENO, F_GETFL)
     let isWritable = mode >= 0 && mode & O_ACCMODE != O_RDONLY
@@ -33,16 +33,16 @@ enum StandardStreams {
     }
   }
 
-  /// Whether a person looks at standard error, at a terminal that can move its cursor.
+  /// Whether standard error is a terminal that can move its cursor.
   static var isErrorTerminal: Bool {
     guard isatty(STDERR_FILENO) == 1 else { return false }
-    // SAFETY: the text that getenv(3) points at is read at once, and nobody sets variables here.
+    // SAFETY: the text that getenv(3) points at is read at once; this program sets no variables.
     guard let terminal = unsafe getenv("TERM") else { return false }
     let name = unsafe String(cString: terminal)
     return !name.isEmpty && name != "dumb"
   }
 
-  /// The width of the terminal at standard error, or 80 where it does not tell.
+  /// The width of the terminal at standard error, or 80 if that is unknown.
   static var errorColumns: Int {
     var size = winsize()
     // SAFETY: `size` is a whole winsize and lives through the call.

@@ -1,16 +1,16 @@
 internal import Glibc
 
-/// Cleaning up on signals that ask the program to end.
+/// Cleans up on signals that ask the program to end.
 ///
-/// A thread waits for the signals with sigwait(3), so that cleaning up is ordinary code, free to
-/// lock and allocate. All other threads have them blocked, as every thread has that was made after
-/// ``watch(_:)``. What is ignored at the start, as by nohup(1), stays ignored.
+/// A thread waits for the signals with sigwait(3), so that cleaning up is ordinary code that may
+/// lock and allocate. All threads created after ``watch(_:)`` have the signals blocked. A signal
+/// that was ignored at the start, as by nohup(1), stays ignored.
 enum Signals {
   private static let endings = [SIGINT, SIGTERM, SIGHUP, SIGQUIT]
 
-  /// From now on these signals first call `cleanUp`, on a thread of its own, unless the program is
-  /// at its end already; then they end the process as they would have, with status 128 and the
-  /// signal's number in the shell. Called once, before there are other threads.
+  /// From now on these signals first call `cleanUp` on another thread, unless the program is ending
+  /// already; then they end the process by their own effect (status 128 and the signal's number in
+  /// the shell). Called once, before other threads exist.
   static func watch(_ cleanUp: @escaping @Sendable () -> Void) {
     var set = sigset_t()
     unsafe sigemptyset(&set)
@@ -22,7 +22,7 @@ enum Signals {
     var thread = pthread_t()
     let status = unsafe pthread_create(&thread, nil, Signals.body, box.toOpaque())
     if status != 0 {
-      // Without the thread the signals do at least what they always did.
+      // Without the thread the signals keep their own effect.
       unsafe box.release()
       unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
     }
@@ -45,7 +45,7 @@ enum Signals {
     var set = work.set
     var signal: Int32 = 0
     while unsafe sigwait(&set, &signal) != 0 {}
-    if Ending.claim() { work.cleanUp() }
+    if ExitRace.claim() { work.cleanUp() }
     end(by: signal)
   }
 
@@ -57,7 +57,7 @@ enum Signals {
     unsafe sigaddset(&set, number)
     unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
     raise(number)
-    // Only an init process of a container, whom signals cannot end, comes here.
+    // Only the init process of a container, which signals cannot end, gets here.
     exit(128 + number)
   }
 

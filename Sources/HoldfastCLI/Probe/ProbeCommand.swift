@@ -9,10 +9,10 @@ enum ProbeMode: String, CaseIterable, ExpressibleByArgument {
   case fork
   case snapshot
 
-  /// Whether the guest's faults have to be answered.
-  var pages: Bool { self != .wired }
+  /// Whether the guest's page faults must be served.
+  var needsPaging: Bool { self != .wired }
 
-  /// What the mode's arena is for.
+  /// The purpose of the mode's arena.
   var purpose: ArenaPurpose {
     switch self {
     case .wired: .wiring
@@ -26,62 +26,66 @@ enum ProbeMode: String, CaseIterable, ExpressibleByArgument {
 struct ProbeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "probe",
-    abstract: "Run a guest under KVM on memory, and show what its touches cost and found.",
+    abstract: "Run a guest under KVM, show the cost of its page faults, and check its memory.",
     usage: "holdfast probe [--memory <size>] [--mode <mode>] [<options>]",
     discussion: """
-      Prepares memory, starts a virtual machine on it whose processors run a small program, and tells \
-      how long it took them to touch every 4K page once, which faults were taken on the way, and \
-      whether the guest found what it should: zeros in memory that is new, and elsewhere what was \
-      written there.
+      Prepares memory and starts a virtual machine on it whose processors run a small program. \
+      Shows how long they took to access every 4K page once, which page faults occurred, and \
+      whether the guest found the right contents: zeros in new memory, and elsewhere what was \
+      written before.
 
-      wired: all memory is wired before the guest starts; no fault is taken. demand: nothing is there; \
-      each page comes when the guest touches it. fork: a first guest fills three quarters of its \
-      memory and is forked; the second guest checks that, writes its own, and the first one's must not \
-      have changed. It takes twice the memory. snapshot: what a first guest has filled is saved to a \
-      file and restored on demand under a second one, which checks it.
+      wired: all memory is wired before the guest starts, and no page fault occurs. demand: no \
+      page is resident at first; each page is allocated when the guest accesses it. fork: a first \
+      guest fills three quarters of its memory and is forked; the second guest checks the contents \
+      and overwrites them, which must not change the first guest's memory. This needs twice the \
+      memory. snapshot: the memory that a first guest has filled is saved to a file and restored \
+      on demand in a second guest, which checks it.
 
-      Needs /dev/kvm and, but for wired, userfaultfd: see `holdfast host`. Where the host itself is a \
-      virtual machine, guests may run by emulation: some microseconds for each touch.
+      Needs /dev/kvm and, except for wired, userfaultfd: see `holdfast host`. On a host that is \
+      itself a virtual machine, guests may be emulated and take microseconds for each access.
       """)
 
   @OptionGroup var options: MemoryOptions
 
   @Option(
     help: ArgumentHelp(
-      "How the guest gets its memory: wired ahead, on demand, as a fork of another guest, or from a "
-        + "snapshot.", valueName: "mode"))
+      "How the guest gets its memory: wired before it starts, on demand, as a fork of another "
+        + "guest, or from a snapshot.",
+      valueName: "mode"))
   var mode = ProbeMode.demand
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The guest's processors, 1 to 1024, which share the memory out among themselves.",
+      "The number of virtual processors, 1 to 1024; each accesses a part of the memory. "
+        + "(default: 1)",
       valueName: "count"),
     transform: { try wholeNumber($0, in: 1...1024) })
   var cpus = 1
 
   @Option(
     help: ArgumentHelp(
-      "With --mode snapshot, where to save to; the file is kept. (default: a file in $TMPDIR or "
-        + "/var/tmp that is removed)", valueName: "path"))
+      "With --mode snapshot, the file to save to, which is kept. (default: a temporary file in "
+        + "$TMPDIR or /var/tmp)", valueName: "path"))
   var snapshotFile: String?
 
   @OptionGroup var output: FormatOptions
 
   func validate() throws {
-    if mode.pages, options.backing == .thpPrivate {
+    if mode.needsPaging, options.backing == .thpPrivate {
       throw ValidationError(
-        "'--backing thp-private' is private memory, which '--mode \(mode.rawValue)' cannot use: only "
-          + "'--mode wired'")
+        "'--backing thp-private' cannot be combined with '--mode \(mode.rawValue)', which requires "
+          + "shared memory")
     }
     if snapshotFile != nil, mode != .snapshot {
-      throw ValidationError("'--snapshot-file' is of no use without '--mode snapshot'")
+      throw ValidationError("'--snapshot-file' requires '--mode snapshot'")
     }
     if snapshotFile?.isEmpty == true {
-      throw ValidationError("'--snapshot-file' needs the path of a file")
+      throw ValidationError("the path for '--snapshot-file' is empty")
     }
     if let memory = options.memory?.bytes, memory >= .gibibytes(511) {
-      throw ValidationError("'--memory' must be less than 511 GiB, which is what the guest reaches")
+      throw ValidationError(
+        "'--memory' of \(memory) exceeds what the guest can address, use less than 511G")
     }
   }
 
@@ -93,13 +97,10 @@ struct ProbeCommand: ParsableCommand {
       plan: plan, mode: mode, cpus: cpus, threads: options.threads,
       guestPolicy: options.guestPolicy, snapshotFile: snapshotFile)
     let result = try run.perform()
-    switch output.format {
-    case .text: try Output.write(result.text)
-    case .json: try Output.write(json(result))
-    }
+    try output.write(result, text: result.text)
     guard result.verified else {
       throw CLIError(
-        "the guest's memory is not what it should be: " + result.problems.joined(separator: "; ")
+        "the guest found wrong contents: " + result.problems.joined(separator: "; ")
           + "; try: another --backing, and report this with the output of `holdfast host`")
     }
   }

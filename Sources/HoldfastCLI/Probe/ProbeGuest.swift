@@ -3,20 +3,20 @@ internal import HoldfastCore
 internal import HoldfastKVM
 internal import HoldfastLinux
 
-/// A guest of `holdfast probe`: memory, a machine on it, and what its faults came to.
+/// A guest of `holdfast probe`: its memory, a machine on it, and its page faults.
 struct ProbeGuest {
   let memory: GuestMemory
   private let runner: GuestRunner
   private let failures: ProbeFailures
 
-  /// A machine on memory that was made with the failures' answer.
+  /// Creates a machine on memory whose demand paging is `failures.paging`.
   init(_ memory: GuestMemory, _ failures: ProbeFailures, cpus: Int) throws(HoldfastError) {
     self.memory = memory
     self.failures = failures
     runner = try GuestRunner(memory: memory, processors: cpus)
   }
 
-  /// Runs a program, a word a 4K page.
+  /// Runs a program that accesses a word in each 4K page.
   func run(
     _ program: GuestProgram, over ranges: [AddressRange], seed: UInt64 = 1
   ) throws -> GuestResult {
@@ -25,17 +25,17 @@ struct ProbeGuest {
     } catch {
       guard let failure = failures.first else { throw error }
       throw CLIError(
-        "cannot bring in the guest's memory at \(failure.address): \(failure.error.reason)"
+        "cannot serve the guest's page fault at \(failure.address): \(failure.error.reason)"
           + "; try: "
           + (failure.error.code == .pagerFailure ? "another --snapshot-file" : "less --memory"))
     }
   }
 
-  /// Nil where faults are not answered: there were none, as the guest came to its end.
+  /// The statistics of the page faults; nil without demand paging, where a fault ends the guest.
   var faults: FaultStatistics? { memory.faultHandler?.statistics }
 
-  /// How many bytes of the words that `fill` writes differ from what it has written, as this process sees
-  /// them, without the guest and its translations.
+  /// How many bytes of the words that `fill` writes differ from what it has written, as this
+  /// process reads them, without the guest and its translations.
   func wrongBytes(in ranges: [AddressRange], seed: UInt64) throws -> UInt64 {
     var wrong: UInt64 = 0
     for range in ranges {
@@ -55,7 +55,7 @@ struct ProbeGuest {
     return wrong
   }
 
-  /// Whether every byte that is in memory in the ranges is zero, as this process sees it.
+  /// Whether every resident byte of the ranges is zero, as this process reads it.
   func isZero(_ ranges: [AddressRange]) -> Bool {
     var isZero = true
     for range in ranges {
@@ -67,7 +67,7 @@ struct ProbeGuest {
   }
 }
 
-/// The faults that could not be served: the guest is not to wait for them.
+/// The page faults that could not be served, which end the guest.
 final class ProbeFailures: Sendable {
   private let lock = Lock()
   /// Protected by `lock`.
@@ -75,7 +75,7 @@ final class ProbeFailures: Sendable {
 
   var first: FaultFailure? { lock.withLock { unsafe found } }
 
-  /// Paging that notes the first failure and refuses all of them.
+  /// Demand paging that keeps the first failure and refuses all that fail.
   var paging: DemandPaging {
     DemandPaging { [self] failure in
       lock.withLock { if unsafe found == nil { unsafe found = failure } }

@@ -3,26 +3,26 @@ internal import HoldfastCore
 internal import HoldfastKVM
 internal import HoldfastLinux
 
-/// What `holdfast probe` is going to take from this host.
+/// What `holdfast probe` will allocate from this host.
 struct ProbePlan {
   /// The arena and the huge pages for it.
   let wire: WirePlan
-  /// Where the guest's memory lies.
+  /// The layout of the guest's memory.
   let layout: RAMLayout
   let backing: Backing
-  /// Whether faults can be answered, and so counted.
+  /// Whether page faults can be served, and so counted.
   let countsFaults: Bool
 
-  /// Fails where the host cannot run the guest, before any work is done.
+  /// Fails if the host cannot run the guest, before any work is done.
   static func check(_ host: HostCapabilities, _ mode: ProbeMode) throws(HoldfastError) {
     guard host.kvm.isUsable else {
       throw HoldfastError(
-        .host, operation: "run a guest", reason: host.kvm.problem ?? "/dev/kvm is not to be had",
-        advice: .other(host.kvm.remedy ?? "a host with KVM; `holdfast wire` needs none"))
+        .unsupported, operation: "run a guest", reason: host.kvm.problem ?? "/dev/kvm is unusable",
+        advice: .other(host.kvm.remedy ?? "a host with KVM, or holdfast wire, which needs none"))
     }
-    guard mode.pages, !host.userFault.isComplete else { return }
+    guard mode.needsPaging, !host.userFault.isComplete else { return }
     throw HoldfastError(
-      .host, operation: "answer a guest's faults",
+      .unsupported, operation: "serve a guest's page faults",
       reason: host.userFault.problem
         ?? "the kernel's userfaultfd lacks "
         + host.userFault.missingFeatures.joined(separator: ", "),
@@ -32,7 +32,7 @@ struct ProbePlan {
   init(
     _ host: HostCapabilities, _ options: MemoryOptions, _ mode: ProbeMode
   ) throws {
-    // Both sides of a fork write to all they have.
+    // Both sides of a fork write to all of their memory.
     let copies: UInt64 = mode == .fork ? 2 : 1
     let wanted = options.memory?.bytes
     if options.memory == nil || options.reserveHugepages || options.backing != .auto {
@@ -43,7 +43,6 @@ struct ProbePlan {
       let guest = wanted ?? ByteCount(first.memory.rawValue / copies).roundedDown(to: page)
       try self.init(host, options, max(guest, page), copies, backing)
     } else {
-      // Says on the way what may not have been meant.
       let total = ByteCount((wanted ?? .zero).rawValue * copies)
       let plan = try options.plan(memory: total)
       let backing = Self.backing(for: total, on: host.confined(to: plan.nodes), mode)
@@ -57,41 +56,32 @@ struct ProbePlan {
   ) throws {
     guard guest.isMultiple(of: backing.geometry.pageSize) else {
       throw ValidationError(
-        "'--memory' must be a multiple of the page size \(backing.geometry.pageSize) of "
-          + "\(backing.rawValue), not \(guest)")
+        "'--memory' of \(guest) is not a multiple of the page size \(backing.geometry.pageSize) of "
+          + "\(backing.rawValue)")
     }
     layout = RAMLayout(size: guest)
     self.backing = backing
     countsFaults = host.userFault.isComplete && backing.hasFile
-    // Where a guest is placed in the arena's own mapping its addresses follow each other, hole and all.
+    // A guest that is placed in the arena's own mapping needs memory for the hole in its addresses
+    // too.
     let total = backing.hasFile ? ByteCount(guest.rawValue * copies) : layout.limit
     wire = try WirePlan(
       host, memory: total, backing: BackingOption(argument: backing.rawValue) ?? .auto,
       nodes: options.nodes, reserve: options.reserveHugepages)
   }
 
-  /// The best backing with a file that has room: private memory has no place for a hole below 4 GiB, and
-  /// cannot come on demand.
+  /// The best backing with a file that has room: private memory supports neither the hole below 4
+  /// GiB nor demand paging.
   private static func backing(
     for size: ByteCount, on host: HostCapabilities, _ mode: ProbeMode
   ) -> Backing {
-    for backing in mode.pages ? [Backing.hugetlb2M] : [.hugetlb1G, .hugetlb2M] {
+    for backing in mode.needsPaging ? [Backing.hugetlb2M] : [.hugetlb1G, .hugetlb2M] {
       guard let page = backing.hugePageSize, size.isMultiple(of: page) else { continue }
-      // Halves of a fork have to be whole pages too.
+      // Each half of a fork is whole pages too.
       if mode == .fork, !size.isMultiple(of: page + page) { continue }
       let pool = host.hugePages.first { $0.size == page }
       if let pool, pool.availableBytes >= size { return backing }
     }
     return host.transparentHugePages.sharedMemory?.givesHugePages == true ? .thp : .base
-  }
-}
-
-extension MemoryOptions {
-  /// The plan for a size of the command's own.
-  fileprivate func plan(memory bytes: ByteCount?) throws -> WirePlan {
-    if let note = memory?.note { Output.note(note) }
-    _ = try ZeroingChoice.environment()
-    return try WirePlan(
-      HostProbe().host(), memory: bytes, backing: backing, nodes: nodes, reserve: reserveHugepages)
   }
 }

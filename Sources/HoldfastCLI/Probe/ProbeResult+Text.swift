@@ -1,3 +1,4 @@
+internal import Holdfast
 internal import HoldfastCore
 internal import HoldfastLinux
 
@@ -10,53 +11,50 @@ extension ProbeResult {
     ]
     if let wireSeconds { rows.append(("wiring", formatted(.seconds(wireSeconds)))) }
     if let fillSeconds {
-      rows.append(("first guest", "wrote its pages in \(formatted(.seconds(fillSeconds)))"))
+      rows.append(("first guest", "filled its memory in \(formatted(.seconds(fillSeconds)))"))
     }
-    if let forkSeconds {
-      let shared = HostReport.rounded(forkSharedBytes ?? .zero)
-      rows.append(("fork", "\(formatted(.seconds(forkSeconds))), \(shared) shared"))
+    if let fork {
+      let shared = HostReport.rounded(fork.sharedBytes)
+      rows.append(("fork", "\(formatted(fork.duration)), \(shared) shared"))
     }
-    if let saveSeconds {
-      let written = HostReport.rounded(snapshotWrittenBytes ?? .zero)
-      let size = HostReport.rounded(snapshotBytes ?? .zero)
+    if let snapshot {
+      let written = HostReport.rounded(snapshot.writtenBytes)
+      let size = HostReport.rounded(snapshot.bytes)
       rows.append(
         (
           "saving",
-          "\(formatted(.seconds(saveSeconds))), \(written) written of \(size)"
+          "\(formatted(snapshot.duration)), \(written) written of \(size)"
             + (snapshotFile.map { ", kept in " + Output.singleLine($0) } ?? "")
         ))
     }
-    rows.append(("touching", touching))
+    rows.append(("access", access))
     if let writeSeconds {
-      rows.append(("writing", formatted(.seconds(writeSeconds)) + " to write to each page"))
+      rows.append(("writing", formatted(.seconds(writeSeconds)) + " for a write to each page"))
     }
-    rows.append(("faults", faults))
+    rows.append(("faults", faultList))
     rows.append(("exits", exitList))
     rows.append(("resident", resident))
     rows.append(("zero check", zeroCheck))
-    rows.append(("arena", "\(formatted(.seconds(arenaSeconds))) before that"))
+    rows.append(("arena", "prepared before in \(formatted(.seconds(arenaSeconds)))"))
     if let reservedPages {
       let noun = reservedPages == 1 ? "huge page" : "huge pages"
-      rows.append(("reserved", "\(grouped(reservedPages)) \(noun), given back"))
+      rows.append(("reserved", "\(grouped(reservedPages)) \(noun), returned"))
     }
     rows.append(("verified", verified ? "yes" : "no"))
     rows += problems.map { ("problem", $0) }
-    let width = rows.map(\.label.count).max() ?? 0
-    let table = rows.map { row in
-      row.label + String(repeating: " ", count: width - row.label.count + 2) + row.value + "\n"
-    }.joined()
-    return headline + "\n\n" + table
+    return headline + "\n\n" + labeled(rows)
   }
 
   private var headline: String {
-    "A guest with \(processors) touched \(memoryBytes) in \(formatted(.seconds(touchSeconds))), "
-      + "\(faultCount), "
-      + (verified ? "all as it should be." : "but not all is as it should be.")
+    "A guest with \(processors) accessed \(memoryBytes) in \(formatted(.seconds(touchSeconds))), "
+      + "\(faultText), "
+      + (verified ? "contents verified." : "but its contents are wrong.")
   }
 
-  private var faultCount: String {
-    let count = demandFaults + copyFaults
-    return count == 0 ? "no faults" : count == 1 ? "1 fault" : "\(grouped(count)) faults"
+  private var faultText: String {
+    let count = faultCount
+    return count == 0
+      ? "no page faults" : count == 1 ? "1 page fault" : "\(grouped(count)) page faults"
   }
 
   private var processors: String {
@@ -65,27 +63,30 @@ extension ProbeResult {
 
   private var modeText: String {
     switch mode {
-    case "wired": "wired, all memory wired before the guest starts"
-    case "demand": "demand, pages come when the guest touches them"
-    case "fork": "fork, of a guest that has filled three quarters of its memory"
-    default: "snapshot, of a guest that has filled three quarters, restored on demand"
+    case .wired: "wired, all memory wired before the guest starts"
+    case .demand: "demand, pages allocated when the guest accesses them"
+    case .fork: "fork of a guest that filled three quarters of its memory"
+    case .snapshot:
+      "snapshot of a guest that filled three quarters of its memory, restored on demand"
     }
   }
 
-  private var touching: String {
+  private var access: String {
     let each = touchedPages == 0 ? 0 : touchSeconds / Double(touchedPages) * Double(cpus)
     return "\(formatted(.seconds(touchSeconds))) for \(grouped(touchedPages)) pages of 4 KiB, "
-      + "\(formatted(.seconds(each))) each on a processor"
+      + "\(formatted(.seconds(each))) for each on a processor"
   }
 
-  private var faults: String {
-    if demandFaults + copyFaults == 0 { return "none" }
-    var list = ["\(grouped(demandFaults)) on demand"]
-    if copyFaults > 0 { list.append("\(grouped(copyFaults)) to copy") }
+  private var faultList: String {
+    guard let faults, faultCount > 0 else { return "none" }
+    var list = ["\(grouped(faults.demandFaults)) on absent pages"]
+    if faults.copyFaults > 0 { list.append("\(grouped(faults.copyFaults)) on shared pages") }
     var origins: [String] = []
-    if zeroedFaults > 0 { origins.append("\(grouped(zeroedFaults)) brought zeros") }
-    if copiedFaults > 0 { origins.append("\(grouped(copiedFaults)) copies") }
-    if pagedFaults > 0 { origins.append("\(grouped(pagedFaults)) the file's bytes") }
+    if faults.zeroedFaults > 0 {
+      origins.append("\(grouped(faults.zeroedFaults)) added zeroed pages")
+    }
+    if faults.copiedFaults > 0 { origins.append("\(grouped(faults.copiedFaults)) copied pages") }
+    if faults.pagedFaults > 0 { origins.append("\(grouped(faults.pagedFaults)) read the file") }
     return list.joined(separator: ", ")
       + (origins.isEmpty ? "" : "; " + origins.joined(separator: ", "))
   }
@@ -102,6 +103,6 @@ extension ProbeResult {
 
   private var zeroCheck: String {
     nonzeroBytes == 0
-      ? "all zero where it should be" : "\(grouped(nonzeroBytes)) bytes are not zero"
+      ? "all new memory is zero" : "\(grouped(nonzeroBytes)) bytes are not zero"
   }
 }

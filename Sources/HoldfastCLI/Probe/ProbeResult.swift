@@ -3,58 +3,49 @@ internal import HoldfastCore
 internal import HoldfastKVM
 internal import HoldfastLinux
 
-/// What `holdfast probe` prints, as JSON: keys stay as they are. Byte counts are numbers; what a mode does
-/// not do is missing. Faults and exits are those of the guest that is probed, the second one of two.
-struct ProbeResult: Encodable {
-  let mode: String
+/// What `holdfast probe` prints, as JSON, whose keys do not change. Byte counts are numbers; what a
+/// mode does not do is missing. Page faults and exits are those of the probed guest, which is the
+/// second of two.
+struct ProbeResult {
+  let mode: ProbeMode
   let memoryBytes: ByteCount
   let cpus: Int
   let backing: Backing
-  /// How long the guest took to touch each page once.
+  /// How long the guest took to access each page once.
   var touchSeconds = 0.0
-  /// How many it touched.
+  /// How many pages it accessed.
   var touchedPages: UInt64 = 0
-  /// Faults taken by userfaultfd for pages that could not be reached, and for writes to pages that could
-  /// only be read.
-  var demandFaults: UInt64 = 0
-  var copyFaults: UInt64 = 0
-  /// Of those, what brought new pages of zeros, copies of shared ones, pages of the file.
-  var zeroedFaults: UInt64 = 0
-  var copiedFaults: UInt64 = 0
-  var pagedFaults: UInt64 = 0
-  /// Why processors came back from the guest, and how often.
+  /// The page faults that userfaultfd reported; nil if it was not used.
+  var faults: FaultStatistics?
+  /// Why virtual processors left the guest, and how often.
   var exits: [String: UInt64] = [:]
-  /// Of words that should be zero, those that the guest found otherwise.
+  /// Bytes of words that should be zero and are not.
   var nonzeroBytes: UInt64 = 0
-  /// Of words that another guest had written, those that the guest found otherwise.
+  /// Bytes of words that differ from what another guest wrote.
   var wrongBytes: UInt64 = 0
-  /// What is in memory for the guest at the end, and how much of that it shares.
+  /// The guest's resident memory at the end, and how much of that it shares.
   var residentBytes = ByteCount.zero
   var sharedBytes = ByteCount.zero
   var verified = true
-  /// What was found wrong.
+  /// What was wrong.
   var problems: [String] = []
-  /// How long the arena took, before all else.
+  /// How long the arena took to prepare.
   let arenaSeconds: Double
-  /// Huge pages that were reserved for this run and given back.
+  /// Huge pages that were added to the pool for this run and returned; missing without.
   let reservedPages: UInt64?
 
   var wireSeconds: Double?
   /// How long the first guest took to write.
   var fillSeconds: Double?
-  var forkSeconds: Double?
-  var forkSharedBytes: ByteCount?
+  var fork: ForkReceipt?
   /// How long the fork took to write to all its pages.
   var writeSeconds: Double?
-  var saveSeconds: Double?
-  /// The size of the file, and what of it is no hole.
-  var snapshotBytes: ByteCount?
-  var snapshotWrittenBytes: ByteCount?
-  /// Where it was kept.
+  var snapshot: SnapshotReceipt?
+  /// The file, if it was kept.
   var snapshotFile: String?
 
   init(_ mode: ProbeMode, _ plan: ProbePlan, cpus: Int, _ arena: Arena.Preparation) {
-    self.mode = mode.rawValue
+    self.mode = mode
     memoryBytes = plan.layout.size
     self.cpus = cpus
     backing = plan.backing
@@ -63,16 +54,19 @@ struct ProbeResult: Encodable {
     reservedPages = pages > 0 ? pages : nil
   }
 
-  /// A pass over memory that should be zero.
+  /// How many page faults occurred.
+  var faultCount: UInt64 { (faults?.demandFaults ?? 0) + (faults?.copyFaults ?? 0) }
+
+  /// Adds a pass over memory that should be zero.
   mutating func add(touching pass: GuestResult) {
     nonzeroBytes += 8 * pass.wrongWords
     note(pass, "is not zero")
   }
 
-  /// A pass over memory that has another guest's words.
+  /// Adds a pass over memory with another guest's words.
   mutating func add(checking pass: GuestResult) {
     wrongBytes += 8 * pass.wrongWords
-    note(pass, "is not what was written")
+    note(pass, "differs from what was written")
   }
 
   private mutating func note(_ pass: GuestResult, _ problem: String) {
@@ -81,8 +75,8 @@ struct ProbeResult: Encodable {
     add(exits: pass)
     check(
       pass.wrongWords == 0,
-      "the guest found that memory \(problem), first at \(pass.firstWrong ?? .zero)")
-    check(pass.isComplete, "the guest did not come to its end")
+      "memory \(problem), first at \(pass.firstWrong ?? .zero)")
+    check(pass.isComplete, "the guest did not finish")
   }
 
   mutating func add(exits pass: GuestResult) {
@@ -95,18 +89,54 @@ struct ProbeResult: Encodable {
     problems.append(problem())
   }
 
-  /// The guest has done all it is to do.
+  /// Adds what the guest shows after it has finished.
   mutating func finish(_ guest: ProbeGuest) {
     if let faults = guest.faults {
-      demandFaults = faults.demandFaults
-      copyFaults = faults.copyFaults
-      zeroedFaults = faults.zeroedFaults
-      copiedFaults = faults.copiedFaults
-      pagedFaults = faults.pagedFaults
-      check(faults.failures == 0, "\(faults.failures) faults could not be served")
+      self.faults = faults
+      check(faults.failures == 0, "\(faults.failures) page faults could not be served")
     }
     let all = AddressRange(.zero, .zero + guest.memory.limit)
     (residentBytes, sharedBytes) = guest.memory.residency(in: all)
-    check(touchedPages == memoryBytes.rawValue >> 12, "the guest did not touch all of its pages")
+    check(touchedPages == memoryBytes.rawValue >> 12, "the guest did not access all of its pages")
+  }
+}
+
+extension ProbeResult: Encodable {
+  private enum Key: String, CodingKey {
+    case mode, memoryBytes, cpus, backing, touchSeconds, touchedPages
+    case demandFaults, copyFaults, zeroedFaults, copiedFaults, pagedFaults
+    case exits, nonzeroBytes, wrongBytes, residentBytes, sharedBytes, verified, problems
+    case arenaSeconds, reservedPages, wireSeconds, fillSeconds, writeSeconds, snapshotFile
+  }
+
+  /// Encodes the keys of the program, and those of the fork's and snapshot's receipts.
+  func encode(to encoder: any Encoder) throws {
+    try fork?.encode(to: encoder)
+    try snapshot?.encode(to: encoder)
+    var object = encoder.container(keyedBy: Key.self)
+    try object.encode(mode.rawValue, forKey: .mode)
+    try object.encode(memoryBytes, forKey: .memoryBytes)
+    try object.encode(cpus, forKey: .cpus)
+    try object.encode(backing, forKey: .backing)
+    try object.encode(touchSeconds, forKey: .touchSeconds)
+    try object.encode(touchedPages, forKey: .touchedPages)
+    try object.encode(faults?.demandFaults ?? 0, forKey: .demandFaults)
+    try object.encode(faults?.copyFaults ?? 0, forKey: .copyFaults)
+    try object.encode(faults?.zeroedFaults ?? 0, forKey: .zeroedFaults)
+    try object.encode(faults?.copiedFaults ?? 0, forKey: .copiedFaults)
+    try object.encode(faults?.pagedFaults ?? 0, forKey: .pagedFaults)
+    try object.encode(exits, forKey: .exits)
+    try object.encode(nonzeroBytes, forKey: .nonzeroBytes)
+    try object.encode(wrongBytes, forKey: .wrongBytes)
+    try object.encode(residentBytes, forKey: .residentBytes)
+    try object.encode(sharedBytes, forKey: .sharedBytes)
+    try object.encode(verified, forKey: .verified)
+    try object.encode(problems, forKey: .problems)
+    try object.encode(arenaSeconds, forKey: .arenaSeconds)
+    try object.encodeIfPresent(reservedPages, forKey: .reservedPages)
+    try object.encodeIfPresent(wireSeconds, forKey: .wireSeconds)
+    try object.encodeIfPresent(fillSeconds, forKey: .fillSeconds)
+    try object.encodeIfPresent(writeSeconds, forKey: .writeSeconds)
+    try object.encodeIfPresent(snapshotFile, forKey: .snapshotFile)
   }
 }

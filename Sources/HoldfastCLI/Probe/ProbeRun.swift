@@ -5,19 +5,19 @@ internal import HoldfastCore
 internal import HoldfastKVM
 internal import HoldfastLinux
 
-/// One run of `holdfast probe`: what is taken is given back before it returns, fails or is ended by a
-/// signal.
+/// One run of `holdfast probe`. Everything it allocates is freed before it returns, fails or is
+/// ended by a signal.
 struct ProbeRun {
   let plan: ProbePlan
   let mode: ProbeMode
   let cpus: Int
   let threads: Int?
-  /// Which of the nodes the guest's pages come from.
+  /// How the guest's pages are spread over the arena's nodes.
   let guestPolicy: DomainPolicy
-  /// Where the snapshot stays, or nil for a file that goes.
+  /// The file that keeps the snapshot, or nil for a temporary file.
   let snapshotFile: String?
 
-  /// What the first guest writes, and the second.
+  /// The seeds of the words that the first guest writes, and the second.
   private static let seeds: (first: UInt64, second: UInt64) = (1, 0x5EED)
 
   func perform() throws -> ProbeResult {
@@ -25,7 +25,7 @@ struct ProbeRun {
     return try plan.wire.perform(cleaning: progress) { host in try probe(progress, host) }
   }
 
-  /// Nothing of the arena outlives the call.
+  /// Prepares the arena, runs the guests, and frees the arena.
   private func probe(_ progress: ProgressBar, _ host: HostCapabilities) throws -> ProbeResult {
     let total = plan.wire.memory
     progress.begin("preparing memory", .bytes(done: .zero, total: total))
@@ -53,7 +53,7 @@ struct ProbeRun {
     } catch {
       guard mode == .fork else { throw error }
       throw HoldfastError(
-        .host, operation: error.operation + " for a guest of \(plan.layout.size) and its fork",
+        error.code, operation: error.operation + " for a guest of \(plan.layout.size) and its fork",
         reason: error.reason, errno: error.errno, advice: error.advice)
     }
   }
@@ -66,7 +66,8 @@ struct ProbeRun {
       demandPaging: plan.countsFaults ? failures.paging : nil, host: host)
   }
 
-  /// The guest's memory in two parts: what the first guest fills, and what stays zero.
+  /// The guest's memory in two parts: the part that the first guest fills, and the part that stays
+  /// zero.
   private var parts: (filled: [AddressRange], zero: [AddressRange]) {
     let size = plan.layout.size
     let most = ByteCount(size.rawValue / 4 * 3)
@@ -96,14 +97,16 @@ struct ProbeRun {
       result.wireSeconds = receipts.reduce(0) { $0 + $1.duration.seconds }
     }
     let guest = try ProbeGuest(memory, failures, cpus: cpus)
-    progress.begin("the guest touches its memory")
+    progress.begin("the guest accesses its memory")
     let ranges = plan.layout.pieces.map(\.range)
     result.add(touching: try guest.run(.scan, over: ranges))
-    progress.begin("checking what it found")
-    result.check(guest.isZero(ranges), "bytes that no guest has touched are not zero")
+    progress.begin("checking the contents")
+    result.check(guest.isZero(ranges), "bytes that no guest has written are not zero")
     result.finish(guest)
     if mode == .wired {
-      result.check(result.demandFaults + result.copyFaults == 0, "wired memory took faults")
+      result.check(
+        result.faultCount == 0,
+        "page faults occurred on wired memory")
     }
   }
 
@@ -118,12 +121,11 @@ struct ProbeRun {
     let memory = try memory(arena, host, failures)
     try memory.mapRAM(plan.layout)
     let parent = try ProbeGuest(memory, failures, cpus: cpus)
-    progress.begin("a guest fills its memory")
+    progress.begin("the first guest fills its memory")
     result.fillSeconds = try parent.run(.fill, over: filled, seed: Self.seeds.first).duration
       .seconds
     let (childMemory, receipt) = try memory.fork()
-    result.forkSeconds = receipt.duration.seconds
-    result.forkSharedBytes = receipt.sharedBytes
+    result.fork = receipt
     let child = try ProbeGuest(childMemory, failures, cpus: cpus)
     progress.begin("the fork reads its memory")
     result.add(checking: try child.run(.check, over: filled, seed: Self.seeds.first))
@@ -132,12 +134,12 @@ struct ProbeRun {
     let writing = try child.run(.fill, over: filled + zero, seed: Self.seeds.second)
     result.writeSeconds = writing.duration.seconds
     result.add(exits: writing)
-    progress.begin("checking both sides")
+    progress.begin("checking both guests")
     let changed = try parent.wrongBytes(in: filled, seed: Self.seeds.first)
-    result.check(changed == 0, "\(changed) bytes of the first guest have changed")
-    result.check(parent.isZero(zero), "zeros of the first guest have changed")
+    result.check(changed == 0, "\(changed) bytes of the first guest changed")
+    result.check(parent.isZero(zero), "zeros of the first guest changed")
     let lost = try child.wrongBytes(in: filled + zero, seed: Self.seeds.second)
-    result.check(lost == 0, "\(lost) bytes are not what the fork has written")
+    result.check(lost == 0, "\(lost) bytes differ from what the fork wrote")
     result.finish(child)
   }
 
@@ -149,13 +151,13 @@ struct ProbeRun {
   ) throws {
     let (filled, zero) = parts
     let path = snapshotFile ?? Self.temporaryPath()
-    // The first guest is gone before the second one comes: there is memory for one.
+    // The first guest is freed before the second one is created: the memory suffices for one.
     try save(arena, host, filled, path, progress, &result)
     let failures = ProbeFailures()
     let memory = try memory(arena, host, failures)
     let segment: MemorySegment
     do {
-      // It is open from now on, and goes with the segment.
+      // The segment keeps the file open; the name is no longer needed.
       defer { if snapshotFile == nil { _ = unsafe unlink(path) } }
       segment = try memory.restoreSegment("ram", from: path)
     }
@@ -168,8 +170,8 @@ struct ProbeRun {
     progress.begin("the restored guest reads its memory")
     result.add(checking: try guest.run(.check, over: filled, seed: Self.seeds.first))
     result.add(touching: try guest.run(.scan, over: zero))
-    progress.begin("checking what it found")
-    result.check(guest.isZero(zero), "bytes that no guest has touched are not zero")
+    progress.begin("checking the contents")
+    result.check(guest.isZero(zero), "bytes that no guest has written are not zero")
     result.finish(guest)
   }
 
@@ -181,17 +183,15 @@ struct ProbeRun {
     let memory = try memory(arena, host, failures)
     try memory.mapRAM(plan.layout)
     let guest = try ProbeGuest(memory, failures, cpus: cpus)
-    progress.begin("a guest fills its memory")
+    progress.begin("the first guest fills its memory")
     result.fillSeconds = try guest.run(.fill, over: filled, seed: Self.seeds.first).duration.seconds
-    progress.begin("saving it", .bytes(done: .zero, total: plan.layout.limit))
+    progress.begin("saving its memory", .bytes(done: .zero, total: plan.layout.limit))
     let receipt = try memory.save(
       AddressRange(.zero, .zero + plan.layout.limit), to: path, threads: threads
     ) {
       progress.update(.bytes(done: $0, total: $1))
     }
-    result.saveSeconds = receipt.duration.seconds
-    result.snapshotBytes = receipt.bytes
-    result.snapshotWrittenBytes = receipt.writtenBytes
+    result.snapshot = receipt
     result.snapshotFile = snapshotFile
     withExtendedLifetime(guest) {}
   }

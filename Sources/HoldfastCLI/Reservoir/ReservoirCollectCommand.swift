@@ -6,28 +6,29 @@ internal import HoldfastReservoir
 struct ReservoirCollectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "gc",
-    abstract: "Take away what dead processes left.",
+    abstract: "Collect what dead processes left.",
     usage: "holdfast reservoir gc [--older-than <time>] [--unlink] [<options>]",
     discussion: """
-      Files being filled or scrubbed whose process is dead go. Leases of `holdfast run` whose lock is \
-      free, as holdfast and the monitor are dead, are scrubbed and ready again, or given back to the \
-      host where the kernel does not prove that nobody has them open. Leases made by `lease` are \
-      held by no process, so only their age can tell: with --older-than those go that are as old \
-      and that nobody has open.
+      Removes files whose filling or scrubbing process has died. Leases of `holdfast run` whose \
+      lock is free, because holdfast and the monitor have ended, are scrubbed and made ready \
+      again; memory that the kernel cannot prove closed is returned to the host instead. A lease \
+      made by `lease` has no process, so only its age shows that it is abandoned: --older-than \
+      collects the leases of that age that no process has open.
 
-      Root collects everybody's, others their own; only the owner and root what is being filled.
+      Root collects the leases of all users, other users collect their own. Only the owner and \
+      root collect unfinished files.
       """)
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Collect leases made by `lease` too that were made as long ago, in seconds or with a unit, "
-        + "such as 12h or 7d, and that nobody has open.",
+      "Also collect leases made by `lease` that are at least this old and that no process has "
+        + "open. A number of seconds, or a number with a unit: 12h, 7d.",
       valueName: "time"),
     transform: { try span($0) })
   var olderThan: Duration?
 
-  @Flag(help: "Give orphans back to the host instead of scrubbing them.")
+  @Flag(help: "Return orphaned memory to the host instead of scrubbing it.")
   var unlink = false
 
   @OptionGroup var scrub: ScrubOptions
@@ -39,7 +40,7 @@ struct ReservoirCollectCommand: ParsableCommand {
     var options = CollectOptions(age: olderThan, recycles: !unlink)
     options.recycling = scrub.options
     let report = try place.reservoir().collect(options)
-    try report.write(output.format)
+    try report.write(output)
   }
 }
 
@@ -47,10 +48,11 @@ struct ReservoirCollectCommand: ParsableCommand {
 struct ReservoirDrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "drain",
-    abstract: "Give all ready memory back to the host; leases stay.",
+    abstract: "Return all ready memory to the host; leases stay.",
     usage: "holdfast reservoir drain [<options>]",
     discussion: """
-      The huge pages go back to the host's pool. To make ordinary memory of them set nr_hugepages.
+      The huge pages return to the host's pool. To turn them into ordinary memory, lower \
+      nr_hugepages.
       """)
 
   @OptionGroup var place: ReservoirOptions
@@ -58,20 +60,17 @@ struct ReservoirDrainCommand: ParsableCommand {
 
   func run() throws {
     let report = try place.reservoir().drain()
-    try report.write(output.format)
+    try report.write(output)
   }
 }
 
 extension CollectReport {
-  /// Writes what was done, and throws where something could not be.
-  fileprivate func write(_ format: OutputFormat) throws {
-    switch format {
-    case .text: try Output.write("\(self)\n")
-    case .json: try Output.write(json(self))
-    }
+  /// Writes what was done, and throws if something failed.
+  fileprivate func write(_ output: FormatOptions) throws {
+    try output.write(self, text: "\(self)\n")
     guard let first = failed.first else { return }
     let others = failed.count - 1
     throw CLIError(
-      Output.singleLine(first) + (others > 0 ? "; and \(others) more like it" : ""))
+      Output.singleLine(first) + (others > 0 ? ", and \(others) more such errors" : ""))
   }
 }

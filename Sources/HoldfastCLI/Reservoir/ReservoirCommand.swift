@@ -1,19 +1,21 @@
 internal import ArgumentParser
 
-/// `holdfast reservoir`, which only knows its subcommands.
+/// `holdfast reservoir`; its subcommands do the work.
 struct ReservoirCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "reservoir",
-    abstract: "Keep memory ready for any monitor: brought in, zero, leased in microseconds.",
+    abstract: "Keep populated, zeroed memory ready that monitors lease in microseconds.",
     discussion: """
-      Ready memory is files on hugetlbfs, below <mount>/holdfast: filling, ready, leased. To lease is \
-      to rename, so no program has to run, and two leasers never get the same file. Begin as root \
-      with `holdfast reservoir init` and `holdfast reservoir fill 4x2G --reserve-hugepages`; then \
-      `holdfast run -m 2G -- qemu-system-x86_64 ...`, or `holdfast reservoir lease` and `release`.
+      Ready memory consists of files on hugetlbfs in the folders filling, ready and leased of \
+      <mount>/holdfast. A lease renames a file, so it needs no service, and no two leases get the \
+      same file. Begin as root with `holdfast reservoir init` and `holdfast reservoir fill 4x2G \
+      --reserve-hugepages`; then use `holdfast run -m 2G -- qemu-system-x86_64 ...`, or `holdfast \
+      reservoir lease` and `release`.
 
-      Commands may be killed at any time. What they leave, `holdfast reservoir gc` takes away: files \
-      being filled, and the memory of `holdfast run` once the monitor is dead too. A lease made by \
-      `lease` belongs to no process: it lasts until `release`, `recycle` or `gc --older-than`.
+      Commands may be killed at any time. `holdfast reservoir gc` collects what they leave: files \
+      that were being filled, and the memory of `holdfast run` once the monitor has ended too. A \
+      lease made by `lease` belongs to no process; it lasts until `release`, `recycle` or `gc \
+      --older-than`.
       """,
     subcommands: [
       ReservoirInitCommand.self,

@@ -6,47 +6,40 @@ internal import HoldfastReservoir
 struct ReservoirFillCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fill",
-    abstract: "Bring memory in until so much is ready.",
+    abstract: "Populate memory until the planned amount is ready.",
     usage: "holdfast reservoir fill <plan> ... [<options>]",
     discussion: """
-      A plan is a level to reach: 4x10G 8x4G means that four files of 10 GiB and eight of 4 GiB are \
-      ready afterwards, those counted that are ready already. So a fill that was cut short goes on \
-      when it is asked for again. With --add the plan comes on top.
+      A plan is a level to reach: after 4x10G 8x4G, four files of 10 GiB and eight of 4 GiB are \
+      ready, including files that were ready before. An interrupted fill therefore continues when \
+      you repeat the command. With --add the plan is added to what is ready.
 
-      Shortage is an error before anything is brought in, with the pages needed and free. What is \
-      ready stays ready when a fill fails or is stopped; after kill -9 the next fill or gc takes \
-      the unfinished file away.
+      If memory is short, the command fails before it populates any, and reports the pages needed \
+      and free. Files that are ready stay ready when a fill fails or is stopped. After kill -9, \
+      the next fill or gc removes the unfinished file.
       """)
 
   @Argument(
-    help: ArgumentHelp("How many files of which size, such as 4x10G.", valueName: "plan"),
+    help: ArgumentHelp("The number and size of files, such as 4x10G.", valueName: "plan"),
     transform: { try FillPlan.Part(typed: $0) })
   var plan: [FillPlan.Part]
 
-  @Flag(help: "Fill the plan on top of what is ready.")
+  @Flag(help: "Add the plan to what is ready.")
   var add = false
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "Threads that bring memory in, 1 to 1024. (default: one for each processor that may be used)",
-      valueName: "count"),
-    transform: { try wholeNumber($0, in: 1...1024) })
-  var threads: Int?
+  @OptionGroup var work: ThreadsOption
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The NUMA node that the memory comes from, from 0 to 1023; only files of that node count. "
-        + "(default: any)",
+      "Allocate from this NUMA node, 0 to 1023, and count only files of that node. (default: any)",
       valueName: "node"),
-    transform: { NodeID(UInt32(try wholeNumber($0, in: 0...1023))) })
+    transform: { try nodeID($0) })
   var hostNumaNode: NodeID?
 
   @Flag(
     help: ArgumentHelp(
-      "Raise the pool of huge pages by what is missing, file by file. Needs root. The pages stay in "
-        + "the pool: to lower it again, drain and set nr_hugepages."))
+      "Enlarge the pool of huge pages by what is missing, file by file. Needs root. The pages stay "
+        + "in the pool; to shrink it again, drain the reservoir and lower nr_hugepages."))
   var reserveHugepages = false
 
   @OptionGroup var place: ReservoirOptions
@@ -66,17 +59,14 @@ struct ReservoirFillCommand: ParsableCommand {
     let report = try stop.during {
       try reservoir.fill(
         FillPlan(plan, node: hostNumaNode, isAddition: add),
-        options: FillOptions(threads: threads, reservesHugePages: reserveHugepages),
+        options: FillOptions(threads: work.threads, reservesHugePages: reserveHugepages),
         cancellation: stop.cancellation
       ) {
         if $0.total > .zero { progress.update(.bytes(done: $0.done, total: $0.total)) }
       }
     }
     progress.finish()
-    switch output.format {
-    case .text: try Output.write("\(report)\n")
-    case .json: try Output.write(json(report))
-    }
+    try output.write(report, text: "\(report)\n")
   }
 }
 
@@ -86,13 +76,13 @@ final class StopRequest: Sendable {
   /// The token of the work.
   let cancellation = CancellationToken()
 
-  /// Returns when the work is over.
+  /// Requests the stop and returns when the work has ended.
   func request() {
     cancellation.cancel()
     lock.withLock {}
   }
 
-  /// Does the work.
+  /// Does the work that a request stops.
   func during<Result>(_ body: () throws -> Result) rethrows -> Result {
     lock.lock()
     defer { lock.unlock() }

@@ -6,59 +6,54 @@ internal import HoldfastReservoir
 struct ReservoirInitCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "init",
-    abstract: "Find or mount hugetlbfs and make the reservoir's folders there.",
+    abstract: "Find or mount hugetlbfs and create the reservoir's folders on it.",
     usage: "holdfast reservoir init [--group <group>] [<options>]",
     discussion: """
-      Takes the first mounted hugetlbfs of the page size, or mounts one; mounting needs root. It is \
-      safe to repeat: folders that are there keep what is in them, and their group where none is \
-      named. Another owner or group can be set once nothing is ready or leased; a service that runs \
-      is then to be started again.
+      Uses the first mounted hugetlbfs with the page size, or mounts one, which needs root. The \
+      command is safe to repeat: existing folders keep their contents, and their group unless you \
+      name another. The owner and the group can change only while nothing is ready or leased; \
+      restart a running service afterwards.
 
-      Without --group only the owner and root can lease, and nobody else gets into the folder. With \
-      it the group's members can, each into a folder of his own that only he and root can enter. \
-      Members are trusted so far: one of them could take what is ready away, or open a file before \
-      another leases it. Leases by the owner and by root are proven to be open nowhere else.
+      Without --group, only the owner and root can lease, and only they can enter the folder. With \
+      it, the members of the group can lease too, each into a folder that only that user and root \
+      can enter. Members are trusted to some degree: a member could take ready memory away, or \
+      open a file before another member leases it. Leases by the owner and root are proven to be \
+      open in no other process.
       """)
 
   @Option(
     help: ArgumentHelp(
-      "Where hugetlbfs is mounted, or is to be. A folder on tmpfs will do for tests, without "
-        + "--hugepage-size. (default: found, else /run/holdfast/hugepages-2M)",
+      "Where hugetlbfs is or will be mounted. For tests, a folder on tmpfs works too, without "
+        + "--hugepage-size. (default: the first mount found, or else /run/holdfast/hugepages-2M)",
       valueName: "folder"))
   var mount: String?
 
-  @Option(help: ArgumentHelp("The size of huge pages, 2M or 1G. (default: 2M for a new mount)"))
+  @Option(help: ArgumentHelp("The huge page size, 2M or 1G. (default: 2M for a new mount)"))
   var hugepageSize: HugePageSize?
 
-  @Option(help: "Who fills and recycles, by name or number. (default: the caller)")
+  @Option(help: "The user who fills and recycles, by name or number. (default: the caller)")
   var owner: String?
 
   @Option(
-    help: "Whose members may lease, by name or number. (default: as it is, nobody's at first)")
+    help: "The group whose members may lease, by name or number. (default: unchanged, or none)")
   var group: String?
 
   @OptionGroup var output: FormatOptions
 
   func run() throws {
-    let owner = try owner.map { try userNumber($0) }
-    let group = try group.map { try groupNumber($0) }
+    let owner = try owner.map { try Accounts.userNumber($0) }
+    let group = try group.map { try Accounts.groupNumber($0) }
     let (mount, isNew) = try ReservoirMounts.prepare(
       path: mount.map(absolute), pageSize: hugepageSize?.bytes)
     let reservoir = try Reservoir.create(mount: mount, owner: owner, group: group)
-    switch output.format {
-    case .text:
-      try Output.write(
-        "\(reservoir.path): pages of \(reservoir.pageSize)"
-          + (reservoir.isHugetlb ? "" : " on tmpfs") + (isNew ? ", newly mounted" : "")
-          + ", owner \(reservoir.owner), "
-          + (reservoir.group.map { "group \($0) may lease" } ?? "nobody else may lease") + "\n")
-    case .json:
-      try Output.write(
-        json(
-          Result(
-            path: reservoir.path, mount: mount, isNewMount: isNew, pageBytes: reservoir.pageSize,
-            isHugetlb: reservoir.isHugetlb, owner: reservoir.owner, group: reservoir.group)))
-    }
+    try output.write(
+      Result(
+        path: reservoir.path, mount: mount, isNewMount: isNew, pageBytes: reservoir.pageSize,
+        isHugetlb: reservoir.isHugetlb, owner: reservoir.owner, group: reservoir.group),
+      text: "\(reservoir.path): \(reservoir.pageSize) pages"
+        + (reservoir.isHugetlb ? "" : " on tmpfs") + (isNew ? ", newly mounted" : "")
+        + ", owner \(reservoir.owner), "
+        + (reservoir.group.map { "group \($0) may lease" } ?? "no group may lease") + "\n")
   }
 
   private struct Result: Encodable {
@@ -70,12 +65,4 @@ struct ReservoirInitCommand: ParsableCommand {
     let owner: UInt32
     let group: UInt32?
   }
-}
-
-/// Sizes of huge pages.
-enum HugePageSize: String, CaseIterable, ExpressibleByArgument {
-  case twoMebibytes = "2M"
-  case oneGibibyte = "1G"
-
-  var bytes: ByteCount { self == .twoMebibytes ? .mebibytes(2) : .gibibytes(1) }
 }

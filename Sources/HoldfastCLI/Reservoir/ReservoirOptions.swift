@@ -4,12 +4,12 @@ internal import Glibc
 internal import HoldfastCore
 internal import HoldfastReservoir
 
-/// Which reservoir.
+/// The reservoir that a command uses.
 struct ReservoirOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The hugetlbfs with the reservoir, or a folder on tmpfs, for tests. (default: the only mount "
-        + "that has one)",
+      "The hugetlbfs mount with the reservoir, or for tests a folder on tmpfs. (default: the only "
+        + "mount with a reservoir)",
       valueName: "folder"))
   var mount: String?
 
@@ -18,18 +18,18 @@ struct ReservoirOptions: ParsableArguments {
   }
 }
 
-/// Whose lease.
+/// The lease that a command ends.
 struct LeaseOptions: ParsableArguments {
   @Argument(
-    help: ArgumentHelp("The lease's name.", valueName: "name"),
+    help: ArgumentHelp("The name of the lease.", valueName: "name"),
     transform: { try leaseName($0) })
   var name: LeaseName
 
   @Option(
-    help: ArgumentHelp("Whose lease it is, by name or number, for root. (default: your own)"))
+    help: ArgumentHelp("The lease's user, by name or number; for root. (default: yourself)"))
   var user: String?
 
-  func number() throws -> UInt32? { try user.map { try userNumber($0) } }
+  func number() throws -> UInt32? { try user.map { try Accounts.userNumber($0) } }
 }
 
 /// A path that does not depend on where the program was started.
@@ -39,7 +39,7 @@ func absolute(_ path: String) -> String {
   return path
 }
 
-/// A lease's name, or why it is none, as the parser wants to hear it.
+/// Reads a lease's name; throws the error type that the parser prints.
 func leaseName(_ text: String) throws -> LeaseName {
   do throws(HoldfastError) {
     return try LeaseName(text)
@@ -48,5 +48,5 @@ func leaseName(_ text: String) throws -> LeaseName {
   }
 }
 
-/// A time as people type it, as the parser wants to hear of a bad one.
+/// Reads a time as people type it; throws the error type that the parser prints.
 func span(_ text: String) throws -> Duration { try Duration(typed: text) }

@@ -6,12 +6,12 @@ internal import HoldfastReservoir
 struct ReservoirReleaseCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "release",
-    abstract: "Give a lease's memory back to the host.",
+    abstract: "Return a lease's memory to the host.",
     usage: "holdfast reservoir release <name> [<options>]",
     discussion: """
-      The file goes at once. A monitor that still has it mapped keeps its memory; the kernel frees \
-      and zeroes it afterwards, so it is safe whatever the monitor did. `recycle` makes the memory \
-      ready again instead.
+      Removes the file at once. A monitor that still has it mapped keeps the memory; the kernel \
+      frees and zeroes it afterwards, so this is safe whatever the monitor did. `recycle` makes \
+      the memory ready again instead.
       """)
 
   @OptionGroup var lease: LeaseOptions
@@ -20,27 +20,18 @@ struct ReservoirReleaseCommand: ParsableCommand {
 
   func run() throws {
     let end = try place.reservoir().release(lease.name, user: try lease.number())
-    switch output.format {
-    case .text: try Output.write("\(end)\n")
-    case .json: try Output.write(json(end))
-    }
+    try output.write(end, text: "\(end)\n")
   }
 }
 
-/// Options of commands that scrub.
+/// The options of commands that scrub.
 struct ScrubOptions: ParsableArguments {
-  @Flag(help: "Debug: read all of the memory after scrubbing, and refuse it where it is not zero.")
+  @Flag(help: "Debug: read all memory after scrubbing, and reject it if a byte is not zero.")
   var verify = false
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "Threads that scrub, 1 to 1024. (default: one for each processor that may be used)",
-      valueName: "count"),
-    transform: { try wholeNumber($0, in: 1...1024) })
-  var threads: Int?
+  @OptionGroup var work: ThreadsOption
 
-  var options: RecycleOptions { RecycleOptions(verifies: verify, threads: threads) }
+  var options: RecycleOptions { RecycleOptions(verifies: verify, threads: work.threads) }
 }
 
 /// `holdfast reservoir recycle`.
@@ -50,18 +41,17 @@ struct ReservoirRecycleCommand: ParsableCommand {
     abstract: "Scrub a lease's memory and make it ready again.",
     usage: "holdfast reservoir recycle <name> [<options>]",
     discussion: """
-      For the owner and root. Only once the kernel has proven that no process has the memory open or \
-      mapped; otherwise it is an error and the lease stays, or with --or-release the host gets the \
-      memory. Scrubbing is several times as fast as the kernel's zeroing.
+      For the owner and root. The kernel must prove first that no process has the memory open or \
+      mapped. If it does not, the command fails and the lease stays, or with --or-release the \
+      memory returns to the host. Scrubbing is several times as fast as the kernel's zeroing.
 
-      Memory that the monitor has pinned elsewhere, for a device (vfio) or in a pipe (vmsplice), is \
-      neither open nor mapped: recycle what comes from monitors that you trust so far, and release \
-      the rest.
+      The proof does not cover pages that a monitor pinned, for a device (vfio) or in a pipe \
+      (vmsplice). So recycle the memory of monitors that you trust, and release the rest.
       """)
 
   @OptionGroup var lease: LeaseOptions
 
-  @Flag(help: "Give the memory back to the host where it cannot be recycled.")
+  @Flag(help: "Return the memory to the host if it cannot be recycled.")
   var orRelease = false
 
   @OptionGroup var scrub: ScrubOptions
@@ -82,9 +72,6 @@ struct ReservoirRecycleCommand: ParsableCommand {
       progress.update(.bytes(done: $0, total: $1))
     }
     progress.finish()
-    switch output.format {
-    case .text: try Output.write("\(end)\n")
-    case .json: try Output.write(json(end))
-    }
+    try output.write(end, text: "\(end)\n")
   }
 }

@@ -8,26 +8,27 @@ internal import Logging
 struct ReservoirServeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "serve",
-    abstract: "Keep levels filled and collect orphans, as a service.",
+    abstract: "Keep the reservoir filled and collect orphans, as a service.",
     usage: "holdfast reservoir serve [--config <file>] [--check] [--verbose]",
     discussion: """
-      Nobody needs the service to lease: it only does in time what `fill` and `gc` do. It may be \
-      killed at any moment, and two of them do no harm: fills wait for each other and count anew.
+      Leasing does not require the service, which only runs `fill` and `gc` when they are due. It \
+      may be killed at any moment, and a second one does no harm: fills wait for each other and \
+      count again.
 
-      SIGHUP has the configuration read again; one with errors is reported, and the old one stays. \
-      SIGTERM and SIGINT end it within two seconds. Under systemd it tells its state (Type=notify) \
-      and gives signs of life (WatchdogSec).
+      SIGHUP reloads the configuration; if it has errors, the service reports them and keeps the \
+      old one. SIGTERM and SIGINT stop the service within two seconds. Under systemd the service \
+      reports its state (Type=notify) and feeds the watchdog (WatchdogSec).
       """)
 
   @Option(
     help: ArgumentHelp(
-      "What to keep ready, and how. (default: /etc/holdfast/reservoir.conf)", valueName: "file"))
+      "The configuration file. (default: /etc/holdfast/reservoir.conf)", valueName: "file"))
   var config = "/etc/holdfast/reservoir.conf"
 
-  @Flag(help: "Only read the configuration, and say what is wrong with it.")
+  @Flag(help: "Check the configuration, report errors in it, and exit.")
   var check = false
 
-  @Flag(help: "Tell more of what is done, also failures that come again.")
+  @Flag(help: "Log more, including repeated failures.")
   var verbose = false
 
   func run() throws {
@@ -39,19 +40,19 @@ struct ReservoirServeCommand: ParsableCommand {
       try Output.write("\(config): no errors\n")
       return
     }
-    let end = End()
-    // Else it has the main thread's priority, whose threads take a nice value below zero where they may, and
-    // what they start inherits that.
+    let outcome = ServiceOutcome()
+    // The main thread's priority would give the task's threads a negative nice value if that is
+    // permitted, and what they start would inherit it.
     Task(priority: .medium) {
-      do { try await service.run() } catch { end.set(error) }
-      end.signal()
+      do { try await service.run() } catch { outcome.set(error) }
+      outcome.signal()
     }
-    try end.wait()
+    try outcome.wait()
   }
 }
 
-/// The end of the service, for the thread that waits for it.
-private final class End: Sendable {
+/// How the service ended, for the thread that waits for it.
+private final class ServiceOutcome: Sendable {
   private let semaphore = DispatchSemaphore(value: 0)
   private nonisolated(unsafe) var error: (any Error)?
 

@@ -5,14 +5,14 @@ internal import HoldfastReservoir
 struct ReservoirStatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status",
-    abstract: "Show what is ready, leased and being filled.",
+    abstract: "Show the memory that is ready, leased and being filled.",
     usage: "holdfast reservoir status [--leases] [<options>]",
     discussion: """
-      Looks at names and sizes alone and opens nothing. Only root sees the leases of all users. A \
-      node is known of memory that was filled for one.
+      Reads names and sizes only and opens no file. Only root sees the leases of all users. The \
+      node column shows the NUMA node of memory that was filled from one node.
       """)
 
-  @Flag(help: "List the leases too, with their users and paths.")
+  @Flag(help: "List the leases too, with users and paths.")
   var leases = false
 
   @OptionGroup var place: ReservoirOptions
@@ -20,11 +20,7 @@ struct ReservoirStatusCommand: ParsableCommand {
 
   func run() throws {
     let status = try place.reservoir().status()
-    switch output.format {
-    case .text:
-      try Output.write(status.text(showingLeases: leases) + "\n")
-      if status.rows.isEmpty { try Output.write("fill it with: holdfast reservoir fill 1x1G\n") }
-    case .json: try Output.write(json(status))
-    }
+    let advice = status.rows.isEmpty ? "fill it with: holdfast reservoir fill 1x1G\n" : ""
+    try output.write(status, text: status.text(showingLeases: leases) + "\n" + advice)
   }
 }

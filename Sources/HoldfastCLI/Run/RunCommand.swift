@@ -9,42 +9,37 @@ internal import SystemPackage
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run",
-    abstract: "Run a monitor on ready memory, and give that back when it ends.",
+    abstract: "Run a monitor on leased memory, and return the memory when it ends.",
     usage: "holdfast run --memory <size> [<options>] -- <program> ... {memory} ...",
     discussion: """
-      Leases memory from the reservoir and starts the program with {memory} in its arguments replaced \
-      by the path of the file, {size} by its size as QEMU reads it, such as 10G, and {name} by the \
-      lease's name:
+      Leases memory from the reservoir and starts the program. In its arguments, {memory} is \
+      replaced by the path of the leased file, {size} by its size in QEMU's notation, such as 10G, \
+      and {name} by the name of the lease:
 
         holdfast run -m 10G -- qemu-system-x86_64 -m {size} \\
           -object memory-backend-file,id=ram,mem-path={memory},size={size},share=on \\
           -machine q35,memory-backend=ram ...
 
-      The program inherits an open file whose lock is the lease. So the memory is its own as long as \
-      it lives, also when holdfast is killed; `holdfast reservoir gc` then collects it after its end. \
-      Signals are passed on. The status is the program's, or 128 and the number of the signal that \
-      ended it; before the program is started it is that of all commands.
+      The program inherits an open file whose lock holds the lease. It therefore keeps the memory \
+      as long as it lives, even if holdfast is killed; `holdfast reservoir gc` then collects the \
+      memory afterwards. Signals are passed on to the program. The exit status is the program's, \
+      or 128 and the number of the signal that ended it. If holdfast cannot start the program, \
+      the status is 1 or 64, as for other commands.
       """)
 
   @Option(
     name: [.customShort("m"), .long], parsing: .unconditional,
     help: ArgumentHelp(
-      "How much, with K, M, G or T: 512M, 10G. A number alone is in bytes.", valueName: "size"),
+      "The size of the memory with K, M, G or T: 512M, 10G. A number alone is in bytes.",
+      valueName: "size"),
     transform: { try Size($0) })
   var memory: Size
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "The lease's name: 1 to 128 letters, digits, - and _. (default: one that nobody has)",
-      valueName: "name"),
-    transform: { try leaseName($0) })
-  var name: LeaseName?
-
   @Flag(
     help: ArgumentHelp(
-      "Give the memory back to the host at the end, instead of scrubbing it to be ready again. So it "
-        + "is anyway where the user does not own the reservoir, or somebody still has it open."))
+      "Return the memory to the host at the end instead of scrubbing it and making it ready again. "
+        + "That is always done if the user does not own the reservoir or a process still has the "
+        + "memory open."))
   var release = false
 
   @OptionGroup var request: LeaseRequestOptions
@@ -53,20 +48,21 @@ struct RunCommand: ParsableCommand {
 
   @Argument(
     parsing: .postTerminator,
-    help: ArgumentHelp("The program and its arguments, behind --.", valueName: "program"))
+    help: ArgumentHelp("The program and its arguments, after --.", valueName: "program"))
   var words: [String]
 
   func validate() throws {
     guard let program = words.first, !program.isEmpty else {
-      throw ValidationError("a program to run is missing behind '--'")
+      throw ValidationError("no program follows '--'")
     }
     guard words.contains(where: { $0.contains("{memory}") }) else {
-      throw ValidationError("the arguments of '\(program)' have no {memory} to put the path in")
+      throw ValidationError(
+        "the arguments of '\(program)' lack {memory}, which the path of the memory replaces")
     }
   }
 
   func run() throws {
-    if let note = memory.note { Output.note(note) }
+    Output.note(on: memory)
     _ = try ZeroingChoice.environment()
     let reservoir = try place.reservoir()
     let signals = ChildSignals()
@@ -79,7 +75,7 @@ struct RunCommand: ParsableCommand {
         .replacing("{size}", with: receipt.size.shortDescription)
         .replacing("{name}", with: receipt.name)
     }
-    if let number = signal ?? signals.pendingEnd() {
+    if let number = signal ?? signals.pendingTermination() {
       lease = nil
       end(reservoir, name)
       Signals.end(by: number)
@@ -93,10 +89,10 @@ struct RunCommand: ParsableCommand {
       throw CLIError("cannot start '\(words[0])': \(error); try: its full path")
     }
     let status = child.wait(signals)
-    // Only a process that inherited the file could hold the lock from here on.
+    // From here on only a process that inherited the file can hold the lock.
     lease = nil
     end(reservoir, name)
-    if status != 0 { throw ChildStatus(status: status) }
+    if status != 0 { throw ProgramExit(status: status) }
   }
 
   /// Leases; a signal ends the program while it waits for memory or populates it.
@@ -105,7 +101,7 @@ struct RunCommand: ParsableCommand {
   private func lease(
     _ reservoir: Reservoir, _ signals: ChildSignals, lateSignal: inout Int32?
   ) throws -> Lease {
-    var request = request.request(memory.bytes, name)
+    var request = request.request(memory.bytes)
     request.isHeld = true
     let watch = try SignalWatch(signals)
     do throws(HoldfastError) {
@@ -118,7 +114,7 @@ struct RunCommand: ParsableCommand {
     }
   }
 
-  /// Gives the lease up. The program's status is what counts, so what goes wrong is only told.
+  /// Ends the lease. The exit status stays the program's, so a failure is only a note.
   private func end(_ reservoir: Reservoir, _ name: LeaseName) {
     do throws(HoldfastError) {
       if release || !reservoir.isOwner {
@@ -127,19 +123,20 @@ struct RunCommand: ParsableCommand {
         _ = try reservoir.recycle(name, otherwise: .release, options: scrub.options)
       }
     } catch {
-      // Somebody collected it already.
+      // `gc` has collected it already.
       if error.code == .noLease { return }
       if error.code == .busy {
         Output.note(
-          "another process still holds '\(name)'; holdfast reservoir gc collects it afterwards")
+          "another process still holds the lease '\(name)'; holdfast reservoir gc collects it "
+            + "later")
       } else {
-        Output.note(error.description)
+        Output.note(AdviceText.line(error))
       }
     }
   }
 }
 
-/// How the program ended that `holdfast run` has run: with this status, so does `holdfast`.
-struct ChildStatus: Error {
+/// The status of the program that `holdfast run` ran, which becomes the status of `holdfast`.
+struct ProgramExit: Error {
   let status: Int32
 }

@@ -4,7 +4,7 @@ internal import HoldfastLinux
 internal import Synchronization
 internal import SystemPackage
 
-/// Cancels work when a signal arrives that ends the program. A thread of its own waits for the signals.
+/// Cancels work when a signal arrives that ends the program. A thread waits for the signals.
 final class SignalWatch: Sendable {
   /// Cancelled when such a signal arrives.
   let cancellation: CancellationToken
@@ -26,7 +26,7 @@ final class SignalWatch: Sendable {
     thread = try BackgroundThread("holdfast-signal") {
       while !state.isStopped.load(ordering: .acquiring) {
         // The time limit is for the case that another thread takes the signal of `stop`.
-        guard let number = signals.nextEnd(atMost: 100) else { continue }
+        guard let number = signals.nextTermination(atMost: 100) else { continue }
         state.number.store(number, ordering: .relaxed)
         state.cancellation.cancel()
       }

@@ -2,22 +2,23 @@ internal import CHoldfastLinux
 internal import Glibc
 internal import SystemPackage
 
-/// Signals that are for the child, taken off this process.
+/// Signals that this process passes on to the child.
 ///
-/// They are blocked rather than handled, so that none is lost between any two steps: what comes before the
-/// child is there waits for it. What was ignored at the start, as by nohup(1), stays so, for the child too.
+/// They are blocked rather than handled, so that none is lost between two steps: a signal that
+/// arrives before the child exists stays pending for it. A signal that was ignored at the start, as
+/// by nohup(1), stays ignored, in the child too.
 struct ChildSignals: Sendable {
   private let set: sigset_t
-  /// The mask that the child is to have.
+  /// The signal mask of the child.
   fileprivate let before: sigset_t
 
   private static let passed = [
     SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH,
   ]
 
-  /// Blocks them in the calling thread, before there are others.
+  /// Blocks the signals in the calling thread, before other threads exist.
   init() {
-    // The child is waited for, whoever started this program.
+    // This program waits for the child, even if its parent ignored SIGCHLD.
     signal(SIGCHLD, SIG_DFL)
     var set = sigset_t()
     unsafe sigemptyset(&set)
@@ -29,28 +30,29 @@ struct ChildSignals: Sendable {
     self.before = before
   }
 
-  /// A signal that has come and that ends a program, taken off this process; nil where none has.
-  func pendingEnd() -> Int32? { nextEnd(atMost: 0) }
+  /// Takes a pending signal that ends a program; nil if there is none.
+  func pendingTermination() -> Int32? { nextTermination(atMost: 0) }
 
-  /// The next signal that ends a program, taken off this process; nil where none comes in the time.
-  func nextEnd(atMost milliseconds: Int) -> Int32? {
+  /// Takes the next signal that ends a program; nil if none arrives in the time.
+  func nextTermination(atMost milliseconds: Int) -> Int32? {
     while let (number, _) = wait(atMost: milliseconds) {
-      // Nothing is waited for yet, and the size of the terminal is the child's matter.
+      // There is no child yet, and the size of the terminal does not matter to this program.
       if number != SIGCHLD, number != SIGWINCH { return number }
     }
     return nil
   }
 
-  /// Waits for a signal for at most so long.
+  /// Waits for a signal, with a timeout.
   ///
-  /// - Returns: its number and whether the terminal sent it, which the child then has got too; nil where
-  ///   none came.
+  /// - Returns: its number, and whether the terminal sent it, and so to the child too; nil after
+  ///   the timeout.
   func wait(atMost milliseconds: Int? = nil) -> (number: Int32, isFromTerminal: Bool)? {
     var set = set
     var info = unsafe siginfo_t()
     let number: Int32
     if let milliseconds {
-      // SAFETY: both live through the call. In C, as static programs lack the overlay's timespec.
+      // SAFETY: both live through the call. It is C because static programs lack the overlay's
+      // timespec.
       number = unsafe hf_signal_wait(&set, &info, milliseconds)
     } else {
       // SAFETY: as above.
@@ -60,11 +62,11 @@ struct ChildSignals: Sendable {
   }
 }
 
-/// A program started with an open file that it inherits.
+/// A program that inherits an open file.
 struct ChildProcess {
   private let process: pid_t
 
-  /// Starts a program, found as by the shell.
+  /// Starts a program, a path or a name in `PATH`.
   ///
   /// - Parameter descriptor: stays open in the child, by its number.
   init(_ words: [String], inheriting descriptor: Int32, _ signals: ChildSignals) throws(Errno) {
@@ -74,12 +76,12 @@ struct ChildProcess {
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    // A duplicate of itself is what is not closed on exec.
+    // A descriptor duplicated onto itself stays open on exec.
     unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, descriptor)
     var mask = signals.before
     var defaults = sigset_t()
     unsafe sigemptyset(&defaults)
-    // This program ignores it; others expect to be ended by it.
+    // This program ignores SIGPIPE; others expect it to end them.
     unsafe sigaddset(&defaults, SIGPIPE)
     unsafe posix_spawnattr_setsigmask(&attributes, &mask)
     unsafe posix_spawnattr_setsigdefault(&attributes, &defaults)
@@ -100,7 +102,7 @@ struct ChildProcess {
   ///
   /// - Returns: its status, or 128 and the number of the signal that ended it.
   func wait(_ signals: ChildSignals) -> Int32 {
-    // What came before the child was there, the terminal has not sent to it.
+    // The terminal did not send signals to the child that arrived before it existed.
     var isEarly = true
     while true {
       guard let (number, isFromTerminal) = signals.wait(atMost: isEarly ? 0 : nil) else {
@@ -108,7 +110,8 @@ struct ChildProcess {
         continue
       }
       if number != SIGCHLD {
-        // The terminal has sent it to all of its foreground group, where the child is unless it left it.
+        // The terminal sent it to its foreground process group, which has the child unless that
+        // left.
         let hasIt = isFromTerminal && !isEarly && getpgid(process) == getpgrp()
         if !hasIt { kill(process, number) }
         continue

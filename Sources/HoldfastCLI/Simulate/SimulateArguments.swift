@@ -25,28 +25,29 @@ struct TimeSpan: Hashable, Sendable {
 
   /// Reads a time from a second to ten years.
   init(_ text: String) throws(Size.Problem) {
-    let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
-    guard let unit = text.last.flatMap({ units[$0] }), let number = Double(plain: text.dropLast())
+    guard let unit = text.last, "smhd".contains(unit), Double(plain: text.dropLast()) != nil,
+      let duration = try? Duration(typed: text)
     else {
       throw Size.Problem(
-        description: "a time is a number and one of the units s, m, h and d, such as 30m or 2d")
+        description: "it is not a number with one of the units s, m, h and d, such as 30m or 2d")
     }
-    seconds = number * unit
+    seconds = duration.seconds
     guard (1...315_360_000).contains(seconds) else {
-      throw Size.Problem(description: "a time from 1s to 3650d is needed")
+      throw Size.Problem(
+        description: "it is too \(seconds < 1 ? "short" : "long"), use a time from 1s to 3650d")
     }
   }
 }
 
-/// A share as people type it, in percent: `10`, `0.1%`.
+/// A percentage as people type it: `10`, `0.1%`.
 struct Percentage: Hashable, Sendable {
-  /// From 0 to 1.
+  /// The share, from 0 to 1.
   let share: Double
 
   init(_ text: String) throws(Size.Problem) {
     let digits = text.hasSuffix("%") ? text.dropLast() : text[...]
     guard let number = Double(plain: digits), number <= 100 else {
-      throw Size.Problem(description: "a percentage from 0 to 100 is needed")
+      throw Size.Problem(description: "it is not a percentage, use a number from 0 to 100")
     }
     share = number / 100
   }
@@ -60,12 +61,12 @@ extension SizeMix {
       let halves = item.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
       let size = try Size(String(halves[0])).bytes
       guard size.isMultiple(of: Geometry.small.pageSize) else {
-        throw Size.Problem(description: "'\(item)': a size is a multiple of 4 KiB")
+        throw Size.Problem(description: "the size of '\(item)' is not a multiple of 4 KiB")
       }
       let weight = halves.count == 1 ? 1 : Double(plain: halves[1]) ?? 0
       guard weight > 0 else {
         throw Size.Problem(
-          description: "'\(item)': a weight is a number over 0, such as 20 in 8G:20")
+          description: "the weight of '\(item)' is not a number over 0, such as 20 in 8G:20")
       }
       parts.append(Part(size, weight: weight))
     }
@@ -73,13 +74,13 @@ extension SizeMix {
   }
 }
 
-/// Reads bytes a second: `1G`, `500M`, or 0 for none.
+/// Reads bytes per second: `1G`, `500M`, or 0 for none.
 func scrubRate(_ text: String) throws(Size.Problem) -> ByteCount {
   text == "0" ? .zero : try Size(text.hasSuffix("/s") ? String(text.dropLast(2)) : text).bytes
 }
 
 extension Double {
-  /// Reads digits, perhaps with a point between, and nothing else.
+  /// Reads digits with at most one point between them, and nothing else.
   fileprivate init?(plain text: Substring) {
     let parts = text.split(separator: ".", omittingEmptySubsequences: false)
     let isPlain =

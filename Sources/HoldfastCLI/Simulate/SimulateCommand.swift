@@ -7,28 +7,28 @@ internal import HoldfastSimulation
 struct SimulateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "simulate",
-    abstract: "Let guests come to and go from a host of any size, in simulated time.",
+    abstract: "Simulate guests that come and go on a host of any size.",
     usage: "holdfast simulate [--memory <size>] [--guests <count>] [<options>]",
     discussion: """
-      The allocator, objects and address spaces are the real ones, on page sizes 4K, 2M and 1G; \
-      only the bytes of the memory and the page tables are missing. So a host of 16T is simulated \
-      on any machine. Guests that are larger than the free memory are refused and counted. \
-      Everything but the times is the same for the same options and seed.
+      The allocator, objects and address spaces are the real ones, with page sizes 4K, 2M and 1G; \
+      only the bytes of the memory and the page tables are missing. Any machine can therefore \
+      simulate a host of 16T. Guests that are larger than the free memory are refused and counted. \
+      Everything except the times is the same for the same options and seed.
 
-      Guests are wired whole at their start, but for the shares that --paged and --forks give. \
-      Those write to single pages at random places, in four rounds over their life, and that is \
-      what fragments the memory.
+      Guests are wired as a whole when they start, except for the shares of --paged and --forks. \
+      Those guests write to single pages at random places, in four rounds over their life, which \
+      fragments the memory.
 
       Arrivals:
-        steady  one by one at a steady rate; as many as --guests from the start
-        bursts  in deployments of 16 on average, of one size, that come within
-                a minute or so and go together
-        trace   as the file of --trace says
+        steady  one by one at a steady rate, with --guests guests at the start
+        bursts  in deployments of 16 guests on average, all of one size, that
+                arrive within about a minute and leave together
+        trace   as in the file of --trace
 
-      A trace has the form of vmtable.csv of the Azure Public Dataset V2: no header, and in each \
-      line, with commas between:
+      A trace has the format of vmtable.csv of the Azure Public Dataset V2: no header, and in each \
+      line, separated by commas:
         vmid, subscriptionid, deploymentid   any text
-        vmcreated, vmdeleted                 seconds from the trace's start on
+        vmcreated, vmdeleted                 seconds since the trace began
         maxcpu, avgcpu, p95maxcpu            percent; not used
         vmcategory                           any text; not used
         vmcorecountbucket                    cores: 2, 4, ... or >24; not used
@@ -38,31 +38,32 @@ struct SimulateCommand: ParsableCommand {
   @Option(
     name: [.customShort("m"), .long], parsing: .unconditional,
     help: ArgumentHelp(
-      "The host's memory with K, M, G or T, up to 1024T. (default: 16T)", valueName: "size"),
+      "The host's memory with K, M, G or T, 1M to 1024T. (default: 16T)", valueName: "size"),
     transform: { try Size($0) })
   var memory: Size?
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "How many guests run at once on average. A trace of more is thinned by chance. (default: "
-        + "1000, or all of the trace)",
+      "The average number of guests that run at once. Larger traces are randomly sampled. "
+        + "(default: 1000, or all of the trace)",
       valueName: "count"),
     transform: { try wholeNumber($0, in: 1...1_000_000) })
   var guests: Int?
 
   @Option(
     help: ArgumentHelp(
-      "When guests come. (default: steady, or trace with --trace)", valueName: "how"))
+      "The pattern of arrivals. (default: steady, or trace with --trace)", valueName: "how"))
   var arrivals: ArrivalsOption?
 
-  @Option(help: ArgumentHelp("The trace to take guests from.", valueName: "file"))
+  @Option(help: ArgumentHelp("The file with the trace of guests.", valueName: "file"))
   var trace: String?
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The simulated time with s, m, h or d. (default: 2d, or that of the trace)", valueName: "time"
+      "The simulated time with s, m, h or d. (default: 2d, or the length of the trace)",
+      valueName: "time"
     ),
     transform: { try TimeSpan($0) })
   var duration: TimeSpan?
@@ -70,15 +71,15 @@ struct SimulateCommand: ParsableCommand {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The mean of the guests' lifetimes, which are exponential. (default: 12h)", valueName: "time"),
+      "The mean of the guests' exponential lifetimes. (default: 12h)", valueName: "time"),
     transform: { try TimeSpan($0) })
   var lifetime: TimeSpan?
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The guests' sizes with their weights, such as 2G:30,8G:50,3.5G:20. (default: from an eighth "
-        + "to four times what each guest would get of the memory, which fills nine tenths of it)",
+      "The guests' sizes with weights, such as 2G:30,8G:50,3.5G:20. (default: from an eighth to "
+        + "four times the memory divided by the guests, which uses nine tenths of the memory)",
       valueName: "list"),
     transform: { try SizeMix(argument: $0) })
   var sizes: SizeMix?
@@ -86,7 +87,7 @@ struct SimulateCommand: ParsableCommand {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Percent of the guests that are forks of a running one of the same size, where there is one. "
+      "Percent of the guests that are forks of a running guest of the same size, if one runs. "
         + "(default: 10)",
       valueName: "percent"),
     transform: { try Percentage($0) })
@@ -95,7 +96,7 @@ struct SimulateCommand: ParsableCommand {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Percent of the guests that are not wired but get pages when they touch them. (default: 15)",
+      "Percent of the guests that are not wired but paged on demand. (default: 15)",
       valueName: "percent"),
     transform: { try Percentage($0) })
   var paged: Percentage?
@@ -103,8 +104,7 @@ struct SimulateCommand: ParsableCommand {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Percent of their memory that paged guests and forks write to. (default: "
-        + "0.05)",
+      "Percent of their memory that paged guests and forks write to. (default: 0.05)",
       valueName: "percent"),
     transform: { try Percentage($0) })
   var dirty: Percentage?
@@ -112,63 +112,69 @@ struct SimulateCommand: ParsableCommand {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Bytes of free memory that are zeroed in the background in a second of simulated time, 0 for "
-        + "none. (default: 1G)",
+      "Bytes of free memory that are zeroed in the background in each simulated second, or 0. "
+        + "(default: 1G)",
       valueName: "size"),
     transform: { try HoldfastCLI.scrubRate($0) })
   var scrubRate: ByteCount?
 
   @Option(
     parsing: .unconditional,
-    help: ArgumentHelp("Where chance begins, a whole number. (default: 1)", valueName: "number"),
+    help: ArgumentHelp("Random seed, a whole number. (default: 1)", valueName: "number"),
     transform: { try wholeNumber($0, in: 0...Int.max) })
   var seed = 1
 
   @Option(
     help: ArgumentHelp(
-      "Draw used memory, fragmentation and what wires were served by over the simulated time, as "
-        + "SVG.",
+      "Write an SVG drawing of used memory, fragmentation and page sizes over the simulated time.",
       valueName: "file"))
   var plot: String?
 
   @OptionGroup var output: FormatOptions
 
-  /// How many guests a run may have in all: each costs some time and memory.
+  /// The most guests of a run: each costs some time and memory.
   private static let mostArrivals = 20_000_000.0
 
   func validate() throws {
     let options = options
     if arrivals == .trace, trace == nil {
-      throw ValidationError("'--arrivals trace' needs the file, as '--trace <file>'")
+      throw ValidationError("'--arrivals trace' requires '--trace <file>'")
     }
     if let arrivals, arrivals != .trace, trace != nil {
-      throw ValidationError("'--trace' is for '--arrivals trace', not \(arrivals.rawValue)")
+      throw ValidationError(
+        "'--trace' cannot be combined with '--arrivals \(arrivals.rawValue)', use '--arrivals "
+          + "trace'")
     }
     if options.pattern == .trace, sizes != nil || lifetime != nil {
       throw ValidationError(
-        "'--\(sizes == nil ? "lifetime" : "sizes")' is not for a trace, which has its own")
+        "'--\(sizes == nil ? "lifetime" : "sizes")' cannot be combined with a trace, which has "
+          + "its own")
     }
     guard options.memory.isMultiple(of: .kibibytes(4)) else {
       throw ValidationError(
-        "'--memory' must be a multiple of the page size 4 KiB, not \(options.memory)")
+        "'--memory' of \(options.memory) is not a multiple of the page size 4 KiB")
     }
     guard options.memory >= .mebibytes(1), options.memory <= .tebibytes(1024) else {
-      throw ValidationError("'--memory' must be from 1 MiB to 1024 TiB, not \(options.memory)")
+      throw ValidationError(
+        "'--memory' of \(options.memory) is "
+          + (options.memory < .mebibytes(1) ? "too small" : "too large")
+          + ", use a size from 1 MiB to 1024 TiB")
     }
     guard options.forkShare + options.pagedShare <= 1 else {
-      throw ValidationError("'--forks' and '--paged' must not be over 100 together")
+      throw ValidationError(
+        "'--forks' and '--paged' add up to more than 100 percent, use smaller ones")
     }
     guard let guests = options.guests, let duration = options.duration, options.pattern != .trace
     else { return }
     let lifetimes = duration.seconds / options.lifetime.seconds
     guard Double(guests) * (1 + lifetimes) <= SimulateCommand.mostArrivals else {
       throw ValidationError(
-        "that would be over 20,000,000 guests in all: fewer '--guests', a shorter '--duration' or a "
-          + "longer '--lifetime' are needed")
+        "the simulation would have over 20,000,000 guests, use fewer '--guests', a shorter "
+          + "'--duration' or a longer '--lifetime'")
     }
   }
 
-  /// The arguments, but for what is in the trace.
+  /// The arguments, except for the contents of the trace.
   private var options: SimulationOptions {
     let pattern = arrivals?.pattern ?? (trace == nil ? .steady : .trace)
     var options = SimulationOptions(
@@ -186,18 +192,15 @@ struct SimulateCommand: ParsableCommand {
   }
 
   func run() throws {
-    if let note = memory?.note { Output.note(note) }
+    Output.note(on: memory)
     if let plot { try PlotFile.check(plot) }
     let result = try simulate()
     if let plot { try PlotFile.write(SimulationPlot(result).svg, to: plot) }
     let report = SimulateResult(result, trace: trace)
-    switch output.format {
-    case .text: try Output.write(report.text)
-    case .json: try Output.write(json(report))
-    }
-    guard report.memory.freeAtEndBytes == report.options.memoryBytes else {
+    try output.write(report, text: report.text)
+    guard report.isAllFree else {
       throw CLIError(
-        "frames were lost: after all guests have gone \(result.figures.freeAtEnd) of "
+        "frames were lost: after all guests had left, \(result.figures.freeAtEnd) of "
           + "\(result.options.memory) are free; try: report this with the command line")
     }
   }

@@ -3,14 +3,14 @@ internal import HoldfastCore
 internal import HoldfastSimulation
 internal import SystemPackage
 
-/// The file that `--trace` names.
+/// The file of `--trace`.
 enum TraceFile {
   private static let pieceSize = 1 << 20
 
-  /// Reads it a piece at a time.
+  /// Reads the file a piece at a time.
   ///
-  /// - Parameter progress: gets the bytes read and, of a regular file, all that there are.
-  /// - Throws: `CLIError` where the file cannot be read or a line of it is wrong.
+  /// - Parameter progress: gets the bytes read and, for a regular file, its size.
+  /// - Throws: `CLIError` if the file cannot be read or a line of it is invalid.
   static func read(
     _ path: String, progress: (_ done: ByteCount, _ all: ByteCount?) -> Void
   ) throws(CLIError) -> [TraceGuest] {
@@ -35,9 +35,9 @@ enum TraceFile {
         return parser.guests
       }
     } catch let error as TraceError {
-      throw CLIError("\(error); try: holdfast simulate --help has the columns")
+      throw CLIError("\(error); try: holdfast simulate --help, which lists the columns")
     } catch {
-      throw CLIError("cannot read the trace \(path): \(error)")
+      throw CLIError("cannot read the trace \(path): \(error); try: another --trace")
     }
   }
 
@@ -51,13 +51,13 @@ enum TraceFile {
   }
 }
 
-/// The file that `--plot` names.
+/// The file of `--plot`.
 enum PlotFile {
-  /// Fails where the file cannot be written, before work is done for nothing. What is there stays as
-  /// it is; what is not is not made.
+  /// Fails if the file cannot be written, before work is done in vain. Neither changes an existing
+  /// file nor creates one.
   static func check(_ path: String) throws(CLIError) {
     do {
-      // Where it is there, a trial tells more than its mode: it may be a folder.
+      // Opening an existing file finds more problems than its mode shows, such as a folder.
       let file = try FileDescriptor.open(FilePath(path), .writeOnly, options: .nonBlocking)
       try file.close()
     } catch Errno.noSuchFileOrDirectory {

@@ -3,34 +3,31 @@ internal import HoldfastLinux
 internal import HoldfastSimulation
 
 extension SimulateResult {
-  /// The run for people: a sentence, what happened, fragmentation, and the time of operations.
+  /// The result for people: a sentence, what happened, fragmentation, and the times of operations.
   var text: String {
     let rows: [(label: String, value: String)] = [
       ("guests", guestList),
       ("refused", refused),
       ("wired", wired),
-      ("touched", touched),
-      ("scrubbed", amount(memory.scrubbedBytes)),
+      ("faults", faults),
+      ("scrubbed", amount(figures.scrubbedBytes)),
       (
         "used",
-        "\(amount(memory.meanUsedBytes)) on average, \(amount(memory.mostUsedBytes)) at most"
+        "\(amount(meanUsed)) on average, \(amount(mostUsed)) at most"
       ),
       ("reserved", reservationList),
       ("metadata", metadataList),
     ]
-    let width = rows.map(\.label.count).max() ?? 0
-    let list = rows.map { row in
-      row.label + String(repeating: " ", count: width - row.label.count + 2) + row.value + "\n"
-    }.joined()
-    return headline + "\n\n" + list + "\n" + table(fragmentationRows) + "\n" + table(timeRows)
+    return headline + "\n\n" + labeled(rows) + "\n" + table(fragmentationRows) + "\n"
+      + table(timeRows)
       + "\n" + ending + "\n"
   }
 
   private var headline: String {
     let guests = options.guests.map { ", \(grouped(UInt64($0))) guests at once" } ?? ""
-    let source = options.trace.map { "the trace \($0)" } ?? "\(options.arrivals) arrivals"
-    return "\(options.memoryBytes) of memory\(guests), \(source), "
-      + "\(time(simulatedSeconds)) simulated (seed \(options.seed))"
+    let source = trace.map { "the trace \($0)" } ?? "\(options.pattern.rawValue) arrivals"
+    return "\(options.memory) of memory\(guests), \(source), "
+      + "\(time(result.duration)) simulated (seed \(options.seed))"
   }
 
   private func time(_ seconds: Double) -> String {
@@ -47,55 +44,61 @@ extension SimulateResult {
 
   private func percent(_ share: Double?) -> String {
     guard let share else { return "-" }
-    // What is nearly none or nearly all is not to look like it.
+    // More places, so that nearly none and nearly all do not look like 0 and 100.
     let places = share * 100 < 1 || share * 100 > 99 ? 3 : 1
     return decimal(share * 100, places: share == 0 || share == 1 ? 0 : places) + " %"
   }
 
   private var guestList: String {
-    "\(count(guests.arrived)) came: \(count(guests.wired)) wired, \(count(guests.paged)) paged, "
+    let guests = figures.guests
+    return
+      "\(count(guests.arrived)) arrived: \(count(guests.wired)) wired, "
+      + "\(count(guests.paged)) paged, "
       + "\(count(guests.forked)) forks; at most \(count(guests.mostAtOnce)) at once"
   }
 
   private var refused: String {
-    guests.refused == 0
-      ? "none" : "\(count(guests.refused)) for want of memory, \(amount(guests.refusedBytes))"
+    let guests = figures.guests
+    return guests.refused == 0
+      ? "none" : "\(count(guests.refused)) for lack of memory, \(amount(guests.refusedBytes))"
   }
 
   private var wired: String {
+    let wires = figures.wires
     guard wires.count > 0 else { return "none" }
-    let sizes = wires.bytesByPageSize.compactMap { key, bytes in
-      UInt64(key).map { (size: ByteCount($0), bytes: bytes) }
-    }
-    let list = sizes.sorted { $0.size > $1.size }.map { part in
-      percent(Double(part.bytes.rawValue) / Double(wires.bytes.rawValue)) + " in \(part.size)"
+    let list = wires.bytesByLevel.enumerated().reversed().map { level, bytes in
+      percent(Double(bytes.rawValue) / Double(wires.bytes.rawValue))
+        + " in \(Geometry.small.size(ofLevel: level))"
     }
     return "\(amount(wires.bytes)): \(list.joined(separator: ", ")) pages; "
       + "\(percent(wires.zeroedShare)) zeroed ahead"
   }
 
-  private var touched: String {
+  private var faults: String {
+    let shortages = figures.shortages
     let shortage = shortages == 0 ? "" : "; \(count(shortages)) times no frame was free"
-    return "\(grouped(faults)) pages of 4 KiB" + shortage
+    return "\(grouped(figures.faults)) on pages of 4 KiB" + shortage
   }
 
   private var reservationList: String {
-    func count(_ number: Int) -> String { grouped(UInt64(number)) }
-    return "\(count(reservations.made)) superpages for base pages: "
-      + "\(count(reservations.filled)) filled, \(count(reservations.broken)) broken for want of memory, "
+    let reservations = figures.reservations
+    return "\(count(reservations.reserved)) superpages for base pages: "
+      + "\(count(reservations.filled)) filled, "
+      + "\(count(reservations.broken)) broken for lack of memory, "
       + "\(count(reservations.emptied)) empty again"
   }
 
   private var metadataList: String {
-    "\(amount(metadata.bytes)) at most, "
-      + "\(decimal(metadata.share * 100, places: 4)) % of the memory: "
-      + "allocator \(amount(metadata.allocatorBytes)), objects \(amount(metadata.objectBytes)), "
-      + "maps \(amount(metadata.mapBytes))"
+    let peak = figures.peakMetadata
+    return "\(amount(peak.total)) at most, "
+      + "\(decimal(metadataShare * 100, places: 4)) % of the memory: "
+      + "allocator \(amount(peak.allocator)), objects \(amount(peak.objects)), "
+      + "maps \(amount(peak.maps))"
   }
 
   private var fragmentationRows: [[String]] {
     [["free memory in blocks", "mean", "most", "at the end"]]
-      + [("below 2 MiB", fragmentation.below2MiB), ("below 1 GiB", fragmentation.below1GiB)].map {
+      + [("below 2 MiB", below2MiB), ("below 1 GiB", below1GiB)].map {
         [$0.0, percent($0.1.mean), percent($0.1.most), percent($0.1.last)]
       }
   }
@@ -103,27 +106,14 @@ extension SimulateResult {
   private var timeRows: [[String]] {
     [["operation", "count", "mean", "median", "99 %", "longest"]]
       + HoldfastSimulation.Operation.allCases.compactMap { operation in
-        guard let times = times[operation.rawValue], times.count > 0 else { return nil }
+        guard let times = result.times[operation], times.count > 0 else { return nil }
+        let rounded = [times.quantile(0.5), times.quantile(0.99), times.longest].map { $0 ?? 0 }
         return [operation.rawValue, grouped(times.count)]
-          + [times.mean, times.median, times.p99, times.longest].map { seconds in
-            seconds.map { formatted(.seconds($0)) } ?? "-"
-          }
+          + ([times.mean ?? 0] + rounded.map { Double($0) }).map { formatted(.seconds($0 / 1e9)) }
       }
   }
 
-  /// Columns as wide as they need to be, the first one to the left.
-  private func table(_ rows: [[String]]) -> String {
-    let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-    return rows.map { row in
-      zip(row, widths).enumerated().map { column, cell in
-        let padding = String(repeating: " ", count: cell.1 - cell.0.count)
-        return column == 0 ? cell.0 + padding : padding + cell.0
-      }.joined(separator: "  ") + "\n"
-    }.joined()
-  }
-
   private var ending: String {
-    memory.freeAtEndBytes == options.memoryBytes
-      ? "Once all guests had gone every frame was free." : "Frames were lost."
+    isAllFree ? "After all guests had left, every frame was free." : "Frames were lost."
   }
 }

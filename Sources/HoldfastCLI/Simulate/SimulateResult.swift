@@ -2,210 +2,134 @@ internal import HoldfastCore
 internal import HoldfastLinux
 internal import HoldfastSimulation
 
-/// What `holdfast simulate` prints, as JSON: keys stay as they are. Byte counts and seconds are
-/// numbers, shares are from 0 to 1. All but `times` is the same for the same options.
-struct SimulateResult: Encodable {
-  let options: Options
-  let simulatedSeconds: Double
-  let guests: Guests
-  let wires: Wires
-  /// Base pages that were touched.
-  let faults: UInt64
-  /// Touches and forks that found no free frame.
-  let shortages: Int
-  let memory: Memory
-  let fragmentation: Fragmentation
-  let reservations: Reservations
-  let metadata: Metadata
-  /// Of all operations in order, as hexadecimal digits.
-  let digest: String
-  let samples: [Sample]
-  /// By operation.
-  let times: [String: Times]
+/// What `holdfast simulate` prints, as JSON, whose keys do not change. Byte counts and seconds are
+/// numbers, shares are from 0 to 1. Everything except `times` is the same for the same options.
+struct SimulateResult {
+  let result: Simulation.Result
+  /// The file of the trace, or nil.
+  let trace: String?
 
-  struct Options: Encodable {
-    let memoryBytes: ByteCount
-    /// At once on average; missing for all of a trace.
-    let guests: Int?
-    let arrivals: String
-    let trace: String?
-    /// Missing for a trace, as are the sizes.
-    let lifetimeSeconds: Double?
-    let sizes: [Size]?
-    let forkShare: Double
-    let pagedShare: Double
-    let dirtyShare: Double
-    let scrubBytesPerSecond: ByteCount
-    let seed: UInt64
+  init(_ result: Simulation.Result, trace: String?) {
+    self.result = result
+    self.trace = trace
+  }
 
-    struct Size: Encodable {
-      let bytes: ByteCount
-      let weight: Double
+  var options: SimulationOptions { result.options }
+  var figures: SimulationFigures { result.figures }
+
+  /// Whether all memory was free after all guests had left.
+  var isAllFree: Bool { figures.freeAtEnd == options.memory }
+
+  var meanUsed: ByteCount {
+    ByteCount(UInt64(mean(figures.samples.map { Double($0.used.rawValue) })))
+  }
+
+  var mostUsed: ByteCount { figures.samples.map(\.used).max() ?? .zero }
+
+  /// The largest metadata as a share of the host's memory.
+  var metadataShare: Double {
+    Double(figures.peakMetadata.total.rawValue) / Double(options.memory.rawValue)
+  }
+
+  /// The share of the free memory in blocks smaller than 2 MiB, over all samples.
+  var below2MiB: Summary { Summary(figures.samples.map(\.superpageFragmentation)) }
+  /// The same for blocks smaller than 1 GiB.
+  var below1GiB: Summary { Summary(figures.samples.map(\.largestFragmentation)) }
+
+  /// A share over all samples.
+  struct Summary: Encodable {
+    let mean: Double
+    let most: Double
+    let last: Double
+
+    fileprivate init(_ values: [Double]) {
+      mean = HoldfastCLI.mean(values)
+      most = values.max() ?? 0
+      last = values.last ?? 0
     }
-  }
-
-  struct Guests: Encodable {
-    let arrived: Int
-    let wired: Int
-    let paged: Int
-    let forked: Int
-    let refused: Int
-    let refusedBytes: ByteCount
-    let mostAtOnce: Int
-  }
-
-  struct Wires: Encodable {
-    let count: Int
-    let bytes: ByteCount
-    /// Bytes by the size in bytes of the pages that hold them.
-    let bytesByPageSize: [String: ByteCount]
-    /// Null without wires, as is the next.
-    let superpageShare: Double?
-    let zeroedShare: Double?
-  }
-
-  struct Memory: Encodable {
-    let meanUsedBytes: ByteCount
-    let mostUsedBytes: ByteCount
-    let scrubbedBytes: ByteCount
-    /// Once all guests have gone.
-    let freeAtEndBytes: ByteCount
-  }
-
-  /// The share of the free memory in blocks that are smaller.
-  struct Fragmentation: Encodable {
-    let below2MiB: Summary
-    let below1GiB: Summary
-
-    struct Summary: Encodable {
-      let mean: Double
-      let most: Double
-      let last: Double
-    }
-  }
-
-  /// Superpages that base pages began to fill, and what became of them.
-  struct Reservations: Encodable {
-    let made: Int
-    let filled: Int
-    let broken: Int
-    let emptied: Int
-  }
-
-  /// Where they were largest.
-  struct Metadata: Encodable {
-    let bytes: ByteCount
-    /// Of the host's memory.
-    let share: Double
-    let allocatorBytes: ByteCount
-    let objectBytes: ByteCount
-    let mapBytes: ByteCount
-  }
-
-  struct Sample: Encodable {
-    let seconds: Double
-    let guests: Int
-    let usedBytes: ByteCount
-    let zeroedBytes: ByteCount
-    let below2MiB: Double
-    let below1GiB: Double
-    let superpageShare: Double?
-    let largestShare: Double?
-    let zeroedShare: Double?
-    let metadataBytes: ByteCount
-  }
-
-  /// In seconds. Quantiles are at most 3 % too high.
-  struct Times: Encodable {
-    let count: UInt64
-    let total: Double
-    let mean: Double?
-    let median: Double?
-    let p99: Double?
-    let longest: Double?
   }
 }
 
-extension SimulateResult {
-  init(_ result: Simulation.Result, trace: String?) {
-    let figures = result.figures
-    let isTrace = result.options.pattern == .trace
-    options = Options(
-      memoryBytes: result.options.memory, guests: result.options.guests,
-      arrivals: result.options.pattern.rawValue, trace: trace,
-      lifetimeSeconds: isTrace ? nil : result.options.lifetime.seconds,
-      sizes: isTrace
-        ? nil : result.options.sizes.parts.map { Options.Size(bytes: $0.size, weight: $0.weight) },
-      forkShare: result.options.forkShare, pagedShare: result.options.pagedShare,
-      dirtyShare: result.options.dirtyShare, scrubBytesPerSecond: result.options.scrubRate,
-      seed: result.options.seed)
-    simulatedSeconds = result.duration
-    guests = Guests(
-      arrived: figures.guests.arrived, wired: figures.guests.wired, paged: figures.guests.paged,
-      forked: figures.guests.forked, refused: figures.guests.refused,
-      refusedBytes: figures.guests.refusedBytes, mostAtOnce: figures.guests.mostAtOnce)
-    let geometry = Geometry.small
-    wires = Wires(
-      count: figures.wires.count, bytes: figures.wires.bytes,
-      bytesByPageSize: Dictionary(
-        uniqueKeysWithValues: figures.wires.bytesByLevel.enumerated().map {
-          ("\(geometry.size(ofLevel: $0.offset).rawValue)", $0.element)
-        }),
-      superpageShare: figures.wires.superpageShare, zeroedShare: figures.wires.zeroedShare)
-    faults = figures.faults
-    shortages = figures.shortages
-    let used = figures.samples.map { Double($0.used.rawValue) }
-    memory = Memory(
-      meanUsedBytes: ByteCount(UInt64(mean(used))),
-      mostUsedBytes: figures.samples.map(\.used).max() ?? .zero,
-      scrubbedBytes: figures.scrubbedBytes, freeAtEndBytes: figures.freeAtEnd)
-    fragmentation = Fragmentation(
-      below2MiB: Fragmentation.Summary(figures.samples.map(\.superpageFragmentation)),
-      below1GiB: Fragmentation.Summary(figures.samples.map(\.largestFragmentation)))
-    reservations = Reservations(
-      made: figures.reservations.reserved, filled: figures.reservations.filled,
-      broken: figures.reservations.broken, emptied: figures.reservations.emptied)
+extension SimulateResult: Encodable {
+  private enum Key: String, CodingKey {
+    case options, simulatedSeconds, guests, wires, faults, shortages, memory, fragmentation
+    case reservations, metadata, digest, samples, times
+  }
+
+  private enum OptionKey: String, CodingKey {
+    case memoryBytes, guests, arrivals, trace, lifetimeSeconds, sizes
+    case forkShare, pagedShare, dirtyShare, scrubBytesPerSecond, seed
+    case bytes, weight
+  }
+
+  private enum FigureKey: String, CodingKey {
+    case meanUsedBytes, mostUsedBytes, scrubbedBytes, freeAtEndBytes
+    case below2MiB, below1GiB
+    case made, filled, broken, emptied
+    case bytes, share, allocatorBytes, objectBytes, mapBytes
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var object = encoder.container(keyedBy: Key.self)
+    var options = object.nestedContainer(keyedBy: OptionKey.self, forKey: .options)
+    try encodeOptions(to: &options)
+    try object.encode(result.duration, forKey: .simulatedSeconds)
+    try object.encode(figures.guests, forKey: .guests)
+    try object.encode(figures.wires, forKey: .wires)
+    try object.encode(figures.faults, forKey: .faults)
+    try object.encode(figures.shortages, forKey: .shortages)
+    var memory = object.nestedContainer(keyedBy: FigureKey.self, forKey: .memory)
+    try memory.encode(meanUsed, forKey: .meanUsedBytes)
+    try memory.encode(mostUsed, forKey: .mostUsedBytes)
+    try memory.encode(figures.scrubbedBytes, forKey: .scrubbedBytes)
+    try memory.encode(figures.freeAtEnd, forKey: .freeAtEndBytes)
+    var fragmentation = object.nestedContainer(keyedBy: FigureKey.self, forKey: .fragmentation)
+    try fragmentation.encode(below2MiB, forKey: .below2MiB)
+    try fragmentation.encode(below1GiB, forKey: .below1GiB)
+    var reservations = object.nestedContainer(keyedBy: FigureKey.self, forKey: .reservations)
+    try reservations.encode(figures.reservations.reserved, forKey: .made)
+    try reservations.encode(figures.reservations.filled, forKey: .filled)
+    try reservations.encode(figures.reservations.broken, forKey: .broken)
+    try reservations.encode(figures.reservations.emptied, forKey: .emptied)
+    var metadata = object.nestedContainer(keyedBy: FigureKey.self, forKey: .metadata)
     let peak = figures.peakMetadata
-    metadata = Metadata(
-      bytes: peak.total,
-      share: Double(peak.total.rawValue) / Double(result.options.memory.rawValue),
-      allocatorBytes: peak.allocator, objectBytes: peak.objects, mapBytes: peak.maps)
+    try metadata.encode(peak.total, forKey: .bytes)
+    try metadata.encode(metadataShare, forKey: .share)
+    try metadata.encode(peak.allocator, forKey: .allocatorBytes)
+    try metadata.encode(peak.objects, forKey: .objectBytes)
+    try metadata.encode(peak.maps, forKey: .mapBytes)
     let digits = String(figures.digest, radix: 16)
-    digest = String(repeating: "0", count: 16 - digits.count) + digits
-    samples = figures.samples.map(Sample.init)
-    times = Dictionary(
-      uniqueKeysWithValues: result.times.map { ($0.key.rawValue, Times($0.value)) })
+    try object.encode(
+      String(repeating: "0", count: 16 - digits.count) + digits, forKey: .digest)
+    try object.encode(figures.samples, forKey: .samples)
+    try object.encode(
+      Dictionary(uniqueKeysWithValues: result.times.map { ($0.key.rawValue, $0.value) }),
+      forKey: .times)
+  }
+
+  /// A trace has no lifetimes and sizes of its own options; without `--guests` all of it runs.
+  private func encodeOptions(to object: inout KeyedEncodingContainer<OptionKey>) throws {
+    try object.encode(options.memory, forKey: .memoryBytes)
+    try object.encodeIfPresent(options.guests, forKey: .guests)
+    try object.encode(options.pattern.rawValue, forKey: .arrivals)
+    try object.encodeIfPresent(trace, forKey: .trace)
+    if options.pattern != .trace {
+      try object.encode(options.lifetime.seconds, forKey: .lifetimeSeconds)
+      var sizes = object.nestedUnkeyedContainer(forKey: .sizes)
+      for part in options.sizes.parts {
+        var size = sizes.nestedContainer(keyedBy: OptionKey.self)
+        try size.encode(part.size, forKey: .bytes)
+        try size.encode(part.weight, forKey: .weight)
+      }
+    }
+    try object.encode(options.forkShare, forKey: .forkShare)
+    try object.encode(options.pagedShare, forKey: .pagedShare)
+    try object.encode(options.dirtyShare, forKey: .dirtyShare)
+    try object.encode(options.scrubRate, forKey: .scrubBytesPerSecond)
+    try object.encode(options.seed, forKey: .seed)
   }
 }
 
 private func mean(_ values: [Double]) -> Double {
   values.isEmpty ? 0 : values.reduce(0, +) / Double(values.count)
-}
-
-extension SimulateResult.Fragmentation.Summary {
-  fileprivate init(_ values: [Double]) {
-    self.init(
-      mean: HoldfastCLI.mean(values), most: values.max() ?? 0, last: values.last ?? 0)
-  }
-}
-
-extension SimulateResult.Sample {
-  fileprivate init(_ sample: SimulationFigures.Sample) {
-    self.init(
-      seconds: sample.time, guests: sample.guests, usedBytes: sample.used,
-      zeroedBytes: sample.zeroed, below2MiB: sample.superpageFragmentation,
-      below1GiB: sample.largestFragmentation, superpageShare: sample.superpageShare,
-      largestShare: sample.largestShare, zeroedShare: sample.zeroedShare,
-      metadataBytes: sample.metadata.total)
-  }
-}
-
-extension SimulateResult.Times {
-  fileprivate init(_ times: OperationTimes) {
-    func seconds(_ nanoseconds: UInt64?) -> Double? { nanoseconds.map { Double($0) / 1e9 } }
-    self.init(
-      count: times.count, total: Double(times.total) / 1e9, mean: times.mean.map { $0 / 1e9 },
-      median: seconds(times.quantile(0.5)), p99: seconds(times.quantile(0.99)),
-      longest: times.count == 0 ? nil : seconds(times.longest))
-  }
 }

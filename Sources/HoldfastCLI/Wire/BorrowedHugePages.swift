@@ -2,19 +2,19 @@ internal import Glibc
 internal import HoldfastCore
 internal import HoldfastLinux
 
-/// Huge pages that this run of the program has reserved, to be given back on every way out.
+/// Huge pages that this run of the program added to the pools, and returns however it ends.
 ///
-/// Safe to use from any thread: what reserves and what gives back, perhaps the signals' thread, wait
-/// for each other, so that no pages can come after the last look.
+/// Safe to use from any thread: adding pages and returning them, perhaps on the signal thread,
+/// exclude each other, so that no pages are added after the last return.
 final class BorrowedHugePages: Sendable {
   private let lock = Lock()
   // Protected by `lock`.
   private nonisolated(unsafe) var reservations: [HugePagePoolIncrease] = []
   private nonisolated(unsafe) var isClosed = false
 
-  /// Reserves pages, of one pool after the other. Does not return once the loan is closed, when the process is
-  /// about to end.
-  func take(_ count: PageCount, from pool: HugePagePool) throws(HoldfastError) {
+  /// Adds pages to a pool. Does not return once `close` was called, when the process is about to
+  /// end.
+  func add(_ count: PageCount, to pool: HugePagePool) throws(HoldfastError) {
     lock.lock()
     while unsafe isClosed {
       lock.unlock()
@@ -25,12 +25,12 @@ final class BorrowedHugePages: Sendable {
     unsafe reservations.append(try pool.reserve(count))
   }
 
-  /// Gives back what was taken, if anything. Pages that are still in use go when they are freed.
+  /// Returns the pages that were added, if any. Pages in use leave the pool when they are freed.
   func giveBack() throws(HoldfastError) {
     try lock.withLock { () throws(HoldfastError) in try giveBackLocked() }
   }
 
-  /// Gives back on a signal: nothing can be taken any more.
+  /// Returns the pages on a signal; none can be added afterwards.
   func close() throws(HoldfastError) {
     try lock.withLock { () throws(HoldfastError) in
       unsafe isClosed = true
@@ -38,7 +38,7 @@ final class BorrowedHugePages: Sendable {
     }
   }
 
-  /// Gives all of them back, also after one that cannot be given back.
+  /// Returns all pages, even if one pool fails.
   private func giveBackLocked() throws(HoldfastError) {
     var problem: HoldfastError?
     for reservation in unsafe reservations {

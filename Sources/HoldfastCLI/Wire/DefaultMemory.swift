@@ -1,15 +1,14 @@
 internal import HoldfastCore
 internal import HoldfastLinux
 
-/// How much memory to take when nobody says: 10 GiB, or half of what is available where that is
-/// less, so that the host stays usable.
+/// The default size of memory: 10 GiB, or half of the available memory if that is less, so that the
+/// host stays usable.
 struct DefaultMemory {
   private let host: HostCapabilities
 
   private static let most = ByteCount.gibibytes(10)
   private static let least = ByteCount.mebibytes(2)
-  /// What an arena of ordinary memory leaves to the rest of the host, which counts where half of
-  /// what is available is hardly more.
+  /// What an arena of ordinary memory leaves to the rest of the host.
   private static let margin = ByteCount.mebibytes(64)
 
   init(_ host: HostCapabilities) {
@@ -18,13 +17,14 @@ struct DefaultMemory {
 
   /// The size for a backing.
   ///
-  /// For `auto` it is the most that leaves half of whatever it is taken from: the arena takes the
-  /// first backing with room, so a size that is half of the ordinary memory may come out of a pool
-  /// of huge pages of which it would be nearly all. Then the next smaller size is tried.
+  /// For `auto` it is the largest size that leaves half of the memory that it is allocated from.
+  /// The arena uses the first backing with room, so half of the ordinary memory might be nearly all
+  /// of a pool of huge pages; then the next smaller size is tried.
   func bytes(for option: BackingOption, reserving: Bool = false) -> ByteCount {
     if let backing = option.backing {
       return half(of: backing, reserving: reserving)
-        // Nothing is there: ask for what would be usual, and let the error tell what is missing.
+        // Nothing is available: use the size for ordinary memory, and let the error name what is
+        // missing.
         ?? half(of: .base, reserving: false) ?? Self.least
     }
     if reserving { return half(of: .hugetlb2M, reserving: true) ?? Self.least }
@@ -35,7 +35,7 @@ struct DefaultMemory {
     } ?? sizes.last ?? Self.least
   }
 
-  /// The backing that an arena of a size would have now.
+  /// The backing that an arena of this size would use now.
   private func taken(for size: ByteCount) -> Backing? {
     Backing.allCases.first { backing in
       let modes = host.transparentHugePages
@@ -46,11 +46,11 @@ struct DefaultMemory {
     }
   }
 
-  /// Half of what a backing can be made of, in its pages, or nil where that is not even one.
+  /// Half of the memory available to a backing, in whole pages, or nil if that is less than one.
   private func half(of backing: Backing, reserving: Bool) -> ByteCount? {
     let available = available(backing, reserving: reserving)
     let half = min(Self.most, ByteCount(available.rawValue / 2))
-    // Whole gigabytes fit pages of any size, and are what people ask for.
+    // Whole gigabytes are multiples of all page sizes, and are what people ask for.
     let unit: ByteCount =
       half >= .gibibytes(2) || backing == .hugetlb1G ? .gibibytes(1) : Self.least
     let size = half.roundedDown(to: unit)
@@ -64,7 +64,7 @@ struct DefaultMemory {
     }
     guard let pool = host.hugePages.first(where: { $0.size == page }) else { return .zero }
     guard reserving else { return pool.availableBytes }
-    // New huge pages come out of ordinary memory; a cgroup's limit on that does not count them.
+    // New huge pages are taken from ordinary memory; a cgroup's limit on that does not count them.
     let sum = pool.availableBytes + (host.memory.available ?? .zero)
     return min(sum, pool.cgroupRemaining ?? sum)
   }

@@ -3,8 +3,8 @@ internal import HoldfastCore
 internal import HoldfastLinux
 internal import HoldfastReservoir
 
-/// One run of `holdfast wire --from-reservoir`. The lease ends with its lock, so that `gc` collects it where
-/// the program is ended from outside.
+/// One run of `holdfast wire --from-reservoir`. The lease ends with its lock, so that `gc` collects
+/// it if the program is killed.
 struct LeasedWireRun {
   let memory: ByteCount
   let path: GuestMemory.WirePath
@@ -12,8 +12,8 @@ struct LeasedWireRun {
   let checkInvariants: Bool
   let threads: Int?
 
-  /// What became of the lease, told by the arena's end.
-  private final class End: Sendable {
+  /// What became of the lease, set when the arena is freed.
+  private final class LeaseOutcome: Sendable {
     private let lock = Lock()
     // Protected by `lock`.
     private nonisolated(unsafe) var kept: Result<LeaseEnd, HoldfastError>?
@@ -30,39 +30,41 @@ struct LeasedWireRun {
     defer { progress.finish() }
     var request = LeaseRequest(size: memory)
     request.isHeld = true
-    let lease = try reservoir.lease(request)
-    let end = End()
-    let (result, start) = try wire(lease, progress, end)
+    let lease: Lease
+    do throws(HoldfastError) {
+      lease = try reservoir.lease(request)
+    } catch {
+      throw CLIError(AdviceText.line(error, canWait: false))
+    }
+    let outcome = LeaseOutcome()
+    let (result, start) = try wire(lease, progress, outcome)
     let seconds = (ContinuousClock.now - start).seconds
-    // The arena is gone with `wire`, so its lease has ended.
-    guard let outcome = end.result else {
+    // `wire` has freed the arena, which ended its lease.
+    guard let ended = try outcome.result?.get() else {
       throw CLIError("the lease '\(lease.receipt.name)' has not ended; try: holdfast reservoir gc")
     }
-    let ended = try outcome.get()
     return result.leased(
-      WireResult.Lease(
-        path: lease.receipt.path, seconds: lease.receipt.seconds, end: ended,
-        endSeconds: seconds, sentence: ended.description))
+      WireResult.Lease(receipt: lease.receipt, end: ended, endSeconds: seconds))
   }
 
-  /// Wires and verifies; nothing of the arena outlives the call.
+  /// Wires and verifies, and frees the arena.
   ///
-  /// - Returns: the result, and when the giving back began.
+  /// - Returns: the result, and when freeing the arena began.
   private func wire(
-    _ lease: Lease, _ progress: ProgressBar, _ end: End
+    _ lease: Lease, _ progress: ProgressBar, _ outcome: LeaseOutcome
   ) throws -> (WireResult, ContinuousClock.Instant) {
     let host = HostProbe().host()
     let arena: Arena
     do throws(HoldfastError) {
-      arena = try Arena(adopting: lease, host: host, threads: threads) { end.result = $0 }
+      arena = try Arena(adopting: lease, host: host, threads: threads) { outcome.result = $0 }
     } catch {
-      // A held lease ends with this program; `gc` collects it.
-      throw CLIError("\(error); moreover run: holdfast reservoir gc")
+      // This program holds the lease and ends now; `gc` collects it.
+      throw CLIError(AdviceText.line(error) + "; then run: holdfast reservoir gc")
     }
     let guest = WiredGuest(
       memory: memory, path: path, requireLocked: requireLocked, checkInvariants: checkInvariants)
     let result = try guest.wire(on: arena, host, progress, reserved: nil, isAutomatic: true)
-    progress.begin("giving the memory back")
+    progress.begin("ending the lease")
     return (result, .now)
   }
 }

@@ -7,41 +7,41 @@ internal import HoldfastLinux
 struct WireCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "wire",
-    abstract: "Take memory, wire it as a guest's, and show what was really obtained.",
+    abstract: "Wire a guest's memory, and show what was really obtained.",
     usage: "holdfast wire [--memory <size>] [<options>]",
     discussion: """
-      Prepares an arena: memory of the host, brought in whole and locked, as a monitor would do once \
-      for all its guests. Then maps and wires a segment of it at guest address 0, which is what \
-      the start of a guest waits for, checks the result against the kernel's own view, prints the \
-      receipt, and gives everything back.
+      Prepares an arena, which is host memory that is populated and locked, as a monitor does once \
+      for all its guests. Then maps and wires a segment of it at guest address 0, which is what a \
+      guest waits for when it starts, checks the result against the kernel's own view, prints the \
+      receipt, and frees everything.
 
-      Works as any user. Without huge pages, or where the kernel refuses to lock memory, it takes \
-      what there is and says so.
+      Works as any user. Without huge pages, or if the kernel refuses to lock memory, the command \
+      uses what is available and reports that.
       """)
 
   @OptionGroup var options: MemoryOptions
 
   @Option(
     help: ArgumentHelp(
-      "How to wire: prefault allocates superpages and enters them by the run; fault takes one "
-        + "page at a time, as if the guest had touched it, for comparison; auto is prefault.",
+      "How to wire: prefault allocates superpages and enters them by the run; fault handles one "
+        + "page at a time, as if the guest had accessed it, for comparison; auto is prefault.",
       valueName: "path"))
   var path = GuestMemory.WirePath.automatic
 
-  @Flag(help: "Fail, with status 1, where the kernel does not let all of the memory be locked.")
+  @Flag(help: "Fail with status 1 if the kernel does not lock all of the memory.")
   var requireLocked = false
 
   @Flag(
     help: ArgumentHelp(
-      "Debug: afterwards account for every frame, page, wiring, reference and translation of the "
-        + "VM layer's own books too; what does not hold is a problem, with status 1."))
+      "Debug: afterwards also check every frame, page, wire count, reference and translation of "
+        + "the VM layer; a broken invariant is a problem, with status 1."))
   var checkInvariants = false
 
   @Flag(
     help: ArgumentHelp(
-      "Take memory that is ready: a lease of --memory from the reservoir is the arena, which takes "
-        + "milliseconds, and is given back afterwards as holdfast run does it. After kill -9 "
-        + "holdfast reservoir gc collects it."))
+      "Lease the arena's memory from the reservoir, which takes milliseconds, and end the lease "
+        + "afterwards as holdfast run does. Requires --memory. After kill -9, holdfast reservoir "
+        + "gc collects the memory."))
   var fromReservoir = false
 
   @OptionGroup var place: ReservoirOptions
@@ -51,24 +51,27 @@ struct WireCommand: ParsableCommand {
   func validate() throws {
     guard fromReservoir else {
       if place.mount != nil {
-        throw ValidationError("'--mount' is of no use without '--from-reservoir'")
+        throw ValidationError("'--mount' requires '--from-reservoir'")
       }
       return
     }
     guard options.memory != nil else {
-      throw ValidationError("'--from-reservoir' needs '--memory <size>': how much to lease")
+      throw ValidationError("'--from-reservoir' requires '--memory <size>', the size to lease")
     }
-    guard options.backing == .auto, !options.reserveHugepages, options.hostNumaNode == nil else {
+    let excluded = [
+      ("--backing", options.backing != .auto), ("--reserve-hugepages", options.reserveHugepages),
+      ("--host-numa-node", options.hostNumaNode != nil),
+    ].first { $0.1 }
+    if let excluded {
       throw ValidationError(
-        "'--from-reservoir' takes what is ready, so '--backing', '--reserve-hugepages' and "
-          + "'--host-numa-node' are of no use")
+        "'\(excluded.0)' cannot be combined with '--from-reservoir', which leases ready memory")
     }
   }
 
   func run() throws {
     let result: WireResult
     if fromReservoir, let memory = options.memory {
-      if let note = memory.note { Output.note(note) }
+      Output.note(on: memory)
       _ = try ZeroingChoice.environment()
       let run = LeasedWireRun(
         memory: memory.bytes, path: path, requireLocked: requireLocked,
@@ -81,14 +84,13 @@ struct WireCommand: ParsableCommand {
         guestPolicy: options.guestPolicy)
       result = try run.perform()
     }
-    switch output.format {
-    case .text: try Output.write(result.text)
-    case .json: try Output.write(json(result))
-    }
-    guard result.verified else {
+    try output.write(result, text: result.text)
+    guard result.isVerified else {
       throw CLIError(
-        "the memory is not what its receipt says: " + result.problems.joined(separator: "; ")
+        "the memory differs from its receipt: " + result.problems.joined(separator: "; ")
           + "; try: another --backing, and report this with the output of `holdfast host`")
     }
   }
 }
+
+extension GuestMemory.WirePath: ExpressibleByArgument {}

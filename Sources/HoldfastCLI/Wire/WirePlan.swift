@@ -1,21 +1,20 @@
 internal import HoldfastCore
 internal import HoldfastLinux
 
-/// What `holdfast wire` is going to take from this host.
+/// What a command will allocate from this host.
 struct WirePlan {
   /// The guest's memory.
   let memory: ByteCount
-  /// Nil for the best that there is when the arena is made.
+  /// Nil for the best backing that has room when the arena is created.
   let backing: Backing?
-  /// The nodes that it comes from, or nil for any.
+  /// The nodes that the memory comes from, or nil for any.
   let nodes: HostNodes?
-  /// Huge pages to reserve first, of a size.
+  /// The huge pages to add to the pools first, and their size.
   let missing: (pages: PageCount, pageSize: ByteCount)?
-  /// The pools that get them, and how many each.
+  /// The pools that get them, and how many each gets.
   let shares: [(pool: HugePagePool, pages: PageCount)]
 
-  /// Decides on a size where none is given and, where huge pages are to be reserved, on their size
-  /// and number.
+  /// Chooses a size if none is given and, if huge pages are to be added, their size and number.
   init(
     _ host: HostCapabilities, memory: ByteCount?, backing option: BackingOption,
     nodes: HostNodes? = nil, reserve: Bool
@@ -50,7 +49,7 @@ struct WirePlan {
     missing = (shares.reduce(.zero) { $0 + $1.pages }, page)
   }
 
-  /// A pool that has it all already, the larger pages first as in an arena.
+  /// The pool that already has room for all the memory; as in an arena, larger pages come first.
   private static func poolWithRoom(_ host: HostCapabilities, _ memory: ByteCount) -> Backing? {
     [Backing.hugetlb1G, .hugetlb2M].first { backing in
       guard let page = backing.hugePageSize, memory.isMultiple(of: page) else { return false }
@@ -61,13 +60,14 @@ struct WirePlan {
   private static func missing(
     _ host: HostCapabilities, _ memory: ByteCount, page: ByteCount
   ) throws(HoldfastError) -> PageCount {
-    // A pool that the kernel does not have is the reservation's error.
+    // Adding pages to a pool that the kernel does not have is an error of its own.
     guard let pool = host.hugePages.first(where: { $0.size == page }) else { return .one }
     if let remaining = pool.cgroupRemaining, remaining < memory {
       throw HoldfastError(
-        .host, operation: "reserve huge pages",
+        .resourceShortage, operation: "reserve huge pages",
         reason: "the hugetlb cgroup leaves \(HostReport.rounded(remaining)) of \(page) pages, "
-          + "\(memory) are needed", advice: .other("raise the cgroup's limit, or --backing thp"))
+          + "\(memory) are needed", advice: .other("raise the cgroup's limit, or use --backing thp")
+      )
     }
     let needed = PageCount(memory.rawValue / page.rawValue)
     return needed - min(needed, pool.available)

@@ -1,52 +1,54 @@
+internal import Holdfast
 internal import HoldfastCore
 internal import HoldfastLinux
+internal import HoldfastReservoir
 
 extension WireResult {
-  /// The receipt for people: a sentence, then what was obtained, then what was not.
+  /// The receipt for people: a sentence, then what was obtained, then what was not obtained.
   var text: String {
     var rows: [(label: String, value: String)] = [
-      ("requested", "\(requestedBytes)"),
-      ("resident", amount(residentBytes)),
-      ("wired", amount(wiredBytes)),
-      ("locked", lockedBytes == .zero ? "none" : amount(lockedBytes)),
+      ("requested", "\(receipt.requestedBytes)"),
+      ("resident", amount(receipt.residentBytes)),
+      ("wired", amount(receipt.wiredBytes)),
+      ("locked", receipt.lockedBytes == .zero ? "none" : amount(receipt.lockedBytes)),
       ("pages", pageList),
       ("nodes", nodeList),
-      ("zeroed", "\(amount(zeroedAheadBytes)) ahead, \(amount(zeroedNowBytes)) now"),
-      ("backing", "\(backing.rawValue), \(backingReason)"),
-      ("path", path),
+      ("zeroed", zeroed),
+      ("backing", "\(receipt.backing.rawValue), \(backingReason)"),
+      ("path", receipt.path?.rawValue ?? "none"),
       ("wiring", wiring),
-      ("arena", arena),
-      ("verified", verification),
+      ("arena", preparation),
+      ("verified", verified),
     ]
-    if checkedInvariants {
+    if let brokenInvariants {
+      let isIntact = brokenInvariants.isEmpty
       rows.append(
-        ("invariants", verified ? "every frame, page and translation accounted for" : "see below"))
+        ("invariants", isIntact ? "every frame, page and translation is consistent" : "see below"))
     }
     if let reserved {
       let count = reserved.pages.rawValue
       let pages = "\(grouped(count)) huge page" + (count == 1 ? "" : "s")
-      rows.append(("reserved", pages + " of \(reserved.pageBytes), given back"))
+      rows.append(("reserved", pages + " of \(reserved.pageSize), returned"))
     }
     if let lease {
-      let times = [lease.seconds, lease.endSeconds].map { formatted(.seconds($0)) }
-      rows.append(("leased", "in \(times[0]), \(lease.path)"))
-      rows.append(("given back", "in \(times[1]): \(lease.sentence)"))
+      let times = [lease.receipt.seconds, lease.endSeconds].map { formatted(.seconds($0)) }
+      rows.append(("leased", "in \(times[0]), \(lease.receipt.path)"))
+      rows.append(("lease end", "in \(times[1]): \(lease.end)"))
     }
     rows += problems.map { ("problem", $0) }
-    // What could not be locked has a sentence of its own.
+    // Memory that could not be locked has a sentence of its own.
     rows += fallbacks.filter { !$0.hasPrefix("not locked:") }.map { ("fallback", $0) }
-
-    let width = rows.map(\.label.count).max() ?? 0
-    let table = rows.map { row in
-      row.label + String(repeating: " ", count: width - row.label.count + 2) + row.value + "\n"
-    }.joined()
-    return headline + "\n\n" + table + lockSentence
+    return headline + "\n\n" + labeled(rows) + lockSentence
   }
 
   private var headline: String {
-    let outcome = verified ? "verified" : "but not what the kernel has"
-    return "\(requestedBytes) of guest memory wired in \(formatted(.seconds(wireSeconds))), "
+    let outcome = isVerified ? "verified" : "but the kernel's view differs"
+    return "\(receipt.requestedBytes) of guest memory wired in \(formatted(receipt.duration)), "
       + outcome + "."
+  }
+
+  private var zeroed: String {
+    "\(amount(receipt.zeroedAheadBytes)) ahead, \(amount(receipt.zeroedNowBytes)) now"
   }
 
   private func amount(_ bytes: ByteCount) -> String {
@@ -54,51 +56,52 @@ extension WireResult {
   }
 
   private var pageList: String {
-    let sizes = pages.compactMap { key, count in
-      UInt64(key).map { (size: ByteCount($0), count: count) }
-    }
-    let list = sizes.sorted { $0.size > $1.size }.map { "\(grouped($0.count)) of \($0.size)" }
+    let list = verification.pages.sorted { $0.key > $1.key }
+      .map { "\(grouped($0.value)) of \($0.key)" }
     return list.isEmpty ? "none" : list.joined(separator: ", ")
   }
 
-  /// Where the pages are, and where the arena's were to come from if that was anybody's choice.
+  /// The nodes of the pages, and the nodes that the arena was bound to, if any.
   private var nodeList: String {
-    let found = (nodes ?? [:]).compactMap { key, bytes in UInt32(key).map { ($0, bytes) } }
-    let list = found.sorted { $0.0 < $1.0 }.map { "\(amount($0.1)) on node \($0.0)" }
-    let there = nodes == nil ? "unknown" : list.isEmpty ? "none" : list.joined(separator: ", ")
-    let wanted = domains.compactMap { domain in
-      domain.node.flatMap { node in
-        domain.policy.map { "\(amount(domain.bytes)) of node \(node) (\($0))" }
+    let list = (verification.nodes ?? [:]).sorted { $0.key.rawValue < $1.key.rawValue }
+      .map { "\(amount($0.value)) on node \($0.key)" }
+    let there =
+      verification.nodes == nil ? "unknown" : list.isEmpty ? "none" : list.joined(separator: ", ")
+    let wanted = arena.parts.compactMap { part in
+      part.node.flatMap { node in
+        part.policy.map { "\(amount(part.size)) of node \(node) (\($0.rawValue))" }
       }
     }
     return there + (wanted.isEmpty ? "" : "; arena: " + wanted.joined(separator: ", "))
   }
 
   private var wiring: String {
-    let parts: [(String, Double)] =
-      path == "fault"
+    let stages = receipt.stages
+    let parts: [(String, Duration)] =
+      receipt.path == .fault
       ? [("page by page", stages.entering)]
       : [
         ("allocating", stages.allocating), ("zeroing", stages.zeroing),
         ("entering", stages.entering), ("finishing", stages.finishing),
       ]
-    return formatted(.seconds(wireSeconds)) + ": "
-      + parts.map { "\($0.0) \(formatted(.seconds($0.1)))" }.joined(separator: ", ")
+    return formatted(receipt.duration) + ": "
+      + parts.map { "\($0.0) \(formatted($0.1))" }.joined(separator: ", ")
   }
 
-  private var arena: String {
-    let speed = rate(requestedBytes, in: .seconds(arenaSeconds))
-    return "\(formatted(.seconds(arenaSeconds))) before that, \(threads) "
-      + (threads == 1 ? "thread" : "threads") + ", \(speed)"
+  private var preparation: String {
+    let speed = rate(receipt.requestedBytes, in: receipt.arenaDuration)
+    return "prepared before in \(formatted(receipt.arenaDuration)), \(arena.threads) "
+      + (arena.threads == 1 ? "thread" : "threads") + ", \(speed)"
   }
 
-  private var verification: String {
-    (verified ? "yes" : "no") + ", against smaps, pagemap and mincore"
-      + (verifiedFrames ? ", frame by frame" : "; frame numbers are hidden from this user")
+  private var verified: String {
+    (isVerified ? "yes" : "no") + ", against smaps, pagemap and mincore"
+      + (verification.comparedFrames
+        ? ", frame by frame" : "; frame numbers are hidden from this user")
   }
 
   private var lockSentence: String {
-    guard let lockProblem else { return "" }
+    guard let lockProblem = receipt.lockProblem else { return "" }
     return "\nNot locked: the host may swap this memory out. \(lockProblem).\n"
   }
 }

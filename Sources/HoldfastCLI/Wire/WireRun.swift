@@ -2,17 +2,17 @@ internal import Holdfast
 internal import HoldfastCore
 internal import HoldfastLinux
 
-/// One run of `holdfast wire`: what is taken is given back before it returns, fails or is ended by a
-/// signal.
+/// One run of `holdfast wire`. Everything it allocates is freed before it returns, fails or is
+/// ended by a signal.
 struct WireRun {
   let plan: WirePlan
   let path: GuestMemory.WirePath
-  /// The backing was left to the program.
+  /// Whether the program chooses the backing.
   let isAutomatic: Bool
   let requireLocked: Bool
   let checkInvariants: Bool
   let threads: Int?
-  /// Which of the nodes the guest's pages come from.
+  /// How the guest's pages are spread over the arena's nodes.
   let guestPolicy: DomainPolicy
 
   func perform() throws -> WireResult {
@@ -20,7 +20,7 @@ struct WireRun {
     return try plan.perform(cleaning: progress) { host in try wire(progress, host) }
   }
 
-  /// Makes the arena, wires and verifies; nothing of the arena outlives the call.
+  /// Prepares the arena, wires and verifies, and frees the arena.
   private func wire(_ progress: ProgressBar, _ host: HostCapabilities) throws -> WireResult {
     progress.begin("preparing memory", .bytes(done: .zero, total: plan.memory))
     let arena = try Arena(
@@ -36,7 +36,7 @@ struct WireRun {
   }
 }
 
-/// A guest that takes all of an arena, wired and verified.
+/// A guest with all the memory of an arena, wired and verified.
 struct WiredGuest {
   let memory: ByteCount
   let path: GuestMemory.WirePath
@@ -50,15 +50,15 @@ struct WiredGuest {
   ) throws -> WireResult {
     if requireLocked, let problem = arena.preparation.lockProblem {
       throw CLIError(
-        "cannot lock \(memory) of memory: \(problem); try: --backing hugetlb-2M, which needs "
-          + "no lock, or see `holdfast host` for the command that raises the limit")
+        "cannot lock \(memory) of memory: \(problem); try: --backing hugetlb-2M, which needs no "
+          + "lock, or see holdfast host for the command that raises the limit")
     }
     let guest = try GuestMemory(
       arena: arena, limit: memory, hostNUMANode: guestPolicy, host: host)
     let segment = try guest.allocateSegment("ram", size: memory)
     progress.begin("wiring \(memory)")
     let receipt = try guest.map(segment, at: .zero, options: .wired, path: path)
-    progress.begin("checking what was obtained")
+    progress.begin("verifying the receipt")
     let verification = try receipt.verify()
     return WireResult(
       receipt, verification, arena: arena.preparation, reserved: reserved,

@@ -55,7 +55,7 @@ public struct HostNodes: Hashable, Sendable {
         "node \(node.id) with \(HostReport.rounded(node.available ?? .zero)) available"
       }
       throw HoldfastError(
-        .host, operation: "take memory from node \(id)",
+        .host, operation: "allocate from node \(id)",
         reason: reason + (there.isEmpty ? "" : "; there is " + there.joined(separator: ", ")),
         advice: host.memoryNodes.first.map { .other("a node that exists, such as \($0.id)") }
           ?? .other("no node: the memory then comes from any"))

@@ -3,7 +3,7 @@ public import HoldfastCore
 /// What came of a run, but for the times: the same for the same options.
 public struct SimulationFigures: Hashable, Sendable {
   /// Guests by what became of them.
-  public struct Guests: Hashable, Sendable {
+  public struct Guests: Hashable, Sendable, Encodable {
     /// Came, whether or not there was room.
     public var arrived = 0
     /// Were larger than the free memory, or the base pages that they were to write to were.

@@ -5,7 +5,7 @@ import Testing
 
 @testable import HoldfastBench
 
-/// A result of 4 MiB on base pages, made up.
+/// A made-up result of 4 MiB on base pages.
 func madeUpResult(
   _ seconds: [(WireStrategy, [Double])], problems: [WireStrategy: String] = [:],
   fallbacks: [String] = []
@@ -19,8 +19,13 @@ func madeUpResult(
     fallbacks: fallbacks)
 }
 
-/// A report's JSON as others read it.
-func object(_ report: WireBenchmarkReport) throws -> [String: Any] {
+/// Memory of base pages for a small benchmark.
+func smallMemory(_ size: ByteCount) -> BenchmarkMemory {
+  BenchmarkMemory(size: size, backing: .base, threads: 2, host: HostProbe().host())
+}
+
+/// The JSON object of a report, parsed.
+func object(_ report: some Encodable) throws -> [String: Any] {
   let value = try JSONSerialization.jsonObject(with: JSONEncoder().encode(report))
   return try #require(value as? [String: Any])
 }
