@@ -103,7 +103,7 @@ struct BenchQEMUTests {
           ["-m", "64M", "--qemu", "/nonexistent/qemu"],
           "apt-get install qemu-system-x86, or --qemu <program>"
         ),
-        (["-m", "900T", "--qemu", "true"], "huge pages of 2 MiB are needed and"),
+        (["-m", "900T", "--qemu", "true"], "huge pages of 2 MiB are needed, but"),
       ] {
         let outcome = try HoldfastProgram(["bench", "qemu"] + words).wait()
         #expect(outcome.status == 1 && outcome.error.contains(text), "\(outcome)")
