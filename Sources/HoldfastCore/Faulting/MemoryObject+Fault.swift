@@ -3,9 +3,9 @@ extension MemoryObject {
   /// `enter` with the run that holds it, under the locks of the chain, so that it cannot go
   /// meanwhile, and returns `resident`. Takes these locks.
   ///
-  /// A wire has a claim of its own (`claimForWire`), because only the walk and the work are the same:
-  /// a fault takes a frame, or a block, under these locks and uses the page at once; a wire offers
-  /// a frame that it took and zeroed a superpage at a time, and keeps the page busy.
+  /// A wire has a claim of its own (`claimForWire`), because only the walk and the work are the
+  /// same: a fault takes a frame, or a block, under these locks and uses the page at once; a wire
+  /// offers a frame that it took and zeroed a superpage at a time, and keeps the page busy.
   ///
   /// - Parameters:
   ///   - bounds: the pages of the map entry; the run is cut to them.

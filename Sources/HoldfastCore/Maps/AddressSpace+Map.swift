@@ -10,8 +10,8 @@ extension AddressSpace {
   ///   - maximum: the accesses that `protect` may allow later.
   ///   - inheritance: what a child gets when the address space is forked.
   ///   - copyOnWrite: whether writes go to copies that only this mapping has (FreeBSD:
-  ///     `MAP_COPY_ON_WRITE`; Linux: MAP_PRIVATE). Until a page is copied, other mappings' writes to it
-  ///     may be seen.
+  ///     `MAP_COPY_ON_WRITE`; Linux: MAP_PRIVATE). Until a page is copied, other mappings' writes
+  ///     to it may be seen.
   /// - Throws: `invalidArgument` for a range that is empty, not page-aligned, beyond the object's
   ///   end or not within `bounds`, or for a protection that exceeds the maximum; `noSpace` where a
   ///   part of the range is mapped.
