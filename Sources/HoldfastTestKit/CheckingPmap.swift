@@ -1,14 +1,14 @@
-public import HoldfastCore
+package import HoldfastCore
 
 /// A pmap that keeps what hardware would have, at the largest page sizes that alignment allows, and
 /// checks every call against it. What breaks the protocol's terms is kept in `violations`.
-public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
+package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   /// One translation: a page of a level.
-  public struct Mapping: Hashable, Sendable {
-    public var address: Address
-    public var frames: FrameRun
-    public var protection: Protection
-    public var isWired: Bool
+  package struct Mapping: Hashable, Sendable {
+    package var address: Address
+    package var frames: FrameRun
+    package var protection: Protection
+    package var isWired: Bool
   }
 
   private let geometry: Geometry
@@ -26,31 +26,31 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   private var reaches: [Address: Address] = [:]
   private var hook: (@Sendable (FrameRun, Address) -> Void)?
 
-  public init(geometry: Geometry) {
+  package init(geometry: Geometry) {
     self.geometry = geometry
   }
 
   /// All translations in ascending order.
-  public var mappings: [Mapping] { lock.withLock { sorted } }
-  public var violations: [String] { lock.withLock { broken } }
+  package var mappings: [Mapping] { lock.withLock { sorted } }
+  package var violations: [String] { lock.withLock { broken } }
   /// How often a superpage was split.
-  public var demotions: Int { lock.withLock { demoted } }
+  package var demotions: Int { lock.withLock { demoted } }
   /// How many translations were asked for so far, whatever their size.
-  public var calls: Int { lock.withLock { entered } }
+  package var calls: Int { lock.withLock { entered } }
 
   /// Lets the `number`th call of `enter` from now on, counted from 0, fail; nil lets all succeed.
   /// The first half of the run, a single page too, is entered all the same, and what was there
   /// before is left in the second, as the terms allow.
-  public func fail(at number: Int?) {
+  package func fail(at number: Int?) {
     lock.withLock { failAt = number.map { entered + $0 } }
   }
 
   /// Whether `prepareToSplit` succeeds, from now on.
-  public func allowSplits(_ isAllowed: Bool) {
+  package func allowSplits(_ isAllowed: Bool) {
     lock.withLock { mayPrepare = isAllowed }
   }
 
-  public func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {
+  package func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {
     lock.lock()
     defer { lock.unlock() }
     let bounds = [range.start, range.end]
@@ -68,9 +68,9 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   }
 
   /// Whether a reach was begun and not ended.
-  public var hasOpenReach: Bool { lock.withLock { !reaches.isEmpty } }
+  package var hasOpenReach: Bool { lock.withLock { !reaches.isEmpty } }
 
-  public func endReach(_ range: AddressRange) {
+  package func endReach(_ range: AddressRange) {
     lock.withLock {
       if let next = reaches.removeValue(forKey: range.end), next < range.end {
         broken.append("of the reach \(range) nothing was entered from \(next) on, nor removed")
@@ -80,18 +80,18 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
 
   /// Calls `body` whenever a run is about to be entered, without the lock: it may look at the
   /// frames, or wait for another thread.
-  public func beforeEntering(_ body: (@Sendable (FrameRun, Address) -> Void)?) {
+  package func beforeEntering(_ body: (@Sendable (FrameRun, Address) -> Void)?) {
     lock.withLock { hook = body }
   }
 
-  public func forEachTranslation(_ body: (Address, FrameRun, Protection, Bool?) -> Void) {
+  package func forEachTranslation(_ body: (Address, FrameRun, Protection, Bool?) -> Void) {
     for mapping in mappings {
       body(mapping.address, mapping.frames, mapping.protection, mapping.isWired)
     }
   }
 
   /// The translation of an address.
-  public func mapping(at address: Address) -> Mapping? {
+  package func mapping(at address: Address) -> Mapping? {
     var found: Mapping?
     _ = touch(address) { found = $0 }
     return found
@@ -99,7 +99,7 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
 
   /// What a guest does that touches an address: calls `body` with the translation, which cannot be
   /// taken away meanwhile. Returns false where there is none.
-  public func touch(_ address: Address, _ body: (Mapping) -> Void) -> Bool {
+  package func touch(_ address: Address, _ body: (Mapping) -> Void) -> Bool {
     lock.withLock {
       let position = position(after: address)
       guard position < sorted.count, sorted[position].address <= address else { return false }
@@ -108,7 +108,7 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     }
   }
 
-  public func enter(
+  package func enter(
     _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
     reach: AddressRange?
   ) throws(HoldfastError) {
@@ -159,7 +159,7 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     }
   }
 
-  public func remove(_ range: AddressRange) {
+  package func remove(_ range: AddressRange) {
     lock.withLock {
       checkPrepared(range)
       for (end, next) in reaches where range.start <= next && range.end >= end {
@@ -169,7 +169,7 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     }
   }
 
-  public func protect(_ range: AddressRange, _ protection: Protection) {
+  package func protect(_ range: AddressRange, _ protection: Protection) {
     lock.withLock {
       checkPrepared(range)
       for var mapping in take(range) {
@@ -179,7 +179,7 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     }
   }
 
-  public func unwire(_ range: AddressRange) {
+  package func unwire(_ range: AddressRange) {
     lock.withLock {
       for var mapping in take(range) {
         if !mapping.isWired { broken.append("\(mapping.address) is unwired without being wired") }
@@ -207,13 +207,7 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
 
   /// The position of the first translation that ends after `address`.
   private func position(after address: Address) -> Int {
-    var low = 0
-    var high = sorted.count
-    while low < high {
-      let middle = (low + high) / 2
-      if end(of: sorted[middle]) > address { high = middle } else { low = middle + 1 }
-    }
-    return low
+    sorted.partitioningIndex { end(of: $0) > address }
   }
 
   private func insert(_ mapping: Mapping) {

@@ -1,5 +1,5 @@
 internal import Glibc
-public import HoldfastCore
+package import HoldfastCore
 internal import HoldfastLinux
 
 /// What tests need of the host, for `.enabled(if:)`.
@@ -7,15 +7,15 @@ internal import HoldfastLinux
 /// With CI=true in the environment a test must not skip for want of what this machine could have had:
 /// where root may set the kernel's file and there is memory enough, the test runs, and fails if
 /// nobody has set it. A container with a read-only /sys cannot, and skips there too.
-public enum HostNeeds {
+package enum HostNeeds {
   /// Whether the environment says that nothing may be skipped that this machine could have.
-  public static let isStrict =
+  package static let isStrict =
     unsafe getenv("CI").map { unsafe String(cString: $0) == "true" } ?? false
 
-  public static var isRoot: Bool { geteuid() == 0 }
+  package static var isRoot: Bool { geteuid() == 0 }
 
   /// Huge pages of 2 MiB for `size` are free, or ought to be.
-  public static func hugePages(_ size: ByteCount) -> Bool {
+  package static func hugePages(_ size: ByteCount) -> Bool {
     let host = HostProbe().host()
     let pool = host.hugePages.first { $0.size == .mebibytes(2) }
     if (pool?.availableBytes ?? .zero) >= size { return true }
@@ -23,21 +23,21 @@ public enum HostNeeds {
   }
 
   /// Root may raise the pool of 2 MiB pages, and there is memory for a few hundred of them.
-  public static var canReserve: Bool {
+  package static var canReserve: Bool {
     isRoot && isWritable(poolPath) && hasMemory(.mebibytes(512), on: HostProbe().host())
   }
 
   /// Virtual machines can be made, or ought to be: where the device is there CI=true skips nothing.
-  public static let kvm: Bool = {
+  package static let kvm: Bool = {
     if HostProbe().host().kvm.isUsable { return true }
     // SAFETY: the path's bytes live through the call.
     return unsafe isStrict && access("/dev/kvm", F_OK) == 0
   }()
 
-  public static let kvmComment = "needs a usable /dev/kvm: see holdfast host"
+  package static let kvmComment = "needs a usable /dev/kvm: see holdfast host"
 
   /// QEMU is there, or ought to be: root could have installed it.
-  public static let qemu: Bool = {
+  package static let qemu: Bool = {
     let isThere = ["/usr/bin", "/usr/local/bin"].contains {
       // SAFETY: the path's bytes live through the call.
       unsafe access($0 + "/qemu-system-x86_64", X_OK) == 0
@@ -45,7 +45,7 @@ public enum HostNeeds {
     return isThere || isStrict && isRoot && isIntel
   }()
 
-  public static let qemuComment = "needs qemu-system-x86_64"
+  package static let qemuComment = "needs qemu-system-x86_64"
 
   private static var isIntel: Bool {
     #if arch(x86_64)
@@ -56,14 +56,14 @@ public enum HostNeeds {
   }
 
   /// Root may run a program as nobody.
-  public static var canChangeUser: Bool {
+  package static var canChangeUser: Bool {
     // SAFETY: the texts' bytes live through the calls.
     unsafe isRoot && getpwnam("nobody") != nil
       && (access("/sbin/runuser", X_OK) == 0 || access("/usr/sbin/runuser", X_OK) == 0)
   }
 
   /// Shared memory may have transparent huge pages, or ought to.
-  public static var sharedHugePages: Bool {
+  package static var sharedHugePages: Bool {
     let host = HostProbe().host()
     if host.transparentHugePages.sharedMemory?.givesHugePages == true { return true }
     return isStrict && isRoot && isWritable(sharedModePath)
@@ -71,7 +71,7 @@ public enum HostNeeds {
   }
 
   /// Whether faults of this process's memory can be trapped, the kernel's own among them, as KVM's are.
-  public static let userFault: Bool = {
+  package static let userFault: Bool = {
     if isStrict && isRoot { return true }
     guard let arena = try? Arena(size: .mebibytes(2), backing: .base, threads: 1) else {
       return false
@@ -81,7 +81,7 @@ public enum HostNeeds {
 
   /// Whether the kernel tells this process the numbers of its frames. It takes CAP_SYS_ADMIN, which
   /// root in a container seldom has; others read zeros.
-  public static let seesFrames: Bool = {
+  package static let seesFrames: Bool = {
     // SAFETY: the path's bytes live through the call.
     let file = unsafe open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { return false }
@@ -111,9 +111,9 @@ public enum HostNeeds {
     (host.memory.available ?? .zero) >= size + .mebibytes(256)
   }
 
-  public static let userFaultComment =
+  package static let userFaultComment =
     "needs userfaultfd with the kernel's faults: root, or access to /dev/userfaultfd"
   /// Why a test without huge pages was skipped, for its comment.
-  public static let hugePagesComment = "needs free huge pages: echo 200 > \(poolPath)"
-  public static let sharedHugePagesComment = "needs: echo advise > \(sharedModePath)"
+  package static let hugePagesComment = "needs free huge pages: echo 200 > \(poolPath)"
+  package static let sharedHugePagesComment = "needs: echo advise > \(sharedModePath)"
 }

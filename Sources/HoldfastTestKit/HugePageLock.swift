@@ -2,9 +2,9 @@ internal import Glibc
 
 /// Turns at the host's pools of huge pages. Tests that count a pool, use up what is free in it or
 /// need that some is free take turns, those of other suites and of other runs on this host too.
-public enum HugePageLock {
+package enum HugePageLock {
   /// Calls the body when nobody else has the turn. Does not nest.
-  public static func withLock<Result>(_ body: () throws -> Result) rethrows -> Result {
+  package static func withLock<Result>(_ body: () throws -> Result) rethrows -> Result {
     // A lock of a descriptor of its own keeps threads apart as well as processes. Where the file
     // cannot be had, as another user's, the test goes on without. The name is known to all users, so
     // a link that one of them left there is not followed.

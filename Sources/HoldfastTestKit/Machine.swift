@@ -1,12 +1,12 @@
-public import HoldfastCore
+package import HoldfastCore
 
 /// A machine of made-up memory with address spaces on it, for tests.
-public struct Machine: Sendable {
-  public let geometry: Geometry
-  public let store: MemoryFrameStore
-  public let memory: PhysicalMemory
-  public let wiredLimit: WiredLimit
-  public let faultGranularity: FaultGranularity
+package struct Machine: Sendable {
+  package let geometry: Geometry
+  package let store: MemoryFrameStore
+  package let memory: PhysicalMemory
+  package let wiredLimit: WiredLimit
+  package let faultGranularity: FaultGranularity
 
   /// A machine of `frames` base pages.
   ///
@@ -16,7 +16,7 @@ public struct Machine: Sendable {
   ///     their sum then.
   ///   - faultGranularity: how much the faults of its address spaces bring at once.
   ///   - local: the node that the caller runs on.
-  public init(
+  package init(
     geometry: Geometry = .small, frames: UInt64 = 1 << 14, dirty: Bool = false,
     wiredLimit: WiredLimit = .none, domains: [UInt64] = [],
     faultGranularity: FaultGranularity = .basePage,
@@ -39,10 +39,10 @@ public struct Machine: Sendable {
     memory = PhysicalMemory(allocator: allocator, store: store)
   }
 
-  public var allocator: FrameAllocator { memory.allocator }
+  package var allocator: FrameAllocator { memory.allocator }
 
   /// An address space of 64 TiB from 0 on, with a checking pmap.
-  public func makeSpace(
+  package func makeSpace(
     policy: DomainPolicy = .firstTouch
   ) -> (space: AddressSpace, pmap: CheckingPmap) {
     let pmap = CheckingPmap(geometry: geometry)
@@ -53,7 +53,7 @@ public struct Machine: Sendable {
   }
 
   /// Free frames that the allocator takes for zero and that are not. Nobody is at work.
-  public var falselyZeroed: [FrameRun] {
+  package var falselyZeroed: [FrameRun] {
     var found: [FrameRun] = []
     var zeroed: [FrameRun] = []
     var dirty: [FrameRun] = []
@@ -76,18 +76,18 @@ public struct Machine: Sendable {
   }
 
   /// The range of base pages `pages`, counted from address 0.
-  public func range(_ pages: Range<UInt64>) -> AddressRange {
+  package func range(_ pages: Range<UInt64>) -> AddressRange {
     AddressRange(address(pages.lowerBound), address(pages.upperBound))
   }
 
-  public func address(_ page: UInt64) -> Address {
+  package func address(_ page: UInt64) -> Address {
     .zero + geometry.bytes(PageCount(page))
   }
 }
 
 extension FrameAllocator {
   /// Allocates the very frame asked for, whatever it holds.
-  public func allocate(_ wanted: Frame) -> Allocation? {
+  package func allocate(_ wanted: Frame) -> Allocation? {
     var dirty: [FrameRun] = []
     return allocate(wanted, order: 0, dirty: &dirty)
   }
@@ -95,7 +95,7 @@ extension FrameAllocator {
 
 extension AddressSpace {
   /// The bytes from an address on.
-  public func read(_ address: Address, count: Int) throws(HoldfastError) -> [UInt8] {
+  package func read(_ address: Address, count: Int) throws(HoldfastError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0xEE, count: count)
     var span = bytes.mutableSpan
     var raw = unsafe span.mutableBytes
@@ -103,7 +103,7 @@ extension AddressSpace {
     return bytes
   }
 
-  public func write(_ bytes: [UInt8], at address: Address) throws(HoldfastError) {
+  package func write(_ bytes: [UInt8], at address: Address) throws(HoldfastError) {
     try unsafe write(bytes.span.bytes, to: address)
   }
 }

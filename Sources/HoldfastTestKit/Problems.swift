@@ -1,11 +1,11 @@
-public import HoldfastCore
+package import HoldfastCore
 
 /// An object and the addresses of a space at which nothing but it is mapped.
-public struct SharedArea: Sendable {
-  public var range: AddressRange
-  public var object: MemoryObject
+package struct SharedArea: Sendable {
+  package var range: AddressRange
+  package var object: MemoryObject
 
-  public init(_ range: AddressRange, _ object: MemoryObject) {
+  package init(_ range: AddressRange, _ object: MemoryObject) {
     self.range = range
     self.object = object
   }
@@ -15,7 +15,7 @@ extension Machine {
   /// What is wrong with a space that no operation works on: translations that do not agree with the
   /// entries or with the object's pages, wired pages that are not there, calls that broke the
   /// pmap's terms.
-  public func problems(
+  package func problems(
     in space: AddressSpace, _ pmap: CheckingPmap, sharing areas: [SharedArea] = []
   ) -> [String] {
     var problems = pmap.violations

@@ -1,42 +1,42 @@
-public import HoldfastCore
+package import HoldfastCore
 
 /// What can be observed of a machine, its spaces and the objects they share at one moment, to be
 /// compared with another moment or with another machine.
 ///
 /// Left out are the objects' offsets in entries of anonymous memory, which may get its object by an
 /// operation that fails later, and translations, which `Machine.problems` checks.
-public struct Snapshot: Hashable, Sendable {
+package struct Snapshot: Hashable, Sendable {
   /// A map entry.
-  public struct Entry: Hashable, Sendable {
-    public var range: AddressRange
-    public var protection: Protection
-    public var maximumProtection: Protection
-    public var systemWirings: UInt32
-    public var isUserWired: Bool
-    public var isInTransition: Bool
+  package struct Entry: Hashable, Sendable {
+    package var range: AddressRange
+    package var protection: Protection
+    package var maximumProtection: Protection
+    package var systemWirings: UInt32
+    package var isUserWired: Bool
+    package var isInTransition: Bool
   }
 
   /// Resident pages of an object that are alike, the longest run of them.
-  public struct Pages: Hashable, Sendable {
-    public var range: PageRange
+  package struct Pages: Hashable, Sendable {
+    package var range: PageRange
     /// The first page's frame; nil where frames are left out.
-    public var frame: Frame?
-    public var isValid: Bool
-    public var isBusy: Bool
-    public var wireCount: UInt16
+    package var frame: Frame?
+    package var isValid: Bool
+    package var isBusy: Bool
+    package var wireCount: UInt16
   }
 
-  public var entries: [[Entry]]
-  public var objects: [[Pages]]
-  public var charged: ByteCount
-  public var free: PageCount
+  package var entries: [[Entry]]
+  package var objects: [[Pages]]
+  package var charged: ByteCount
+  package var free: PageCount
 }
 
 extension Machine {
   /// What can be observed now.
   ///
   /// - Parameter frames: whether it matters in which frames pages are; not between machines.
-  public func snapshot(
+  package func snapshot(
     of spaces: [AddressSpace], sharing objects: [MemoryObject] = [], frames: Bool = true
   ) -> Snapshot {
     Snapshot(
@@ -54,7 +54,7 @@ extension Machine {
   }
 
   /// The resident pages of an object in the longest runs that are alike.
-  public func pages(of object: MemoryObject, frames: Bool = true) -> [Snapshot.Pages] {
+  package func pages(of object: MemoryObject, frames: Bool = true) -> [Snapshot.Pages] {
     var runs: [Snapshot.Pages] = []
     object.forEachResident(in: PageRange(start: .zero, count: object.size)) { range, state in
       if let last = runs.last, last.range.end == range.start, last.isValid == state.isValid,
@@ -76,7 +76,7 @@ extension Machine {
   ///
   /// - Precondition: at least as many are free.
   @discardableResult
-  public func withFree<Result>(_ count: UInt64, _ body: () throws -> Result) rethrows -> Result {
+  package func withFree<Result>(_ count: UInt64, _ body: () throws -> Result) rethrows -> Result {
     // What they hold would be given out too.
     memory.reservations.breakAll()
     var dirty: [FrameRun] = []

@@ -4,7 +4,7 @@ internal import Synchronization
 
 /// Runs `body` on so many threads at once and returns whether all came back in time. Threads that
 /// hang are left to themselves.
-public func runThreads(
+package func runThreads(
   _ count: Int, seconds: Int = 60, _ body: @escaping @Sendable (Int) -> Void
 ) -> Bool {
   let group = DispatchGroup()
@@ -21,33 +21,33 @@ public func runThreads(
 }
 
 /// What threads have found wrong.
-public final class ConcurrentFailures: @unchecked Sendable {
+package final class ConcurrentFailures: @unchecked Sendable {
   private let lock = NSLock()
   private var found: [String] = []
   private let count = Atomic<Int>(0)
 
   /// How many operations the threads have begun.
-  public var operations: Int { count.load(ordering: .relaxed) }
+  package var operations: Int { count.load(ordering: .relaxed) }
 
-  public func tally() { count.wrappingAdd(1, ordering: .relaxed) }
+  package func tally() { count.wrappingAdd(1, ordering: .relaxed) }
 
-  public init() {}
+  package init() {}
 
-  public var all: [String] { lock.withLock { found } }
+  package var all: [String] { lock.withLock { found } }
 
-  public func report(_ problem: String) {
+  package func report(_ problem: String) {
     lock.withLock { if found.count < 20 { found.append(problem) } }
   }
 }
 
 /// Lets threads go on once so many of them have come.
-public final class Barrier: @unchecked Sendable {
+package final class Barrier: @unchecked Sendable {
   private let condition = NSCondition()
   private var missing: Int
 
-  public init(_ count: Int) { missing = count }
+  package init(_ count: Int) { missing = count }
 
-  public func arrive() {
+  package func arrive() {
     condition.lock()
     missing -= 1
     condition.broadcast()
