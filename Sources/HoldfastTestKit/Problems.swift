@@ -1,10 +1,13 @@
 package import HoldfastCore
 
-/// An object and the addresses of a space at which nothing but it is mapped.
+/// Addresses of a space at which only one object is mapped.
 package struct SharedArea: Sendable {
+  /// The addresses.
   package var range: AddressRange
+  /// The object.
   package var object: MemoryObject
 
+  /// The addresses of an object.
   package init(_ range: AddressRange, _ object: MemoryObject) {
     self.range = range
     self.object = object
@@ -12,9 +15,8 @@ package struct SharedArea: Sendable {
 }
 
 extension Machine {
-  /// What is wrong with a space that no operation works on: translations that do not agree with the
-  /// entries or with the object's pages, wired pages that are not there, calls that broke the
-  /// pmap's terms.
+  /// What is wrong with a space that no operation works on, as sentences: translations that differ from
+  /// the entries or from the object's pages, absent wired pages, calls that broke the pmap's rules.
   package func problems(
     in space: AddressSpace, _ pmap: CheckingPmap, sharing areas: [SharedArea] = []
   ) -> [String] {
@@ -32,7 +34,7 @@ extension Machine {
       while next < mappings.count, mappings[next].address < entry.range.start {
         let range = extent(of: mappings[next])
         if range.end > entry.range.start { break }
-        problems.append("\(range) is mapped outside of the entries")
+        problems.append("\(range) is mapped outside the entries")
         next += 1
       }
       while next < mappings.count, mappings[next].address < entry.range.end {
@@ -58,12 +60,12 @@ extension Machine {
         next += 1
       }
       if isWired, covered != entry.range.length {
-        problems.append("of \(entry.range), which is wired, only \(covered) are mapped")
+        problems.append("\(entry.range) is wired, but only \(covered) are mapped")
       }
     }
     if next < mappings.count, mappings[next].address >= (space.entryViews.last?.range.end ?? .zero)
     {
-      problems.append("\(mappings[next].address) is mapped behind the entries")
+      problems.append("\(mappings[next].address) is mapped after the last entry")
     }
     return problems
   }
@@ -83,7 +85,7 @@ extension Machine {
         problems.append("pages \(part) of a wired entry are \(state)")
       }
     }
-    if count != range.count { problems.append("of \(range) only \(count) pages are resident") }
+    if count != range.count { problems.append("only \(count) pages of \(range) are resident") }
     return problems
   }
 
@@ -95,9 +97,10 @@ extension Machine {
     object.forEachResident(in: range) { part, state in
       count += part.count
       if state.frame != frame + (part.start - range.start) {
-        problems.append("page \(part.start) is in frame \(state.frame), another one is mapped")
+        problems.append(
+          "page \(part.start) is in frame \(state.frame), but another frame is mapped")
       }
-      if !state.isValid { problems.append("page \(part.start) is mapped and not valid") }
+      if !state.isValid { problems.append("page \(part.start) is mapped but not valid") }
     }
     if count != range.count { problems.append("absent pages of \(range) are mapped") }
     return problems

@@ -1,41 +1,55 @@
 package import HoldfastCore
 
-/// What can be observed of a machine, its spaces and the objects they share at one moment, to be
-/// compared with another moment or with another machine.
+/// The observable state of a machine, its spaces and the objects that they share at one moment, to be
+/// compared with another moment or another machine.
 ///
-/// Left out are the objects' offsets in entries of anonymous memory, which may get its object by an
-/// operation that fails later, and translations, which `Machine.problems` checks.
+/// It does not contain the objects' offsets in entries of anonymous memory, which may get its object in
+/// an operation that fails later, nor translations, which `Machine.problems` checks.
 package struct Snapshot: Hashable, Sendable {
   /// A map entry.
   package struct Entry: Hashable, Sendable {
+    /// The addresses.
     package var range: AddressRange
+    /// The permitted accesses.
     package var protection: Protection
+    /// The accesses that may be permitted.
     package var maximumProtection: Protection
+    /// The number of system wirings.
     package var systemWirings: UInt32
+    /// Whether the entry is wired for the user.
     package var isUserWired: Bool
+    /// Whether an operation has the entry in transition.
     package var isInTransition: Bool
   }
 
-  /// Resident pages of an object that are alike, the longest run of them.
+  /// Adjacent resident pages of an object that are alike, in adjacent frames.
   package struct Pages: Hashable, Sendable {
+    /// The pages.
     package var range: PageRange
-    /// The first page's frame; nil where frames are left out.
+    /// The first page's frame; nil where the snapshot has no frames.
     package var frame: Frame?
+    /// Whether the pages are valid.
     package var isValid: Bool
+    /// Whether the pages are busy.
     package var isBusy: Bool
+    /// The number of wirings of each page.
     package var wireCount: UInt16
   }
 
+  /// The entries of each space.
   package var entries: [[Entry]]
+  /// The resident pages of each object.
   package var objects: [[Pages]]
+  /// The bytes that are charged to the wired limit.
   package var charged: ByteCount
+  /// The number of pages that can be allocated.
   package var free: PageCount
 }
 
 extension Machine {
-  /// What can be observed now.
+  /// The present state.
   ///
-  /// - Parameter frames: whether it matters in which frames pages are; not between machines.
+  /// - Parameter frames: whether to record the frames of pages, which differ between machines.
   package func snapshot(
     of spaces: [AddressSpace], sharing objects: [MemoryObject] = [], frames: Bool = true
   ) -> Snapshot {
@@ -53,7 +67,7 @@ extension Machine {
       free: memory.available)
   }
 
-  /// The resident pages of an object in the longest runs that are alike.
+  /// The resident pages of an object, in the longest runs of pages that are alike.
   package func pages(of object: MemoryObject, frames: Bool = true) -> [Snapshot.Pages] {
     var runs: [Snapshot.Pages] = []
     object.forEachResident(in: PageRange(start: .zero, count: object.size)) { range, state in
@@ -72,12 +86,12 @@ extension Machine {
     return runs
   }
 
-  /// Takes frames away so that only so many are free, while `body` runs.
+  /// Calls `body` while only `count` frames are free; the others are allocated meanwhile.
   ///
-  /// - Precondition: at least as many are free.
+  /// - Precondition: at least `count` frames are free.
   @discardableResult
   package func withFree<Result>(_ count: UInt64, _ body: () throws -> Result) rethrows -> Result {
-    // What they hold would be given out too.
+    // The allocator would break them and allocate their frames.
     memory.reservations.breakAll()
     var dirty: [FrameRun] = []
     var held: [FrameAllocator.Allocation] = []

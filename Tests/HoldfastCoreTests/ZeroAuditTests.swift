@@ -50,7 +50,7 @@ import Testing
     #expect(machine.allocator.allocate(Frame(600))?.isZeroed == false)
   }
 
-  @Test func `frames are zeroed in the foreground too`() throws {
+  @Test func `zeroFreeFrames zeroes all dirty frames`() throws {
     let machine = Machine(frames: 5000, dirty: true)
     machine.memory.checkZeroed()
     let held = try #require(machine.allocator.allocate(Frame(700))).run

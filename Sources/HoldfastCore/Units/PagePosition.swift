@@ -3,19 +3,19 @@ public protocol PagePosition: UnitValue where RawValue == UInt64 {}
 
 extension PagePosition {
   /// The position so many pages further on.
-  @inlinable
+  @_transparent
   public static func + (left: Self, right: PageCount) -> Self {
     Self(left.rawValue + right.rawValue)
   }
 
   /// The number of pages from `right` to `left`, which is no lower.
-  @inlinable
+  @_transparent
   public static func - (left: Self, right: Self) -> PageCount {
     PageCount(left.rawValue - right.rawValue)
   }
 
   /// Whether a naturally aligned block of the order may start here.
-  @inlinable
+  @_transparent
   public func isAligned(toOrder order: Int) -> Bool {
     rawValue & ((1 << UInt64(order)) &- 1) == 0
   }

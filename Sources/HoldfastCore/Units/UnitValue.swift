@@ -2,6 +2,8 @@
 /// is taken for another.
 ///
 /// A unit value is as large and as fast as its number. Its JSON form is the bare number.
+///
+/// The operators are transparent, so that unoptimized builds do not call them through generic code.
 public protocol UnitValue: Hashable, Comparable, Sendable, CustomStringConvertible {
   /// The type of the number.
   associatedtype RawValue: FixedWidthInteger & Codable & Sendable
@@ -15,7 +17,7 @@ public protocol UnitValue: Hashable, Comparable, Sendable, CustomStringConvertib
 
 extension UnitValue {
   /// Compares the numbers.
-  @inlinable
+  @_transparent
   public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 
   /// The number in decimal digits.
@@ -44,14 +46,22 @@ public protocol UnitCount: UnitValue, AdditiveArithmetic where RawValue == UInt6
 
 extension UnitCount {
   /// Nothing.
-  @inlinable
+  @_transparent
   public static var zero: Self { Self(0) }
 
   /// The sum of two amounts.
-  @inlinable
+  @_transparent
   public static func + (left: Self, right: Self) -> Self { Self(left.rawValue + right.rawValue) }
 
   /// The difference of two amounts. `right` is not larger than `left`.
-  @inlinable
+  @_transparent
   public static func - (left: Self, right: Self) -> Self { Self(left.rawValue - right.rawValue) }
+
+  /// Adds an amount.
+  @_transparent
+  public static func += (left: inout Self, right: Self) { left = left + right }
+
+  /// Subtracts an amount. `right` is not larger than `left`.
+  @_transparent
+  public static func -= (left: inout Self, right: Self) { left = left - right }
 }
