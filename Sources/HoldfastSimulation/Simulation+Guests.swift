@@ -13,7 +13,8 @@ extension Simulation {
     return UInt64((pages / Double(Simulation.rounds)).rounded(.up))
   }
 
-  /// A guest arrives: it is wired, paged, or a fork of a running guest of its size, if there is one.
+  /// A guest arrives: it is wired, paged, or a fork of a running guest of its size, if there is
+  /// one.
   mutating func arrive(_ number: Int) {
     let guest = plan.guests[number]
     var random = RandomSource(seed: guest.seed)
@@ -83,7 +84,8 @@ extension Simulation {
     figures.wires.count += 1
     figures.wires.bytes += range.length
     figures.wires.zeroedAheadBytes += geometry.bytes(summary.zeroedAhead)
-    // Adjacent runs count as one, as the pmap maps them, in however many slots of the object they are.
+    // Adjacent runs count as one, as the pmap maps them, in however many slots of the object they
+    // are.
     var joined: (start: Address, frames: FrameRun)?
     space.forEachResident(in: range) { address, run, _ in
       if let last = joined, last.frames.end == run.start,
@@ -119,8 +121,8 @@ extension Simulation {
     }
   }
 
-  /// Starts a guest as a fork. A wired original is unwired first, because a fork copies all wired pages
-  /// at once. Both then write to a part of the memory that they share.
+  /// Starts a guest as a fork. A wired original is unwired first, because a fork copies all wired
+  /// pages at once. Both then write to a part of the memory that they share.
   private mutating func fork(_ original: RunningGuest, _ number: Int, _ seed: UInt64) {
     let size = original.range.length
     let pages = PageCount(2 * pagesToWrite(size))
@@ -149,8 +151,8 @@ extension Simulation {
     }
   }
 
-  /// A guest writes to pages at random places, a few contiguous ones at each. It stops where no frame is
-  /// free.
+  /// A guest writes to pages at random places, a few contiguous ones at each. It stops where no
+  /// frame is free.
   mutating func write(_ guest: RunningGuest) {
     let all = geometry.pages(in: guest.range.length).rawValue
     var left = pagesToWrite(guest.range.length)

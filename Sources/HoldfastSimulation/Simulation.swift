@@ -3,8 +3,8 @@ package import HoldfastCore
 /// A host in simulated time: guests arrive, get their memory from the real allocator, objects and
 /// address spaces, and depart. Only the frames' bytes and the translations are missing.
 ///
-/// The options determine everything that happens. The times of operations are measured with the clock
-/// that is passed in, and nothing depends on them.
+/// The options determine everything that happens. The times of operations are measured with the
+/// clock that is passed in, and nothing depends on them.
 package struct Simulation {
   /// Returns the nanoseconds since any fixed moment.
   package typealias Clock = () -> UInt64

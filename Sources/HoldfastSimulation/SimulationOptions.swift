@@ -14,8 +14,8 @@ package struct SimulationOptions: Sendable {
 
   /// The host's memory: a multiple of the base page, all free and zero at the start.
   package var memory: ByteCount
-  /// The number of guests that run at the start and, on average, at once. A larger trace is randomly
-  /// sampled; nil takes all guests of a trace.
+  /// The number of guests that run at the start and, on average, at once. A larger trace is
+  /// randomly sampled; nil takes all guests of a trace.
   package var guests: Int?
   /// The simulated time, nil for that of the trace.
   package var duration: Duration?
@@ -31,8 +31,9 @@ package struct SimulationOptions: Sendable {
   package var forkShare: Double
   /// The share of guests that are not wired but get base pages by faults, 0 to 1.
   package var pagedShare: Double
-  /// The share of its memory that a forked or paged guest writes to, base page by base page, 0 to 1, in
-  /// four rounds over its lifetime. The original of a fork writes one round when it is forked.
+  /// The share of its memory that a forked or paged guest writes to, base page by base page, 0 to
+  /// 1, in four rounds over its lifetime. The original of a fork writes one round when it is
+  /// forked.
   package var dirtyShare: Double
   /// How much dirty free memory is zeroed in a second of simulated time; zero for none.
   package var scrubRate: ByteCount

@@ -25,9 +25,9 @@ package struct SizeMix: Hashable, Sendable {
     self.parts = parts
   }
 
-  /// A mix of which so many guests, three quarters of them wired, use about nine tenths of a memory or
-  /// somewhat less. The sizes are from an eighth to four times an equal share of the memory, which is
-  /// rounded down to a power of two.
+  /// A mix of which so many guests, three quarters of them wired, use about nine tenths of a memory
+  /// or somewhat less. The sizes are from an eighth to four times an equal share of the memory,
+  /// which is rounded down to a power of two.
   package init(memory: ByteCount, guests: Int) {
     let page = Geometry.small.pageSize
     let each = max(memory.rawValue / UInt64(max(1, guests)), page.rawValue * 32)

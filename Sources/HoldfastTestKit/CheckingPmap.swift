@@ -45,9 +45,9 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   /// The number of calls of `enter` so far.
   package var calls: Int { lock.withLock { entered } }
 
-  /// Lets the `number`th call of `enter` from now on, counted from 0, fail; nil lets all succeed. The
-  /// failing call enters the first half of the run, or a single page, and leaves what is mapped in the
-  /// second half, as the protocol allows.
+  /// Lets the `number`th call of `enter` from now on, counted from 0, fail; nil lets all succeed.
+  /// The failing call enters the first half of the run, or a single page, and leaves what is mapped
+  /// in the second half, as the protocol allows.
   package func fail(at number: Int?) {
     lock.withLock { failAt = number.map { entered + $0 } }
   }
@@ -88,8 +88,8 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     }
   }
 
-  /// Calls `body` before a run is entered, without the lock: it may read the frames or wait for another
-  /// thread.
+  /// Calls `body` before a run is entered, without the lock: it may read the frames or wait for
+  /// another thread.
   package func beforeEntering(_ body: (@Sendable (FrameRun, Address) -> Void)?) {
     lock.withLock { hook = body }
   }
@@ -108,8 +108,8 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     return found
   }
 
-  /// Accesses an address as a guest does: calls `body` with the translation, which cannot be removed
-  /// meanwhile.
+  /// Accesses an address as a guest does: calls `body` with the translation, which cannot be
+  /// removed meanwhile.
   ///
   /// - Returns: false where the address has no translation, so that a guest would fault.
   package func touch(_ address: Address, _ body: (Mapping) -> Void) -> Bool {

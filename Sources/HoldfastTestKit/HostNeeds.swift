@@ -4,9 +4,9 @@ internal import HoldfastLinux
 
 /// The requirements of tests on the host, for `.enabled(if:)`.
 ///
-/// With CI=true in the environment, a test does not skip because of a setting that root could have made:
-/// where the kernel's file is writable and enough memory is available, the test runs, and fails if the
-/// setting is missing. In a container with a read-only /sys it skips.
+/// With CI=true in the environment, a test does not skip because of a setting that root could have
+/// made: where the kernel's file is writable and enough memory is available, the test runs, and
+/// fails if the setting is missing. In a container with a read-only /sys it skips.
 package enum HostNeeds {
   /// Whether the environment has CI=true.
   package static let isStrict =
@@ -73,7 +73,8 @@ package enum HostNeeds {
       && hasMemory(.mebibytes(512), on: host)
   }
 
-  /// Whether userfaultfd can serve faults of this process's memory, also the kernel's own, as KVM's are.
+  /// Whether userfaultfd can serve faults of this process's memory, also the kernel's own, as KVM's
+  /// are.
   package static let userFault: Bool = {
     if isStrict && isRoot { return true }
     guard let arena = try? Arena(size: .mebibytes(2), backing: .base, threads: 1) else {
@@ -82,8 +83,8 @@ package enum HostNeeds {
     return (try? PagedWindow(arena: arena, length: .mebibytes(2), host: HostProbe().host())) != nil
   }()
 
-  /// Whether this process may read the numbers of its frames. That requires CAP_SYS_ADMIN, which root in
-  /// a container seldom has; other processes read zeros.
+  /// Whether this process may read the numbers of its frames. That requires CAP_SYS_ADMIN, which
+  /// root in a container seldom has; other processes read zeros.
   package static let seesFrames: Bool = {
     // SAFETY: the path's bytes live through the call.
     let file = unsafe open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)
@@ -91,8 +92,8 @@ package enum HostNeeds {
     defer { close(file) }
     let page = UInt(sysconf(Int32(_SC_PAGESIZE)))
     var entry: UInt64 = .max
-    // SAFETY: `entry` lives through the call and has room for the 8 bytes. The entry read is that of
-    // its own page, which is resident because it was written to.
+    // SAFETY: `entry` lives through the call and has room for the 8 bytes. The entry read is that
+    // of its own page, which is resident because it was written to.
     let count = unsafe withUnsafeMutablePointer(to: &entry) { place in
       unsafe pread(file, place, 8, off_t(UInt(bitPattern: place) / page * 8))
     }

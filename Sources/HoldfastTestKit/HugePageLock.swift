@@ -1,7 +1,7 @@
 internal import Glibc
 
-/// A lock on the host's pools of huge pages. Tests hold it that count a pool's pages, allocate all of
-/// them or need free ones, also those of other suites and of other test runs on this host.
+/// A lock on the host's pools of huge pages. Tests hold it that count a pool's pages, allocate all
+/// of them or need free ones, also those of other suites and of other test runs on this host.
 package enum HugePageLock {
   /// Calls `body` with the lock held. Does not nest.
   package static func withLock<Result>(_ body: () throws -> Result) rethrows -> Result {

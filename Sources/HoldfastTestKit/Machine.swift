@@ -1,6 +1,7 @@
 package import HoldfastCore
 
-/// A simulated machine, for tests: physical memory in a `MemoryFrameStore`, and address spaces on it.
+/// A simulated machine, for tests: physical memory in a `MemoryFrameStore`, and address spaces on
+/// it.
 package struct Machine: Sendable {
   /// The page sizes.
   package let geometry: Geometry
@@ -17,8 +18,8 @@ package struct Machine: Sendable {
   ///
   /// - Parameters:
   ///   - dirty: whether the frames contain garbage and count as dirty.
-  ///   - domains: the numbers of pages of NUMA nodes 0, 1 and so on; `frames` is their sum then. Empty
-  ///     for one domain without a node.
+  ///   - domains: the numbers of pages of NUMA nodes 0, 1 and so on; `frames` is their sum then.
+  ///     Empty for one domain without a node.
   ///   - faultGranularity: how much a fault of the address spaces makes resident.
   ///   - local: returns the node that the calling thread runs on.
   package init(
@@ -58,8 +59,8 @@ package struct Machine: Sendable {
     return (space, pmap)
   }
 
-  /// The free frames that the allocator counts as zeroed although they are not zero. Called while no
-  /// other thread works.
+  /// The free frames that the allocator counts as zeroed although they are not zero. Called while
+  /// no other thread works.
   package var falselyZeroed: [FrameRun] {
     var found: [FrameRun] = []
     var zeroed: [FrameRun] = []

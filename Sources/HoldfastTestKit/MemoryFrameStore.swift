@@ -1,7 +1,7 @@
 package import HoldfastCore
 
-/// A frame store in the test's own memory. It records for each frame a byte that fills it, and the bytes
-/// written since, so that a store of many gigabytes takes a byte for each frame.
+/// A frame store in the test's own memory. It records for each frame a byte that fills it, and the
+/// bytes written since, so that a store of many gigabytes takes a byte for each frame.
 package final class MemoryFrameStore: FrameStore, @unchecked Sendable {
   private let pageSize: UInt64
   private let lock = Lock()
@@ -22,8 +22,8 @@ package final class MemoryFrameStore: FrameStore, @unchecked Sendable {
   /// The number of frames that were zeroed so far.
   package var zeroed: PageCount { lock.withLock { PageCount(zeroedPages) } }
 
-  /// Calls `body` before frames are zeroed, or become copies of `source`, without the lock: it may check
-  /// which translations reach them, or wait for another thread.
+  /// Calls `body` before frames are zeroed, or become copies of `source`, without the lock: it may
+  /// check which translations reach them, or wait for another thread.
   package func beforeFilling(
     _ body: (@Sendable (_ source: FrameRun?, _ filled: [FrameRun]) -> Void)?
   ) {
@@ -66,8 +66,8 @@ package final class MemoryFrameStore: FrameStore, @unchecked Sendable {
     }
   }
 
-  /// Zeroes parts of frames, which must be zeroed from their start on. A frame changes only when all of
-  /// it was zeroed: no other thread may read it before.
+  /// Zeroes parts of frames, which must be zeroed from their start on. A frame changes only when
+  /// all of it was zeroed: no other thread may read it before.
   package func zero(_ frame: Frame, offset: ByteCount, count: ByteCount) {
     var place = offset.rawValue
     let end = place + count.rawValue

@@ -15,8 +15,9 @@ package struct SharedArea: Sendable {
 }
 
 extension Machine {
-  /// What is wrong with a space that no operation works on, as sentences: translations that differ from
-  /// the entries or from the object's pages, absent wired pages, calls that broke the pmap's rules.
+  /// What is wrong with a space that no operation works on, as sentences: translations that differ
+  /// from the entries or from the object's pages, absent wired pages, calls that broke the pmap's
+  /// rules.
   package func problems(
     in space: AddressSpace, _ pmap: CheckingPmap, sharing areas: [SharedArea] = []
   ) -> [String] {
@@ -44,7 +45,8 @@ extension Machine {
         if mapping.isWired != isWired {
           problems.append("\(part) is \(isWired ? "not " : "")wired in the pmap")
         }
-        // A page that is to be copied before a write lacks that permission; `Invariants` knows which.
+        // A page that is to be copied before a write lacks that permission; `Invariants` knows
+        // which.
         if mapping.protection.union(.write) != entry.protection.union(.write)
           || !mapping.protection.isSubset(of: entry.protection)
         {

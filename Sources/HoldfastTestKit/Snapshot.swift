@@ -1,10 +1,10 @@
 package import HoldfastCore
 
-/// The observable state of a machine, its spaces and the objects that they share at one moment, to be
-/// compared with another moment or another machine.
+/// The observable state of a machine, its spaces and the objects that they share at one moment, to
+/// be compared with another moment or another machine.
 ///
-/// It does not contain the objects' offsets in entries of anonymous memory, which may get its object in
-/// an operation that fails later, nor translations, which `Machine.problems` checks.
+/// It does not contain the objects' offsets in entries of anonymous memory, which may get its
+/// object in an operation that fails later, nor translations, which `Machine.problems` checks.
 package struct Snapshot: Hashable, Sendable {
   /// A map entry.
   package struct Entry: Hashable, Sendable {

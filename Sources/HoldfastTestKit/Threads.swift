@@ -2,8 +2,8 @@ internal import Dispatch
 internal import Foundation
 internal import Synchronization
 
-/// Runs `body` on `count` threads at once, and returns whether all returned within `seconds`. Threads that
-/// hang are abandoned.
+/// Runs `body` on `count` threads at once, and returns whether all returned within `seconds`.
+/// Threads that hang are abandoned.
 package func runThreads(
   _ count: Int, seconds: Int = 60, _ body: @escaping @Sendable (Int) -> Void
 ) -> Bool {

@@ -1,6 +1,7 @@
 package import HoldfastCore
 
-/// The two ways to make the pages of a range resident. The observable state afterwards must be the same.
+/// The two ways to make the pages of a range resident. The observable state afterwards must be the
+/// same.
 package enum WirePath: String, CaseIterable, Hashable, Sendable {
   /// Superpages, allocated ahead and entered as runs.
   case prefault

@@ -3,8 +3,8 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// A model of a frame allocator, with a byte for each frame. It compares and sets whole ranges at once,
-/// because a block may have 262,144 frames.
+/// A model of a frame allocator, with a byte for each frame. It compares and sets whole ranges at
+/// once, because a block may have 262,144 frames.
 private final class Model {
   static let allocated: UInt8 = 0
   static let dirty: UInt8 = 1
@@ -35,8 +35,8 @@ private final class Model {
     memset(bytes.baseAddress! + start, Int32(state), Int(run.count.rawValue))
   }
 
-  /// Allocates the run. Returns whether all of it was free and `dirty` is exactly its part that is not
-  /// zero.
+  /// Allocates the run. Returns whether all of it was free and `dirty` is exactly its part that is
+  /// not zero.
   func allocate(_ run: FrameRun, dirty: [FrameRun]) -> Bool {
     set(run, in: scratch, to: Model.zeroed)
     var zeroed = run.count.rawValue

@@ -12,7 +12,8 @@ import Testing
     return options
   }
 
-  /// The variance of the number of arrivals in five minutes over its mean, which is 1 for a Poisson process.
+  /// The variance of the number of arrivals in five minutes over its mean, which is 1 for a Poisson
+  /// process.
   private func dispersion(_ guests: [GuestPlan], _ duration: Double) -> Double {
     var counts = [Double](repeating: 0, count: Int(duration / 300))
     for guest in guests { counts[min(counts.count - 1, Int(guest.arrival / 300))] += 1 }

@@ -66,8 +66,8 @@ struct MinistatComparisonTests {
 
   /// One to seven samples, with ties, of 3 to 50 values at one of several scales.
   ///
-  /// The offset is at most a few hundred times the spread: above that, ministat's deviation loses printed
-  /// digits.
+  /// The offset is at most a few hundred times the spread: above that, ministat's deviation loses
+  /// printed digits.
   private static func samples(using random: inout SeededGenerator) -> [[Double]] {
     let scale = [1e-6, 0.01, 1, 1, 1000, 1e7].randomElement(using: &random)!
     let base = [0.0, 0, 5, 50].randomElement(using: &random)!
@@ -84,7 +84,8 @@ struct MinistatComparisonTests {
     }
   }
 
-  /// Whether the program is installed. Records an issue where it is missing although it must not be.
+  /// Whether the program is installed. Records an issue where it is missing although it must not
+  /// be.
   private static func requireProgram() -> Bool {
     if !MinistatProgram.isInstalled {
       Issue.record("CI=true, and \(MinistatProgram.path) is not installed")

@@ -23,7 +23,8 @@ enum MinistatProgram {
     return arguments
   }
 
-  /// Runs ministat on files with `values`. Returns the samples as the program reads them, and its output.
+  /// Runs ministat on files with `values`. Returns the samples as the program reads them, and its
+  /// output.
   static func run(
     _ values: [[Double]], options: MinistatReport.Options
   ) throws -> (samples: [MinistatReport.Sample], output: String) {

@@ -14,7 +14,8 @@ extension Buddy {
     return takeBlock(block, dirty: &dirty)
   }
 
-  /// Allocates the block of a level's order at `position`, or returns false if not all of it is free.
+  /// Allocates the block of a level's order at `position`, or returns false if not all of it is
+  /// free.
   mutating func allocate(at position: Int, order: Int, dirty: inout [Range<Int>]) -> Bool {
     guard position >= 0, position < frameCount, order <= blockOrder else { return false }
     let block = position >> blockOrder

@@ -1,5 +1,5 @@
-// For zeroing ahead: blocks that are wholly dirty. They are registered as the other kinds are, so that
-// the largest is found without a search.
+// For zeroing ahead: blocks that are wholly dirty. They are registered as the other kinds are, so
+// that the largest is found without a search.
 
 extension BuddyNode {
   /// The children without a node of which every frame is free and none is known to be zero.
@@ -26,8 +26,8 @@ extension Buddy {
     dirtyBlocks.remove(block)
   }
 
-  /// Allocates the largest block of at most 2^`largestOrder` frames of which every frame is free and
-  /// dirty.
+  /// Allocates the largest block of at most 2^`largestOrder` frames of which every frame is free
+  /// and dirty.
   mutating func takeDirty(largestOrder: Int) -> Range<Int>? {
     let order = min(largestOrder, self.largestOrder(.dirty))
     var dirty: [Range<Int>] = []

@@ -1,9 +1,9 @@
-/// The buddy system of a `FrameDomain`, without a lock: a radix tree of fan-out 512 over the frames. Its
-/// leaves are blocks whose frames are alike, so it is as deep as the memory is fragmented, and its cost
-/// grows with blocks.
+/// The buddy system of a `FrameDomain`, without a lock: a radix tree of fan-out 512 over the
+/// frames. Its leaves are blocks whose frames are alike, so it is as deep as the memory is
+/// fragmented, and its cost grows with blocks.
 ///
-/// Positions are frames counted from the first one managed. The root is a list of blocks of the largest
-/// order; `BuddyNode` has the invariants of the levels below.
+/// Positions are frames counted from the first one managed. The root is a list of blocks of the
+/// largest order; `BuddyNode` has the invariants of the levels below.
 struct Buddy {
   /// The number of superpage levels.
   let levels: Int
@@ -114,8 +114,8 @@ struct Buddy {
     return inner
   }
 
-  /// Whether a node's frames still differ, so that it is kept; whether all are free; whether all are
-  /// zero too.
+  /// Whether a node's frames still differ, so that it is kept; whether all are free; whether all
+  /// are zero too.
   func outcome(_ node: Int) -> (keep: Bool, free: Bool, zeroed: Bool) {
     let free = nodes[node].free.isFull
     let zeroed = free && nodes[node].zeroed.isFull

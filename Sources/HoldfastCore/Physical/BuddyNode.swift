@@ -3,10 +3,11 @@
 ///
 /// Invariants:
 /// - `zeroed` is a subset of `free`.
-/// - A child has a node exactly if its frames are not all alike (allocated; free and zeroed; free and
-///   dirty). If it has one, its bit in `zeroed` is clear, and its bit in `free` is set if all of its
-///   frames are free, some zeroed and some dirty.
-/// - The bucket of a kind and an order has the children whose node was last registered with that order.
+/// - A child has a node exactly if its frames are not all alike (allocated; free and zeroed; free
+///   and dirty). If it has one, its bit in `zeroed` is clear, and its bit in `free` is set if all
+///   of its frames are free, some zeroed and some dirty.
+/// - The bucket of a kind and an order has the children whose node was last registered with that
+///   order.
 struct BuddyNode {
   /// The children of which every frame is free.
   var free = Bits512.empty
@@ -16,8 +17,8 @@ struct BuddyNode {
   private(set) var children: [UInt32] = []
   /// How many children have a node.
   private(set) var childCount = 0
-  /// At level 2: the children with a node, by kind and by the largest order that they can serve; the
-  /// last bucket has all of them.
+  /// At level 2: the children with a node, by kind and by the largest order that they can serve;
+  /// the last bucket has all of them.
   private var buckets: [Bits512] = []
   /// The largest orders with which this node is registered in its parent's buckets.
   var registered = BuddyOrders.none

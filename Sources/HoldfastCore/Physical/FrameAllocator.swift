@@ -4,9 +4,9 @@ internal import Synchronization
 /// (`FrameDomain`), and a policy that says which of them serves an allocation.
 ///
 /// A frame is free or allocated, and a free one is zeroed or dirty: known to be zero or not. Blocks
-/// merge with free neighbors of the same domain, zeroed or dirty: a block of both kinds is allocated
-/// as one, with the list of its dirty parts. Any run of allocated frames may be freed, also a part of
-/// a block or several blocks at once.
+/// merge with free neighbors of the same domain, zeroed or dirty: a block of both kinds is
+/// allocated as one, with the list of its dirty parts. Any run of allocated frames may be freed,
+/// also a part of a block or several blocks at once.
 ///
 /// `withPolicy` returns an allocator of the same frames with another policy: the two share their
 /// domains, which hold all state but a counter. An object's memory has an allocator of the object's
@@ -15,8 +15,8 @@ internal import Synchronization
 /// The cost of every operation grows with the blocks that it touches, never with their frames. The
 /// metadata take about 0.01 % of memory that is fragmented, and next to nothing otherwise.
 ///
-/// Safe to use from any thread. A domain's lock comes after those of address spaces, objects and the
-/// `ReservationPool`, and after `Arena.resizing`. No thread holds two of them.
+/// Safe to use from any thread. A domain's lock comes after those of address spaces, objects and
+/// the `ReservationPool`, and after `Arena.resizing`. No thread holds two of them.
 public final class FrameAllocator: Sendable {
   /// The page sizes.
   public let geometry: Geometry
@@ -163,16 +163,16 @@ public final class FrameAllocator: Sendable {
 
   /// Allocates one block of 2^order frames, a zeroed one if the domain has one.
   ///
-  /// May wait for frames that are being zeroed in the background: up to 21 ms, or until they are free
-  /// where the allocation would fail.
+  /// May wait for frames that are being zeroed in the background: up to 21 ms, or until they are
+  /// free where the allocation would fail.
   ///
   /// - Parameters:
   ///   - isLast: the caller will not try a smaller order, so that the allocation fails without the
   ///     frames being zeroed.
   ///   - dirty: gets the runs of the block that are not known to be zero.
   /// - Returns: the block, or nil when no domain that the policy allows has one of the order.
-  /// - Complexity: O(levels) for each domain, plus the dirty runs of a block of both kinds. Takes the
-  ///   domains' locks one after the other.
+  /// - Complexity: O(levels) for each domain, plus the dirty runs of a block of both kinds. Takes
+  ///   the domains' locks one after the other.
   public func allocate(
     order: Int, isLast: Bool = true, dirty: inout [FrameRun]
   ) -> Allocation? {
@@ -205,11 +205,11 @@ public final class FrameAllocator: Sendable {
     return nil
   }
 
-  /// Allocates the largest block of at most 2^order frames of which every frame is free and dirty, in
-  /// any domain, so that it can be zeroed and freed as zeroed.
+  /// Allocates the largest block of at most 2^order frames of which every frame is free and dirty,
+  /// in any domain, so that it can be zeroed and freed as zeroed.
   ///
-  /// Called between `begin` and `end` of `scrubbing`: otherwise another allocation could fail because
-  /// the block is taken.
+  /// Called between `begin` and `end` of `scrubbing`: otherwise another allocation could fail
+  /// because the block is taken.
   ///
   /// - Returns: the block, or nil when no free frame is dirty.
   /// - Complexity: O(order + levels + domains). Takes the domains' locks one after the other.
@@ -228,9 +228,9 @@ public final class FrameAllocator: Sendable {
   ///   - wanted: the block's first frame.
   ///   - order: that of a page of some level. Traps on another.
   ///   - dirty: gets the runs of the block that are not known to be zero.
-  /// - Returns: the block, or nil when a part of it is not free or not this allocator's, when it is not
-  ///   naturally aligned, or when the policy does not allow its domain. Frames being zeroed count as
-  ///   not free here, and are not reclaimed.
+  /// - Returns: the block, or nil when a part of it is not free or not this allocator's, when it is
+  ///   not naturally aligned, or when the policy does not allow its domain. Frames being zeroed
+  ///   count as not free here, and are not reclaimed.
   /// - Complexity: O(levels), plus the dirty runs. Takes the domain's lock.
   public func allocate(_ wanted: Frame, order: Int, dirty: inout [FrameRun]) -> Allocation? {
     precondition(order % Geometry.levelShift == 0, "the order is not that of a level")
@@ -262,7 +262,8 @@ public final class FrameAllocator: Sendable {
 
   // MARK: Freeing
 
-  /// Frees a run of allocated frames. Traps on a frame that is free already or not this allocator's.
+  /// Frees a run of allocated frames. Traps on a frame that is free already or not this
+  /// allocator's.
   ///
   /// - Parameter zeroed: whether every byte of the run is zero.
   /// - Complexity: O(blocks of the run · levels). Takes the domains' locks one after the other.
@@ -336,8 +337,8 @@ public final class FrameAllocator: Sendable {
 
   /// The blocks that the free memory consists of.
   ///
-  /// - Complexity: O(memory / largest block + superpages of which a part is free). Takes the domains'
-  ///   locks one after the other.
+  /// - Complexity: O(memory / largest block + superpages of which a part is free). Takes the
+  ///   domains' locks one after the other.
   public var freeBlocks: FreeBlocks {
     domains.dropFirst().reduce(domains[0].freeBlocks) { $0 + $1.freeBlocks }
   }

@@ -1,5 +1,5 @@
-/// The frames of one NUMA node, with a buddy system and a lock, so that guests on different nodes do
-/// not contend (FreeBSD: `struct vm_domain`). A `FrameAllocator` allocates from its domains.
+/// The frames of one NUMA node, with a buddy system and a lock, so that guests on different nodes
+/// do not contend (FreeBSD: `struct vm_domain`). A `FrameAllocator` allocates from its domains.
 ///
 /// Safe to use from any thread. The lock comes after those of address spaces, objects and the
 /// `ReservationPool`, and after `Arena.resizing`.
@@ -11,8 +11,9 @@ public final class FrameDomain: @unchecked Sendable {
   /// The node that the frames lie on, or nil where it is not known.
   public let node: NodeID?
 
-  /// The frame of the buddy system's position 0: a multiple of the largest block, so that blocks are
-  /// naturally aligned wherever the domain starts. Frames before the domain's own stay allocated.
+  /// The frame of the buddy system's position 0: a multiple of the largest block, so that blocks
+  /// are naturally aligned wherever the domain starts. Frames before the domain's own stay
+  /// allocated.
   private let origin: Frame
   private let lock = Lock()
   // Protected by `lock`.
@@ -115,7 +116,8 @@ public final class FrameDomain: @unchecked Sendable {
     return allocate(orders: 0...min(order, large), isLast: true, dirty: &dirty)
   }
 
-  /// The largest order of which a block is free and dirty throughout; -1 when there is no such block.
+  /// The largest order of which a block is free and dirty throughout; -1 when there is no such
+  /// block.
   var largestDirtyOrder: Int { lock.withLock { buddy.largestOrder(.dirty) } }
 
   /// See `FrameAllocator.takeDirty`.
@@ -199,8 +201,8 @@ public final class FrameDomain: @unchecked Sendable {
     return lock.withLock { buddy.takeFree(ofSuperpage: number) }.map { (run($0.range), $0.zeroed) }
   }
 
-  /// Allocates at most `limit` contiguous frames in a superpage block that is partly in use; nil where
-  /// no frame of it is free, or all are.
+  /// Allocates at most `limit` contiguous frames in a superpage block that is partly in use; nil
+  /// where no frame of it is free, or all are.
   func allocateFragment(ofSuperpage start: Frame, limit: PageCount) -> FrameRun? {
     let number = superpage(start)
     return lock.withLock {

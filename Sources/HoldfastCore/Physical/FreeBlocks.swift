@@ -1,5 +1,5 @@
-/// The fragmentation of the free memory: its blocks of each order, each as large as alignment and its
-/// neighbors allow (FreeBSD: the `vm.phys_free` sysctl; Linux: `/proc/buddyinfo`).
+/// The fragmentation of the free memory: its blocks of each order, each as large as alignment and
+/// its neighbors allow (FreeBSD: the `vm.phys_free` sysctl; Linux: `/proc/buddyinfo`).
 public struct FreeBlocks: Hashable, Sendable {
   /// The number of blocks of each order, from 0 to the geometry's largest.
   public private(set) var counts: [UInt64]
@@ -28,9 +28,9 @@ public struct FreeBlocks: Hashable, Sendable {
   /// The number of all free pages.
   public var pages: PageCount { pages(inBlocksFrom: 0) }
 
-  /// The share of the free memory, from 0 to 1, that lies in smaller blocks than those of an order, so
-  /// that it cannot serve the order; 0 when no page is free (Linux: the unusable free space index of
-  /// `/sys/kernel/debug/extfrag`).
+  /// The share of the free memory, from 0 to 1, that lies in smaller blocks than those of an order,
+  /// so that it cannot serve the order; 0 when no page is free (Linux: the unusable free space
+  /// index of `/sys/kernel/debug/extfrag`).
   public func fragmentation(below order: Int) -> Double {
     let all = pages
     if all == .zero { return 0 }

@@ -15,8 +15,8 @@ public struct NodeTopology: Sendable {
   /// A topology.
   ///
   /// - Parameters:
-  ///   - distances: from one node to another, as ACPI's SLIT has them: 10 to itself. A missing one is
-  ///     20.
+  ///   - distances: from one node to another, as ACPI's SLIT has them: 10 to itself. A missing one
+  ///     is 20.
   ///   - local: returns the node of the calling thread's processor. Called without locks of the
   ///     allocator, from any thread.
   public init(

@@ -1,5 +1,5 @@
-/// The objects that may have pages in a physical memory, so that a frame's owner is found by a scan of
-/// all of them: nothing is recorded for each frame.
+/// The objects that may have pages in a physical memory, so that a frame's owner is found by a scan
+/// of all of them: nothing is recorded for each frame.
 ///
 /// Its lock is a leaf, taken under `AddressSpace.lock`, `GuestMemory`'s lock or none.
 final class ObjectRegistry: @unchecked Sendable {

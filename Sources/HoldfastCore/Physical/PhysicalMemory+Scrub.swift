@@ -1,7 +1,7 @@
 extension PhysicalMemory {
   /// Zeroes every free dirty frame, now, on all threads of the store, as a scrubber does in the
-  /// background. No allocation fails because of it; one that needs the frames waits, possibly until up
-  /// to 4 GiB have been zeroed (see `ScrubbingFrames`).
+  /// background. No allocation fails because of it; one that needs the frames waits, possibly until
+  /// up to 4 GiB have been zeroed (see `ScrubbingFrames`).
   ///
   /// - Returns: the number of frames that were zeroed.
   /// - Complexity: O(dirty frames). Holds no lock while it zeroes.

@@ -1,5 +1,5 @@
-/// Physical memory: its geometry, its allocator and its bytes, which all objects and address spaces of
-/// an arena share (FreeBSD: `vm_phys` and the direct map).
+/// Physical memory: its geometry, its allocator and its bytes, which all objects and address spaces
+/// of an arena share (FreeBSD: `vm_phys` and the direct map).
 public struct PhysicalMemory: Sendable {
   /// Allocates the frames.
   public let allocator: FrameAllocator
@@ -28,8 +28,8 @@ public struct PhysicalMemory: Sendable {
   /// The page sizes.
   public var geometry: Geometry { allocator.geometry }
 
-  /// The number of pages that can be allocated: free frames of the domains that the policy allows, and
-  /// unused frames of reservations. Frames that are being zeroed are not counted.
+  /// The number of pages that can be allocated: free frames of the domains that the policy allows,
+  /// and unused frames of reservations. Frames that are being zeroed are not counted.
   public var available: PageCount {
     allocator.allowedOccupancy.free + reservations.statistics.unpopulated
   }
@@ -40,8 +40,8 @@ public struct PhysicalMemory: Sendable {
     PhysicalMemory(allocator: allocator.withPolicy(policy), store: store, state: state)
   }
 
-  /// Allocates the largest free block of at most 2^order frames, as `FrameAllocator.allocateLargest`
-  /// does. Where no frame is free, it breaks reservations.
+  /// Allocates the largest free block of at most 2^order frames, as
+  /// `FrameAllocator.allocateLargest` does. Where no frame is free, it breaks reservations.
   func allocateLargest(order: Int, dirty: inout [FrameRun]) -> FrameAllocator.Allocation? {
     repeat {
       if let block = allocator.allocateLargest(order: order, dirty: &dirty) { return block }

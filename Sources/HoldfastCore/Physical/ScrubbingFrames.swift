@@ -3,27 +3,27 @@ internal import Synchronization
 /// The free frames that are being zeroed in the background (by a `Scrubber`), which allocations can
 /// reclaim: frames being zeroed count as available, so no allocation fails because of them.
 ///
-/// A scrubbing thread brackets each block: `begin`, `FrameAllocator.takeDirty`, zero it piece by piece
-/// while `isReclaimRequested` is false, free the zeroed part as zeroed and the rest as dirty, `end`.
-/// Meanwhile it holds no lock under which frames are allocated, and needs only the allocator's lock to
-/// free the block.
+/// A scrubbing thread brackets each block: `begin`, `FrameAllocator.takeDirty`, zero it piece by
+/// piece while `isReclaimRequested` is false, free the zeroed part as zeroed and the rest as dirty,
+/// `end`. Meanwhile it holds no lock under which frames are allocated, and needs only the
+/// allocator's lock to free the block.
 ///
 /// An allocation that would get less than it asks for, while a block is being zeroed or was freed
-/// since the allocation began to look, *reclaims*: `begin` refuses from then on, the allocation waits
-/// until no block is being zeroed, and looks once more. It then sees the memory as if nothing had been
-/// zeroed. Meanwhile its callers' locks stay held: those of the objects of a chain, the address
-/// space's (shared in a fault, exclusive in a fork), or `Arena.resizing` in `Arena.shrink`.
+/// since the allocation began to look, *reclaims*: `begin` refuses from then on, the allocation
+/// waits until no block is being zeroed, and looks once more. It then sees the memory as if nothing
+/// had been zeroed. Meanwhile its callers' locks stay held: those of the objects of a chain, the
+/// address space's (shared in a fault, exclusive in a fork), or `Arena.resizing` in `Arena.shrink`.
 ///
-/// A scrubber's thread stops within one piece (256 KiB). `PhysicalMemory.zeroFreeFrames` does not: it
-/// finishes up to 4 GiB. Where all processors are busy, a thread of idle priority may not run for a
-/// while. So an allocation that has waited for `boostDelay` asks for higher priority
-/// (`addPriorityBoost`), and one that would get a smaller block waits no longer than `timeout` after
-/// that, about 21 ms in all. One that would fail waits until the frames are free.
+/// A scrubber's thread stops within one piece (256 KiB). `PhysicalMemory.zeroFreeFrames` does not:
+/// it finishes up to 4 GiB. Where all processors are busy, a thread of idle priority may not run
+/// for a while. So an allocation that has waited for `boostDelay` asks for higher priority
+/// (`addPriorityBoost`), and one that would get a smaller block waits no longer than `timeout`
+/// after that, about 21 ms in all. One that would fail waits until the frames are free.
 ///
 /// Its lock is a leaf: no other lock is taken under it, and it is not held during a wait.
 package final class ScrubbingFrames: Sendable {
-  /// How long an allocation that would get a smaller block waits after it asked for higher priority.
-  /// Long against the zeroing of a piece, as is `boostDelay`.
+  /// How long an allocation that would get a smaller block waits after it asked for higher
+  /// priority. Long against the zeroing of a piece, as is `boostDelay`.
   static let timeout = Duration.milliseconds(20)
   /// How long an allocation waits before it asks for higher priority.
   static let boostDelay = Duration.milliseconds(1)
@@ -81,8 +81,9 @@ package final class ScrubbingFrames: Sendable {
     if isIdle { idle.announce() }
   }
 
-  /// Registers a function that raises the priority of a scrubbing thread. It is called on any thread,
-  /// without a lock of this class, when an allocation has waited for longer than a piece takes to zero.
+  /// Registers a function that raises the priority of a scrubbing thread. It is called on any
+  /// thread, without a lock of this class, when an allocation has waited for longer than a piece
+  /// takes to zero.
   ///
   /// - Returns: the number that `removePriorityBoost` takes.
   package func addPriorityBoost(_ body: @escaping @Sendable () -> Void) -> Int {
@@ -98,19 +99,19 @@ package final class ScrubbingFrames: Sendable {
     lock.withLock { unsafe boosts[number] = nil }
   }
 
-  /// Whether blocks must be freed at once, because an allocation waits for them. Takes no lock; cheap
-  /// enough to ask before each piece.
+  /// Whether blocks must be freed at once, because an allocation waits for them. Takes no lock;
+  /// cheap enough to ask before each piece.
   package var isReclaimRequested: Bool { reclaimRequested.load(ordering: .relaxed) }
 
   /// How many allocations have reclaimed frames so far.
   package var reclaims: UInt64 { lock.withLock { unsafe reclaimCount } }
 
-  /// How often dirty frames were freed so far. A thread reads it before it looks for dirty frames, and
-  /// passes it to `waitForDirtyFrames` when it found none.
+  /// How often dirty frames were freed so far. A thread reads it before it looks for dirty frames,
+  /// and passes it to `waitForDirtyFrames` when it found none.
   package var dirtyFrees: UInt64 { dirtyFreeCount.load(ordering: .sequentiallyConsistent) }
 
-  /// Returns once dirty frames were freed after `dirtyFrees` was read as `count`, or `wake` was called;
-  /// at once where `isOver` returns true.
+  /// Returns once dirty frames were freed after `dirtyFrees` was read as `count`, or `wake` was
+  /// called; at once where `isOver` returns true.
   package func waitForDirtyFrames(since count: UInt64, unless isOver: () -> Bool) {
     let ticket = wakeup.ticket()
     isAwaited.store(true, ordering: .sequentiallyConsistent)
@@ -118,8 +119,8 @@ package final class ScrubbingFrames: Sendable {
     wakeup.wait(since: ticket)
   }
 
-  /// Returns after `time`, or when `wake` is called; at once where `isOver` returns true. May return
-  /// early when frames are freed or reclaimed.
+  /// Returns after `time`, or when `wake` is called; at once where `isOver` returns true. May
+  /// return early when frames are freed or reclaimed.
   package func sleep(_ time: Duration, unless isOver: () -> Bool) {
     let ticket = wakeup.ticket()
     if isOver() { return }
@@ -134,8 +135,8 @@ package final class ScrubbingFrames: Sendable {
   /// The moment that `wasActive` compares with, read before the allocator's lock is taken.
   var mark: UInt64 { history.load(ordering: .sequentiallyConsistent) }
 
-  /// Whether a block may have been in the hands of a scrubbing thread since `mark` was read. Called with
-  /// the allocator's lock held, after the free blocks were searched.
+  /// Whether a block may have been in the hands of a scrubbing thread since `mark` was read. Called
+  /// with the allocator's lock held, after the free blocks were searched.
   func wasActive(since mark: UInt64) -> Bool {
     let now = self.mark
     return now != mark || now & 0xFFFF != 0

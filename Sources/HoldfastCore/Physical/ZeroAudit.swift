@@ -38,8 +38,8 @@ final class ZeroAudit: Sendable {
 }
 
 extension FrameAllocator {
-  /// From now on reads every frame that is freed or allocated as zeroed, and traps on one that is not
-  /// zero, with its number. For debugging: it makes the allocator as slow as its memory.
+  /// From now on reads every frame that is freed or allocated as zeroed, and traps on one that is
+  /// not zero, with its number. For debugging: it makes the allocator as slow as its memory.
   ///
   /// - Parameter store: the frames' bytes; not retained.
   package func checkZeroed(_ store: any FrameStore) { audit.start(store) }

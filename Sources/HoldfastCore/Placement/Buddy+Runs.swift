@@ -10,8 +10,8 @@ extension Buddy {
     return nodes[leaf].free.containsAll(0..<count)
   }
 
-  /// The number of free frames from `position` on, the start of a superpage block, up to `limit`. It
-  /// counts whole superpage blocks, except for the last one.
+  /// The number of free frames from `position` on, the start of a superpage block, up to `limit`.
+  /// It counts whole superpage blocks, except for the last one.
   func freeLength(from position: Int, limit: Int) -> Int {
     var length = 0
     while length < limit {
@@ -49,8 +49,8 @@ extension FrameDomain {
 }
 
 extension FrameAllocator {
-  /// Allocates contiguous frames (FreeBSD: `vm_phys_alloc_contig`), aligned to the largest block where
-  /// possible, otherwise to a superpage of level 1.
+  /// Allocates contiguous frames (FreeBSD: `vm_phys_alloc_contig`), aligned to the largest block
+  /// where possible, otherwise to a superpage of level 1.
   ///
   /// - Parameter dirty: gets the runs that are not known to be zero.
   /// - Returns: the frames, or nil where no domain that the policy allows has so many.

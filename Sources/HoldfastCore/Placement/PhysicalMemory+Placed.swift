@@ -1,15 +1,15 @@
 extension PhysicalMemory {
-  /// Allocates the contiguous frames of one guest that is placed in the arena's own mapping: it accesses
-  /// its frames there instead of through a window's translations, so the frame of guest address `a` is
-  /// the first one plus `a`.
+  /// Allocates the contiguous frames of one guest that is placed in the arena's own mapping: it
+  /// accesses its frames there instead of through a window's translations, so the frame of guest
+  /// address `a` is the first one plus `a`.
   ///
-  /// The frames have an allocator of their own. They return to this memory with the last object of the
-  /// guest's memory, as dirty, because the guest could write to all of them all the time. Where not
-  /// enough contiguous frames are free, reservations are broken, frames that are being zeroed are
-  /// waited for, and the memory is compacted.
+  /// The frames have an allocator of their own. They return to this memory with the last object of
+  /// the guest's memory, as dirty, because the guest could write to all of them all the time. Where
+  /// not enough contiguous frames are free, reservations are broken, frames that are being zeroed
+  /// are waited for, and the memory is compacted.
   ///
-  /// - Returns: the guest's memory, all of it zero, its first frame, and the number of pages that were
-  ///   zeroed now; nil where there are not so many contiguous frames.
+  /// - Returns: the guest's memory, all of it zero, its first frame, and the number of pages that
+  ///   were zeroed now; nil where there are not so many contiguous frames.
   /// - Complexity: O(blocks), plus the cost of compaction.
   package func placed(_ count: PageCount) -> (
     memory: PhysicalMemory, start: Frame, zeroed: PageCount

@@ -1,15 +1,15 @@
-/// A superpage block that is set aside for one region of one object, so that base pages which faults
-/// bring one by one fill it in place (FreeBSD: `vm_reserv`).
+/// A superpage block that is set aside for one region of one object, so that base pages which
+/// faults bring one by one fill it in place (FreeBSD: `vm_reserv`).
 ///
-/// It has nothing to do with a `Reservoir` (memory kept ready for guests that do not run yet), with a
-/// `HugePagePoolIncrease` (more huge pages in the host's pool), or with reserved address ranges (mmap(2)
-/// with PROT_NONE).
+/// It has nothing to do with a `Reservoir` (memory kept ready for guests that do not run yet), with
+/// a `HugePagePoolIncrease` (more huge pages in the host's pool), or with reserved address ranges
+/// (mmap(2) with PROT_NONE).
 ///
 /// Invariants, under the pool's lock:
 /// - Slot n is the frame `start + n`. If it is populated, the frame holds the object's page
 ///   `key.first + n`.
-/// - `population` is the number of members of `populated`, from 1 to 511: an empty reservation has freed
-///   its block, and a full one has ended, as a superpage run of its object.
+/// - `population` is the number of members of `populated`, from 1 to 511: an empty reservation has
+///   freed its block, and a full one has ended, as a superpage run of its object.
 /// - `dirty` has the slots that are not populated and not known to be zero.
 struct Reservation {
   /// The order of the block.

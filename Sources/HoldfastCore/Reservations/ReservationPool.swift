@@ -1,9 +1,9 @@
-/// The partly populated reservations of a physical memory, in the order of their last use (FreeBSD: the
-/// partially populated queues of `vm_reserv.c`).
+/// The partly populated reservations of a physical memory, in the order of their last use (FreeBSD:
+/// the partially populated queues of `vm_reserv.c`).
 ///
 /// A reservation is made with the first base page of a region, and ends when it is full, empty or
-/// broken. The unpopulated frames of a reservation are not allocated to any page: when the allocator has
-/// no free frame, the least recently used reservation is broken and they are free.
+/// broken. The unpopulated frames of a reservation are not allocated to any page: when the
+/// allocator has no free frame, the least recently used reservation is broken and they are free.
 ///
 /// This is not the `Reservoir`, which keeps memory in files for guests to come.
 ///
@@ -44,8 +44,8 @@ public final class ReservationPool: @unchecked Sendable {
   /// Populates the reservation of the region around a page, from the page on.
   ///
   /// - Parameter dirty: gets the frames that are not known to be zero.
-  /// - Returns: at most `limit` frames; nil where the region has no reservation, or the page's frame is
-  ///   in use.
+  /// - Returns: at most `limit` frames; nil where the region has no reservation, or the page's
+  ///   frame is in use.
   /// - Complexity: O(1), plus the runs of zeroed and dirty frames. Takes the pool's lock.
   func populate(
     _ owner: ObjectIdentifier, _ index: PageIndex, limit: PageCount, dirty: inout [FrameRun]
@@ -56,15 +56,16 @@ public final class ReservationPool: @unchecked Sendable {
     }
   }
 
-  /// Makes a reservation for the region around a page, no page of which is resident, and populates it as
-  /// `populate` does.
+  /// Makes a reservation for the region around a page, no page of which is resident, and populates
+  /// it as `populate` does.
   ///
   /// - Parameters:
   ///   - allocator: the allocator with the owner's policy.
   ///   - neighbor: the block beside those of the neighboring regions, which is preferred so that
   ///     adjacent regions are adjacent in memory too.
   /// - Returns: the frames, or nil where no block is free or the region has a reservation already.
-  /// - Complexity: that of an allocation. Takes the locks of the allocator's domains, then the pool's.
+  /// - Complexity: that of an allocation. Takes the locks of the allocator's domains, then the
+  ///   pool's.
   func reserve(
     _ owner: ObjectIdentifier, _ index: PageIndex, limit: PageCount,
     from allocator: FrameAllocator, beside neighbor: Frame?, dirty: inout [FrameRun]
@@ -118,8 +119,8 @@ public final class ReservationPool: @unchecked Sendable {
 
   // MARK: Freeing
 
-  /// Frees frames that objects no longer use: to their reservation where there is one, which frees its
-  /// block when it becomes empty; otherwise to the allocator (FreeBSD: `vm_reserv_free_page`).
+  /// Frees frames that objects no longer use: to their reservation where there is one, which frees
+  /// its block when it becomes empty; otherwise to the allocator (FreeBSD: `vm_reserv_free_page`).
   ///
   /// - Complexity: O(blocks of the run). Takes the pool's lock, and under it those of the domains.
   func free(_ run: FrameRun, zeroed: Bool) {
@@ -156,13 +157,13 @@ public final class ReservationPool: @unchecked Sendable {
     return true
   }
 
-  /// Breaks the least recently used reservation (FreeBSD: `vm_reserv_reclaim_inactive`), so that its
-  /// unpopulated frames are free.
+  /// Breaks the least recently used reservation (FreeBSD: `vm_reserv_reclaim_inactive`), so that
+  /// its unpopulated frames are free.
   ///
   /// - Parameter wanting: the allocator whose policy must allow the frames.
   /// - Returns: false where the policy allows no reservation's frames.
-  /// - Complexity: O(1), plus the reservations that the policy does not allow. Takes the pool's lock, and
-  ///   under it those of the domains.
+  /// - Complexity: O(1), plus the reservations that the policy does not allow. Takes the pool's
+  ///   lock, and under it those of the domains.
   func breakOldest(for wanting: FrameAllocator) -> Bool {
     lock.withLock {
       var next = oldest
@@ -183,9 +184,9 @@ public final class ReservationPool: @unchecked Sendable {
     while breakOldest(for: allocator.withPolicy(.firstTouch)) {}
   }
 
-  /// Records that the pages in `run` now belong to another object, the first at `index`. A reservation
-  /// that they are in moves with them if it fits there, and is broken otherwise (FreeBSD:
-  /// `vm_reserv_rename`).
+  /// Records that the pages in `run` now belong to another object, the first at `index`. A
+  /// reservation that they are in moves with them if it fits there, and is broken otherwise
+  /// (FreeBSD: `vm_reserv_rename`).
   ///
   /// - Parameter mapped: the pages of the new owner that may be mapped.
   func rename(

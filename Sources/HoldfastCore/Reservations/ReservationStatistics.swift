@@ -1,5 +1,5 @@
-/// The number of reservations (`Reservation`: superpage blocks that faults fill with base pages), and
-/// how earlier ones ended.
+/// The number of reservations (`Reservation`: superpage blocks that faults fill with base pages),
+/// and how earlier ones ended.
 public struct ReservationStatistics: Hashable, Sendable {
   /// Reservations that are partly populated now.
   public internal(set) var partial = 0

@@ -1,6 +1,6 @@
 extension RandomAccessCollection where Index == Int {
-  /// The index of the first element for which `predicate` is true, or `endIndex` where it is true of
-  /// no element. The elements for which it is false all come before those for which it is true.
+  /// The index of the first element for which `predicate` is true, or `endIndex` where it is true
+  /// of no element. The elements for which it is false all come before those for which it is true.
   ///
   /// - Complexity: O(log count).
   @inlinable

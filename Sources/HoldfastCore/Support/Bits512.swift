@@ -93,8 +93,8 @@ struct Bits512: Sendable {
     return false
   }
 
-  /// The longest range from `start` to at most `end` whose numbers are all members, as `start` is, or all
-  /// not members.
+  /// The longest range from `start` to at most `end` whose numbers are all members, as `start` is,
+  /// or all not members.
   func run(from start: Int, to end: Int) -> Range<Int> {
     let inside = contains(start)
     var word = start >> 6
@@ -128,8 +128,8 @@ struct Bits512: Sendable {
 
   /// The largest order of a naturally aligned block of members, or -1 in the empty set.
   ///
-  /// Folds all words at once, order by order: the allocator spends most of its time here, and a search
-  /// for each order would start from the beginning each time.
+  /// Folds all words at once, order by order: the allocator spends most of its time here, and a
+  /// search for each order would start from the beginning each time.
   var largestOrder: Int {
     if isEmpty { return -1 }
     var starts = words
@@ -152,8 +152,8 @@ struct Bits512: Sendable {
     return full & (full >> 4) & 1 == 0 ? 8 : 9
   }
 
-  /// The number of naturally aligned blocks of 2^order members (order 0...8) that are not halves of a
-  /// larger one.
+  /// The number of naturally aligned blocks of 2^order members (order 0...8) that are not halves of
+  /// a larger one.
   func maximalBlocks(ofOrder order: Int) -> Int {
     blocks(ofOrder: order) - 2 * blocks(ofOrder: order + 1)
   }

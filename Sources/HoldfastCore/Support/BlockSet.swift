@@ -1,5 +1,5 @@
-/// A set of numbers below a bound: a hierarchy of bitmaps, in which each bit says whether a word of the
-/// bitmap below is nonzero. The smallest member is found in O(log₆₄ bound).
+/// A set of numbers below a bound: a hierarchy of bitmaps, in which each bit says whether a word of
+/// the bitmap below is nonzero. The smallest member is found in O(log₆₄ bound).
 struct BlockSet: Sendable {
   /// The members first, then ever shorter summaries; the last one has a single word.
   private var levels: [[UInt64]]

@@ -2,9 +2,9 @@ internal import Glibc
 
 /// Something that happens repeatedly and that threads wait for (FreeBSD: a sleep channel).
 ///
-/// No wakeup is lost if the waiting thread takes its `ticket` while it holds the lock that guards the
-/// condition, and the waking thread calls `announce` after it changed the condition under that lock.
-/// The event's own mutex is a leaf: it may be taken under any other lock.
+/// No wakeup is lost if the waiting thread takes its `ticket` while it holds the lock that guards
+/// the condition, and the waking thread calls `announce` after it changed the condition under that
+/// lock. The event's own mutex is a leaf: it may be taken under any other lock.
 @safe package final class Event: @unchecked Sendable {
   // SAFETY: both are allocated once, initialised before use and destroyed only when no reference
   // remains. `count` is read and written only with the mutex held.

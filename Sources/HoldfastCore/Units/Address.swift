@@ -1,4 +1,5 @@
-/// A byte address in a guest's address space (FreeBSD: `vm_offset_t`, or `vm_paddr_t` of the guest).
+/// A byte address in a guest's address space (FreeBSD: `vm_offset_t`, or `vm_paddr_t` of the
+/// guest).
 public struct Address: UnitValue, Codable {
   /// The number of bytes from address 0.
   public let rawValue: UInt64

@@ -25,8 +25,8 @@ extension Duration {
   /// The longest time that can be typed.
   private static let longestTyped = Duration.seconds(10_000 * 86_400)
 
-  /// Reads a time as people type it, with one of the units s, m, h and d, or in seconds: `30`, `0.5`,
-  /// `10m`, `2h`, `1.5d`. The resolution is a millisecond.
+  /// Reads a time as people type it, with one of the units s, m, h and d, or in seconds: `30`,
+  /// `0.5`, `10m`, `2h`, `1.5d`. The resolution is a millisecond.
   ///
   /// - Parameter requiresUnit: whether a number without a unit is an error.
   package init(typed text: String, requiresUnit: Bool = false) throws(Size.Problem) {

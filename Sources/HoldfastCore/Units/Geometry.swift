@@ -1,7 +1,8 @@
-/// The page sizes: a base page and the superpages that are whole multiples of it (Linux: huge pages).
+/// The page sizes: a base page and the superpages that are whole multiples of it (Linux: huge
+/// pages).
 ///
-/// A level counts from the base page, level 0; a page of each level above is 512 of the one below, as
-/// in x86-64 and AArch64 page tables. A block of order n is 2^n base pages, naturally aligned.
+/// A level counts from the base page, level 0; a page of each level above is 512 of the one below,
+/// as in x86-64 and AArch64 page tables. A block of order n is 2^n base pages, naturally aligned.
 public struct Geometry: Hashable, Sendable {
   /// The base two logarithm of the base page in bytes.
   public let pageShift: Int
@@ -14,7 +15,8 @@ public struct Geometry: Hashable, Sendable {
   /// A geometry of the given sizes.
   ///
   /// - Parameters:
-  ///   - pageShift: the base two logarithm of the base page in bytes, from 12 (4 KiB) to 30 (1 GiB).
+  ///   - pageShift: the base two logarithm of the base page in bytes, from 12 (4 KiB) to 30 (1
+  ///     GiB).
   ///   - superpageLevels: the number of superpage levels, from 0 to 2.
   public init(pageShift: Int, superpageLevels: Int) {
     precondition((12...30).contains(pageShift), "the base page is not from 4 KiB to 1 GiB")

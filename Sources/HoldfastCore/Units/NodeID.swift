@@ -1,5 +1,5 @@
-/// The number of a NUMA node of the host: memory that is equally near to some processors (FreeBSD: a
-/// domain, `vm_domain`; Linux: a node). Numbers may have gaps.
+/// The number of a NUMA node of the host: memory that is equally near to some processors (FreeBSD:
+/// a domain, `vm_domain`; Linux: a node). Numbers may have gaps.
 public struct NodeID: UnitValue, Codable {
   /// The number that Linux gives the node.
   public let rawValue: UInt32

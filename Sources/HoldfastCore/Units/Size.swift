@@ -1,5 +1,5 @@
-/// An amount of memory as people type it: `4096`, `512M`, `2MiB`, `1.5G`, `10 GiB`. Units are powers
-/// of two, as in QEMU and hugeadm; a number alone is in bytes, unlike that of QEMU's `-m`.
+/// An amount of memory as people type it: `4096`, `512M`, `2MiB`, `1.5G`, `10 GiB`. Units are
+/// powers of two, as in QEMU and hugeadm; a number alone is in bytes, unlike that of QEMU's `-m`.
 package struct Size: Hashable, Sendable {
   /// The amount.
   package let bytes: ByteCount

@@ -43,8 +43,8 @@ struct ArrivalPlan {
         seed: random.next()))
   }
 
-  /// All guests that are to run at once run at the start, because exponential lifetimes have no memory.
-  /// Further ones arrive at the rate at which these depart (Little's law).
+  /// All guests that are to run at once run at the start, because exponential lifetimes have no
+  /// memory. Further ones arrive at the rate at which these depart (Little's law).
   private mutating func steady() {
     let count = options.guests ?? 0
     let mean = options.lifetime.seconds

@@ -1,6 +1,7 @@
 /// The durations of many operations of a kind: their number, sum and quantiles, in nanoseconds.
 ///
-/// A histogram with 32 buckets for each doubling, so that a quantile is at most 3 % above the true one.
+/// A histogram with 32 buckets for each doubling, so that a quantile is at most 3 % above the true
+/// one.
 package struct OperationTimes: Sendable {
   /// The number of durations.
   package private(set) var count: UInt64 = 0
@@ -38,8 +39,8 @@ package struct OperationTimes: Sendable {
   /// The mean in nanoseconds; nil without durations.
   package var mean: Double? { count == 0 ? nil : Double(total) / Double(count) }
 
-  /// The duration in nanoseconds that a share of the durations, from 0 to 1, does not exceed; nil without
-  /// durations.
+  /// The duration in nanoseconds that a share of the durations, from 0 to 1, does not exceed; nil
+  /// without durations.
   package func quantile(_ share: Double) -> UInt64? {
     guard count > 0 else { return nil }
     let rank = max(1, UInt64((share * Double(count)).rounded(.up)))

@@ -1,8 +1,8 @@
 internal import Glibc
 
 /// A random number generator that yields the same numbers for the same seed on every host and with
-/// every version of Swift: SplitMix64, with its own distributions, because those of the standard library
-/// may change.
+/// every version of Swift: SplitMix64, with its own distributions, because those of the standard
+/// library may change.
 struct RandomSource {
   private var state: UInt64
 

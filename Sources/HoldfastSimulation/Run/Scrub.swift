@@ -15,11 +15,11 @@ struct Scrub {
     self.rate = Double(rate.rawValue) / Double(allocator.geometry.pageSize.rawValue)
   }
 
-  /// Zeroes as many frames as the rate allows until now, the largest blocks first. Time without dirty
-  /// frames is lost.
+  /// Zeroes as many frames as the rate allows until now, the largest blocks first. Time without
+  /// dirty frames is lost.
   ///
-  /// Fragments of superpages stay dirty: allocations of base pages prefer zeroed frames, and would fill
-  /// the holes that others left, so that 1 GiB blocks would hardly ever merge again.
+  /// Fragments of superpages stay dirty: allocations of base pages prefer zeroed frames, and would
+  /// fill the holes that others left, so that 1 GiB blocks would hardly ever merge again.
   mutating func run(until now: Double) {
     guard rate > 0, now > time else { return }
     budget = min(

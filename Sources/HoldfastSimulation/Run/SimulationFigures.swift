@@ -6,8 +6,8 @@ package struct SimulationFigures: Hashable, Sendable {
   package struct Guests: Hashable, Sendable, Encodable {
     /// Guests that arrived, refused or not.
     package var arrived = 0
-    /// Guests that were refused because they, or the base pages that they would write to, were larger
-    /// than the free memory.
+    /// Guests that were refused because they, or the base pages that they would write to, were
+    /// larger than the free memory.
     package var refused = 0
     /// The size of the refused guests.
     package var refusedBytes = ByteCount.zero

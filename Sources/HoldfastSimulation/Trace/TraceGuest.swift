@@ -1,7 +1,7 @@
 package import HoldfastCore
 
-/// A guest of a trace in the format of the Azure Public Dataset V2's `vmtable.csv`, with the columns that
-/// a simulation needs.
+/// A guest of a trace in the format of the Azure Public Dataset V2's `vmtable.csv`, with the
+/// columns that a simulation needs.
 package struct TraceGuest: Hashable, Sendable {
   /// When the guest was created, in seconds since the trace began.
   package let created: UInt64
@@ -17,8 +17,8 @@ package struct TraceGuest: Hashable, Sendable {
     self.memory = memory
   }
 
-  /// The sampling interval of the trace in seconds. A guest that is in one sample only counts as running
-  /// for so long, as in the dataset's own analysis.
+  /// The sampling interval of the trace in seconds. A guest that is in one sample only counts as
+  /// running for so long, as in the dataset's own analysis.
   static let interval: UInt64 = 300
 
   /// The guest's lifetime in seconds.

@@ -2,8 +2,8 @@ internal import HoldfastCore
 
 /// Reads a trace in pieces of any length, so that a file of gigabytes need not be in memory.
 ///
-/// Every line must have all eleven columns. Those that a simulation does not use are checked too, so that
-/// a file with other columns is detected.
+/// Every line must have all eleven columns. Those that a simulation does not use are checked too,
+/// so that a file with other columns is detected.
 package struct TraceParser: Sendable {
   /// The guests of the lines read so far, in the file's order.
   package private(set) var guests: [TraceGuest] = []
