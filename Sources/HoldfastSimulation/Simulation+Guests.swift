@@ -1,18 +1,20 @@
 internal import HoldfastCore
 
-/// What guests do.
+// The guests' arrivals, departures and writes.
+
 extension Simulation {
   private var geometry: Geometry { memory.geometry }
 
   private var free: ByteCount { geometry.bytes(memory.available) }
 
-  /// The base pages that a guest of a size writes to in one round.
+  /// The number of base pages that a guest of a size writes to in one round.
   private func pagesToWrite(_ size: ByteCount) -> UInt64 {
     let pages = Double(geometry.pages(in: size).rawValue) * options.dirtyShare
     return UInt64((pages / Double(Simulation.rounds)).rounded(.up))
   }
 
-  /// A guest comes: it is wired, paged, or a fork of one of its size, if there is one.
+  /// A guest arrives: it is wired, paged, or a fork of a running guest of its size, if there is
+  /// one.
   mutating func arrive(_ number: Int) {
     let guest = plan.guests[number]
     var random = RandomSource(seed: guest.seed)
@@ -25,7 +27,7 @@ extension Simulation {
     figures.guests.mostAtOnce = max(figures.guests.mostAtOnce, running.all.count)
   }
 
-  /// A guest goes with all its memory.
+  /// A guest departs and frees all its memory.
   mutating func depart(_ number: Int, isTimed: Bool) {
     guard let guest = running.remove(number) else { return }
     figures.record(.free, number, 0)
@@ -71,7 +73,7 @@ extension Simulation {
       running.insert(guest)
       figures.guests.wired += 1
     } catch {
-      // It fits, so only a broken allocator comes here; the check at the end will tell.
+      // The guest fits, so only a defective allocator fails; the check at the end reports it.
       figures.shortages += 1
     }
   }
@@ -82,7 +84,8 @@ extension Simulation {
     figures.wires.count += 1
     figures.wires.bytes += range.length
     figures.wires.zeroedAheadBytes += geometry.bytes(summary.zeroedAhead)
-    // What lies together counts as the pmap sees it, however many slots of the object it is in.
+    // Adjacent runs count as one, as the pmap maps them, in however many slots of the object they
+    // are.
     var joined: (start: Address, frames: FrameRun)?
     space.forEachResident(in: range) { address, run, _ in
       if let last = joined, last.frames.end == run.start,
@@ -118,8 +121,8 @@ extension Simulation {
     }
   }
 
-  /// Starts a guest as a fork. The original is unwired first if need be, for of wired pages a fork
-  /// copies every one at once; both then write to a part of what they share.
+  /// Starts a guest as a fork. A wired original is unwired first, because a fork copies all wired
+  /// pages at once. Both then write to a part of the memory that they share.
   private mutating func fork(_ original: RunningGuest, _ number: Int, _ seed: UInt64) {
     let size = original.range.length
     let pages = PageCount(2 * pagesToWrite(size))
@@ -148,7 +151,8 @@ extension Simulation {
     }
   }
 
-  /// A guest writes to pages at random places, a few in a row. Where no frame is left it stops.
+  /// A guest writes to pages at random places, a few contiguous ones at each. It stops where no
+  /// frame is free.
   mutating func write(_ guest: RunningGuest) {
     let all = geometry.pages(in: guest.range.length).rawValue
     var left = pagesToWrite(guest.range.length)

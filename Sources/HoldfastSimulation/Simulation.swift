@@ -1,33 +1,37 @@
-public import HoldfastCore
+package import HoldfastCore
 
-/// A host in simulated time: guests come, get their memory from the real allocator, objects and
-/// address spaces, and go. Only the frames' bytes and the translations are missing.
+/// A host in simulated time: guests arrive, get their memory from the real allocator, objects and
+/// address spaces, and depart. Only the frames' bytes and the translations are missing.
 ///
-/// What happens follows from the options alone. Times are taken with the clock that is given, and
-/// nothing depends on them.
-public struct Simulation {
-  /// Nanoseconds from any start on.
-  public typealias Clock = () -> UInt64
+/// The options determine everything that happens. The times of operations are measured with the
+/// clock that is passed in, and nothing depends on them.
+package struct Simulation {
+  /// Returns the nanoseconds since any fixed moment.
+  package typealias Clock = () -> UInt64
 
-  /// What came of a run.
-  public struct Result: Sendable {
-    public let options: SimulationOptions
+  /// The result of a run.
+  package struct Result: Sendable {
+    /// What was simulated.
+    package let options: SimulationOptions
     /// The simulated time in seconds.
-    public let duration: Double
-    public let figures: SimulationFigures
-    public let times: [Operation: OperationTimes]
+    package let duration: Double
+    /// Everything but the times: the same for the same options.
+    package let figures: SimulationFigures
+    /// The measured times of each operation.
+    package let times: [Operation: OperationTimes]
   }
 
-  /// In how many rounds, spread over its life, a guest writes to its memory.
+  /// The number of rounds, spread over its lifetime, in which a guest writes to its memory.
   static let rounds = 4
-  /// A guest writes to so many pages in a row at most.
+  /// The most contiguous pages that a guest writes to at once.
   static let longestWrite: UInt64 = 16
-  /// How often the host is looked at.
-  public static let sampleCount = 240
+  /// The number of samples, less the first, that a run takes of the host.
+  package static let sampleCount = 240
 
   let options: SimulationOptions
   let plan: ArrivalPlan
-  public let memory: PhysicalMemory
+  /// The host's memory.
+  package let memory: PhysicalMemory
   private let clock: Clock
   private let events: [GuestEvent]
 
@@ -39,8 +43,9 @@ public struct Simulation {
 
   /// A simulation that has not begun.
   ///
+  /// - Parameter clock: measures the times of operations.
   /// - Complexity: O(guests · log guests).
-  public init(_ options: SimulationOptions, clock: @escaping Clock) {
+  package init(_ options: SimulationOptions, clock: @escaping Clock) {
     self.options = options
     self.clock = clock
     plan = ArrivalPlan(options)
@@ -57,15 +62,15 @@ public struct Simulation {
   }
 
   /// The simulated time in seconds.
-  public var duration: Double { plan.duration }
+  package var duration: Double { plan.duration }
 
-  /// The address spaces of the guests that are there.
-  public var spaces: [AddressSpace] { running.all.values.map(\.space) }
+  /// The address spaces of the running guests.
+  package var spaces: [AddressSpace] { running.all.values.map(\.space) }
 
-  /// Lets all the simulated time pass, and then all guests go.
+  /// Runs the simulation to its end, and then lets all guests depart.
   ///
-  /// - Parameter progress: gets the seconds that have passed, now and then.
-  public mutating func run(progress: (Double) -> Void = { _ in }) -> Result {
+  /// - Parameter progress: gets the simulated seconds that have passed, every 64 events.
+  package mutating func run(progress: (Double) -> Void = { _ in }) -> Result {
     runGuests(progress: progress)
     for number in running.all.keys.sorted() { depart(number, isTimed: false) }
     figures.freeAtEnd = memory.geometry.bytes(memory.allocator.occupancy.free)
@@ -74,7 +79,7 @@ public struct Simulation {
     return Result(options: options, duration: plan.duration, figures: figures, times: times)
   }
 
-  /// Lets all the simulated time pass.
+  /// Runs all events.
   mutating func runGuests(progress: (Double) -> Void) {
     let interval = plan.duration / Double(Simulation.sampleCount)
     var samples = 0
@@ -98,7 +103,7 @@ public struct Simulation {
     }
   }
 
-  /// Does an operation and takes its time.
+  /// Performs an operation and measures its time.
   mutating func timed<Value>(
     _ operation: Operation, _ body: () throws(HoldfastError) -> Value
   ) throws(HoldfastError) -> Value {
@@ -108,6 +113,7 @@ public struct Simulation {
     return value
   }
 
+  /// Records the state of the host.
   private mutating func sample(at time: Double) {
     scrub.run(until: time)
     let allocator = memory.allocator
@@ -127,7 +133,7 @@ public struct Simulation {
         zeroedShare: wires.zeroedShare, metadata: metadata))
   }
 
-  /// The metadata of all structures, each counted once.
+  /// The sizes of all structures' own data, each counted once.
   var metadata: SimulationFigures.Metadata {
     var metadata = SimulationFigures.Metadata(
       allocator: memory.allocator.metadata + memory.reservations.metadata)

@@ -1,14 +1,19 @@
-public import HoldfastCore
+package import HoldfastCore
 
-/// A pmap that keeps what hardware would have, at the largest page sizes that alignment allows, and
-/// checks every call against it. What breaks the protocol's terms is kept in `violations`.
-public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
+/// A pmap that records the translations that hardware would have, at the largest page sizes that
+/// alignment allows, and checks every call against them. `violations` has the calls that broke the
+/// protocol's rules.
+package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   /// One translation: a page of a level.
-  public struct Mapping: Hashable, Sendable {
-    public var address: Address
-    public var frames: FrameRun
-    public var protection: Protection
-    public var isWired: Bool
+  package struct Mapping: Hashable, Sendable {
+    /// The first address.
+    package var address: Address
+    /// The frames, a page of some level.
+    package var frames: FrameRun
+    /// The permitted accesses.
+    package var protection: Protection
+    /// Whether the translation must not fault.
+    package var isWired: Bool
   }
 
   private let geometry: Geometry
@@ -19,38 +24,41 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   private var entered = 0
   private var failAt: Int?
   private var demoted = 0
-  /// Where superpages may be split, by what was prepared.
+  /// The addresses at which superpages may be split, because that was prepared.
   private var prepared: Set<Address> = []
   private var mayPrepare = true
-  /// Where reaches end, and up to where their pages have been entered.
+  /// The ends of reaches, and up to which address their pages have been entered.
   private var reaches: [Address: Address] = [:]
   private var hook: (@Sendable (FrameRun, Address) -> Void)?
 
-  public init(geometry: Geometry) {
+  /// A pmap without translations.
+  package init(geometry: Geometry) {
     self.geometry = geometry
   }
 
   /// All translations in ascending order.
-  public var mappings: [Mapping] { lock.withLock { sorted } }
-  public var violations: [String] { lock.withLock { broken } }
-  /// How often a superpage was split.
-  public var demotions: Int { lock.withLock { demoted } }
-  /// How many translations were asked for so far, whatever their size.
-  public var calls: Int { lock.withLock { entered } }
+  package var mappings: [Mapping] { lock.withLock { sorted } }
+  /// The calls that broke the protocol's rules, as sentences.
+  package var violations: [String] { lock.withLock { broken } }
+  /// The number of superpages that were split.
+  package var demotions: Int { lock.withLock { demoted } }
+  /// The number of calls of `enter` so far.
+  package var calls: Int { lock.withLock { entered } }
 
   /// Lets the `number`th call of `enter` from now on, counted from 0, fail; nil lets all succeed.
-  /// The first half of the run, a single page too, is entered all the same, and what was there
-  /// before is left in the second, as the terms allow.
-  public func fail(at number: Int?) {
+  /// The failing call enters the first half of the run, or a single page, and leaves what is mapped
+  /// in the second half, as the protocol allows.
+  package func fail(at number: Int?) {
     lock.withLock { failAt = number.map { entered + $0 } }
   }
 
-  /// Whether `prepareToSplit` succeeds, from now on.
-  public func allowSplits(_ isAllowed: Bool) {
+  /// Sets whether `prepareToSplit` succeeds from now on.
+  package func allowSplits(_ isAllowed: Bool) {
     lock.withLock { mayPrepare = isAllowed }
   }
 
-  public func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {
+  /// Permits splits at the bounds of the range, or fails where `allowSplits` forbade that.
+  package func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {
     lock.lock()
     defer { lock.unlock() }
     let bounds = [range.start, range.end]
@@ -61,45 +69,50 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     prepared.formUnion(bounds)
   }
 
-  /// Whether an address lies inside of a superpage.
+  /// Whether an address lies inside a superpage.
   private func isInside(_ address: Address) -> Bool {
     let place = position(after: address)
     return place < sorted.count && sorted[place].address < address
   }
 
   /// Whether a reach was begun and not ended.
-  public var hasOpenReach: Bool { lock.withLock { !reaches.isEmpty } }
+  package var hasOpenReach: Bool { lock.withLock { !reaches.isEmpty } }
 
-  public func endReach(_ range: AddressRange) {
+  /// Checks that all pages of the reach were entered or removed.
+  package func endReach(_ range: AddressRange) {
     lock.withLock {
       if let next = reaches.removeValue(forKey: range.end), next < range.end {
-        broken.append("of the reach \(range) nothing was entered from \(next) on, nor removed")
+        broken.append(
+          "the reach \(range) ended, but from \(next) on no page was entered or removed")
       }
     }
   }
 
-  /// Calls `body` whenever a run is about to be entered, without the lock: it may look at the
-  /// frames, or wait for another thread.
-  public func beforeEntering(_ body: (@Sendable (FrameRun, Address) -> Void)?) {
+  /// Calls `body` before a run is entered, without the lock: it may read the frames or wait for
+  /// another thread.
+  package func beforeEntering(_ body: (@Sendable (FrameRun, Address) -> Void)?) {
     lock.withLock { hook = body }
   }
 
-  public func forEachTranslation(_ body: (Address, FrameRun, Protection, Bool?) -> Void) {
+  /// Calls `body` with all translations in ascending order.
+  package func forEachTranslation(_ body: (Address, FrameRun, Protection, Bool?) -> Void) {
     for mapping in mappings {
       body(mapping.address, mapping.frames, mapping.protection, mapping.isWired)
     }
   }
 
   /// The translation of an address.
-  public func mapping(at address: Address) -> Mapping? {
+  package func mapping(at address: Address) -> Mapping? {
     var found: Mapping?
     _ = touch(address) { found = $0 }
     return found
   }
 
-  /// What a guest does that touches an address: calls `body` with the translation, which cannot be
-  /// taken away meanwhile. Returns false where there is none.
-  public func touch(_ address: Address, _ body: (Mapping) -> Void) -> Bool {
+  /// Accesses an address as a guest does: calls `body` with the translation, which cannot be
+  /// removed meanwhile.
+  ///
+  /// - Returns: false where the address has no translation, so that a guest would fault.
+  package func touch(_ address: Address, _ body: (Mapping) -> Void) -> Bool {
     lock.withLock {
       let position = position(after: address)
       guard position < sorted.count, sorted[position].address <= address else { return false }
@@ -108,7 +121,8 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     }
   }
 
-  public func enter(
+  /// Records the translations, and checks the reach and wired pages that are replaced.
+  package func enter(
     _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
     reach: AddressRange?
   ) throws(HoldfastError) {
@@ -117,7 +131,7 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     defer { lock.unlock() }
     if let reach {
       if reach.start > address || !reach.contains(address) {
-        broken.append("\(address) is not the start of its reach or within it")
+        broken.append("\(address) is not in its reach, or the reach starts later")
       }
       // A pmap may map all of the reach to the frames beside these, over what is there.
       for old in sorted.dropFirst(position(after: address)) where old.address < reach.end {
@@ -137,9 +151,9 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     let limit = fails ? max(.one, PageCount(run.count.rawValue / 2)) : run.count
     for old in take(AddressRange(address, address + geometry.bytes(limit))) {
       let frame = run.start + geometry.pages(in: old.address - address)
-      // A copy may take a wired page's place, but never by way of a moment in which it could fault.
+      // A copy may replace a wired page, but not without a wired translation at any moment.
       if old.isWired, old.frames.start != frame, !wired {
-        broken.append("a wired page at \(old.address) was replaced by one that is not")
+        broken.append("a wired page at \(old.address) was replaced by an unwired one")
       }
     }
     var done = PageCount.zero
@@ -159,7 +173,8 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     }
   }
 
-  public func remove(_ range: AddressRange) {
+  /// Removes the translations, and checks that superpages may be split.
+  package func remove(_ range: AddressRange) {
     lock.withLock {
       checkPrepared(range)
       for (end, next) in reaches where range.start <= next && range.end >= end {
@@ -169,7 +184,8 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     }
   }
 
-  public func protect(_ range: AddressRange, _ protection: Protection) {
+  /// Sets the protection of the translations, and checks that superpages may be split.
+  package func protect(_ range: AddressRange, _ protection: Protection) {
     lock.withLock {
       checkPrepared(range)
       for var mapping in take(range) {
@@ -179,7 +195,8 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     }
   }
 
-  public func unwire(_ range: AddressRange) {
+  /// Marks the translations as not wired, and checks that all were.
+  package func unwire(_ range: AddressRange) {
     lock.withLock {
       for var mapping in take(range) {
         if !mapping.isWired { broken.append("\(mapping.address) is unwired without being wired") }
@@ -207,27 +224,21 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
 
   /// The position of the first translation that ends after `address`.
   private func position(after address: Address) -> Int {
-    var low = 0
-    var high = sorted.count
-    while low < high {
-      let middle = (low + high) / 2
-      if end(of: sorted[middle]) > address { high = middle } else { low = middle + 1 }
-    }
-    return low
+    sorted.partitioningIndex { end(of: $0) > address }
   }
 
   private func insert(_ mapping: Mapping) {
     sorted.insert(mapping, at: position(after: mapping.address))
   }
 
-  /// Splitting may not fail, so there must have been a word before.
+  /// Checks that splits at the bounds were prepared, because they must not fail.
   private func checkPrepared(_ range: AddressRange) {
     for bound in [range.start, range.end] where isInside(bound) && !prepared.contains(bound) {
       broken.append("a superpage is split at \(bound), which was not prepared")
     }
   }
 
-  /// Takes the translations of a range out; superpages at its ends are split first.
+  /// Removes and returns the translations of a range. Splits superpages at its ends first.
   private func take(_ range: AddressRange) -> [Mapping] {
     for bound in [range.start, range.end] { split(at: bound) }
     let first = position(after: range.start)
@@ -238,7 +249,7 @@ public final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     return taken
   }
 
-  /// Splits the superpage that an address lies inside of, level by level, until it does not.
+  /// Splits the superpage that contains an address, level by level, until the address is its start.
   private func split(at address: Address) {
     while true {
       let place = position(after: address)

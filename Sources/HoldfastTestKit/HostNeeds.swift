@@ -1,43 +1,45 @@
 internal import Glibc
-public import HoldfastCore
+package import HoldfastCore
 internal import HoldfastLinux
 
-/// What tests need of the host, for `.enabled(if:)`.
+/// The requirements of tests on the host, for `.enabled(if:)`.
 ///
-/// With CI=true in the environment a test must not skip for want of what this machine could have had:
-/// where root may set the kernel's file and there is memory enough, the test runs, and fails if
-/// nobody has set it. A container with a read-only /sys cannot, and skips there too.
-public enum HostNeeds {
-  /// Whether the environment says that nothing may be skipped that this machine could have.
-  public static let isStrict =
+/// With CI=true in the environment, a test does not skip because of a setting that root could have
+/// made: where the kernel's file is writable and enough memory is available, the test runs, and
+/// fails if the setting is missing. In a container with a read-only /sys it skips.
+package enum HostNeeds {
+  /// Whether the environment has CI=true.
+  package static let isStrict =
     unsafe getenv("CI").map { unsafe String(cString: $0) == "true" } ?? false
 
-  public static var isRoot: Bool { geteuid() == 0 }
+  /// Whether the tests run as root.
+  package static var isRoot: Bool { geteuid() == 0 }
 
-  /// Huge pages of 2 MiB for `size` are free, or ought to be.
-  public static func hugePages(_ size: ByteCount) -> Bool {
+  /// Whether huge pages of 2 MiB for `size` are free, or must be.
+  package static func hugePages(_ size: ByteCount) -> Bool {
     let host = HostProbe().host()
     let pool = host.hugePages.first { $0.size == .mebibytes(2) }
     if (pool?.availableBytes ?? .zero) >= size { return true }
     return isStrict && isRoot && isWritable(poolPath) && hasMemory(size, on: host)
   }
 
-  /// Root may raise the pool of 2 MiB pages, and there is memory for a few hundred of them.
-  public static var canReserve: Bool {
+  /// Whether root may enlarge the pool of 2 MiB pages, and memory for a few hundred is available.
+  package static var canReserve: Bool {
     isRoot && isWritable(poolPath) && hasMemory(.mebibytes(512), on: HostProbe().host())
   }
 
-  /// Virtual machines can be made, or ought to be: where the device is there CI=true skips nothing.
-  public static let kvm: Bool = {
+  /// Whether KVM is usable, or must be: with CI=true, wherever the device exists.
+  package static let kvm: Bool = {
     if HostProbe().host().kvm.isUsable { return true }
     // SAFETY: the path's bytes live through the call.
     return unsafe isStrict && access("/dev/kvm", F_OK) == 0
   }()
 
-  public static let kvmComment = "needs a usable /dev/kvm: see holdfast host"
+  /// Why a test without KVM was skipped.
+  package static let kvmComment = "needs a usable /dev/kvm: see holdfast host"
 
-  /// QEMU is there, or ought to be: root could have installed it.
-  public static let qemu: Bool = {
+  /// Whether QEMU is installed, or must be: root could have installed it.
+  package static let qemu: Bool = {
     let isThere = ["/usr/bin", "/usr/local/bin"].contains {
       // SAFETY: the path's bytes live through the call.
       unsafe access($0 + "/qemu-system-x86_64", X_OK) == 0
@@ -45,7 +47,8 @@ public enum HostNeeds {
     return isThere || isStrict && isRoot && isIntel
   }()
 
-  public static let qemuComment = "needs qemu-system-x86_64"
+  /// Why a test without QEMU was skipped.
+  package static let qemuComment = "needs qemu-system-x86_64"
 
   private static var isIntel: Bool {
     #if arch(x86_64)
@@ -55,23 +58,24 @@ public enum HostNeeds {
     #endif
   }
 
-  /// Root may run a program as nobody.
-  public static var canChangeUser: Bool {
+  /// Whether root may run a program as the user nobody.
+  package static var canChangeUser: Bool {
     // SAFETY: the texts' bytes live through the calls.
     unsafe isRoot && getpwnam("nobody") != nil
       && (access("/sbin/runuser", X_OK) == 0 || access("/usr/sbin/runuser", X_OK) == 0)
   }
 
-  /// Shared memory may have transparent huge pages, or ought to.
-  public static var sharedHugePages: Bool {
+  /// Whether shared memory gets transparent huge pages, or must.
+  package static var sharedHugePages: Bool {
     let host = HostProbe().host()
     if host.transparentHugePages.sharedMemory?.givesHugePages == true { return true }
     return isStrict && isRoot && isWritable(sharedModePath)
       && hasMemory(.mebibytes(512), on: host)
   }
 
-  /// Whether faults of this process's memory can be trapped, the kernel's own among them, as KVM's are.
-  public static let userFault: Bool = {
+  /// Whether userfaultfd can serve faults of this process's memory, also the kernel's own, as KVM's
+  /// are.
+  package static let userFault: Bool = {
     if isStrict && isRoot { return true }
     guard let arena = try? Arena(size: .mebibytes(2), backing: .base, threads: 1) else {
       return false
@@ -79,17 +83,17 @@ public enum HostNeeds {
     return (try? PagedWindow(arena: arena, length: .mebibytes(2), host: HostProbe().host())) != nil
   }()
 
-  /// Whether the kernel tells this process the numbers of its frames. It takes CAP_SYS_ADMIN, which
-  /// root in a container seldom has; others read zeros.
-  public static let seesFrames: Bool = {
+  /// Whether this process may read the numbers of its frames. That requires CAP_SYS_ADMIN, which
+  /// root in a container seldom has; other processes read zeros.
+  package static let seesFrames: Bool = {
     // SAFETY: the path's bytes live through the call.
     let file = unsafe open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { return false }
     defer { close(file) }
     let page = UInt(sysconf(Int32(_SC_PAGESIZE)))
     var entry: UInt64 = .max
-    // SAFETY: `entry` lives through the call and has room for what is read. Its own page is the one
-    // asked about: it has been written to, so it is there.
+    // SAFETY: `entry` lives through the call and has room for the 8 bytes. The entry read is that
+    // of its own page, which is resident because it was written to.
     let count = unsafe withUnsafeMutablePointer(to: &entry) { place in
       unsafe pread(file, place, 8, off_t(UInt(bitPattern: place) / page * 8))
     }
@@ -100,20 +104,22 @@ public enum HostNeeds {
   private static let poolPath = HugePagePool(size: .mebibytes(2)).path
   private static let sharedModePath = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
-  /// Whether a file may be written to, which on a read-only file system not even root may.
+  /// Whether a file is writable, which on a read-only file system it is not even for root.
   private static func isWritable(_ path: String) -> Bool {
     // SAFETY: the path's bytes live through the call.
     unsafe access(path, W_OK) == 0
   }
 
-  /// Whether `size` can be taken without the host running short.
+  /// Whether `size` can be allocated without a shortage on the host.
   private static func hasMemory(_ size: ByteCount, on host: HostCapabilities) -> Bool {
     (host.memory.available ?? .zero) >= size + .mebibytes(256)
   }
 
-  public static let userFaultComment =
+  /// Why a test without userfaultfd was skipped.
+  package static let userFaultComment =
     "needs userfaultfd with the kernel's faults: root, or access to /dev/userfaultfd"
-  /// Why a test without huge pages was skipped, for its comment.
-  public static let hugePagesComment = "needs free huge pages: echo 200 > \(poolPath)"
-  public static let sharedHugePagesComment = "needs: echo advise > \(sharedModePath)"
+  /// Why a test without huge pages was skipped.
+  package static let hugePagesComment = "needs free huge pages: echo 200 > \(poolPath)"
+  /// Why a test without huge pages in shared memory was skipped.
+  package static let sharedHugePagesComment = "needs: echo advise > \(sharedModePath)"
 }

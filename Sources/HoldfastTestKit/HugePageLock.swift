@@ -1,13 +1,13 @@
 internal import Glibc
 
-/// Turns at the host's pools of huge pages. Tests that count a pool, use up what is free in it or
-/// need that some is free take turns, those of other suites and of other runs on this host too.
-public enum HugePageLock {
-  /// Calls the body when nobody else has the turn. Does not nest.
-  public static func withLock<Result>(_ body: () throws -> Result) rethrows -> Result {
-    // A lock of a descriptor of its own keeps threads apart as well as processes. Where the file
-    // cannot be had, as another user's, the test goes on without. The name is known to all users, so
-    // a link that one of them left there is not followed.
+/// A lock on the host's pools of huge pages. Tests hold it that count a pool's pages, allocate all
+/// of them or need free ones, also those of other suites and of other test runs on this host.
+package enum HugePageLock {
+  /// Calls `body` with the lock held. Does not nest.
+  package static func withLock<Result>(_ body: () throws -> Result) rethrows -> Result {
+    // A lock on its own descriptor excludes threads as well as processes. Where the file cannot be
+    // opened, for example because another user owns it, the test runs without the lock. All users
+    // know the name, so a symbolic link that one of them made is not followed.
     // SAFETY: the path's bytes live through the call.
     let file = unsafe open(
       "/tmp/holdfast-huge-pages.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o666)

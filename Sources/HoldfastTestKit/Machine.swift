@@ -1,22 +1,28 @@
-public import HoldfastCore
+package import HoldfastCore
 
-/// A machine of made-up memory with address spaces on it, for tests.
-public struct Machine: Sendable {
-  public let geometry: Geometry
-  public let store: MemoryFrameStore
-  public let memory: PhysicalMemory
-  public let wiredLimit: WiredLimit
-  public let faultGranularity: FaultGranularity
+/// A simulated machine, for tests: physical memory in a `MemoryFrameStore`, and address spaces on
+/// it.
+package struct Machine: Sendable {
+  /// The page sizes.
+  package let geometry: Geometry
+  /// The frames' bytes.
+  package let store: MemoryFrameStore
+  /// The physical memory.
+  package let memory: PhysicalMemory
+  /// The wired limit of all address spaces.
+  package let wiredLimit: WiredLimit
+  /// How much a fault of the address spaces makes resident.
+  package let faultGranularity: FaultGranularity
 
   /// A machine of `frames` base pages.
   ///
   /// - Parameters:
-  ///   - dirty: the frames hold garbage and the allocator knows it.
-  ///   - domains: the pages of NUMA nodes 0, 1 and so on, where there are several; the frames are
-  ///     their sum then.
-  ///   - faultGranularity: how much the faults of its address spaces bring at once.
-  ///   - local: the node that the caller runs on.
-  public init(
+  ///   - dirty: whether the frames contain garbage and count as dirty.
+  ///   - domains: the numbers of pages of NUMA nodes 0, 1 and so on; `frames` is their sum then.
+  ///     Empty for one domain without a node.
+  ///   - faultGranularity: how much a fault of the address spaces makes resident.
+  ///   - local: returns the node that the calling thread runs on.
+  package init(
     geometry: Geometry = .small, frames: UInt64 = 1 << 14, dirty: Bool = false,
     wiredLimit: WiredLimit = .none, domains: [UInt64] = [],
     faultGranularity: FaultGranularity = .basePage,
@@ -39,10 +45,11 @@ public struct Machine: Sendable {
     memory = PhysicalMemory(allocator: allocator, store: store)
   }
 
-  public var allocator: FrameAllocator { memory.allocator }
+  /// The memory's allocator.
+  package var allocator: FrameAllocator { memory.allocator }
 
-  /// An address space of 64 TiB from 0 on, with a checking pmap.
-  public func makeSpace(
+  /// Makes an address space of 64 TiB from address 0 on, with a checking pmap.
+  package func makeSpace(
     policy: DomainPolicy = .firstTouch
   ) -> (space: AddressSpace, pmap: CheckingPmap) {
     let pmap = CheckingPmap(geometry: geometry)
@@ -52,8 +59,9 @@ public struct Machine: Sendable {
     return (space, pmap)
   }
 
-  /// Free frames that the allocator takes for zero and that are not. Nobody is at work.
-  public var falselyZeroed: [FrameRun] {
+  /// The free frames that the allocator counts as zeroed although they are not zero. Called while
+  /// no other thread works.
+  package var falselyZeroed: [FrameRun] {
     var found: [FrameRun] = []
     var zeroed: [FrameRun] = []
     var dirty: [FrameRun] = []
@@ -75,27 +83,28 @@ public struct Machine: Sendable {
     return found
   }
 
-  /// The range of base pages `pages`, counted from address 0.
-  public func range(_ pages: Range<UInt64>) -> AddressRange {
+  /// The addresses of base pages, counted from address 0.
+  package func range(_ pages: Range<UInt64>) -> AddressRange {
     AddressRange(address(pages.lowerBound), address(pages.upperBound))
   }
 
-  public func address(_ page: UInt64) -> Address {
+  /// The address of a base page, counted from address 0.
+  package func address(_ page: UInt64) -> Address {
     .zero + geometry.bytes(PageCount(page))
   }
 }
 
 extension FrameAllocator {
-  /// Allocates the very frame asked for, whatever it holds.
-  public func allocate(_ wanted: Frame) -> Allocation? {
+  /// Allocates a frame, zeroed or dirty; nil where it is not free.
+  package func allocate(_ wanted: Frame) -> Allocation? {
     var dirty: [FrameRun] = []
     return allocate(wanted, order: 0, dirty: &dirty)
   }
 }
 
 extension AddressSpace {
-  /// The bytes from an address on.
-  public func read(_ address: Address, count: Int) throws(HoldfastError) -> [UInt8] {
+  /// Reads `count` bytes from an address on.
+  package func read(_ address: Address, count: Int) throws(HoldfastError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0xEE, count: count)
     var span = bytes.mutableSpan
     var raw = unsafe span.mutableBytes
@@ -103,7 +112,8 @@ extension AddressSpace {
     return bytes
   }
 
-  public func write(_ bytes: [UInt8], at address: Address) throws(HoldfastError) {
+  /// Writes bytes from an address on.
+  package func write(_ bytes: [UInt8], at address: Address) throws(HoldfastError) {
     try unsafe write(bytes.span.bytes, to: address)
   }
 }

@@ -1,37 +1,37 @@
-public import HoldfastCore
+package import HoldfastCore
 
-/// A frame store in the test's own memory. A frame has one byte that fills it and the bytes written
-/// since, so that a store of many gigabytes costs a byte a frame.
-public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
+/// A frame store in the test's own memory. It records for each frame a byte that fills it, and the
+/// bytes written since, so that a store of many gigabytes takes a byte for each frame.
+package final class MemoryFrameStore: FrameStore, @unchecked Sendable {
   private let pageSize: UInt64
   private let lock = Lock()
   // Protected by `lock`.
   private var fill: [UInt8]
   private var written: [UInt64: [UInt64: UInt8]] = [:]
   private var zeroedPages: UInt64 = 0
-  /// How far frames of which a part was made zero are zero, from their start on.
+  /// The number of zeroed bytes of frames of which only a part was zeroed, from their start on.
   private var zeroedBytes: [UInt64: UInt64] = [:]
   private var hook: (@Sendable (_ source: FrameRun?, _ filled: [FrameRun]) -> Void)?
 
-  /// A store of `count` frames from 0 on, all full of `garbage`.
-  public init(geometry: Geometry, count: PageCount, garbage: UInt8 = 0) {
+  /// A store of `count` frames from 0 on, all filled with `garbage`.
+  package init(geometry: Geometry, count: PageCount, garbage: UInt8 = 0) {
     pageSize = geometry.pageSize.rawValue
     fill = [UInt8](repeating: garbage, count: Int(count.rawValue))
   }
 
-  /// How many pages were zeroed so far.
-  public var zeroed: PageCount { lock.withLock { PageCount(zeroedPages) } }
+  /// The number of frames that were zeroed so far.
+  package var zeroed: PageCount { lock.withLock { PageCount(zeroedPages) } }
 
-  /// Calls `body` whenever frames are about to be zeroed, or to become copies of others, without the
-  /// lock: it may look at who can reach them, or wait for another thread.
-  public func beforeFilling(
+  /// Calls `body` before frames are zeroed, or become copies of `source`, without the lock: it may
+  /// check which translations reach them, or wait for another thread.
+  package func beforeFilling(
     _ body: (@Sendable (_ source: FrameRun?, _ filled: [FrameRun]) -> Void)?
   ) {
     lock.withLock { hook = body }
   }
 
-  /// Fills frames with a byte, as a guest that writes all of its memory does.
-  public func soil(_ run: FrameRun, with byte: UInt8) {
+  /// Fills frames with a byte, as a guest does that writes to all of its memory.
+  package func soil(_ run: FrameRun, with byte: UInt8) {
     lock.withLock {
       for frame in run.start.rawValue..<run.end.rawValue {
         fill[Int(frame)] = byte
@@ -42,12 +42,12 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
   }
 
   /// One byte of a frame.
-  public func byte(_ frame: Frame, _ offset: ByteCount) -> UInt8 {
+  package func byte(_ frame: Frame, _ offset: ByteCount) -> UInt8 {
     lock.withLock { written[frame.rawValue]?[offset.rawValue] ?? fill[Int(frame.rawValue)] }
   }
 
   /// Whether every byte of the run is zero.
-  public func isZero(_ run: FrameRun) -> Bool {
+  package func isZero(_ run: FrameRun) -> Bool {
     lock.withLock {
       for frame in run.start.rawValue..<run.end.rawValue {
         if fill[Int(frame)] != 0 { return false }
@@ -57,7 +57,8 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
     }
   }
 
-  public func zero(_ runs: [FrameRun]) {
+  /// Zeroes the runs.
+  package func zero(_ runs: [FrameRun]) {
     lock.withLock { hook }?(nil, runs)
     for run in runs {
       soil(run, with: 0)
@@ -65,9 +66,9 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
     }
   }
 
-  /// A part of a frame shows once all of the frame was made zero, from the start on: nobody else may
-  /// look at it before.
-  public func zero(_ frame: Frame, offset: ByteCount, count: ByteCount) {
+  /// Zeroes parts of frames, which must be zeroed from their start on. A frame changes only when
+  /// all of it was zeroed: no other thread may read it before.
+  package func zero(_ frame: Frame, offset: ByteCount, count: ByteCount) {
     var place = offset.rawValue
     let end = place + count.rawValue
     while place < end {
@@ -86,7 +87,8 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
     }
   }
 
-  public func copy(from source: FrameRun, to destination: Frame) {
+  /// Copies whole frames.
+  package func copy(from source: FrameRun, to destination: Frame) {
     lock.withLock { hook }?(source, [FrameRun(destination, source.count)])
     lock.withLock {
       for index in 0..<source.count.rawValue {
@@ -96,7 +98,8 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
     }
   }
 
-  public func read(
+  /// Copies bytes from frames.
+  package func read(
     _ frame: Frame, offset: ByteCount, into bytes: inout MutableRawSpan, _ range: Range<Int>
   ) {
     lock.withLock {
@@ -109,7 +112,8 @@ public final class MemoryFrameStore: FrameStore, @unchecked Sendable {
     }
   }
 
-  public func write(_ bytes: RawSpan, to frame: Frame, offset: ByteCount) {
+  /// Copies bytes to frames.
+  package func write(_ bytes: RawSpan, to frame: Frame, offset: ByteCount) {
     // Whole pages of one byte are common, and slow byte by byte.
     if offset == .zero, bytes.byteCount == Int(pageSize), let byte = single(bytes) {
       soil(FrameRun(frame, .one), with: byte)

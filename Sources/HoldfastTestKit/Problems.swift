@@ -1,21 +1,24 @@
-public import HoldfastCore
+package import HoldfastCore
 
-/// An object and the addresses of a space at which nothing but it is mapped.
-public struct SharedArea: Sendable {
-  public var range: AddressRange
-  public var object: MemoryObject
+/// Addresses of a space at which only one object is mapped.
+package struct SharedArea: Sendable {
+  /// The addresses.
+  package var range: AddressRange
+  /// The object.
+  package var object: MemoryObject
 
-  public init(_ range: AddressRange, _ object: MemoryObject) {
+  /// The addresses of an object.
+  package init(_ range: AddressRange, _ object: MemoryObject) {
     self.range = range
     self.object = object
   }
 }
 
 extension Machine {
-  /// What is wrong with a space that no operation works on: translations that do not agree with the
-  /// entries or with the object's pages, wired pages that are not there, calls that broke the
-  /// pmap's terms.
-  public func problems(
+  /// What is wrong with a space that no operation works on, as sentences: translations that differ
+  /// from the entries or from the object's pages, absent wired pages, calls that broke the pmap's
+  /// rules.
+  package func problems(
     in space: AddressSpace, _ pmap: CheckingPmap, sharing areas: [SharedArea] = []
   ) -> [String] {
     var problems = pmap.violations
@@ -32,7 +35,7 @@ extension Machine {
       while next < mappings.count, mappings[next].address < entry.range.start {
         let range = extent(of: mappings[next])
         if range.end > entry.range.start { break }
-        problems.append("\(range) is mapped outside of the entries")
+        problems.append("\(range) is mapped outside the entries")
         next += 1
       }
       while next < mappings.count, mappings[next].address < entry.range.end {
@@ -42,7 +45,8 @@ extension Machine {
         if mapping.isWired != isWired {
           problems.append("\(part) is \(isWired ? "not " : "")wired in the pmap")
         }
-        // A page that is to be copied before a write lacks that permission; `Invariants` knows which.
+        // A page that is to be copied before a write lacks that permission; `Invariants` knows
+        // which.
         if mapping.protection.union(.write) != entry.protection.union(.write)
           || !mapping.protection.isSubset(of: entry.protection)
         {
@@ -58,12 +62,12 @@ extension Machine {
         next += 1
       }
       if isWired, covered != entry.range.length {
-        problems.append("of \(entry.range), which is wired, only \(covered) are mapped")
+        problems.append("\(entry.range) is wired, but only \(covered) are mapped")
       }
     }
     if next < mappings.count, mappings[next].address >= (space.entryViews.last?.range.end ?? .zero)
     {
-      problems.append("\(mappings[next].address) is mapped behind the entries")
+      problems.append("\(mappings[next].address) is mapped after the last entry")
     }
     return problems
   }
@@ -83,7 +87,7 @@ extension Machine {
         problems.append("pages \(part) of a wired entry are \(state)")
       }
     }
-    if count != range.count { problems.append("of \(range) only \(count) pages are resident") }
+    if count != range.count { problems.append("only \(count) pages of \(range) are resident") }
     return problems
   }
 
@@ -95,9 +99,10 @@ extension Machine {
     object.forEachResident(in: range) { part, state in
       count += part.count
       if state.frame != frame + (part.start - range.start) {
-        problems.append("page \(part.start) is in frame \(state.frame), another one is mapped")
+        problems.append(
+          "page \(part.start) is in frame \(state.frame), but another frame is mapped")
       }
-      if !state.isValid { problems.append("page \(part.start) is mapped and not valid") }
+      if !state.isValid { problems.append("page \(part.start) is mapped but not valid") }
     }
     if count != range.count { problems.append("absent pages of \(range) are mapped") }
     return problems

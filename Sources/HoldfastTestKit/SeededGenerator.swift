@@ -1,13 +1,15 @@
-/// A generator of the same numbers for the same seed (SplitMix64), so that a failure can be
-/// repeated from the seed it prints.
-public struct SeededGenerator: RandomNumberGenerator, Sendable {
+/// A random number generator that yields the same numbers for the same seed (SplitMix64), so that a
+/// failure can be reproduced from the seed that the test prints.
+package struct SeededGenerator: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
-  public init(seed: UInt64) {
+  /// A generator with a seed.
+  package init(seed: UInt64) {
     state = seed
   }
 
-  public mutating func next() -> UInt64 {
+  /// The next number, uniformly distributed over all 64-bit numbers.
+  package mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var mixed = state
     mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9

@@ -1,42 +1,56 @@
-public import HoldfastCore
+package import HoldfastCore
 
-/// What can be observed of a machine, its spaces and the objects they share at one moment, to be
-/// compared with another moment or with another machine.
+/// The observable state of a machine, its spaces and the objects that they share at one moment, to
+/// be compared with another moment or another machine.
 ///
-/// Left out are the objects' offsets in entries of anonymous memory, which may get its object by an
-/// operation that fails later, and translations, which `Machine.problems` checks.
-public struct Snapshot: Hashable, Sendable {
+/// It does not contain the objects' offsets in entries of anonymous memory, which may get its
+/// object in an operation that fails later, nor translations, which `Machine.problems` checks.
+package struct Snapshot: Hashable, Sendable {
   /// A map entry.
-  public struct Entry: Hashable, Sendable {
-    public var range: AddressRange
-    public var protection: Protection
-    public var maximumProtection: Protection
-    public var systemWirings: UInt32
-    public var isUserWired: Bool
-    public var isInTransition: Bool
+  package struct Entry: Hashable, Sendable {
+    /// The addresses.
+    package var range: AddressRange
+    /// The permitted accesses.
+    package var protection: Protection
+    /// The accesses that may be permitted.
+    package var maximumProtection: Protection
+    /// The number of system wirings.
+    package var systemWirings: UInt32
+    /// Whether the entry is wired for the user.
+    package var isUserWired: Bool
+    /// Whether an operation has the entry in transition.
+    package var isInTransition: Bool
   }
 
-  /// Resident pages of an object that are alike, the longest run of them.
-  public struct Pages: Hashable, Sendable {
-    public var range: PageRange
-    /// The first page's frame; nil where frames are left out.
-    public var frame: Frame?
-    public var isValid: Bool
-    public var isBusy: Bool
-    public var wireCount: UInt16
+  /// Adjacent resident pages of an object that are alike, in adjacent frames.
+  package struct Pages: Hashable, Sendable {
+    /// The pages.
+    package var range: PageRange
+    /// The first page's frame; nil where the snapshot has no frames.
+    package var frame: Frame?
+    /// Whether the pages are valid.
+    package var isValid: Bool
+    /// Whether the pages are busy.
+    package var isBusy: Bool
+    /// The number of wirings of each page.
+    package var wireCount: UInt16
   }
 
-  public var entries: [[Entry]]
-  public var objects: [[Pages]]
-  public var charged: ByteCount
-  public var free: PageCount
+  /// The entries of each space.
+  package var entries: [[Entry]]
+  /// The resident pages of each object.
+  package var objects: [[Pages]]
+  /// The bytes that are charged to the wired limit.
+  package var charged: ByteCount
+  /// The number of pages that can be allocated.
+  package var free: PageCount
 }
 
 extension Machine {
-  /// What can be observed now.
+  /// The present state.
   ///
-  /// - Parameter frames: whether it matters in which frames pages are; not between machines.
-  public func snapshot(
+  /// - Parameter frames: whether to record the frames of pages, which differ between machines.
+  package func snapshot(
     of spaces: [AddressSpace], sharing objects: [MemoryObject] = [], frames: Bool = true
   ) -> Snapshot {
     Snapshot(
@@ -53,8 +67,8 @@ extension Machine {
       free: memory.available)
   }
 
-  /// The resident pages of an object in the longest runs that are alike.
-  public func pages(of object: MemoryObject, frames: Bool = true) -> [Snapshot.Pages] {
+  /// The resident pages of an object, in the longest runs of pages that are alike.
+  package func pages(of object: MemoryObject, frames: Bool = true) -> [Snapshot.Pages] {
     var runs: [Snapshot.Pages] = []
     object.forEachResident(in: PageRange(start: .zero, count: object.size)) { range, state in
       if let last = runs.last, last.range.end == range.start, last.isValid == state.isValid,
@@ -72,12 +86,12 @@ extension Machine {
     return runs
   }
 
-  /// Takes frames away so that only so many are free, while `body` runs.
+  /// Calls `body` while only `count` frames are free; the others are allocated meanwhile.
   ///
-  /// - Precondition: at least as many are free.
+  /// - Precondition: at least `count` frames are free.
   @discardableResult
-  public func withFree<Result>(_ count: UInt64, _ body: () throws -> Result) rethrows -> Result {
-    // What they hold would be given out too.
+  package func withFree<Result>(_ count: UInt64, _ body: () throws -> Result) rethrows -> Result {
+    // The allocator would break them and allocate their frames.
     memory.reservations.breakAll()
     var dirty: [FrameRun] = []
     var held: [FrameAllocator.Allocation] = []

@@ -2,9 +2,9 @@ internal import Dispatch
 internal import Foundation
 internal import Synchronization
 
-/// Runs `body` on so many threads at once and returns whether all came back in time. Threads that
-/// hang are left to themselves.
-public func runThreads(
+/// Runs `body` on `count` threads at once, and returns whether all returned within `seconds`.
+/// Threads that hang are abandoned.
+package func runThreads(
   _ count: Int, seconds: Int = 60, _ body: @escaping @Sendable (Int) -> Void
 ) -> Bool {
   let group = DispatchGroup()
@@ -20,34 +20,40 @@ public func runThreads(
   return group.wait(timeout: .now() + .seconds(seconds)) == .success
 }
 
-/// What threads have found wrong.
-public final class ConcurrentFailures: @unchecked Sendable {
+/// The failures that concurrent threads of a test report.
+package final class ConcurrentFailures: @unchecked Sendable {
   private let lock = NSLock()
   private var found: [String] = []
   private let count = Atomic<Int>(0)
 
-  /// How many operations the threads have begun.
-  public var operations: Int { count.load(ordering: .relaxed) }
+  /// The number of operations that the threads have begun.
+  package var operations: Int { count.load(ordering: .relaxed) }
 
-  public func tally() { count.wrappingAdd(1, ordering: .relaxed) }
+  /// Counts an operation.
+  package func tally() { count.wrappingAdd(1, ordering: .relaxed) }
 
-  public init() {}
+  /// No failures.
+  package init() {}
 
-  public var all: [String] { lock.withLock { found } }
+  /// The first 20 failures.
+  package var all: [String] { lock.withLock { found } }
 
-  public func report(_ problem: String) {
+  /// Adds a failure.
+  package func report(_ problem: String) {
     lock.withLock { if found.count < 20 { found.append(problem) } }
   }
 }
 
-/// Lets threads go on once so many of them have come.
-public final class Barrier: @unchecked Sendable {
+/// A point that threads pass together: each waits until the given number have arrived.
+package final class Barrier: @unchecked Sendable {
   private let condition = NSCondition()
   private var missing: Int
 
-  public init(_ count: Int) { missing = count }
+  /// A barrier for `count` threads. It can be used once.
+  package init(_ count: Int) { missing = count }
 
-  public func arrive() {
+  /// Waits until all threads have arrived.
+  package func arrive() {
     condition.lock()
     missing -= 1
     condition.broadcast()

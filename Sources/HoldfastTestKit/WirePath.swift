@@ -1,13 +1,13 @@
-public import HoldfastCore
+package import HoldfastCore
 
-/// The two ways to make the pages of a range resident. What can be observed afterwards must be the
+/// The two ways to make the pages of a range resident. The observable state afterwards must be the
 /// same.
-public enum WirePath: String, CaseIterable, Hashable, Sendable {
-  /// Superpages, preallocated and entered by the run.
+package enum WirePath: String, CaseIterable, Hashable, Sendable {
+  /// Superpages, allocated ahead and entered as runs.
   case prefault
   /// Page by page.
   case fault
 
-  /// The option that forces the path.
-  public var options: WireOptions { self == .prefault ? .prefault : .faultPath }
+  /// The option that selects the path.
+  package var options: WireOptions { self == .prefault ? .prefault : .faultPath }
 }

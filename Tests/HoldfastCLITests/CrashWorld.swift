@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HoldfastCore
 import HoldfastTestKit
 import Testing
 
@@ -273,7 +274,6 @@ struct CrashWorld {
   }
 
   private func pause(_ duration: Duration) {
-    let (seconds, attoseconds) = duration.components
-    usleep(UInt32(seconds * 1_000_000 + attoseconds / 1_000_000_000_000))
+    usleep(UInt32(duration.nanoseconds / 1000))
   }
 }

@@ -25,14 +25,14 @@ import Testing
 
   @Test(
     arguments: [
-      ("0", "cannot be zero"), ("0G", "cannot be zero"), ("0.0M", "cannot be zero"),
-      ("-1", "cannot be negative"), ("-", "cannot be negative"), ("-1G", "cannot be negative"),
-      ("10Q", "K, M, G and T"), ("G", "K, M, G and T"), ("", "K, M, G and T"),
-      (" 1G", "K, M, G and T"), ("1G ", "K, M, G and T"), ("1  G", "K, M, G and T"),
-      ("1GG", "K, M, G and T"), ("1GiBB", "K, M, G and T"), ("1iB", "K, M, G and T"),
-      (".5G", "K, M, G and T"), ("1.G", "K, M, G and T"), ("1.5.5G", "K, M, G and T"),
-      ("0x10", "K, M, G and T"), ("1e3", "K, M, G and T"), ("+1G", "K, M, G and T"),
-      ("٣G", "K, M, G and T"), ("--format", "cannot be negative"),
+      ("0", "is zero"), ("0G", "is zero"), ("0.0M", "is zero"),
+      ("-1", "is negative"), ("-", "K, M, G or T"), ("-1G", "is negative"),
+      ("10Q", "K, M, G or T"), ("G", "K, M, G or T"), ("", "K, M, G or T"),
+      (" 1G", "K, M, G or T"), ("1G ", "K, M, G or T"), ("1  G", "K, M, G or T"),
+      ("1GG", "K, M, G or T"), ("1GiBB", "K, M, G or T"), ("1iB", "K, M, G or T"),
+      (".5G", "K, M, G or T"), ("1.G", "K, M, G or T"), ("1.5.5G", "K, M, G or T"),
+      ("0x10", "K, M, G or T"), ("1e3", "K, M, G or T"), ("+1G", "K, M, G or T"),
+      ("٣G", "K, M, G or T"), ("--format", "K, M, G or T"),
       ("1.5", "whole number of bytes"), ("1.3K", "whole number of bytes"),
       ("18446744073709551616", "more than any host"), ("16777216T", "more than any host"),
       ("99999999999999999999", "more than any host"),

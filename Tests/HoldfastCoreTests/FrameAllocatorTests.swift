@@ -3,8 +3,8 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// What a frame allocator must have, kept frame by frame in a byte each. Whole ranges are compared
-/// and set at once: a block may have 262,144 frames.
+/// A model of a frame allocator, with a byte for each frame. It compares and sets whole ranges at
+/// once, because a block may have 262,144 frames.
 private final class Model {
   static let allocated: UInt8 = 0
   static let dirty: UInt8 = 1
@@ -35,8 +35,8 @@ private final class Model {
     memset(bytes.baseAddress! + start, Int32(state), Int(run.count.rawValue))
   }
 
-  /// Whether all of the run is free and `dirty` is just what is not zero of it. It is allocated
-  /// then.
+  /// Allocates the run. Returns whether all of it was free and `dirty` is exactly its part that is
+  /// not zero.
   func allocate(_ run: FrameRun, dirty: [FrameRun]) -> Bool {
     set(run, in: scratch, to: Model.zeroed)
     var zeroed = run.count.rawValue
@@ -56,7 +56,7 @@ private final class Model {
     return true
   }
 
-  /// The largest order of a naturally aligned block of which every frame is dirty, -1 for none.
+  /// The largest order of a naturally aligned block of which every frame is dirty, or -1.
   func largestDirtyOrder(_ maximum: Int) -> Int {
     let pattern = [UInt8](repeating: Model.dirty, count: 1 << maximum)
     for order in stride(from: maximum, through: 0, by: -1) {

@@ -8,7 +8,7 @@ private final class Nodes: Sendable {
   let local = Atomic<UInt32>(0)
   let distances: [NodeID: [NodeID: Int]]
 
-  /// Distances row by row, as the kernel has them.
+  /// The distances row by row, as in the kernel's files.
   init(_ numbers: [UInt32], _ rows: [[Int]]) {
     var distances: [NodeID: [NodeID: Int]] = [:]
     for (number, row) in zip(numbers, rows) {
@@ -22,7 +22,7 @@ private final class Nodes: Sendable {
     NodeTopology(distances: distances) { NodeID(self.local.load(ordering: .relaxed)) }
   }
 
-  /// Two sockets of two nodes each; numbers have a hole.
+  /// Two sockets of two nodes each; the numbers have a gap.
   static var four: Nodes {
     Nodes(
       [0, 1, 4, 5],
@@ -31,7 +31,7 @@ private final class Nodes: Sendable {
 }
 
 @Suite struct FrameDomainTests {
-  /// An allocator with a domain for each count of pages, one behind the other.
+  /// An allocator with contiguous domains of so many pages each.
   private func allocator(
     _ nodes: Nodes, _ sizes: [(node: UInt32?, pages: UInt64)], geometry: Geometry = .small,
     policy: DomainPolicy = .firstTouch, zeroed: Bool = true
@@ -47,7 +47,7 @@ private final class Nodes: Sendable {
       geometry: geometry, parts: parts, topology: nodes.topology, policy: policy, zeroed: zeroed)
   }
 
-  /// The nodes that blocks come from, until nothing is left.
+  /// The nodes of blocks that are allocated until no frame is free.
   private func drain(_ allocator: FrameAllocator, order: Int) -> [UInt32?] {
     var nodes: [UInt32?] = []
     var dirty: [FrameRun] = []
@@ -77,7 +77,7 @@ private final class Nodes: Sendable {
     #expect(allocator.occupancy.free == .zero)
   }
 
-  @Test func `first touch follows the thread`() {
+  @Test func `first touch allocates from the thread's node`() {
     let nodes = Nodes([0, 1], [[10, 20], [20, 10]])
     let allocator = allocator(nodes, [(0, 1024), (1, 1024)])
     var dirty: [FrameRun] = []
@@ -88,7 +88,7 @@ private final class Nodes: Sendable {
     }
   }
 
-  @Test func `a node without frames of its own takes the nearest ones`() {
+  @Test func `a node without frames allocates from the nearest one`() {
     let nodes = Nodes.four
     // Node 4 has processors but no part of this arena.
     let allocator = allocator(nodes, [(0, 512), (1, 512), (5, 512)])
@@ -131,7 +131,7 @@ private final class Nodes: Sendable {
     #expect(some.allowedOccupancy.total == PageCount(2048 + 1536))
   }
 
-  @Test func `a domain is used up before the next, down to base pages`() throws {
+  @Test func `a domain is used up, down to base pages, before the next one is tried`() throws {
     let nodes = Nodes([0, 1], [[10, 20], [20, 10]])
     let allocator = allocator(nodes, [(0, 512), (1, 512)], policy: .prefer(NodeID(0)))
     // Every other frame of node 0.
@@ -162,7 +162,7 @@ private final class Nodes: Sendable {
     #expect(allocator.largestFreeOrder == 6)
   }
 
-  @Test func `policies see the same frames`() {
+  @Test func `allocators with different policies share their frames`() {
     let one = allocator(.four, sizes)
     let other = one.withPolicy(.only(NodeID(5))).withPolicy(.roundRobin)
     #expect(one.sharesFrames(with: other) && other.sharesFrames(with: one))
@@ -175,7 +175,7 @@ private final class Nodes: Sendable {
     #expect(one.withPolicy(one.policy) === one)
   }
 
-  @Test func `freeing twice or a foreign frame traps`() async {
+  @Test func `freeing a frame twice or a foreign frame traps`() async {
     await #expect(processExitsWith: .failure) {
       let allocator = FrameAllocator(
         geometry: .small,

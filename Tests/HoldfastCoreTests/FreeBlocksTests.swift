@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 @Suite struct FreeBlocksTests {
-  /// The largest aligned blocks that a row of frames is made of, found by trying all.
+  /// The largest aligned blocks of a row of frames, found by trying all.
   private func counts(_ isFree: [Bool], maximumOrder: Int) -> [UInt64] {
     var counts = [UInt64](repeating: 0, count: maximumOrder + 1)
     var position = 0

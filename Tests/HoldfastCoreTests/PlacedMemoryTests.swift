@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastCore
 
-/// Runs of frames that follow each other, and the memory of one guest that is made of one.
+/// Contiguous frames, and the memory of a guest that is placed in them.
 @Suite struct PlacedMemoryTests {
   @Test func `a run starts at a largest block where possible, otherwise at a superpage`() throws {
     let machine = Machine(frames: 3 << 18, dirty: true)
@@ -24,7 +24,7 @@ import Testing
     #expect(machine.allocator.occupancy.free == free)
   }
 
-  @Test func `any run of free frames is found, and none that is not free`() {
+  @Test func `any run of free frames is found, and no other`() {
     var random = SeededGenerator(seed: 5)
     for _ in 0..<60 {
       let pages = UInt64.random(in: 1...6000, using: &random)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastCore
 
-/// The pool by itself, where an object would have to meet another thread.
+/// The pool alone, in situations in which an object would have to race with another thread.
 @Suite struct ReservationPoolTests {
   private final class Owner {}
 

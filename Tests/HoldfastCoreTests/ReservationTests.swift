@@ -2,8 +2,8 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Behaviour 26 and what reservations are for: base pages that come one by one become superpages in
-/// place, and what a region has set aside goes to others before anybody runs short.
+/// Behaviour 26 and the purpose of reservations: base pages that faults bring one by one become
+/// superpages in place, and an allocation gets the unused frames of a reservation before it fails.
 @Suite struct ReservationTests {
   private static let superpage: UInt64 = 512
 
@@ -170,7 +170,7 @@ import Testing
     #expect(reservations.statistics.partial == 0)
   }
 
-  @Test func `hugetlb pages fill gibibytes`() throws {
+  @Test func `2 MiB base pages fill 1 GiB superpages`() throws {
     let stage = Stage(pages: 1024, frames: 2048, geometry: .large)
     try stage.map(0..<1024)
     for page in (0..<UInt64(512)).reversed() { try touch(stage, page) }

@@ -14,7 +14,7 @@ import Testing
         machine.allocator.free(run, zeroed: true)
       })
     let text = String(decoding: result.standardErrorContent, as: UTF8.self)
-    #expect(text.contains("frame 5 is freed as zeroed and is not zero"))
+    #expect(text.contains("frame 5 is freed as zeroed but is not zero"))
   }
 
   @Test func `allocating a zeroed frame that was written to traps and names the frame`()
@@ -29,7 +29,7 @@ import Testing
         _ = machine.allocator.allocate(order: 9, dirty: &dirty)
       })
     let text = String(decoding: result.standardErrorContent, as: UTF8.self)
-    #expect(text.contains("frame 77 is handed out as zeroed and is not zero"))
+    #expect(text.contains("frame 77 is handed out as zeroed but is not zero"))
   }
 
   @Test func `dirty frames may hold anything`() throws {
@@ -50,7 +50,7 @@ import Testing
     #expect(machine.allocator.allocate(Frame(600))?.isZeroed == false)
   }
 
-  @Test func `frames are zeroed in the foreground too`() throws {
+  @Test func `zeroFreeFrames zeroes all dirty frames`() throws {
     let machine = Machine(frames: 5000, dirty: true)
     machine.memory.checkZeroed()
     let held = try #require(machine.allocator.allocate(Frame(700))).run

@@ -115,7 +115,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
     let findings = ConcurrentFailures()
     let done = runThreads(2) { index in
       if index == 1 {
-        while memory.allocator.loans.callbacks == 0 { usleep(100) }
+        while memory.allocator.scrubbing.reclaims == 0 { usleep(100) }
         store.open()
         return
       }

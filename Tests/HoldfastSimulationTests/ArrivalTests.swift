@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastSimulation
 
-/// What chance makes, against what it ought to: bounds are at five standard deviations or more.
+/// Compares random arrivals with their distributions, within at least five standard deviations.
 @Suite struct ArrivalTests {
   private func options(_ pattern: SimulationOptions.Pattern) -> SimulationOptions {
     var options = SimulationOptions(memory: .tebibytes(1), guests: 500, pattern: pattern)
@@ -12,7 +12,8 @@ import Testing
     return options
   }
 
-  /// The variance of the number of arrivals in five minutes over its mean: 1 of a Poisson process.
+  /// The variance of the number of arrivals in five minutes over its mean, which is 1 for a Poisson
+  /// process.
   private func dispersion(_ guests: [GuestPlan], _ duration: Double) -> Double {
     var counts = [Double](repeating: 0, count: Int(duration / 300))
     for guest in guests { counts[min(counts.count - 1, Int(guest.arrival / 300))] += 1 }
@@ -39,7 +40,7 @@ import Testing
     #expect((380...620).contains(there))
   }
 
-  @Test func `bursts are of one size, come together and go together`() {
+  @Test func `the guests of a burst have one size, arrive together and depart together`() {
     let plan = ArrivalPlan(options(.bursts))
     let later = plan.guests.filter { $0.arrival > 300 }
     #expect(dispersion(later, plan.duration) > 5)
@@ -69,7 +70,7 @@ import Testing
     }
   }
 
-  @Test func `sizes are as often as their weights say`() {
+  @Test func `sizes are as frequent as their weights`() {
     var options = options(.steady)
     options.sizes = SizeMix([
       SizeMix.Part(.gibibytes(1), weight: 60), SizeMix.Part(.gibibytes(2), weight: 30),
@@ -92,7 +93,7 @@ import Testing
     #expect((0.6...1.3).contains(share) || gibibytes << 30 < UInt64(guests) << 17, "\(share)")
   }
 
-  @Test func `a trace is thinned to the guests asked for`() {
+  @Test func `a trace is sampled to the requested number of guests`() {
     var options = SimulationOptions(memory: .tebibytes(1), guests: nil, pattern: .trace)
     options.trace = (0..<8000).map {
       TraceGuest(created: $0 * 10, deleted: $0 * 10 + 10_000, memory: .gibibytes(1))
@@ -108,7 +109,7 @@ import Testing
     #expect(ArrivalPlan(options).guests.count == 100)
   }
 
-  @Test func `numbers by chance are the same on every host`() {
+  @Test func `random numbers are the same on every host`() {
     var random = RandomSource(seed: 42)
     // SplitMix64 of seed 42, as in other implementations.
     #expect(random.next() == 0xBDD7_3226_2FEB_6E95)

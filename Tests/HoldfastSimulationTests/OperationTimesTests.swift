@@ -22,12 +22,12 @@ import Testing
     #expect(times.total == sum && times.mean == Double(sum) / 5000)
   }
 
-  @Test func `of nothing there is no quantile`() {
+  @Test func `without durations the quantile is nil`() {
     let times = OperationTimes()
     #expect(times.mean == nil && times.quantile(0.5) == nil && times.longest == 0)
   }
 
-  @Test func `the longest time that there is fits`() {
+  @Test func `the longest possible duration fits`() {
     var times = OperationTimes()
     times.add(.max)
     #expect(times.quantile(0.5) == .max)

@@ -6,7 +6,7 @@ import Testing
 @testable import HoldfastSimulation
 
 @Suite struct PlotTests {
-  /// What an XML parser finds.
+  /// The elements that an XML parser finds.
   private final class Reader: NSObject, XMLParserDelegate {
     var elements: [String: Int] = [:]
     var texts: [String] = []
@@ -61,7 +61,7 @@ import Testing
     #expect(reader.paths.allSatisfy { !$0.contains("nan") && !$0.contains("inf") })
   }
 
-  @Test func `gaps are left open and a point alone is a dot`() throws {
+  @Test func `gaps are not drawn and a single point is a dot`() throws {
     let drawing = SVGDrawing(times: [0, 1, 2, 3, 4], duration: 4)
     let panel = SimulationPlot.Panel(
       title: "a < b & \"c\"", unit: "%", top: 100,
@@ -72,7 +72,7 @@ import Testing
     #expect(line.count { $0 == "M" } == 2 && line.count { $0 == "l" } == 2)
   }
 
-  @Test func `a plot of nothing is one still`() throws {
+  @Test func `a plot without samples is valid`() throws {
     var options = smallOptions()
     options.guests = 1
     options.sizes = SizeMix([SizeMix.Part(.gibibytes(4), weight: 1)])

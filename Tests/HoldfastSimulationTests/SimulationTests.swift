@@ -69,7 +69,7 @@ import Testing
     }
   }
 
-  @Test func `a guest that is larger than what is left is refused and counted`() {
+  @Test func `a guest that is larger than the free memory is refused and counted`() {
     var options = SimulationOptions(memory: .gibibytes(4), guests: 5)
     options.sizes = SizeMix([SizeMix.Part(.gibibytes(1), weight: 1)])
     options.forkShare = 0
@@ -85,7 +85,7 @@ import Testing
     #expect(figures.wires.superpageShare == 1 && figures.wires.zeroedShare == 1)
   }
 
-  @Test func `what lies together counts as superpages, in whatever slots it is`() {
+  @Test func `contiguous pages count as superpages, in whatever slots they are`() {
     var options = SimulationOptions(memory: .gibibytes(4), guests: 1)
     options.forkShare = 0
     options.pagedShare = 0
@@ -99,7 +99,7 @@ import Testing
       figures(options).wires.bytesByLevel == [.kibibytes(12), .mebibytes(4), .gibibytes(3)])
   }
 
-  @Test func `without a scrubber later guests find dirty frames, with one zeroed ones`() {
+  @Test func `later guests get dirty frames without a scrubber and zeroed ones with it`() {
     var options = SimulationOptions(memory: .gibibytes(8), guests: 7)
     options.sizes = SizeMix([SizeMix.Part(.gibibytes(1), weight: 1)])
     options.forkShare = 0
@@ -116,7 +116,7 @@ import Testing
     #expect(dirty.guests == zeroed.guests)
   }
 
-  @Test func `a trace is followed`() {
+  @Test func `guests arrive and depart as in the trace`() {
     var options = SimulationOptions(memory: .gibibytes(16), guests: nil, pattern: .trace)
     options.forkShare = 0
     options.pagedShare = 0
@@ -135,7 +135,7 @@ import Testing
     #expect(used(at: 1900) == .gibibytes(10) && used(at: 2200) == .gibibytes(2))
   }
 
-  @Test func `a host of 16 TiB costs next to no metadata`() {
+  @Test func `a host of 16 TiB needs next to no metadata`() {
     var options = SimulationOptions(memory: .tebibytes(16), guests: 1000)
     options.duration = .seconds(60)
     options.dirtyShare = 0.00001

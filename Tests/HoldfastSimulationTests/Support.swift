@@ -2,7 +2,7 @@ import HoldfastCore
 
 @testable import HoldfastSimulation
 
-/// A host of 2 GiB with twelve guests at once, small enough for looking at every page.
+/// A host of 2 GiB with twelve guests at once, small enough to inspect every page.
 func smallOptions(
   seed: UInt64 = 1, pattern: SimulationOptions.Pattern = .steady
 ) -> SimulationOptions {
@@ -17,7 +17,7 @@ func smallOptions(
   return options
 }
 
-/// A clock that goes on by a microsecond at every look.
+/// A clock that advances by a microsecond at each call.
 func countingClock(step: UInt64 = 1000) -> Simulation.Clock {
   var time: UInt64 = 0
   return {

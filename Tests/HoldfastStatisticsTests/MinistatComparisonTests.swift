@@ -1,7 +1,7 @@
 import HoldfastStatistics
 import Testing
 
-/// Reports held against the output of the program they imitate, on the same samples.
+/// Compares reports with the output of the program that they imitate, for the same samples.
 ///
 /// All of it is compared byte for byte, but for the number after a ` +/- `: ministat's quantiles
 /// have three decimals, so that number agrees to 0.0005 in 1.28 only.
@@ -41,7 +41,7 @@ struct MinistatComparisonTests {
     try Self.check(values, options: MinistatReport.Options())
   }
 
-  /// What ministat calls 99.5 % is the quantile of 99.8 %: the label differs, all else agrees.
+  /// For 99.5 %, ministat uses the quantile of 99.8 %: the label differs, all else agrees.
   @Test func ministatsHighestLevelIsAnother() throws {
     guard Self.requireProgram() else { return }
     let values: [[Double]] = [[9, 10, 11], [19, 20, 22]]
@@ -53,7 +53,7 @@ struct MinistatComparisonTests {
     Self.expectSame(text.replacing("at 99.8%", with: "at 99.5%"), output)
   }
 
-  /// Past 100 degrees of freedom ministat takes 1.960 at 95 %; the quantile is 1.984 still.
+  /// Above 100 degrees of freedom ministat uses 1.960 at 95 %; the quantile is 1.984.
   @Test func ministatTakesLargeSamplesForNormal() throws {
     guard Self.requireProgram() else { return }
     let values = [100.0, 200].map { base in (0..<52).map { base + Double($0 % 5) } }
@@ -66,7 +66,7 @@ struct MinistatComparisonTests {
 
   /// One to seven samples, with ties, of 3 to 50 values at one of several scales.
   ///
-  /// The offset stays below some hundred times the spread: past that ministat's deviation loses
+  /// The offset is at most a few hundred times the spread: above that, ministat's deviation loses
   /// printed digits.
   private static func samples(using random: inout SeededGenerator) -> [[Double]] {
     let scale = [1e-6, 0.01, 1, 1, 1000, 1e7].randomElement(using: &random)!
@@ -84,7 +84,8 @@ struct MinistatComparisonTests {
     }
   }
 
-  /// False, with an issue recorded, where the program is missing and may not be.
+  /// Whether the program is installed. Records an issue where it is missing although it must not
+  /// be.
   private static func requireProgram() -> Bool {
     if !MinistatProgram.isInstalled {
       Issue.record("CI=true, and \(MinistatProgram.path) is not installed")

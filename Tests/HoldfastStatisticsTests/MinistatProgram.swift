@@ -7,7 +7,7 @@ enum MinistatProgram {
 
   static let isInstalled = FileManager.default.isExecutableFile(atPath: path)
 
-  /// Whether its absence is a failure: with CI=true, where root could have installed it.
+  /// Whether its absence is a failure: with CI=true, because root could have installed it.
   static let isRequired =
     ProcessInfo.processInfo.environment["CI"] == "true" && geteuid() == 0
     && FileManager.default.isExecutableFile(atPath: "/usr/bin/apt-get")
@@ -23,7 +23,8 @@ enum MinistatProgram {
     return arguments
   }
 
-  /// Runs ministat on files with `values`; gives the samples as it sees them, and its output.
+  /// Runs ministat on files with `values`. Returns the samples as the program reads them, and its
+  /// output.
   static func run(
     _ values: [[Double]], options: MinistatReport.Options
   ) throws -> (samples: [MinistatReport.Sample], output: String) {

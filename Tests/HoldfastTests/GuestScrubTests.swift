@@ -66,6 +66,6 @@ import Testing
         arena.allocator.free(run, zeroed: true)
       })
     let text = String(decoding: result.standardErrorContent, as: UTF8.self)
-    #expect(text.contains("is freed as zeroed and is not zero"))
+    #expect(text.contains("is freed as zeroed but is not zero"))
   }
 }

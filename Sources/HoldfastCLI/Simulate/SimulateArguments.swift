@@ -25,16 +25,9 @@ struct TimeSpan: Hashable, Sendable {
 
   /// Reads a time from a second to ten years.
   init(_ text: String) throws(Size.Problem) {
-    guard let unit = text.last, "smhd".contains(unit), Double(plain: text.dropLast()) != nil,
-      let duration = try? Duration(typed: text)
-    else {
-      throw Size.Problem(
-        description: "it is not a number with one of the units s, m, h and d, such as 30m or 2d")
-    }
-    seconds = duration.seconds
+    seconds = try Duration(typed: text, requiresUnit: true).seconds
     guard (1...315_360_000).contains(seconds) else {
-      throw Size.Problem(
-        description: "it is too \(seconds < 1 ? "short" : "long"), use a time from 1s to 3650d")
+      throw Size.Problem(description: "'\(text)' is not a time from 1s to 3650d")
     }
   }
 }
@@ -77,17 +70,4 @@ extension SizeMix {
 /// Reads bytes per second: `1G`, `500M`, or 0 for none.
 func scrubRate(_ text: String) throws(Size.Problem) -> ByteCount {
   text == "0" ? .zero : try Size(text.hasSuffix("/s") ? String(text.dropLast(2)) : text).bytes
-}
-
-extension Double {
-  /// Reads digits with at most one point between them, and nothing else.
-  fileprivate init?(plain text: Substring) {
-    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-    let isPlain =
-      parts.count <= 2
-      && parts.allSatisfy { part in !part.isEmpty && part.utf8.allSatisfy { (48...57).contains($0) }
-      }
-    guard isPlain, text.count <= 20, let value = Double(text) else { return nil }
-    self = value
-  }
 }

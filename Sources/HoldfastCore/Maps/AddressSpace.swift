@@ -100,13 +100,7 @@ public final class AddressSpace: @unchecked Sendable {
 
   /// The position in `entries` of the first entry that ends after `address`.
   func positionLocked(after address: Address) -> Int {
-    var low = 0
-    var high = entries.count
-    while low < high {
-      let middle = (low + high) / 2
-      if entries[middle].range.end > address { high = middle } else { low = middle + 1 }
-    }
-    return low
+    entries.partitioningIndex { $0.range.end > address }
   }
 
   /// The entry that maps an address.

@@ -1,6 +1,6 @@
 extension Buddy {
-  /// Takes a naturally aligned block of 2^order frames, from the tightest fit at the lowest
-  /// position, and adds those of its frames that are not known to be zero to `dirty`.
+  /// Allocates a naturally aligned block of 2^order frames, from the tightest fit at the lowest
+  /// position, and appends those of its frames that are not known to be zero to `dirty`.
   mutating func allocate(order: Int, _ kind: FrameKind, dirty: inout [Range<Int>]) -> Int? {
     var fit = order
     while fit < blockOrder {
@@ -14,7 +14,8 @@ extension Buddy {
     return takeBlock(block, dirty: &dirty)
   }
 
-  /// Takes the block of a level's order at `position`, or returns false if not all of it is free.
+  /// Allocates the block of a level's order at `position`, or returns false if not all of it is
+  /// free.
   mutating func allocate(at position: Int, order: Int, dirty: inout [Range<Int>]) -> Bool {
     guard position >= 0, position < frameCount, order <= blockOrder else { return false }
     let block = position >> blockOrder
@@ -24,7 +25,7 @@ extension Buddy {
       return true
     }
     guard freeBlocks.contains(block) || node(ofBlock: block) != nil else { return false }
-    // A wholly free block is split for certain to serve, so no node is left behind in vain.
+    // A wholly free block is split only if the allocation succeeds, so no node is made for nothing.
     let node = splitBlock(block)
     let inside = position & ((1 << blockOrder) - 1)
     let taken = take(
@@ -34,7 +35,7 @@ extension Buddy {
     return taken
   }
 
-  /// Takes a whole block that is free.
+  /// Allocates a whole block that is free.
   private mutating func takeBlock(_ block: Int, dirty: inout [Range<Int>]) -> Int {
     let start = block << blockOrder
     if let node = node(ofBlock: block) {
@@ -50,6 +51,7 @@ extension Buddy {
     return start
   }
 
+  /// Allocates a part of a block that is known to have one of the order.
   private mutating func takePart(
     of block: Int, order: Int, _ kind: FrameKind, dirty: inout [Range<Int>]
   ) -> Int {
@@ -61,14 +63,14 @@ extension Buddy {
     return start
   }
 
-  /// Takes a block of the order out of a node that is known to have one.
+  /// Allocates a block of the order in a node that is known to have one.
   private mutating func take(
     order: Int, _ kind: FrameKind, _ node: Int, level: Int, origin: Int, dirty: inout [Range<Int>]
   ) -> Int {
     let childOrder = (level - 1) * Geometry.levelShift
     if order >= childOrder {
       guard let first = nodes[node].bits(kind).firstBlock(ofOrder: order - childOrder) else {
-        preconditionFailure("a buddy node is registered with an order that it cannot give")
+        preconditionFailure("a buddy node is registered with an order that it cannot serve")
       }
       let range = first..<first + (1 << (order - childOrder))
       collectDirty(node, level: level, at: origin, range, into: &dirty)
@@ -78,7 +80,7 @@ extension Buddy {
     guard
       let child = nodes[node].partialChild(kind, order: order) ?? nodes[node].bits(kind).first
     else {
-      preconditionFailure("a buddy node is registered with an order that it cannot give")
+      preconditionFailure("a buddy node is registered with an order that it cannot serve")
     }
     let inner = splitChild(child, of: node, level: level)
     let start = take(
@@ -88,7 +90,7 @@ extension Buddy {
     return start
   }
 
-  /// Takes the block at a position inside a node, or returns false if not all of it is free.
+  /// Allocates the block at a position in a node, or returns false if not all of it is free.
   private mutating func take(
     at inside: Int, order: Int, _ node: Int, level: Int, origin: Int, dirty: inout [Range<Int>]
   ) -> Bool {
@@ -109,7 +111,7 @@ extension Buddy {
     return taken
   }
 
-  /// Adds what is not zero in a range of free children to `dirty`.
+  /// Appends the frames of a range of free children that are not known to be zero to `dirty`.
   private func collectDirty(
     _ node: Int, level: Int, at origin: Int, _ range: Range<Int>, into dirty: inout [Range<Int>]
   ) {

@@ -1,16 +1,17 @@
-/// What compaction wants of the buddy system: the free frames of one superpage block, and free frames
-/// of blocks that are in use already. A superpage block is one of the first level.
+// For compaction: the free frames of one superpage block (a block of level 1), and free frames of
+// blocks that are partly in use.
+
 extension Buddy {
   private static let order = Geometry.levelShift
 
-  /// The node that tells the frames of a superpage block apart, or nil where they are alike.
+  /// The node of a superpage block, or nil where its frames are all alike.
   func leaf(_ superpage: Int) -> Int? {
     if levels == 1 { return node(ofBlock: superpage) }
     guard let node = node(ofBlock: superpage >> Self.order) else { return nil }
     return nodes[node].child(superpage & 511)
   }
 
-  /// How many frames of a superpage block are free.
+  /// The number of free frames in a superpage block.
   func freeCount(ofSuperpage superpage: Int) -> Int {
     let block = levels == 1 ? superpage : superpage >> Self.order
     if freeBlocks.contains(block) { return 512 }
@@ -19,7 +20,7 @@ extension Buddy {
     return nodes[node].free.contains(superpage & 511) ? 512 : 0
   }
 
-  /// Takes every free frame of a superpage block of which some frames are not free.
+  /// Allocates every free frame of a superpage block of which some frames are not free.
   mutating func takeFree(ofSuperpage superpage: Int) -> [(range: Range<Int>, zeroed: Bool)] {
     var taken: [(Range<Int>, Bool)] = []
     changeLeaf(superpage) { (buddy, leaf) in
@@ -42,8 +43,8 @@ extension Buddy {
     return taken.map { ($0.lowerBound + origin..<$0.upperBound + origin, $1) }
   }
 
-  /// Takes free frames that follow each other, at most `limit`, of a superpage block of which some
-  /// frames are not free; nil where none is free or all are.
+  /// Allocates at most `limit` contiguous frames of a superpage block of which some frames are not
+  /// free; nil where no frame is free or all are.
   mutating func takeFragment(ofSuperpage superpage: Int, limit: Int) -> Range<Int>? {
     guard (1..<512).contains(freeCount(ofSuperpage: superpage)) else { return nil }
     var found = 0..<0
@@ -60,7 +61,7 @@ extension Buddy {
     return found.lowerBound + origin..<found.upperBound + origin
   }
 
-  /// Lets `body` change a superpage block's node, and restores the invariants above it.
+  /// Calls `body` to change a superpage block's node, and restores the invariants above it.
   private mutating func changeLeaf(_ superpage: Int, _ body: (inout Buddy, Int) -> Void) {
     if levels == 1 {
       let node = splitBlock(superpage)

@@ -1,5 +1,5 @@
 extension Buddy {
-  /// Gives frames back. Traps on a frame that is free already or was never managed.
+  /// Frees frames. Traps on a frame that is free already or was never managed.
   mutating func free(_ range: Range<Int>, zeroed: Bool) {
     precondition(
       range.lowerBound >= 0 && range.upperBound <= frameCount, "a foreign frame is freed")

@@ -1,9 +1,8 @@
-// The third kind of block: wholly dirty, for those who zero ahead. It is filed as the others are, so
+// For zeroing ahead: blocks that are wholly dirty. They are registered as the other kinds are, so
 // that the largest is found without a search.
 
 extension BuddyNode {
-  /// The children of which every frame is free and none is known to be zero. What a child with a node
-  /// has stands there.
+  /// The children without a node of which every frame is free and none is known to be zero.
   var dirty: Bits512 {
     let dirty = free.subtracting(zeroed)
     return childCount == 0 ? dirty : dirty.subtracting(split)
@@ -20,14 +19,15 @@ extension Buddy {
     }
   }
 
-  /// Takes a whole block out of all sets; it is allocated, or gets a node.
+  /// Removes a block from all sets, because it is allocated or gets a node.
   mutating func removeBlock(_ block: Int) {
     freeBlocks.remove(block)
     zeroedBlocks.remove(block)
     dirtyBlocks.remove(block)
   }
 
-  /// Takes a block of which every frame is free and dirty, the largest of at most 2^order frames.
+  /// Allocates the largest block of at most 2^`largestOrder` frames of which every frame is free
+  /// and dirty.
   mutating func takeDirty(largestOrder: Int) -> Range<Int>? {
     let order = min(largestOrder, self.largestOrder(.dirty))
     var dirty: [Range<Int>] = []

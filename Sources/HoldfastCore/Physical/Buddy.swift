@@ -1,29 +1,38 @@
-/// The buddy system behind `FrameAllocator`, without its lock: a radix tree of fan-out 512 over the
-/// frames whose leaves are whole blocks that are alike, so that it is as deep as the memory is
-/// fragmented and its cost grows with blocks.
+/// The buddy system of a `FrameDomain`, without a lock: a radix tree of fan-out 512 over the
+/// frames. Its leaves are blocks whose frames are alike, so it is as deep as the memory is
+/// fragmented, and its cost grows with blocks.
 ///
 /// Positions are frames counted from the first one managed. The root is a list of blocks of the
-/// largest order; `BuddyNode` has the invariants of what lies below.
+/// largest order; `BuddyNode` has the invariants of the levels below.
 struct Buddy {
+  /// The number of superpage levels.
   let levels: Int
+  /// The order of the largest blocks.
   let blockOrder: Int
-  /// The frames that exist; those that fill up the last block count as allocated for ever.
+  /// The number of frames. Positions beyond it, which fill up the last block, stay allocated.
   let frameCount: Int
 
+  /// The nodes, used and spare.
   var nodes: [BuddyNode] = []
+  /// The indices of the spare nodes.
   var spareNodes: [UInt32] = []
-  /// The blocks of which every frame is free, and those of which every frame is free and zero.
+  /// The blocks of which every frame is free.
   var freeBlocks: BlockSet
+  /// The blocks of which every frame is free and zero.
   var zeroedBlocks: BlockSet
-  /// Those of which every frame is free and none is known to be zero.
+  /// The blocks of which every frame is free and none is known to be zero.
   var dirtyBlocks: BlockSet
+  /// The node of each block, or `BuddyNode.noChild`.
   var blockNodes: [UInt32]
+  /// The blocks with a node, by kind and by the largest order that they can serve.
   var buckets: [BlockSet]
 
+  /// The number of free frames.
   var freeCount = 0
+  /// The number of free frames that are known to be zero.
   var zeroedCount = 0
 
-  /// All frames allocated.
+  /// A buddy system of frames that are all allocated.
   init(geometry: Geometry, frameCount: Int) {
     levels = geometry.superpageLevels
     blockOrder = geometry.maximumOrder
@@ -37,13 +46,13 @@ struct Buddy {
       repeating: BlockSet(bound: blocks), count: FrameKind.allCases.count * blockOrder)
   }
 
-  /// The bytes of the tree.
+  /// The size of the tree in bytes.
   var metadataBytes: Int {
     nodes.reduce(0) { $0 + $1.metadataBytes } + spareNodes.count * 4 + blockNodes.count * 4
       + buckets.reduce(freeBlocks.metadataBytes * 3) { $0 + $1.metadataBytes }
   }
 
-  /// The largest order that can be given, -1 when nothing is free.
+  /// The largest order of which a block can be allocated; -1 when no frame of the kind is free.
   func largestOrder(_ kind: FrameKind) -> Int {
     if firstBlock(kind) != nil { return blockOrder }
     for order in stride(from: blockOrder - 1, through: 0, by: -1)
@@ -55,10 +64,12 @@ struct Buddy {
 
   // MARK: Splitting and merging
 
+  /// The node of a block whose frames are not all alike.
   func node(ofBlock block: Int) -> Int? {
     blockNodes[block] == BuddyNode.noChild ? nil : Int(blockNodes[block])
   }
 
+  /// Makes a node whose children are all alike, and returns its index.
   mutating func makeNode(level: Int, free: Bool, zeroed: Bool) -> Int {
     var node = BuddyNode(level: level)
     if free { node.free = .full }
@@ -71,7 +82,7 @@ struct Buddy {
     return nodes.count - 1
   }
 
-  /// Forgets a node and those below it.
+  /// Removes a node and those below it.
   mutating func drop(_ node: Int) {
     if nodes[node].childCount > 0 {
       for child in nodes[node].children where child != BuddyNode.noChild { drop(Int(child)) }
@@ -80,7 +91,7 @@ struct Buddy {
     spareNodes.append(UInt32(node))
   }
 
-  /// The block's node, made if the block was alike throughout.
+  /// Returns the block's node, and makes one if its frames were all alike.
   mutating func splitBlock(_ block: Int) -> Int {
     let free = freeBlocks.contains(block)
     let zeroed = zeroedBlocks.contains(block)
@@ -91,6 +102,7 @@ struct Buddy {
     return node
   }
 
+  /// Returns the child's node, and makes one if its frames were all alike.
   mutating func splitChild(_ child: Int, of node: Int, level: Int) -> Int {
     let free = nodes[node].free.contains(child)
     let zeroed = nodes[node].zeroed.contains(child)
@@ -102,7 +114,8 @@ struct Buddy {
     return inner
   }
 
-  /// Whether a node still tells its frames apart, and whether they are all free and all zero.
+  /// Whether a node's frames still differ, so that it is kept; whether all are free; whether all
+  /// are zero too.
   func outcome(_ node: Int) -> (keep: Bool, free: Bool, zeroed: Bool) {
     let free = nodes[node].free.isFull
     let zeroed = free && nodes[node].zeroed.isFull
@@ -132,6 +145,7 @@ struct Buddy {
     }
   }
 
+  /// Restores the invariants of a child whose node has changed.
   mutating func settleChild(_ child: Int, _ inner: Int, of node: Int, level: Int) {
     let (keep, free, zeroed) = outcome(inner)
     let old = nodes[inner].registered
@@ -149,6 +163,7 @@ struct Buddy {
     }
   }
 
+  /// Moves a block between buckets when the orders that it can serve have changed.
   mutating func registerBlock(_ block: Int, from old: BuddyOrders, to new: BuddyOrders) {
     for kind in FrameKind.allCases where old[kind] != new[kind] {
       if old[kind] >= 0 { buckets[kind.rawValue * blockOrder + old[kind]].remove(block) }

@@ -1,12 +1,13 @@
-/// What is known of the frames inside one block that is neither wholly allocated nor wholly free
-/// and alike: its 512 children, which are base frames (level 1) or blocks of level 1 (level 2).
+/// The state of a block whose frames are not all alike: its 512 children, which are base frames (at
+/// level 1) or blocks of level 1 (at level 2).
 ///
 /// Invariants:
 /// - `zeroed` is a subset of `free`.
-/// - A child has a node of its own exactly if its frames are not all alike (allocated, free and
-///   zeroed, free and dirty). If it has one, its bit in `zeroed` is clear, and its bit in `free`
-///   tells that all of its frames are free, some zeroed and some dirty.
-/// - `bucket(kind, order)` has the children whose node was last registered with that order.
+/// - A child has a node exactly if its frames are not all alike (allocated; free and zeroed; free
+///   and dirty). If it has one, its bit in `zeroed` is clear, and its bit in `free` is set if all
+///   of its frames are free, some zeroed and some dirty.
+/// - The bucket of a kind and an order has the children whose node was last registered with that
+///   order.
 struct BuddyNode {
   /// The children of which every frame is free.
   var free = Bits512.empty
@@ -16,12 +17,13 @@ struct BuddyNode {
   private(set) var children: [UInt32] = []
   /// How many children have a node.
   private(set) var childCount = 0
-  /// Level 2: the children with a node by kind and by the largest order that they can give, and all of
-  /// them last.
+  /// At level 2: the children with a node, by kind and by the largest order that they can serve;
+  /// the last bucket has all of them.
   private var buckets: [Bits512] = []
-  /// The largest orders with which this node stands in its parent's buckets.
+  /// The largest orders with which this node is registered in its parent's buckets.
   var registered = BuddyOrders.none
 
+  /// The index that stands for no node.
   static let noChild = UInt32.max
   private static let splitBucket = FrameKind.allCases.count * Geometry.levelShift
 
@@ -35,11 +37,13 @@ struct BuddyNode {
     buckets = [Bits512](repeating: .empty, count: BuddyNode.splitBucket + 1)
   }
 
+  /// The index of a child's node, if it has one.
   func child(_ index: Int) -> Int? {
     if children.isEmpty || children[index] == BuddyNode.noChild { return nil }
     return Int(children[index])
   }
 
+  /// Sets or removes (`noChild`) a child's node.
   mutating func setChild(_ index: Int, to node: UInt32) {
     childCount += (node == BuddyNode.noChild ? 0 : 1) - (child(index) == nil ? 0 : 1)
     children[index] = node
@@ -59,7 +63,7 @@ struct BuddyNode {
     }
   }
 
-  /// A child whose node can give a block of the order or larger, the tightest fit first.
+  /// The child with a node whose largest block is the tightest fit for an order.
   func partialChild(_ kind: FrameKind, order: Int) -> Int? {
     if buckets.isEmpty { return nil }
     var order = order
@@ -70,7 +74,7 @@ struct BuddyNode {
     return nil
   }
 
-  /// The largest orders that this node can give at `level`, -1 for none.
+  /// The largest orders that this node can serve at `level`, or -1.
   func largestOrders(level: Int) -> BuddyOrders {
     BuddyOrders(
       any: largestOrder(.any, level: level), zeroed: largestOrder(.zeroed, level: level),
@@ -88,42 +92,18 @@ struct BuddyNode {
     return -1
   }
 
-  /// Moves a child between buckets when what its node can give has changed.
+  /// Moves a child between buckets when the orders that its node can serve have changed.
   mutating func register(_ child: Int, from old: BuddyOrders, to new: BuddyOrders) {
     for kind in FrameKind.allCases where old[kind] != new[kind] {
       let base = kind.rawValue * Geometry.levelShift
-      // A child that can give itself whole stands in `free`, not in a bucket.
+      // A child that is free as a whole is in `free`, not in a bucket.
       if (0..<Geometry.levelShift).contains(old[kind]) { buckets[base + old[kind]].remove(child) }
       if (0..<Geometry.levelShift).contains(new[kind]) { buckets[base + new[kind]].insert(child) }
     }
   }
 
-  /// The bytes that a node takes.
+  /// The size of the node in bytes.
   var metadataBytes: Int {
     MemoryLayout<BuddyNode>.stride + children.count * 4 + buckets.count * 64
-  }
-}
-
-/// What a search for frames accepts.
-enum FrameKind: Int, CaseIterable {
-  case any = 0
-  case zeroed = 1
-  case dirty = 2
-}
-
-/// An order for each kind, -1 for none.
-struct BuddyOrders: Equatable {
-  var any: Int
-  var zeroed: Int
-  var dirty: Int
-
-  static let none = BuddyOrders(any: -1, zeroed: -1, dirty: -1)
-
-  subscript(kind: FrameKind) -> Int {
-    switch kind {
-    case .any: any
-    case .zeroed: zeroed
-    case .dirty: dirty
-    }
   }
 }

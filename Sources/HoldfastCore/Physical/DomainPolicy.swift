@@ -1,74 +1,51 @@
-/// From which domains frames are taken, and in what order (FreeBSD: `domainset(9)`; Linux: the
+/// Which domains frames are allocated from, and in what order (FreeBSD: `domainset(9)`; Linux: the
 /// memory policies of `set_mempolicy(2)`).
 ///
-/// A domain is used up before the next one is tried, down to its last base page: nearness counts for
-/// more than the size of blocks (as in FreeBSD's `vm_page_alloc`).
+/// Except in a round robin, an allocation uses up a domain, down to its last base page, before it
+/// tries the next one: nearness is worth more than large blocks (as in FreeBSD's `vm_page_alloc`).
 public struct DomainPolicy: Hashable, Sendable {
   /// Which domain comes first.
   public enum Order: Hashable, Sendable {
-    /// That of the processor that asks, then the others from near to far (FreeBSD:
+    /// The domain of the calling thread's processor, then the others from near to far (FreeBSD:
     /// `DOMAINSET_POLICY_FIRSTTOUCH`; Linux: `MPOL_LOCAL`).
     case firstTouch
-    /// Each in turn, large page by large page, so that a guest is spread evenly (FreeBSD:
+    /// Large pages interleaved over the domains, so that a guest is spread evenly (FreeBSD:
     /// `DOMAINSET_POLICY_ROUNDROBIN`; Linux: `MPOL_INTERLEAVE`).
     case roundRobin
-    /// That of a node, then the others from near to far (FreeBSD: `DOMAINSET_POLICY_PREFER`; Linux:
-    /// `MPOL_PREFERRED`).
+    /// The domain of a node, then the others from near to far (FreeBSD: `DOMAINSET_POLICY_PREFER`;
+    /// Linux: `MPOL_PREFERRED`).
     case prefer(NodeID)
   }
 
+  /// Which domain comes first.
   public var order: Order
-  /// The nodes that may be taken from, or nil for all (FreeBSD: `ds_mask`; Linux: `MPOL_BIND`). Where
-  /// they have no frame left there is none, whatever others have.
+  /// The nodes that frames may be allocated from, or nil for all (FreeBSD: `ds_mask`; Linux:
+  /// `MPOL_BIND`). An allocation fails when these have no free frame, whatever the others have.
   public var nodes: Set<NodeID>?
 
+  /// A policy of an order over some nodes, or over all.
   public init(_ order: Order = .firstTouch, nodes: Set<NodeID>? = nil) {
     self.order = order
     self.nodes = nodes
   }
 
-  /// The nearest domain first; what is used unless said otherwise.
+  /// The nearest domain first: the default.
   public static let firstTouch = DomainPolicy(.firstTouch)
-  /// All domains in turn.
+  /// Large pages interleaved over all domains.
   public static let roundRobin = DomainPolicy(.roundRobin)
 
   /// A node's domain first, then the others from near to far.
   public static func prefer(_ node: NodeID) -> DomainPolicy { DomainPolicy(.prefer(node)) }
 
-  /// A node's domain and no other.
+  /// A node's domain and no other one.
   public static func only(_ node: NodeID) -> DomainPolicy {
     DomainPolicy(.prefer(node), nodes: [node])
   }
 
-  /// Whether frames of a domain of this node may be taken. A domain whose node is not known is as
-  /// good as none of those that are named.
+  /// Whether frames of a node's domain may be allocated. A domain whose node is not known (nil) is
+  /// allowed only where `nodes` is nil.
   public func allows(_ node: NodeID?) -> Bool {
     guard let nodes else { return true }
     return node.map(nodes.contains) ?? false
-  }
-}
-
-/// How the nodes lie to each other, and which one the caller runs on.
-public struct NodeTopology: Sendable {
-  /// The distance from one node to another; what is missing counts as remote.
-  let distances: [NodeID: [NodeID: Int]]
-  /// The node of the processor that runs the caller, or nil where that is not known. Called at each
-  /// allocation by first touch where there are several domains.
-  let local: @Sendable () -> NodeID?
-
-  /// The distances of a node to itself and to another as firmware counts them (ACPI: SLIT).
-  static let near = 10
-  static let remote = 20
-
-  public init(
-    distances: [NodeID: [NodeID: Int]] = [:], local: @escaping @Sendable () -> NodeID? = { nil }
-  ) {
-    self.distances = distances
-    self.local = local
-  }
-
-  func distance(from node: NodeID, to other: NodeID?) -> Int {
-    guard let other else { return .max }
-    return distances[node]?[other] ?? (node == other ? Self.near : Self.remote)
   }
 }

@@ -1,54 +1,59 @@
 internal import Synchronization
 
-/// Allocates physical frames: a buddy system from the base page to the largest superpage that
-/// keeps zeroed and dirty frames apart (FreeBSD: `vm_phys`), one for each NUMA node that the frames
-/// lie on (`FrameDomain`), and a policy that says which of them an allocation is served from.
+/// Allocates physical frames (FreeBSD: `vm_phys`): a buddy system for each NUMA node
+/// (`FrameDomain`), and a policy that says which of them serves an allocation.
 ///
-/// A frame is free or allocated, and a free one is known to be zero or counts as dirty. Blocks
-/// merge with free neighbours of the same domain, whatever the kind of these: a block of both kinds
-/// is given out as one, with the list of its dirty parts. Any run of allocated frames may be freed,
+/// A frame is free or allocated, and a free one is zeroed or dirty: known to be zero or not. Blocks
+/// merge with free neighbors of the same domain, zeroed or dirty: a block of both kinds is
+/// allocated as one, with the list of its dirty parts. Any run of allocated frames may be freed,
 /// also a part of a block or several blocks at once.
 ///
-/// `withPolicy` gives the same frames by another policy: all that changes is in the domains, which
-/// the two share. An object's memory has an allocator of the object's policy.
+/// `withPolicy` returns an allocator of the same frames with another policy: the two share their
+/// domains, which hold all state but a counter. An object's memory has an allocator of the object's
+/// policy.
 ///
 /// The cost of every operation grows with the blocks that it touches, never with their frames. The
-/// metadata are some 0.01 % of the memory where it is fragmented, and next to nothing where not.
+/// metadata take about 0.01 % of memory that is fragmented, and next to nothing otherwise.
 ///
-/// Safe to use from any thread. The locks of its domains come after those of address spaces and
-/// objects; no two of them are held at a time.
+/// Safe to use from any thread. A domain's lock comes after those of address spaces, objects and
+/// the `ReservationPool`, and after `Arena.resizing`. No thread holds two of them.
 public final class FrameAllocator: Sendable {
+  /// The page sizes.
   public let geometry: Geometry
   /// The frames that the allocator manages.
   public let frames: FrameRun
   /// The domains, in the order of their frames.
   public let domains: [FrameDomain]
-  /// Which domains allocations are served from.
+  /// Which domains serve allocations, and in what order.
   public let policy: DomainPolicy
 
   /// The frames that are being zeroed in the background, of all domains.
-  public let loans: ScrubbingFrames
+  package let scrubbing: ScrubbingFrames
+  /// The check of `checkZeroed`, of all domains.
   let audit: ZeroAudit
 
-  /// The domain where there is but one that the policy allows or rules out: the usual case, which is
-  /// not to pay for the others.
+  /// The domain, where the allocator has only one and the policy allows it: the usual case, which
+  /// takes no look at the policy.
   private let only: FrameDomain?
   private let topology: NodeTopology
-  /// Positions in `domains` of those that the policy allows, as they come in turn.
+  /// The indices in `domains` of those that the policy allows, in ascending order.
   private let allowed: [Int]
-  /// The same from near to far, by the node that they are seen from; a node that has neither a domain
-  /// nor distances of its own is not here.
+  /// The same from near to far, by the node that the distance is measured from. A node without a
+  /// domain and distances has no entry.
   private let order: [NodeID: [Int]]
-  /// Counts the allocations in turn (FreeBSD: `dr_iter`).
-  private let turn = Atomic<Int>(0)
+  /// Counts the allocations of a round robin (FreeBSD: `dr_iter`).
+  private let iterator = Atomic<Int>(0)
 
-  /// How many frames there are, are free, and are free and known to be zero, at one moment; of
-  /// several domains, at one moment each.
+  /// The numbers of frames at one moment; of several domains, at one moment for each.
   public struct Occupancy: Hashable, Sendable {
+    /// Frames with memory, allocated or free.
     public let total: PageCount
+    /// Free frames, zeroed or dirty.
     public let free: PageCount
+    /// Free frames that are known to be zero.
     public let zeroed: PageCount
 
+    /// The frames of both.
     static func + (left: Occupancy, right: Occupancy) -> Occupancy {
       Occupancy(
         total: left.total + right.total, free: left.free + right.free,
@@ -56,23 +61,26 @@ public final class FrameAllocator: Sendable {
     }
   }
 
-  /// A block that was allocated.
+  /// An allocated block.
   public struct Allocation: Sendable {
     /// The block.
     public let run: FrameRun
-    /// Whether every byte is zero. If not, `dirty` had the runs appended that may not be.
+    /// Whether every byte is zero. If not, the call appended the runs that may not be to `dirty`.
     public let isZeroed: Bool
   }
 
-  /// The frames of a node, to be a domain.
+  /// The frames of a node, of which the allocator makes a domain.
   public struct Part: Hashable, Sendable {
+    /// The node's frames, present or offline.
     public let frames: FrameRun
-    /// Nil where it is not known.
+    /// The node, or nil where it is not known.
     public let node: NodeID?
-    /// How many of the frames have memory behind them, from the first on; the others are offline.
+    /// How many of the frames have memory, from the first on. The others are offline.
     public let present: PageCount
 
-    /// - Parameter present: nil for all.
+    /// The frames of a node.
+    ///
+    /// - Parameter present: how many of them have memory; nil for all.
     public init(_ frames: FrameRun, node: NodeID?, present: PageCount? = nil) {
       self.frames = frames
       self.node = node
@@ -83,32 +91,33 @@ public final class FrameAllocator: Sendable {
   /// An allocator of `frames`, which start at a multiple of the largest block and are all free, in
   /// one domain.
   ///
-  /// - Parameter zeroed: whether every byte of them is zero.
+  /// - Parameter zeroed: whether every byte of the frames is zero.
   public convenience init(geometry: Geometry, frames: FrameRun, zeroed: Bool) {
     self.init(geometry: geometry, parts: [Part(frames, node: nil)], zeroed: zeroed)
   }
 
-  /// An allocator of the frames of some nodes, all of them free.
+  /// An allocator of the frames of some nodes. Those that are present are free.
   ///
   /// - Parameters:
-  ///   - parts: each begins where the one before ends.
-  ///     A superpage that has frames of two of them is never given out whole.
-  ///   - topology: how the nodes lie to each other.
-  ///   - zeroed: whether every byte of them is zero.
+  ///   - parts: at least one; each begins where the one before ends. A superpage that has frames of
+  ///     two parts is never allocated whole.
+  ///   - topology: the distances between the nodes.
+  ///   - policy: which domains serve allocations.
+  ///   - zeroed: whether every byte of the present frames is zero.
   public convenience init(
     geometry: Geometry, parts: [Part], topology: NodeTopology = NodeTopology(),
     policy: DomainPolicy = .firstTouch, zeroed: Bool
   ) {
-    precondition(!parts.isEmpty, "an allocator has frames")
+    precondition(!parts.isEmpty, "an allocator needs at least one part")
     for (part, next) in zip(parts, parts.dropFirst()) {
-      precondition(part.frames.end == next.frames.start, "domains lie one behind the other")
+      precondition(part.frames.end == next.frames.start, "the parts are not contiguous")
     }
-    let loans = ScrubbingFrames()
+    let scrubbing = ScrubbingFrames()
     let audit = ZeroAudit()
     self.init(
       geometry: geometry,
       domains: parts.map {
-        FrameDomain(geometry: geometry, $0, zeroed: zeroed, loans: loans, audit: audit)
+        FrameDomain(geometry: geometry, $0, zeroed: zeroed, scrubbing: scrubbing, audit: audit)
       }, topology: topology, policy: policy)
   }
 
@@ -116,7 +125,7 @@ public final class FrameAllocator: Sendable {
     geometry: Geometry, domains: [FrameDomain], topology: NodeTopology, policy: DomainPolicy
   ) {
     self.geometry = geometry
-    loans = domains[0].loans
+    scrubbing = domains[0].scrubbing
     audit = domains[0].audit
     self.domains = domains
     self.topology = topology
@@ -129,7 +138,7 @@ public final class FrameAllocator: Sendable {
     let nodes = Set(domains.compactMap(\.node)).union(topology.distances.keys)
     order = Dictionary(
       uniqueKeysWithValues: nodes.map { node in
-        // Sorting is stable here, as positions make a difference where distances do not.
+        // The index decides where distances are equal, so the order is always the same.
         let near = allowed.sorted {
           (topology.distance(from: node, to: domains[$0].node), $0)
             < (topology.distance(from: node, to: domains[$1].node), $1)
@@ -138,7 +147,7 @@ public final class FrameAllocator: Sendable {
       })
   }
 
-  /// The same frames by another policy.
+  /// An allocator of the same frames with another policy.
   ///
   /// - Complexity: O(nodes² · log nodes).
   public func withPolicy(_ policy: DomainPolicy) -> FrameAllocator {
@@ -147,18 +156,23 @@ public final class FrameAllocator: Sendable {
       geometry: geometry, domains: domains, topology: topology, policy: policy)
   }
 
-  /// Whether the two give out the same frames, if by different policies.
-  public func sharesFrames(with other: FrameAllocator) -> Bool { domains[0] === other.domains[0] }
+  /// Whether both allocate the same frames, by the same policy or not.
+  package func sharesFrames(with other: FrameAllocator) -> Bool { domains[0] === other.domains[0] }
 
   // MARK: Allocating
 
-  /// Allocates one block of 2^order frames, in each domain zeroed if it has such a block.
+  /// Allocates one block of 2^order frames, a zeroed one if the domain has one.
+  ///
+  /// May wait for frames that are being zeroed in the background: up to 21 ms, or until they are
+  /// free where the allocation would fail.
   ///
   /// - Parameters:
-  ///   - isLast: the caller has no other use for smaller blocks, so that loans are waited for.
+  ///   - isLast: the caller will not try a smaller order, so that the allocation fails without the
+  ///     frames being zeroed.
   ///   - dirty: gets the runs of the block that are not known to be zero.
-  /// - Returns: nil when no domain that the policy allows has a block of the order left.
-  /// - Complexity: O(levels) a domain, plus the dirty runs of a block of both kinds.
+  /// - Returns: the block, or nil when no domain that the policy allows has one of the order.
+  /// - Complexity: O(levels) for each domain, plus the dirty runs of a block of both kinds. Takes
+  ///   the domains' locks one after the other.
   public func allocate(
     order: Int, isLast: Bool = true, dirty: inout [FrameRun]
   ) -> Allocation? {
@@ -171,13 +185,16 @@ public final class FrameAllocator: Sendable {
     return nil
   }
 
-  /// Allocates the largest block of at most 2^order frames that is to be had, for wiring: in the
-  /// first domain of the policy's order that has any. In turn, no larger than a large page.
+  /// Allocates the largest free block of at most 2^order frames, for wiring, in the first domain of
+  /// the policy's order that has any. Round robin allocates no more than a large page at a time.
   ///
-  /// A zeroed block is preferred to a larger dirty one, but not if it is smaller than a large page:
-  /// see `Geometry.largePageOrder`.
+  /// A zeroed block is preferred to a larger dirty one, but not if it is smaller than a large page
+  /// (`Geometry.largePageOrder`). May wait as `allocate(order:isLast:dirty:)` does.
   ///
-  /// - Complexity: O(order · levels) a domain, plus the dirty runs of a block of both kinds.
+  /// - Parameter dirty: gets the runs of the block that are not known to be zero.
+  /// - Returns: the block, or nil when no domain that the policy allows has a free frame.
+  /// - Complexity: O(order · levels) for each domain, plus the dirty runs of a block of both kinds.
+  ///   Takes the domains' locks one after the other.
   public func allocateLargest(order: Int, dirty: inout [FrameRun]) -> Allocation? {
     if let only { return only.allocateLargest(order: order, dirty: &dirty) }
     let isSpread = policy.order == .roundRobin && allowed.count > 1
@@ -188,15 +205,15 @@ public final class FrameAllocator: Sendable {
     return nil
   }
 
-  /// Allocates the largest block of at most 2^order frames of which every frame is free and dirty, in any
-  /// domain, so that it can be zeroed and freed again as zeroed. A frame that is free and zeroed is never
-  /// in it.
+  /// Allocates the largest block of at most 2^order frames of which every frame is free and dirty,
+  /// in any domain, so that it can be zeroed and freed as zeroed.
   ///
-  /// Others who allocate meanwhile may fail for want of it, unless it is taken as one of `loans`.
+  /// Called between `begin` and `end` of `scrubbing`: otherwise another allocation could fail
+  /// because the block is taken.
   ///
-  /// - Returns: nil when no free frame is dirty.
-  /// - Complexity: O(order + levels), and the domains. Takes the domains' locks in turn.
-  public func takeDirty(largestOrder: Int) -> FrameRun? {
+  /// - Returns: the block, or nil when no free frame is dirty.
+  /// - Complexity: O(order + levels + domains). Takes the domains' locks one after the other.
+  package func takeDirty(largestOrder: Int) -> FrameRun? {
     if let only { return only.takeDirty(largestOrder: largestOrder) }
     let orders = domains.map(\.largestDirtyOrder)
     guard let order = orders.max(), order >= 0, let index = orders.firstIndex(of: order) else {
@@ -205,36 +222,39 @@ public final class FrameAllocator: Sendable {
     return domains[index].takeDirty(largestOrder: largestOrder)
   }
 
-  /// Allocates the very block asked for, so that it lies in place beside others.
+  /// Allocates the block that starts at a frame, so that it lies in place beside others.
   ///
   /// - Parameters:
-  ///   - order: that of a page of some level. The block is naturally aligned.
+  ///   - wanted: the block's first frame.
+  ///   - order: that of a page of some level. Traps on another.
   ///   - dirty: gets the runs of the block that are not known to be zero.
-  /// - Returns: nil when a part of it is not free, not one of this allocator's, or in a domain that the
-  ///   policy rules out. What is on loan is not free, and is not called back: to lie beside others is not
-  ///   worth waiting for.
+  /// - Returns: the block, or nil when a part of it is not free or not this allocator's, when it is
+  ///   not naturally aligned, or when the policy does not allow its domain. Frames being zeroed
+  ///   count as not free here, and are not reclaimed.
   /// - Complexity: O(levels), plus the dirty runs. Takes the domain's lock.
   public func allocate(_ wanted: Frame, order: Int, dirty: inout [FrameRun]) -> Allocation? {
-    precondition(order % Geometry.levelShift == 0, "a block of no level is asked for")
+    precondition(order % Geometry.levelShift == 0, "the order is not that of a level")
     guard frames.contains(wanted), wanted.isAligned(toOrder: order) else { return nil }
     if let only { return only.allocate(wanted, order: order, dirty: &dirty) }
     let domain = domain(of: wanted)
     return policy.allows(domain.node) ? domain.allocate(wanted, order: order, dirty: &dirty) : nil
   }
 
-  /// Whether the policy lets a frame be given out. O(log domains).
+  /// Whether the policy allows a frame to be allocated.
+  ///
+  /// - Complexity: O(log domains).
   func allows(_ frame: Frame) -> Bool {
     only != nil || policy.nodes == nil || policy.allows(domain(of: frame).node)
   }
 
-  /// The domains of an allocation, in the order in which they are tried.
+  /// The indices of an allocation's domains, in the order in which they are tried.
   private func candidates() -> [Int] {
     switch policy.order {
     case .prefer(let node): return order[node] ?? allowed
     case .firstTouch: return topology.local().flatMap { order[$0] } ?? allowed
     case .roundRobin:
       guard allowed.count > 1 else { return allowed }
-      let number = turn.wrappingAdd(1, ordering: .relaxed).oldValue
+      let number = iterator.wrappingAdd(1, ordering: .relaxed).oldValue
       let first = Int(UInt(bitPattern: number) % UInt(allowed.count))
       return Array(allowed[first...] + allowed[..<first])
     }
@@ -242,11 +262,11 @@ public final class FrameAllocator: Sendable {
 
   // MARK: Freeing
 
-  /// Gives a run of allocated frames back. A frame that is free already or foreign is a broken
-  /// invariant and traps.
+  /// Frees a run of allocated frames. Traps on a frame that is free already or not this
+  /// allocator's.
   ///
   /// - Parameter zeroed: whether every byte of the run is zero.
-  /// - Complexity: O(blocks of the run · levels).
+  /// - Complexity: O(blocks of the run · levels). Takes the domains' locks one after the other.
   public func free(_ run: FrameRun, zeroed: Bool) {
     if let only { return only.free(run, zeroed: zeroed) }
     precondition(
@@ -260,12 +280,12 @@ public final class FrameAllocator: Sendable {
     }
   }
 
-  /// Takes free frames out of use, the largest blocks first and none smaller than a large page, whatever
-  /// the policy. Their memory may go.
+  /// Takes free frames out of use, the largest blocks first and none smaller than a large page,
+  /// whatever the policy (Linux: `offline_pages`). Their memory may be returned to the host.
   ///
-  /// - Returns: runs of at most `limit` frames together, which are the caller's until they are brought
+  /// - Returns: runs of at most `limit` frames together, which the caller owns until it brings them
   ///   online again.
-  /// - Complexity: O(blocks). Takes the domains' locks in turn.
+  /// - Complexity: O(blocks). Takes the domains' locks one after the other.
   package func takeOffline(_ limit: PageCount) -> [FrameRun] {
     var runs: [FrameRun] = []
     var rest = limit
@@ -277,51 +297,52 @@ public final class FrameAllocator: Sendable {
     return runs
   }
 
-  /// Puts frames that were offline into use; they are free then.
+  /// Puts frames that were offline into use: they are free afterwards (Linux: `online_pages`).
   ///
-  /// - Parameter run: frames of one domain.
+  /// - Parameters:
+  ///   - run: frames of one domain.
+  ///   - zeroed: whether every byte of the run is zero.
   package func bringOnline(_ run: FrameRun, zeroed: Bool) {
     domain(of: run.start).bringOnline(run, zeroed: zeroed)
   }
 
-  // MARK: Looking
+  // MARK: Inspecting
 
-  /// The domain of one of the allocator's frames. O(log domains).
+  /// The domain of one of the allocator's frames. Traps on another frame.
+  ///
+  /// - Complexity: O(log domains).
   public func domain(of frame: Frame) -> FrameDomain {
     precondition(frames.contains(frame), "a foreign frame is looked up")
-    var low = 0
-    var high = domains.count - 1
-    while low < high {
-      let middle = (low + high) / 2
-      if domains[middle].frames.end > frame { high = middle } else { low = middle + 1 }
-    }
-    return domains[low]
+    return domains[domains.partitioningIndex { $0.frames.end > frame }]
   }
 
-  /// How much is free and zeroed now, in all domains, whatever the policy. O(domains); takes their
-  /// locks in turn.
+  /// The numbers of free and zeroed frames of all domains, whatever the policy.
+  ///
+  /// - Complexity: O(domains). Takes their locks one after the other.
   public var occupancy: Occupancy {
     if let only { return only.occupancy }
     return domains.dropFirst().reduce(domains[0].occupancy) { $0 + $1.occupancy }
   }
 
-  /// What the policy allows of it.
+  /// The numbers of free and zeroed frames of the domains that the policy allows.
+  ///
+  /// - Complexity: O(domains). Takes their locks one after the other.
   public var allowedOccupancy: Occupancy {
     let none = Occupancy(total: .zero, free: .zero, zeroed: .zero)
     return allowed.reduce(none) { $0 + domains[$1].occupancy }
   }
 
-  /// The largest order of which a block is free in any domain, or nil when nothing is.
-  public var largestFreeOrder: Int? { domains.compactMap(\.largestFreeOrder).max() }
+  /// The largest order of which a block is free in any domain, or nil when no frame is free.
+  package var largestFreeOrder: Int? { domains.compactMap(\.largestFreeOrder).max() }
 
-  /// The blocks that the free memory is made of.
+  /// The blocks that the free memory consists of.
   ///
-  /// - Complexity: O(memory / largest block + superpages of which a part is free). Takes the domains'
-  ///   locks in turn.
+  /// - Complexity: O(memory / largest block + superpages of which a part is free). Takes the
+  ///   domains' locks one after the other.
   public var freeBlocks: FreeBlocks {
     domains.dropFirst().reduce(domains[0].freeBlocks) { $0 + $1.freeBlocks }
   }
 
-  /// The bytes that the allocator itself takes.
+  /// The size of the allocator's own data.
   public var metadata: ByteCount { domains.reduce(.zero) { $0 + $1.metadata } }
 }

@@ -1,38 +1,40 @@
-/// The frames of one NUMA node, with a buddy system and a lock of their own, so that guests on
-/// different nodes do not meet (FreeBSD: `struct vm_domain`). A `FrameAllocator` gives frames out of
-/// its domains.
+/// The frames of one NUMA node, with a buddy system and a lock, so that guests on different nodes
+/// do not contend (FreeBSD: `struct vm_domain`). A `FrameAllocator` allocates from its domains.
 ///
-/// Safe to use from any thread. The lock comes after those of address spaces and objects.
+/// Safe to use from any thread. The lock comes after those of address spaces, objects and the
+/// `ReservationPool`, and after `Arena.resizing`.
 public final class FrameDomain: @unchecked Sendable {
+  /// The page sizes.
   public let geometry: Geometry
   /// The frames of the domain.
   public let frames: FrameRun
-  /// The node that they lie on, or nil where that is not known.
+  /// The node that the frames lie on, or nil where it is not known.
   public let node: NodeID?
 
-  /// The frame of the buddy system's position 0: a multiple of the largest block, so that blocks are
-  /// naturally aligned wherever the domain starts. Frames before the domain's own count as allocated
-  /// for ever.
+  /// The frame of the buddy system's position 0: a multiple of the largest block, so that blocks
+  /// are naturally aligned wherever the domain starts. Frames before the domain's own stay
+  /// allocated.
   private let origin: Frame
   private let lock = Lock()
   // Protected by `lock`.
   private var buddy: Buddy
-  /// Frames that have no memory behind them now: the buddy system has them as allocated.
+  /// Frames without memory, which the buddy system counts as allocated.
   private var offline = PageCount.zero
 
-  /// Those of all domains of an allocator.
-  let loans: ScrubbingFrames
+  /// The allocator's, which its domains share.
+  let scrubbing: ScrubbingFrames
+  /// The allocator's, which its domains share.
   let audit: ZeroAudit
 
-  /// A domain of a node's frames, of which those that are present are free and the others offline.
+  /// A domain of a node's frames: those that are present are free, the others offline.
   ///
-  /// - Parameter zeroed: whether every byte of those present is zero.
+  /// - Parameter zeroed: whether every byte of the present frames is zero.
   init(
-    geometry: Geometry, _ part: FrameAllocator.Part, zeroed: Bool, loans: ScrubbingFrames,
+    geometry: Geometry, _ part: FrameAllocator.Part, zeroed: Bool, scrubbing: ScrubbingFrames,
     audit: ZeroAudit
   ) {
     self.geometry = geometry
-    self.loans = loans
+    self.scrubbing = scrubbing
     self.audit = audit
     frames = part.frames
     node = part.node
@@ -46,27 +48,28 @@ public final class FrameDomain: @unchecked Sendable {
     offline = frames.count - present
   }
 
-  /// What looking for a block came to.
+  /// The result of a search for a block.
   private enum Search {
     case found(start: Int, order: Int)
     case none
-    /// There may be a larger one when loans are back; whether the caller would have to fail without.
+    /// Frames are being zeroed, so a larger block may be free soon; whether the caller fails
+    /// without it.
     case short(wouldFail: Bool)
   }
 
-  /// The largest zeroed block of the orders, or else the largest of any kind. Calls loans back before it
-  /// gives less than the largest order.
+  /// Allocates the largest zeroed block of the orders, or else the largest of any kind. Reclaims
+  /// frames that are being zeroed rather than allocate less than the largest order.
   ///
-  /// - Parameter isLast: the caller tries no smaller orders if this fails.
+  /// - Parameter isLast: whether the caller tries no smaller orders if this fails.
   func allocate(
     orders: ClosedRange<Int>, isLast: Bool, dirty: inout [FrameRun]
   ) -> FrameAllocator.Allocation? {
     var ranges: [Range<Int>] = []
-    let mark = loans.mark
+    let mark = scrubbing.mark
     let least = isLast ? orders.lowerBound : 0
     var search = lock.withLock { searchLocked(orders, least, mark, &ranges) }
     if case .short(let wouldFail) = search {
-      search = loans.callBack(isPatient: wouldFail) {
+      search = scrubbing.reclaim(hasTimeout: !wouldFail) {
         lock.withLock { searchLocked(orders, least, nil, &ranges) }
       }
     }
@@ -78,15 +81,16 @@ public final class FrameDomain: @unchecked Sendable {
     return FrameAllocator.Allocation(run: block, isZeroed: ranges.isEmpty)
   }
 
+  /// Searches for a block and allocates it.
+  ///
   /// - Parameters:
-  ///   - least: the smallest order that the caller can do with.
-  ///   - mark: what the loans' mark was before the lock was taken; nil where loans do not matter any
-  ///     more.
+  ///   - least: the smallest order that the caller can use.
+  ///   - mark: `scrubbing.mark` from before the lock was taken; nil after a reclaim.
   private func searchLocked(
     _ orders: ClosedRange<Int>, _ least: Int, _ mark: UInt64?, _ ranges: inout [Range<Int>]
   ) -> Search {
     let most = buddy.largestOrder(.any)
-    if most < orders.upperBound, let mark, loans.wereOut(since: mark) {
+    if most < orders.upperBound, let mark, scrubbing.wasActive(since: mark) {
       return .short(wouldFail: most < least)
     }
     for kind in [FrameKind.zeroed, .any] {
@@ -112,7 +116,8 @@ public final class FrameDomain: @unchecked Sendable {
     return allocate(orders: 0...min(order, large), isLast: true, dirty: &dirty)
   }
 
-  /// The largest order of which a block is free and dirty throughout, -1 where there is none.
+  /// The largest order of which a block is free and dirty throughout; -1 when there is no such
+  /// block.
   var largestDirtyOrder: Int { lock.withLock { buddy.largestOrder(.dirty) } }
 
   /// See `FrameAllocator.takeDirty`.
@@ -120,7 +125,8 @@ public final class FrameDomain: @unchecked Sendable {
     lock.withLock { buddy.takeDirty(largestOrder: largestOrder) }.map(run)
   }
 
-  /// The very block, whose first frame is one of the domain's, or nil when not all of it is free here.
+  /// Allocates the block that starts at one of the domain's frames; nil when not all of it is free
+  /// here.
   func allocate(
     _ wanted: Frame, order: Int, dirty: inout [FrameRun]
   ) -> FrameAllocator.Allocation? {
@@ -136,22 +142,22 @@ public final class FrameDomain: @unchecked Sendable {
     return FrameAllocator.Allocation(run: block, isZeroed: ranges.isEmpty)
   }
 
-  /// Gives a run of allocated frames back, all of them the domain's.
+  /// Frees a run of allocated frames, all of them the domain's.
   func free(_ run: FrameRun, zeroed: Bool) {
     precondition(
       run.start >= frames.start && run.end <= frames.end, "a foreign frame is freed")
     let start = Int((run.start - origin).rawValue)
     if zeroed { audit.check(run, "freed") }
     lock.withLock { buddy.free(start..<start + Int(run.count.rawValue), zeroed: zeroed) }
-    if !zeroed { loans.noteDirt() }
+    if !zeroed { scrubbing.noteDirtyFree() }
   }
 
-  // MARK: Frames that come and go
+  // MARK: Offline frames
 
   /// Takes free frames out of use, the largest blocks first, none smaller than a large page (Linux:
   /// `offline_pages`).
   ///
-  /// - Returns: runs of at most `limit` frames together, which are the caller's.
+  /// - Returns: runs of at most `limit` frames together, which the caller owns.
   func takeOffline(_ limit: PageCount) -> [FrameRun] {
     var dirty: [FrameRun] = []
     var runs: [FrameRun] = []
@@ -167,7 +173,8 @@ public final class FrameDomain: @unchecked Sendable {
     return runs
   }
 
-  /// Puts frames of this domain that were offline into use: they are free then (Linux: `online_pages`).
+  /// Puts frames of this domain that were offline into use: they are free afterwards (Linux:
+  /// `online_pages`).
   func bringOnline(_ run: FrameRun, zeroed: Bool) {
     free(run, zeroed: zeroed)
     lock.withLock { offline -= run.count }
@@ -182,20 +189,20 @@ public final class FrameDomain: @unchecked Sendable {
 
   // MARK: Fragments, for compaction
 
-  /// How many frames of the superpage block that starts at a frame are free here.
+  /// The number of free frames in the superpage block that starts at a frame.
   func freeFrames(ofSuperpage start: Frame) -> PageCount {
     PageCount(UInt64(lock.withLock { buddy.freeCount(ofSuperpage: superpage(start)) }))
   }
 
-  /// Allocates every free frame of a superpage block that is partly in use, so that nobody else gets
-  /// them.
+  /// Allocates every free frame of a superpage block that is partly in use, so that no other
+  /// allocation gets them (Linux: `isolate_freepages_block`).
   func isolate(superpage start: Frame) -> [(run: FrameRun, zeroed: Bool)] {
     let number = superpage(start)
     return lock.withLock { buddy.takeFree(ofSuperpage: number) }.map { (run($0.range), $0.zeroed) }
   }
 
-  /// Allocates at most `limit` frames that follow each other in a superpage block that is partly in use;
-  /// nil where none is free there, or all are.
+  /// Allocates at most `limit` contiguous frames in a superpage block that is partly in use; nil
+  /// where no frame of it is free, or all are.
   func allocateFragment(ofSuperpage start: Frame, limit: PageCount) -> FrameRun? {
     let number = superpage(start)
     return lock.withLock {
@@ -203,13 +210,16 @@ public final class FrameDomain: @unchecked Sendable {
     }.map(run)
   }
 
+  /// The number of the superpage block that starts at a frame.
   private func superpage(_ start: Frame) -> Int {
     Int((start - origin).rawValue >> UInt64(Geometry.levelShift))
   }
 
-  // MARK: Looking
+  // MARK: Inspecting
 
-  /// How much is free and zeroed now. O(1); takes the domain's lock.
+  /// The numbers of free and zeroed frames.
+  ///
+  /// - Complexity: O(1). Takes the domain's lock.
   public var occupancy: FrameAllocator.Occupancy {
     lock.withLock {
       FrameAllocator.Occupancy(
@@ -218,16 +228,17 @@ public final class FrameDomain: @unchecked Sendable {
     }
   }
 
-  /// The blocks that the free memory is made of. Takes the domain's lock.
+  /// The blocks that the free memory consists of. Takes the domain's lock.
   var freeBlocks: FreeBlocks { lock.withLock { buddy.blocksFree } }
 
-  /// The largest order of which a block is free, or nil when nothing is.
-  public var largestFreeOrder: Int? {
+  /// The largest order of which a block is free, or nil when no frame is free. Takes the domain's
+  /// lock.
+  var largestFreeOrder: Int? {
     let order = lock.withLock { buddy.largestOrder(.any) }
     return order < 0 ? nil : order
   }
 
-  /// The bytes that the domain's buddy system takes.
+  /// The size of the domain's own data. Takes the domain's lock.
   public var metadata: ByteCount { lock.withLock { ByteCount(UInt64(buddy.metadataBytes)) } }
 
   private func frame(_ position: Int) -> Frame { origin + PageCount(UInt64(position)) }

@@ -1,29 +1,35 @@
 /// The bytes of the physical memory: how the VM layer zeroes, copies, reads and writes frames.
 ///
-/// Called without any lock but, in `read` and `write`, the address space's and those of objects. Safe
-/// from any thread; callers see to it that no two of them work on the same frame, except that a
-/// guest may touch at any time what is mapped to it.
+/// Safe to use from any thread. No two threads work on the same frame at once, except that a guest
+/// may access at any time what is mapped for it.
+///
+/// Wires, faults and pagers call it without locks. With locks held are called: `copy` by a fork,
+/// which copies wired pages (the address space's lock, exclusive); `read` and `write` for
+/// `AddressSpace.read` and `write` (the address space's lock, shared, and those of a chain's
+/// objects); and, with HOLDFAST_CHECK_ZEROED=1, `isZero`, under whatever the caller of the
+/// allocator holds (objects' locks and the `ReservationPool`'s, for example).
 public protocol FrameStore: AnyObject, Sendable {
-  /// Makes every byte of the runs zero (FreeBSD: `pmap_zero_page`). A store may use several
-  /// threads and returns when all is done.
+  /// Zeroes every byte of the runs (FreeBSD: `pmap_zero_page`). A store may use several threads; it
+  /// returns when all have finished.
   func zero(_ runs: [FrameRun])
 
-  /// Copies whole frames; the runs are as long and do not overlap (FreeBSD: `pmap_copy_page`).
+  /// Copies whole frames to as many from `destination` on, which do not overlap them (FreeBSD:
+  /// `pmap_copy_page`).
   func copy(from source: FrameRun, to destination: Frame)
 
-  /// Copies bytes out, from `offset` behind the start of `frame` on, to the byte offsets `range` of
-  /// `bytes`. They lie in frames that follow each other.
+  /// Copies bytes from contiguous frames to the byte offsets `range` of `bytes`, beginning `offset`
+  /// bytes after the start of `frame`.
   func read(
     _ frame: Frame, offset: ByteCount, into bytes: inout MutableRawSpan, _ range: Range<Int>)
 
-  /// Copies bytes in, from `offset` behind the start of `frame` on.
+  /// Copies bytes to contiguous frames, beginning `offset` bytes after the start of `frame`.
   func write(_ bytes: RawSpan, to frame: Frame, offset: ByteCount)
 
-  /// Makes `count` bytes zero from `offset` behind the start of `frame` on, which may lie in the
-  /// frames that follow it, on the calling thread alone. What is called piece by piece by those who
-  /// zero in the background and have to stop at any time.
+  /// Zeroes `count` bytes of contiguous frames, beginning `offset` bytes after the start of
+  /// `frame`, on the calling thread alone. A thread that zeroes in the background, and must be able
+  /// to stop, calls it for each piece, in ascending order.
   func zero(_ frame: Frame, offset: ByteCount, count: ByteCount)
 
-  /// Whether every byte of the run is zero, for checks.
+  /// Whether every byte of the run is zero. Only checks call it.
   func isZero(_ run: FrameRun) -> Bool
 }

@@ -1,9 +1,10 @@
-/// How the free memory lies: the blocks of each order that it is made of, each as large as alignment
-/// and its neighbours allow (FreeBSD: the `vm.phys_free` sysctl; Linux: `/proc/buddyinfo`).
+/// The fragmentation of the free memory: its blocks of each order, each as large as alignment and
+/// its neighbors allow (FreeBSD: the `vm.phys_free` sysctl; Linux: `/proc/buddyinfo`).
 public struct FreeBlocks: Hashable, Sendable {
-  /// How many blocks there are of each order, from 0 to the geometry's largest.
+  /// The number of blocks of each order, from 0 to the geometry's largest.
   public private(set) var counts: [UInt64]
 
+  /// No blocks.
   init(maximumOrder: Int) {
     counts = [UInt64](repeating: 0, count: maximumOrder + 1)
   }
@@ -15,7 +16,7 @@ public struct FreeBlocks: Hashable, Sendable {
     return sum
   }
 
-  /// The pages in blocks of an order and of larger ones.
+  /// The number of pages in blocks of an order and of larger ones.
   public func pages(inBlocksFrom order: Int) -> PageCount {
     var pages = PageCount.zero
     for order in counts.indices.dropFirst(order) {
@@ -24,31 +25,34 @@ public struct FreeBlocks: Hashable, Sendable {
     return pages
   }
 
-  /// All that is free.
+  /// The number of all free pages.
   public var pages: PageCount { pages(inBlocksFrom: 0) }
 
-  /// The share of the free memory, from 0 to 1, that lies in blocks smaller than those of an order,
-  /// so that no block of the order can be made of it; 0 where nothing is free (Linux: the unusable
-  /// free space index of `/sys/kernel/debug/extfrag`).
+  /// The share of the free memory, from 0 to 1, that lies in smaller blocks than those of an order,
+  /// so that it cannot serve the order; 0 when no page is free (Linux: the unusable free space
+  /// index of `/sys/kernel/debug/extfrag`).
   public func fragmentation(below order: Int) -> Double {
     let all = pages
     if all == .zero { return 0 }
     return Double((all - pages(inBlocksFrom: order)).rawValue) / Double(all.rawValue)
   }
 
+  /// Counts blocks of an order.
   mutating func add(_ blocks: Int, ofOrder order: Int) {
     counts[order] += UInt64(blocks)
   }
 }
 
 extension Buddy {
+  /// The blocks that the free frames form.
+  ///
   /// - Complexity: O(blocks of the largest order + nodes).
   var blocksFree: FreeBlocks {
     var blocks = FreeBlocks(maximumOrder: blockOrder)
     blocks.add(freeBlocks.count, ofOrder: blockOrder)
     for node in blockNodes where node != BuddyNode.noChild {
       let isWhole = nodes[Int(node)].free.isFull
-      // Of both kinds, free and zeroed: it stands among the free blocks.
+      // A block that is wholly free, in part dirty, is counted among the free blocks.
       if !isWhole { count(Int(node), level: levels, &blocks) }
     }
     return blocks

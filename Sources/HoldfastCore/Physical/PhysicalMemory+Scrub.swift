@@ -1,21 +1,22 @@
 extension PhysicalMemory {
-  /// Zeroes every free frame that is dirty, now, on all threads of the store: what a scrubber does in
-  /// the background. Frames are taken as a loan, so that no allocation fails for it; one that needs
-  /// them waits.
+  /// Zeroes every free dirty frame, now, on all threads of the store, as a scrubber does in the
+  /// background. No allocation fails because of it; one that needs the frames waits, possibly until
+  /// up to 4 GiB have been zeroed (see `ScrubbingFrames`).
   ///
-  /// - Returns: how many were zeroed.
+  /// - Returns: the number of frames that were zeroed.
+  /// - Complexity: O(dirty frames). Holds no lock while it zeroes.
   @discardableResult
-  public func zeroFreeFrames() -> PageCount {
-    let loans = allocator.loans
+  package func zeroFreeFrames() -> PageCount {
+    let scrubbing = allocator.scrubbing
     var total = PageCount.zero
     while true {
-      guard loans.begin() else {
-        loans.rest(.milliseconds(1)) { false }
+      guard scrubbing.begin() else {
+        scrubbing.sleep(.milliseconds(1)) { false }
         continue
       }
       var runs: [FrameRun] = []
       var count = PageCount.zero
-      // As much as keeps all threads busy, and no more: an allocation may come to wait for it.
+      // Enough to keep all threads busy, and no more: an allocation may have to wait for all of it.
       while geometry.bytes(count) < .gibibytes(4),
         let run = allocator.takeDirty(largestOrder: geometry.maximumOrder)
       {
@@ -24,17 +25,17 @@ extension PhysicalMemory {
       }
       if !runs.isEmpty { store.zero(runs) }
       for run in runs { allocator.free(run, zeroed: true) }
-      loans.end()
+      scrubbing.end()
       if runs.isEmpty { return total }
       total += count
     }
   }
 
-  /// Declares every free frame dirty, whatever it holds: for measurements that have to start so.
-  /// Frames that are free now cannot be allocated meanwhile.
+  /// Marks every free frame as dirty, whatever it contains, for measurements that must start so. An
+  /// allocation by another thread fails meanwhile.
   package func forgetZeroedFrames() {
     reservations.breakAll()
-    // The whole memory's, whatever the policy allows.
+    // All of the memory, not only what the policy allows.
     let allocator = allocator.withPolicy(.firstTouch)
     var runs: [FrameRun] = []
     var dirty: [FrameRun] = []
@@ -45,5 +46,5 @@ extension PhysicalMemory {
   }
 
   /// See `FrameAllocator.checkZeroed`.
-  public func checkZeroed() { allocator.checkZeroed(store) }
+  package func checkZeroed() { allocator.checkZeroed(store) }
 }

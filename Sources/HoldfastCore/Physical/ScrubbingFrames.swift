@@ -1,173 +1,184 @@
 internal import Synchronization
 
-/// Free frames that somebody has allocated only to zero them and to free them again, and that
-/// allocations may call back: a shortage that is there just because frames are being zeroed is none.
+/// The free frames that are being zeroed in the background (by a `Scrubber`), which allocations can
+/// reclaim: frames being zeroed count as available, so no allocation fails because of them.
 ///
-/// Who zeroes brackets each block: `begin`, `FrameAllocator.takeDirty`, zero it piece by piece as long
-/// as `isCalledBack` is false, free what became zero as zeroed and the rest as it was, `end`. He holds
-/// no lock meanwhile that an allocation may be made with, and needs none but the allocator's to give
-/// back.
+/// A scrubbing thread brackets each block: `begin`, `FrameAllocator.takeDirty`, zero it piece by
+/// piece while `isReclaimRequested` is false, free the zeroed part as zeroed and the rest as dirty,
+/// `end`. Meanwhile it holds no lock under which frames are allocated, and needs only the
+/// allocator's lock to free the block.
 ///
-/// An allocation that would get less than it asks for, while a loan is out or has come back since it
-/// began to look, calls back: from then on `begin` refuses, the allocation waits until no loan is out,
-/// and looks once more. It then sees what it would have seen if nobody had ever zeroed. It waits with
-/// its callers' locks held (an object's, for one), for the time that one piece takes to zero.
+/// An allocation that would get less than it asks for, while a block is being zeroed or was freed
+/// since the allocation began to look, *reclaims*: `begin` refuses from then on, the allocation
+/// waits until no block is being zeroed, and looks once more. It then sees the memory as if nothing
+/// had been zeroed. Meanwhile its callers' locks stay held: those of the objects of a chain, the
+/// address space's (shared in a fault, exclusive in a fork), or `Arena.resizing` in `Arena.shrink`.
 ///
-/// Where all processors are busy a thread of idle priority may not get to run for a while. So whoever
-/// has waited for longer than a piece takes asks that the threads hurry (`whenHurried`), and who would
-/// get a smaller block at least waits for `patience` at most. Who would fail waits until the frames are
-/// there: giving up would be the failure that is to be avoided.
+/// A scrubber's thread stops within one piece (256 KiB). `PhysicalMemory.zeroFreeFrames` does not:
+/// it finishes up to 4 GiB. Where all processors are busy, a thread of idle priority may not run
+/// for a while. So an allocation that has waited for `boostDelay` asks for higher priority
+/// (`addPriorityBoost`), and one that would get a smaller block waits no longer than `timeout`
+/// after that, about 21 ms in all. One that would fail waits until the frames are free.
 ///
-/// Its lock comes after the allocator's, and is not held while anything is waited for.
-public final class ScrubbingFrames: Sendable {
-  /// How long an allocation waits for a larger block, and before it asks for hurry; both are long
-  /// against the zeroing of a piece.
-  static let patience = Duration.milliseconds(20)
-  static let calm = Duration.milliseconds(1)
+/// Its lock is a leaf: no other lock is taken under it, and it is not held during a wait.
+package final class ScrubbingFrames: Sendable {
+  /// How long an allocation that would get a smaller block waits after it asked for higher
+  /// priority. Long against the zeroing of a piece, as is `boostDelay`.
+  static let timeout = Duration.milliseconds(20)
+  /// How long an allocation waits before it asks for higher priority.
+  static let boostDelay = Duration.milliseconds(1)
 
   private let lock = Lock()
   // Protected by `lock`.
-  private nonisolated(unsafe) var out = 0
-  private nonisolated(unsafe) var callers = 0
-  /// Somebody's patience has ended, and no loan has come back since.
-  private nonisolated(unsafe) var isStuck = false
-  private nonisolated(unsafe) var calls: UInt64 = 0
-  private nonisolated(unsafe) var helpers: [Int: @Sendable () -> Void] = [:]
-  private nonisolated(unsafe) var helperCount = 0
+  /// The blocks that are being zeroed.
+  private nonisolated(unsafe) var active = 0
+  /// The allocations that are reclaiming.
+  private nonisolated(unsafe) var reclaimers = 0
+  /// An allocation has waited for `timeout`, and no block was freed since.
+  private nonisolated(unsafe) var hasTimedOut = false
+  private nonisolated(unsafe) var reclaimCount: UInt64 = 0
+  private nonisolated(unsafe) var boosts: [Int: @Sendable () -> Void] = [:]
+  private nonisolated(unsafe) var boostCount = 0
 
-  /// The loans that came back, times 2^16, and those that are out. Written under `lock`.
+  /// The blocks that were freed so far, times 2^16, plus those that are being zeroed. Written under
+  /// `lock`.
   private let history = Atomic<UInt64>(0)
-  private let called = Atomic<Bool>(false)
-  /// Announced when no loan is out any more.
-  private let settled = Event()
+  private let reclaimRequested = Atomic<Bool>(false)
+  /// Announced when the last block that was being zeroed is freed while an allocation reclaims.
+  private let idle = Event()
 
-  /// Counts the times that frames were freed dirty.
-  private let dirtied = Atomic<UInt64>(0)
-  /// Somebody is waiting for that.
+  /// Counts the calls that freed dirty frames.
+  private let dirtyFreeCount = Atomic<UInt64>(0)
+  /// A thread waits for dirty frames.
   private let isAwaited = Atomic<Bool>(false)
-  /// Announced when frames were freed dirty and somebody waits for that, and by `wake`.
-  private let news = Event()
+  /// Announced when dirty frames are freed while a thread waits for them, and by `wake`.
+  private let wakeup = Event()
 
   init() {}
 
-  // MARK: Who zeroes
+  // MARK: Scrubbing threads
 
-  /// A loan is about to be taken. False while allocations call back: nothing may be taken then.
-  public func begin() -> Bool {
+  /// Announces that the calling thread is about to take a block. Returns false while an allocation
+  /// reclaims: the thread may take no frames then, and does not call `end`.
+  package func begin() -> Bool {
     lock.withLock {
-      guard unsafe callers == 0 else { return false }
-      unsafe out += 1
+      guard unsafe reclaimers == 0 else { return false }
+      unsafe active += 1
       history.wrappingAdd(1, ordering: .sequentiallyConsistent)
       return true
     }
   }
 
-  /// The loan is back: all of its frames were freed, or there were none.
-  public func end() {
-    let isSettled = lock.withLock {
-      unsafe precondition(out > 0, "a loan ends that never began")
-      unsafe out -= 1
-      unsafe isStuck = false
+  /// Ends what `begin` began: the block was freed, or no block was taken.
+  package func end() {
+    let isIdle = lock.withLock {
+      unsafe precondition(active > 0, "scrubbing ends that never began")
+      unsafe active -= 1
+      unsafe hasTimedOut = false
       history.wrappingAdd((1 << 16) - 1, ordering: .sequentiallyConsistent)
-      return unsafe out == 0 && callers > 0
+      return unsafe active == 0 && reclaimers > 0
     }
-    if isSettled { settled.announce() }
+    if isIdle { idle.announce() }
   }
 
-  /// Has `body` called, on any thread and with no lock of this class held, when somebody has waited for
-  /// a loan for longer than a piece takes to zero: it raises the priority of those who zero.
+  /// Registers a function that raises the priority of a scrubbing thread. It is called on any
+  /// thread, without a lock of this class, when an allocation has waited for longer than a piece
+  /// takes to zero.
   ///
-  /// - Returns: what to give to `forget`.
-  public func whenHurried(_ body: @escaping @Sendable () -> Void) -> Int {
+  /// - Returns: the number that `removePriorityBoost` takes.
+  package func addPriorityBoost(_ body: @escaping @Sendable () -> Void) -> Int {
     lock.withLock {
-      unsafe helperCount += 1
-      unsafe helpers[helperCount] = body
-      return unsafe helperCount
+      unsafe boostCount += 1
+      unsafe boosts[boostCount] = body
+      return unsafe boostCount
     }
   }
 
-  /// Ends `whenHurried`.
-  public func forget(_ helper: Int) {
-    lock.withLock { unsafe helpers[helper] = nil }
+  /// Removes a function that `addPriorityBoost` registered. A call that has begun may still finish.
+  package func removePriorityBoost(_ number: Int) {
+    lock.withLock { unsafe boosts[number] = nil }
   }
 
-  /// Whether loans are to come back at once. Cheap enough to ask before each piece.
-  public var isCalledBack: Bool { called.load(ordering: .relaxed) }
+  /// Whether blocks must be freed at once, because an allocation waits for them. Takes no lock;
+  /// cheap enough to ask before each piece.
+  package var isReclaimRequested: Bool { reclaimRequested.load(ordering: .relaxed) }
 
-  /// How often loans were called back so far.
-  public var callbacks: UInt64 { lock.withLock { unsafe calls } }
+  /// How many allocations have reclaimed frames so far.
+  package var reclaims: UInt64 { lock.withLock { unsafe reclaimCount } }
 
-  /// How far the history of frames freed dirty is: to be read before looking for dirty frames.
-  public var dirt: UInt64 { dirtied.load(ordering: .sequentiallyConsistent) }
+  /// How often dirty frames were freed so far. A thread reads it before it looks for dirty frames,
+  /// and passes it to `waitForDirtyFrames` when it found none.
+  package var dirtyFrees: UInt64 { dirtyFreeCount.load(ordering: .sequentiallyConsistent) }
 
-  /// Returns once frames were freed dirty after `mark` was read, or `wake` was called, or at once where
-  /// `isOver` says so.
-  public func waitForDirt(after mark: UInt64, unless isOver: () -> Bool) {
-    let ticket = news.ticket()
+  /// Returns once dirty frames were freed after `dirtyFrees` was read as `count`, or `wake` was
+  /// called; at once where `isOver` returns true.
+  package func waitForDirtyFrames(since count: UInt64, unless isOver: () -> Bool) {
+    let ticket = wakeup.ticket()
     isAwaited.store(true, ordering: .sequentiallyConsistent)
-    if dirt != mark || isOver() { return }
-    news.wait(since: ticket)
+    if dirtyFrees != count || isOver() { return }
+    wakeup.wait(since: ticket)
   }
 
-  /// Returns after `time`, or when `wake` is called, or at once where `isOver` says so. Frames that are
-  /// freed may end it too.
-  public func rest(_ time: Duration, unless isOver: () -> Bool) {
-    let ticket = news.ticket()
+  /// Returns after `time`, or when `wake` is called; at once where `isOver` returns true. May
+  /// return early when frames are freed or reclaimed.
+  package func sleep(_ time: Duration, unless isOver: () -> Bool) {
+    let ticket = wakeup.ticket()
     if isOver() { return }
-    _ = news.wait(since: ticket, atMost: time)
+    _ = wakeup.wait(since: ticket, atMost: time)
   }
 
-  /// Wakes all who wait for dirt or rest.
-  public func wake() { news.announce() }
+  /// Wakes all threads in `waitForDirtyFrames` and `sleep`.
+  package func wake() { wakeup.announce() }
 
   // MARK: The allocator
 
-  /// What `wereOut` compares with: to be read before the allocator's lock is taken.
+  /// The moment that `wasActive` compares with, read before the allocator's lock is taken.
   var mark: UInt64 { history.load(ordering: .sequentiallyConsistent) }
 
-  /// Whether a loan may have been out since `mark` was read. Called with the allocator's lock held,
-  /// after what is free was looked at.
-  func wereOut(since mark: UInt64) -> Bool {
+  /// Whether a block may have been in the hands of a scrubbing thread since `mark` was read. Called
+  /// with the allocator's lock held, after the free blocks were searched.
+  func wasActive(since mark: UInt64) -> Bool {
     let now = self.mark
     return now != mark || now & 0xFFFF != 0
   }
 
-  /// Calls `body` when no loan is out, or patience is at its end, and lets none begin meanwhile.
+  /// Calls `body` once no block is being zeroed, or after the timeout, and lets no thread begin
+  /// another until it returns.
   ///
-  /// - Parameter isPatient: waits as long as it takes.
-  func callBack<Result>(isPatient: Bool, _ body: () -> Result) -> Result {
+  /// - Parameter hasTimeout: whether to give up after `boostDelay` and `timeout`.
+  func reclaim<Result>(hasTimeout: Bool, _ body: () -> Result) -> Result {
     lock.lock()
-    unsafe callers += 1
-    unsafe calls += 1
-    called.store(true, ordering: .relaxed)
-    var limit = Self.calm
-    while unsafe out > 0, unsafe isPatient || !isStuck {
-      let ticket = settled.ticket()
-      let helpers = unsafe limit == Self.calm ? [] : Array(self.helpers.values)
+    unsafe reclaimers += 1
+    unsafe reclaimCount += 1
+    reclaimRequested.store(true, ordering: .relaxed)
+    var limit = Self.boostDelay
+    while unsafe active > 0, unsafe !(hasTimeout && hasTimedOut) {
+      let ticket = idle.ticket()
+      let boosts = unsafe limit == Self.boostDelay ? [] : Array(self.boosts.values)
       lock.unlock()
-      // Who rests with frames in hand, as his rate says, is to know.
-      news.announce()
-      for hurry in helpers { hurry() }
-      let isSettled = settled.wait(since: ticket, atMost: limit)
+      // A thread that sleeps because of its rate limit, with a block taken, must free it.
+      wakeup.announce()
+      for boost in boosts { boost() }
+      let isIdle = idle.wait(since: ticket, atMost: limit)
       lock.lock()
-      if !isSettled, unsafe out > 0, limit == Self.patience { unsafe isStuck = true }
-      limit = Self.patience
+      if !isIdle, unsafe active > 0, limit == Self.timeout { unsafe hasTimedOut = true }
+      limit = Self.timeout
     }
     lock.unlock()
     let result = body()
     lock.withLock {
-      unsafe callers -= 1
-      if unsafe callers == 0 { called.store(false, ordering: .relaxed) }
+      unsafe reclaimers -= 1
+      if unsafe reclaimers == 0 { reclaimRequested.store(false, ordering: .relaxed) }
     }
     return result
   }
 
-  /// Frames were freed dirty. Called without the allocator's lock.
-  func noteDirt() {
-    dirtied.wrappingAdd(1, ordering: .sequentiallyConsistent)
+  /// Records that dirty frames were freed. Called without the allocator's lock.
+  func noteDirtyFree() {
+    dirtyFreeCount.wrappingAdd(1, ordering: .sequentiallyConsistent)
     guard isAwaited.load(ordering: .sequentiallyConsistent),
       isAwaited.exchange(false, ordering: .sequentiallyConsistent)
     else { return }
-    news.announce()
+    wakeup.announce()
   }
 }

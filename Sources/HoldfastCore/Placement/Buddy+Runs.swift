@@ -1,4 +1,6 @@
-/// Contiguous free frames of any length, for memory whose frames have to lie as its addresses do.
+// Contiguous free frames of any length, for guests whose frames must be as contiguous as their
+// addresses.
+
 extension Buddy {
   /// Whether every frame of a superpage block is free, or the first `count` of them.
   private func isFree(superpage: Int, count: Int) -> Bool {
@@ -8,8 +10,8 @@ extension Buddy {
     return nodes[leaf].free.containsAll(0..<count)
   }
 
-  /// How many frames from `position` on, the start of a superpage block, are free, up to `limit`; told
-  /// in whole superpage blocks, except for the last one.
+  /// The number of free frames from `position` on, the start of a superpage block, up to `limit`.
+  /// It counts whole superpage blocks, except for the last one.
   func freeLength(from position: Int, limit: Int) -> Int {
     var length = 0
     while length < limit {
@@ -31,7 +33,7 @@ extension Buddy {
 }
 
 extension FrameDomain {
-  /// The first place, a multiple of `alignment` frames, from which `count` frames are free.
+  /// The first multiple of `alignment` frames from which `count` frames are free.
   ///
   /// - Complexity: O(blocks). Takes the domain's lock.
   func findFree(_ count: PageCount, alignment: PageCount) -> Frame? {
@@ -47,25 +49,27 @@ extension FrameDomain {
 }
 
 extension FrameAllocator {
-  /// Allocates frames that follow each other, from a multiple of the largest block on where that can
-  /// be had, else of a superpage of the first level.
+  /// Allocates contiguous frames (FreeBSD: `vm_phys_alloc_contig`), aligned to the largest block
+  /// where possible, otherwise to a superpage of level 1.
   ///
   /// - Parameter dirty: gets the runs that are not known to be zero.
-  /// - Complexity: O(blocks). Takes the domains' locks in turn.
+  /// - Returns: the frames, or nil where no domain that the policy allows has so many.
+  /// - Complexity: O(blocks). Takes the domains' locks one after the other.
   func allocateContiguous(_ count: PageCount, dirty: inout [FrameRun]) -> FrameRun? {
     for order in [geometry.maximumOrder, min(geometry.maximumOrder, Geometry.levelShift)] {
       for domain in domains where policy.allows(domain.node) {
         guard let start = domain.findFree(count, alignment: .order(order)) else { continue }
         let run = FrameRun(start, count)
-        // Another may have been faster; whoever gets it, this is tried at another place then.
+        // Another thread may have allocated a part meanwhile; then the next alignment is tried.
         if allocate(run, dirty: &dirty) { return run }
       }
     }
     return nil
   }
 
-  /// Allocates the very run asked for, or nothing.
+  /// Allocates all of a run, or nothing.
   ///
+  /// - Returns: whether it was allocated.
   /// - Complexity: O(blocks of the run · levels).
   func allocate(_ wanted: FrameRun, dirty: inout [FrameRun]) -> Bool {
     let before = dirty.count

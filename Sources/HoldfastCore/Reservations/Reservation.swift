@@ -1,21 +1,27 @@
-/// A superpage block set aside for one region of one object, so that base pages which come one by one
-/// fill it in place (FreeBSD: `vm_reserv`).
+/// A superpage block that is set aside for one region of one object, so that base pages which
+/// faults bring one by one fill it in place (FreeBSD: `vm_reserv`).
+///
+/// It has nothing to do with a `Reservoir` (memory kept ready for guests that do not run yet), with
+/// a `HugePagePoolIncrease` (more huge pages in the host's pool), or with reserved address ranges
+/// (mmap(2) with PROT_NONE).
 ///
 /// Invariants, under the pool's lock:
-/// - Slot n is the frame `start + n`; if it is populated, the frame is in use for the object's page
+/// - Slot n is the frame `start + n`. If it is populated, the frame holds the object's page
 ///   `key.first + n`.
 /// - `population` is the number of members of `populated`, from 1 to 511: an empty reservation has
-///   given its block back, and a full one is none any more, but a superpage run of its object.
-/// - `dirty` tells which of the slots that are not populated are not known to be zero.
+///   freed its block, and a full one has ended, as a superpage run of its object.
+/// - `dirty` has the slots that are not populated and not known to be zero.
 struct Reservation {
-  /// The order of the block, and its pages.
+  /// The order of the block.
   static let order = Geometry.levelShift
+  /// The number of pages of the block.
   static let pages = PageCount.order(order)
 
-  /// A region of an object that a reservation may be for.
+  /// A region of an object that may have a reservation.
   struct Key: Hashable {
+    /// The object.
     let owner: ObjectIdentifier
-    /// Its first page, a multiple of the pages of a block.
+    /// The region's first page, a multiple of the pages of a block.
     let first: PageIndex
 
     /// The region that a page lies in.
@@ -24,27 +30,34 @@ struct Reservation {
       first = PageIndex(index.rawValue & ~(Reservation.pages.rawValue - 1))
     }
 
+    /// The region's pages.
     var region: PageRange { PageRange(start: first, count: Reservation.pages) }
   }
 
   /// The block's first frame.
   let start: Frame
+  /// The region that the block is for.
   var key: Key
+  /// The slots whose frames are in use.
   private(set) var populated = Bits512.empty
+  /// The number of populated slots.
   private(set) var population = 0
   private var dirty = Bits512.empty
-  /// The neighbours in the queue, by their numbers in the pool.
+  /// The number, in the pool, of the reservation that was used before this one.
   var older: Int?
+  /// The number, in the pool, of the reservation that was used after this one.
   var newer: Int?
 
-  /// - Parameter runs: those of the block that are not known to be zero.
+  /// An empty reservation of an allocated block.
+  ///
+  /// - Parameter runs: the frames of the block that are not known to be zero.
   init(_ start: Frame, _ key: Key, dirty runs: [FrameRun]) {
     self.start = start
     self.key = key
     for run in runs { dirty.insert(slots(of: run)) }
   }
 
-  /// The pages of the block that hold nothing.
+  /// The number of pages of the block that are not in use.
   var unpopulated: PageCount { Reservation.pages - PageCount(UInt64(population)) }
 
   /// The slots of frames of the block.
@@ -53,13 +66,15 @@ struct Reservation {
     return first..<first + Int(run.count.rawValue)
   }
 
+  /// The frames of slots.
   func frames(of slots: Range<Int>) -> FrameRun {
     FrameRun(start + PageCount(UInt64(slots.lowerBound)), PageCount(UInt64(slots.count)))
   }
 
-  /// Takes the slots from `slot` on that are not populated, up to `limit`, for use.
+  /// Populates at most `limit` contiguous slots from `slot` on.
   ///
-  /// - Parameter dirtyRuns: gets the frames of them that are not known to be zero.
+  /// - Parameter dirtyRuns: gets those of their frames that are not known to be zero.
+  /// - Returns: the slots, or nil where `slot` is populated already.
   mutating func populate(from slot: Int, limit: Int, _ dirtyRuns: inout [FrameRun]) -> Range<Int>? {
     if populated.contains(slot) { return nil }
     let taken = populated.run(from: slot, to: min(512, slot + limit))
@@ -72,7 +87,7 @@ struct Reservation {
     return taken
   }
 
-  /// Takes slots back that are used no more.
+  /// Marks slots as not in use any more.
   mutating func depopulate(_ slots: Range<Int>, zeroed: Bool) {
     precondition(populated.containsAll(slots), "a frame of a reservation is freed twice")
     populated.remove(slots)
@@ -80,7 +95,7 @@ struct Reservation {
     population -= slots.count
   }
 
-  /// Calls `body` with the frames that are not populated, in runs that are alike in being zero.
+  /// Calls `body` with the frames that are not in use, in runs that are all zeroed or all dirty.
   func forEachUnpopulated(_ body: (FrameRun, _ zeroed: Bool) -> Void) {
     var slot = 0
     while slot < 512 {

@@ -1,11 +1,13 @@
-/// The reservations of a physical memory: those partly populated, in the order in which they were used
-/// (FreeBSD: the partially populated queue of `vm_reserv.c`).
+/// The partly populated reservations of a physical memory, in the order of their last use (FreeBSD:
+/// the partially populated queues of `vm_reserv.c`).
 ///
-/// A reservation is made when the first base page of a region comes, and is full, empty or broken when
-/// it goes: its unpopulated frames are nobody's, and go to others, the least recently used
-/// reservation's first, when the allocator has none left.
+/// A reservation is made with the first base page of a region, and ends when it is full, empty or
+/// broken. The unpopulated frames of a reservation are not allocated to any page: when the
+/// allocator has no free frame, the least recently used reservation is broken and they are free.
 ///
-/// Its lock comes after those of objects and before the allocator's.
+/// This is not the `Reservoir`, which keeps memory in files for guests to come.
+///
+/// Its lock comes after those of objects and before those of the allocator's domains.
 public final class ReservationPool: @unchecked Sendable {
   private let allocator: FrameAllocator
   private let lock = Lock()
@@ -13,21 +15,21 @@ public final class ReservationPool: @unchecked Sendable {
   private var reservations: [Reservation?] = []
   private var spare: [Int] = []
   private var byKey: [Reservation.Key: Int] = [:]
-  /// By the number of the block.
+  /// The reservations by the number of their block.
   private var byBlock: [UInt64: Int] = [:]
   private var oldest: Int?
   private var newest: Int?
   private var counters = ReservationStatistics()
 
-  /// No reservations. One pool for an allocator.
+  /// A pool without reservations. An allocator has one pool.
   init(allocator: FrameAllocator) {
     self.allocator = allocator
   }
 
-  /// How many there are and what has become of those that were. Takes the pool's lock.
+  /// The number of reservations, and how earlier ones ended. Takes the pool's lock.
   public var statistics: ReservationStatistics { lock.withLock { counters } }
 
-  /// The bytes of the records. Takes the pool's lock.
+  /// The size of the pool's own data. Takes the pool's lock.
   public var metadata: ByteCount {
     lock.withLock {
       let records = reservations.count * MemoryLayout<Reservation?>.stride + spare.count * 8
@@ -37,13 +39,14 @@ public final class ReservationPool: @unchecked Sendable {
     }
   }
 
-  // MARK: Taking frames
+  // MARK: Populating
 
-  /// Takes frames of a region's reservation for pages from `index` on.
+  /// Populates the reservation of the region around a page, from the page on.
   ///
   /// - Parameter dirty: gets the frames that are not known to be zero.
-  /// - Returns: at most `limit` frames; nil where there is no reservation or the page's frame is used.
-  /// - Complexity: O(1) and the runs that are alike. Takes the pool's lock.
+  /// - Returns: at most `limit` frames; nil where the region has no reservation, or the page's
+  ///   frame is in use.
+  /// - Complexity: O(1), plus the runs of zeroed and dirty frames. Takes the pool's lock.
   func populate(
     _ owner: ObjectIdentifier, _ index: PageIndex, limit: PageCount, dirty: inout [FrameRun]
   ) -> FrameRun? {
@@ -53,21 +56,23 @@ public final class ReservationPool: @unchecked Sendable {
     }
   }
 
-  /// Makes a reservation around a page, none of whose region is resident, and takes frames of it as
-  /// `populate` does.
+  /// Makes a reservation for the region around a page, no page of which is resident, and populates
+  /// it as `populate` does.
   ///
   /// - Parameters:
-  ///   - allocator: that of the owner's policy.
-  ///   - neighbour: where the block would lie beside those of the regions around, so that regions that
-  ///     come one after the other lie so in memory too.
-  /// - Returns: nil where no block is free, or there is a reservation already.
+  ///   - allocator: the allocator with the owner's policy.
+  ///   - neighbor: the block beside those of the neighboring regions, which is preferred so that
+  ///     adjacent regions are adjacent in memory too.
+  /// - Returns: the frames, or nil where no block is free or the region has a reservation already.
+  /// - Complexity: that of an allocation. Takes the locks of the allocator's domains, then the
+  ///   pool's.
   func reserve(
     _ owner: ObjectIdentifier, _ index: PageIndex, limit: PageCount,
-    from allocator: FrameAllocator, beside neighbour: Frame?, dirty: inout [FrameRun]
+    from allocator: FrameAllocator, beside neighbor: Frame?, dirty: inout [FrameRun]
   ) -> FrameRun? {
     let key = Reservation.Key(owner, around: index)
     var blockDirty: [FrameRun] = []
-    let beside = neighbour.flatMap {
+    let beside = neighbor.flatMap {
       allocator.allocate($0, order: Reservation.order, dirty: &blockDirty)
     }
     guard
@@ -75,7 +80,7 @@ public final class ReservationPool: @unchecked Sendable {
         ?? allocator.allocate(order: Reservation.order, isLast: false, dirty: &blockDirty)
     else { return nil }
     let run: FrameRun?? = lock.withLock {
-      // Somebody holds slots of the region ahead of pages that are not there yet.
+      // Another thread has made one, for pages that are not resident yet.
       if byKey[key] != nil { return nil }
       let reservation = Reservation(whole.run.start, key, dirty: blockDirty)
       let number = spare.popLast() ?? reservations.count
@@ -105,24 +110,24 @@ public final class ReservationPool: @unchecked Sendable {
     let run = self[number].frames(of: slots)
     if self[number].population == 512 {
       counters.filled += 1
-      forgetLocked(number)
+      removeLocked(number)
     } else {
       moveToEndLocked(number)
     }
     return run
   }
 
-  // MARK: Giving frames back
+  // MARK: Freeing
 
-  /// Gives frames back that objects use no more: to their reservation where there is one, which gives
-  /// its block back when it is empty, else to the allocator (FreeBSD: `vm_reserv_free_page`).
+  /// Frees frames that objects no longer use: to their reservation where there is one, which frees
+  /// its block when it becomes empty; otherwise to the allocator (FreeBSD: `vm_reserv_free_page`).
   ///
-  /// - Complexity: O(blocks of the run). Takes the pool's lock, then the allocator's.
+  /// - Complexity: O(blocks of the run). Takes the pool's lock, and under it those of the domains.
   func free(_ run: FrameRun, zeroed: Bool) {
     var rest = run
     lock.withLock {
       if byBlock.isEmpty { return }
-      // A block that is used as a whole has no reservation, so only the ends of the run may.
+      // A block that lies wholly in the run has no reservation, so only the ends may have one.
       let head = min(run.count, PageCount(blockEnd(of: run.start).rawValue - run.start.rawValue))
       if depopulateLocked(FrameRun(run.start, head), zeroed: zeroed) {
         rest = FrameRun(run.start + head, run.count - head)
@@ -138,33 +143,34 @@ public final class ReservationPool: @unchecked Sendable {
     if rest.count > .zero { allocator.free(rest, zeroed: zeroed) }
   }
 
-  /// False where the frames are of no reservation.
+  /// Returns false where the frames are in no reservation.
   private func depopulateLocked(_ run: FrameRun, zeroed: Bool) -> Bool {
     guard let number = byBlock[block(of: run.start)] else { return false }
     self[number].depopulate(self[number].slots(of: run), zeroed: zeroed)
     counters.unpopulated += run.count
     if self[number].population == 0 {
       counters.emptied += 1
-      giveBackLocked(number)
+      breakLocked(number)
     } else {
       moveToEndLocked(number)
     }
     return true
   }
 
-  /// Breaks the reservation that was not used for the longest time (FreeBSD:
-  /// `vm_reserv_reclaim_inactive`): its unpopulated frames are free then.
+  /// Breaks the least recently used reservation (FreeBSD: `vm_reserv_reclaim_inactive`), so that
+  /// its unpopulated frames are free.
   ///
-  /// - Parameter wanting: whose policy must allow the frames.
-  /// - Returns: false where there is none.
-  /// - Complexity: O(1), plus the reservations that the policy rules out.
+  /// - Parameter wanting: the allocator whose policy must allow the frames.
+  /// - Returns: false where the policy allows no reservation's frames.
+  /// - Complexity: O(1), plus the reservations that the policy does not allow. Takes the pool's
+  ///   lock, and under it those of the domains.
   func breakOldest(for wanting: FrameAllocator) -> Bool {
     lock.withLock {
       var next = oldest
       while let number = next {
         if wanting.allows(self[number].start) {
           counters.broken += 1
-          giveBackLocked(number)
+          breakLocked(number)
           return true
         }
         next = self[number].newer
@@ -173,15 +179,16 @@ public final class ReservationPool: @unchecked Sendable {
     }
   }
 
-  /// Breaks all reservations, as before memory is compacted.
+  /// Breaks all reservations, as compaction does first.
   package func breakAll() {
     while breakOldest(for: allocator.withPolicy(.firstTouch)) {}
   }
 
-  /// The pages in `run` are from now on another object's, the first at `index`: a reservation that
-  /// they are in goes with them if it fits there, and is broken if not (FreeBSD: `vm_reserv_rename`).
+  /// Records that the pages in `run` now belong to another object, the first at `index`. A
+  /// reservation that they are in moves with them if it fits there, and is broken otherwise
+  /// (FreeBSD: `vm_reserv_rename`).
   ///
-  /// - Parameter mapped: the pages of the object that may be mapped.
+  /// - Parameter mapped: the pages of the new owner that may be mapped.
   func rename(
     _ run: FrameRun, to owner: ObjectIdentifier, at index: PageIndex, mapped: PageRange
   ) {
@@ -195,7 +202,7 @@ public final class ReservationPool: @unchecked Sendable {
         let isInPlace = place - key.first == frame - self[number].start
         guard isInPlace, byKey[key] == nil, mapped.contains(key.region) else {
           counters.broken += 1
-          giveBackLocked(number)
+          breakLocked(number)
           continue
         }
         byKey[self[number].key] = nil
@@ -205,7 +212,7 @@ public final class ReservationPool: @unchecked Sendable {
     }
   }
 
-  // MARK: Looking
+  // MARK: Inspecting
 
   /// Every reservation, the least recently used first, for checks. Takes the pool's lock.
   var all: [Reservation] {
@@ -225,12 +232,12 @@ public final class ReservationPool: @unchecked Sendable {
   private subscript(number: Int) -> Reservation {
     get {
       guard let reservation = reservations[number] else {
-        preconditionFailure("a reservation is gone")
+        preconditionFailure("the reservation was removed")
       }
       return reservation
     }
     _modify {
-      guard reservations[number] != nil else { preconditionFailure("a reservation is gone") }
+      guard reservations[number] != nil else { preconditionFailure("the reservation was removed") }
       yield &reservations[number]!
     }
   }
@@ -241,14 +248,14 @@ public final class ReservationPool: @unchecked Sendable {
     Frame((block(of: frame) + 1) << UInt64(Reservation.order))
   }
 
-  /// Gives what is not populated to the allocator and forgets the reservation.
-  private func giveBackLocked(_ number: Int) {
+  /// Frees the frames that are not in use, and removes the reservation.
+  private func breakLocked(_ number: Int) {
     self[number].forEachUnpopulated { run, zeroed in allocator.free(run, zeroed: zeroed) }
     counters.unpopulated -= self[number].unpopulated
-    forgetLocked(number)
+    removeLocked(number)
   }
 
-  private func forgetLocked(_ number: Int) {
+  private func removeLocked(_ number: Int) {
     unlinkLocked(number)
     byKey[self[number].key] = nil
     byBlock[block(of: self[number].start)] = nil

@@ -1,26 +1,31 @@
-/// A set of the numbers 0..<512: the children of one node of a radix tree of fan-out 512.
+/// A set of numbers from 0 to 511: children of one node of a radix tree of fan-out 512.
 struct Bits512: Sendable {
   private var words: InlineArray<8, UInt64>
 
+  /// The set without members.
   static let empty = Bits512(words: .init(repeating: 0))
+  /// The set of all 512 numbers.
   static let full = Bits512(words: .init(repeating: .max))
 
   private init(words: InlineArray<8, UInt64>) {
     self.words = words
   }
 
+  /// Whether the set has no member.
   var isEmpty: Bool {
     var union: UInt64 = 0
     for word in 0..<8 { union |= words[word] }
     return union == 0
   }
 
+  /// Whether the set has all 512 numbers.
   var isFull: Bool {
     var common = UInt64.max
     for word in 0..<8 { common &= words[word] }
     return common == .max
   }
 
+  /// The number of members.
   var count: Int {
     var count = 0
     for word in 0..<8 { count += words[word].nonzeroBitCount }
@@ -35,25 +40,30 @@ struct Bits512: Sendable {
     return nil
   }
 
+  /// Whether a number is a member.
   @inline(__always)
   func contains(_ member: Int) -> Bool {
     words[member >> 6] & (1 << UInt64(member & 63)) != 0
   }
 
+  /// Adds a number.
   @inline(__always)
   mutating func insert(_ member: Int) {
     words[member >> 6] |= 1 << UInt64(member & 63)
   }
 
+  /// Removes a number.
   @inline(__always)
   mutating func remove(_ member: Int) {
     words[member >> 6] &= ~(1 << UInt64(member & 63))
   }
 
+  /// Adds all numbers of a range.
   mutating func insert(_ range: Range<Int>) {
     for word in Bits512.words(of: range) { words[word] |= Bits512.mask(of: range, in: word) }
   }
 
+  /// Removes all numbers of a range.
   mutating func remove(_ range: Range<Int>) {
     for word in Bits512.words(of: range) { words[word] &= ~Bits512.mask(of: range, in: word) }
   }
@@ -65,6 +75,7 @@ struct Bits512: Sendable {
     return rest
   }
 
+  /// Whether all numbers of a range are members.
   func containsAll(_ range: Range<Int>) -> Bool {
     for word in Bits512.words(of: range) {
       let mask = Bits512.mask(of: range, in: word)
@@ -73,6 +84,7 @@ struct Bits512: Sendable {
     return true
   }
 
+  /// Whether a number of a range is a member.
   func containsAny(_ range: Range<Int>) -> Bool {
     for word in Bits512.words(of: range) where words[word] & Bits512.mask(of: range, in: word) != 0
     {
@@ -81,8 +93,8 @@ struct Bits512: Sendable {
     return false
   }
 
-  /// The longest range that starts at `start`, ends no later than `end`, and lies in the set as
-  /// `start` does: all in or all out.
+  /// The longest range from `start` to at most `end` whose numbers are all members, as `start` is,
+  /// or all not members.
   func run(from start: Int, to end: Int) -> Range<Int> {
     let inside = contains(start)
     var word = start >> 6
@@ -116,8 +128,8 @@ struct Bits512: Sendable {
 
   /// The largest order of a naturally aligned block of members, or -1 in the empty set.
   ///
-  /// All words are folded at once, order by order: asking for one order after the other would begin
-  /// anew each time, and this is what most of the allocator's time goes into.
+  /// Folds all words at once, order by order: the allocator spends most of its time here, and a
+  /// search for each order would start from the beginning each time.
   var largestOrder: Int {
     if isEmpty { return -1 }
     var starts = words
@@ -130,7 +142,7 @@ struct Bits512: Sendable {
       }
       if union == 0 { return order }
     }
-    // A bit for each word that is full, folded likewise.
+    // A bit for each word that is full, folded in the same way.
     var full: UInt64 = 0
     for word in 0..<8 { full |= starts[word] << UInt64(word) }
     full &= (full >> 1) & 0b0101_0101
@@ -140,8 +152,8 @@ struct Bits512: Sendable {
     return full & (full >> 4) & 1 == 0 ? 8 : 9
   }
 
-  /// How many naturally aligned blocks of 2^order members (order 0...8) there are that are not halves
-  /// of a larger one.
+  /// The number of naturally aligned blocks of 2^order members (order 0...8) that are not halves of
+  /// a larger one.
   func maximalBlocks(ofOrder order: Int) -> Int {
     blocks(ofOrder: order) - 2 * blocks(ofOrder: order + 1)
   }
@@ -173,7 +185,7 @@ struct Bits512: Sendable {
     return starts & alignedBits(order: order)
   }
 
-  /// One bit in each 2^order (order 0...6): all ones divided by 2^(2^order) - 1.
+  /// A word with one bit set in each 2^order (order 0...6): all ones divided by 2^(2^order) - 1.
   @inline(__always)
   private static func alignedBits(order: Int) -> UInt64 {
     order == 6 ? 1 : UInt64.max / ((1 << UInt64(1 << order)) - 1)

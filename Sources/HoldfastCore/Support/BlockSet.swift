@@ -1,10 +1,10 @@
-/// A set of the numbers below a bound, whose smallest member is found in steps that grow with the
-/// logarithm of the bound to the base 64: bitmaps, each of which tells the nonzero words of the
-/// one below.
+/// A set of numbers below a bound: a hierarchy of bitmaps, in which each bit says whether a word of
+/// the bitmap below is nonzero. The smallest member is found in O(log₆₄ bound).
 struct BlockSet: Sendable {
   /// The members first, then ever shorter summaries; the last one has a single word.
   private var levels: [[UInt64]]
 
+  /// An empty set of numbers below `bound`.
   init(bound: Int) {
     levels = []
     var words = bound
@@ -14,6 +14,7 @@ struct BlockSet: Sendable {
     } while words > 1
   }
 
+  /// Whether the set has no member.
   var isEmpty: Bool { levels[levels.count - 1][0] == 0 }
 
   /// The smallest member.
@@ -26,13 +27,17 @@ struct BlockSet: Sendable {
     return position
   }
 
-  /// How many members there are. O(bound).
+  /// The number of members.
+  ///
+  /// - Complexity: O(bound).
   var count: Int { levels[0].reduce(0) { $0 + $1.nonzeroBitCount } }
 
+  /// Whether a number is a member.
   func contains(_ member: Int) -> Bool {
     levels[0][member / 64] & (1 << UInt64(member % 64)) != 0
   }
 
+  /// Adds a number.
   mutating func insert(_ member: Int) {
     var position = member
     for level in levels.indices {
@@ -44,6 +49,7 @@ struct BlockSet: Sendable {
     }
   }
 
+  /// Removes a number.
   mutating func remove(_ member: Int) {
     var position = member
     for level in levels.indices {
@@ -54,6 +60,6 @@ struct BlockSet: Sendable {
     }
   }
 
-  /// The bytes of the bitmaps.
+  /// The size of the bitmaps in bytes.
   var metadataBytes: Int { levels.reduce(0) { $0 + $1.count * 8 } }
 }

@@ -2,9 +2,9 @@ internal import Synchronization
 
 /// A request to cancel work, shared by the thread that works and the thread that cancels.
 ///
-/// A call that takes a token checks it between its steps, and throws ``HoldfastError`` with the code
-/// `cancelled` soon after ``cancel()``. Calls of Holdfast block their thread; a task can pass its
-/// cancellation on:
+/// A call that takes a token checks it between its steps, and throws ``HoldfastError`` with the
+/// code `cancelled` soon after ``cancel()``. Calls of Holdfast block their thread; a task can pass
+/// its cancellation on:
 ///
 ///     let token = CancellationToken()
 ///     try await withTaskCancellationHandler {

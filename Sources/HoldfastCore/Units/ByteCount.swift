@@ -1,39 +1,44 @@
 /// A number of bytes.
-public struct ByteCount: Hashable, Comparable, AdditiveArithmetic, Sendable {
+public struct ByteCount: UnitCount, Codable {
+  /// The number of bytes.
   public let rawValue: UInt64
 
+  /// So many bytes.
   @inlinable
   public init(_ rawValue: UInt64) {
     self.rawValue = rawValue
   }
 
-  public static let zero = ByteCount(0)
-
+  /// A number of KiB (2^10 bytes).
   @inlinable
   public static func kibibytes(_ count: UInt64) -> ByteCount { ByteCount(count << 10) }
 
+  /// A number of MiB (2^20 bytes).
   @inlinable
   public static func mebibytes(_ count: UInt64) -> ByteCount { ByteCount(count << 20) }
 
+  /// A number of GiB (2^30 bytes).
   @inlinable
   public static func gibibytes(_ count: UInt64) -> ByteCount { ByteCount(count << 30) }
 
+  /// A number of TiB (2^40 bytes).
   @inlinable
   public static func tebibytes(_ count: UInt64) -> ByteCount { ByteCount(count << 40) }
 
-  /// Whether the count is a whole number of `unit`s; a zero unit divides nothing.
+  /// Whether the count is a whole number of `unit`s; false for a unit of zero.
   @inlinable
   public func isMultiple(of unit: ByteCount) -> Bool {
     unit.rawValue != 0 && rawValue % unit.rawValue == 0
   }
 
-  /// The largest multiple of `unit` that is no larger than this count. `unit` is not zero.
+  /// The largest multiple of `unit`, which is not zero, that is no larger than this count.
   @inlinable
   public func roundedDown(to unit: ByteCount) -> ByteCount {
     ByteCount(rawValue - rawValue % unit.rawValue)
   }
 
-  /// The smallest multiple of `unit` that is no smaller, or nil where it passes 2^64 - 1.
+  /// The smallest multiple of `unit`, which is not zero, that is no smaller than this count; nil
+  /// where it exceeds 2^64 - 1.
   @inlinable
   public func roundedUp(to unit: ByteCount) -> ByteCount? {
     let remainder = rawValue % unit.rawValue
@@ -42,35 +47,14 @@ public struct ByteCount: Hashable, Comparable, AdditiveArithmetic, Sendable {
     return overflow ? nil : ByteCount(sum)
   }
 
-  /// The sum, or 2^64 - 1 where it is more: of sizes that others may have made up.
+  /// The sum, or 2^64 - 1 where it is larger: for sizes from files that others may have written.
   package func saturatingSum(_ other: ByteCount) -> ByteCount {
     let (sum, overflow) = rawValue.addingReportingOverflow(other.rawValue)
     return ByteCount(overflow ? .max : sum)
   }
-
-  @inlinable
-  public static func < (left: ByteCount, right: ByteCount) -> Bool {
-    left.rawValue < right.rawValue
-  }
-
-  @inlinable
-  public static func + (left: ByteCount, right: ByteCount) -> ByteCount {
-    ByteCount(left.rawValue + right.rawValue)
-  }
-
-  @inlinable
-  public static func - (left: ByteCount, right: ByteCount) -> ByteCount {
-    ByteCount(left.rawValue - right.rawValue)
-  }
-
-  @inlinable
-  public static func += (left: inout ByteCount, right: ByteCount) { left = left + right }
-
-  @inlinable
-  public static func -= (left: inout ByteCount, right: ByteCount) { left = left - right }
 }
 
-extension ByteCount: CustomStringConvertible {
+extension ByteCount {
   /// The count in the largest binary unit that divides it: `10 GiB`, `512 MiB`, `4097 bytes`.
   public var description: String {
     for (shift, unit) in [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")] {
@@ -81,11 +65,9 @@ extension ByteCount: CustomStringConvertible {
     }
     return "\(rawValue) bytes"
   }
-}
 
-extension ByteCount {
-  /// The size as QEMU and other monitors read it, in the largest unit that divides it: `10G`,
-  /// `512M`, `4K`.
+  /// The count as QEMU and other monitors (VMMs) read it, in the largest unit that divides it:
+  /// `10G`, `512M`, `4K`.
   public var shortDescription: String {
     for (shift, unit) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")]
     where rawValue != 0 && rawValue % (1 << UInt64(shift)) == 0 {

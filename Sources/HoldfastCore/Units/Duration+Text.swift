@@ -1,9 +1,4 @@
 extension Duration {
-  /// The duration as a number of seconds.
-  package var seconds: Double {
-    Double(components.seconds) + Double(components.attoseconds) / 1e18
-  }
-
   /// The duration with three significant digits in the unit that suits: `912 µs`, `1.32 s`.
   package var shortText: String {
     for (unit, scale) in [("µs", 1e6), ("ms", 1e3)] where seconds * scale < 999.5 {
@@ -21,5 +16,48 @@ extension Duration {
     let fraction = "\(scaled % scale)"
     let zeros = String(repeating: "0", count: places - fraction.count)
     return "\(scaled / scale)." + zeros + fraction
+  }
+}
+
+// Text that people type.
+
+extension Duration {
+  /// The longest time that can be typed.
+  private static let longestTyped = Duration.seconds(10_000 * 86_400)
+
+  /// Reads a time as people type it, with one of the units s, m, h and d, or in seconds: `30`,
+  /// `0.5`, `10m`, `2h`, `1.5d`. The resolution is a millisecond.
+  ///
+  /// - Parameter requiresUnit: whether a number without a unit is an error.
+  package init(typed text: String, requiresUnit: Bool = false) throws(Size.Problem) {
+    let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
+    let unit = text.last.flatMap { units[$0] }
+    let digits = unit == nil ? text[...] : text.dropLast()
+    guard unit != nil || !requiresUnit, let number = Double(plain: digits) else {
+      let use =
+        requiresUnit
+        ? "use a number with s, m, h or d, such as 30m or 2d"
+        : "use a number of seconds, or one with s, m, h or d, such as 30 or 10m"
+      throw Size.Problem(description: "'\(text)' is not a time: \(use)")
+    }
+    let seconds = number * (unit ?? 1)
+    guard seconds <= Self.longestTyped.seconds else {
+      throw Size.Problem(description: "'\(text)' is too long: use at most 10000d")
+    }
+    self = .milliseconds(Int64((seconds * 1000).rounded()))
+  }
+}
+
+extension Double {
+  /// Reads at most 20 digits, perhaps with a point between two of them, and nothing else: neither a
+  /// sign nor an exponent, `inf` or `nan`.
+  package init?(plain text: some StringProtocol) {
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    let isPlain =
+      parts.count <= 2
+      && parts.allSatisfy { part in !part.isEmpty && part.utf8.allSatisfy { (48...57).contains($0) }
+      }
+    guard isPlain, text.count <= 20, let value = Double(String(text)) else { return nil }
+    self = value
   }
 }

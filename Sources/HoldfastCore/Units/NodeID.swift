@@ -1,17 +1,12 @@
-/// The number of a NUMA node of the host: memory that is as near to some processors as to each other
-/// (FreeBSD: a domain, `vm_domain`; Linux: a node). Numbers may have holes.
-public struct NodeID: Hashable, Comparable, Sendable {
+/// The number of a NUMA node of the host: memory that is equally near to some processors (FreeBSD:
+/// a domain, `vm_domain`; Linux: a node). Numbers may have gaps.
+public struct NodeID: UnitValue, Codable {
+  /// The number that Linux gives the node.
   public let rawValue: UInt32
 
+  /// The node that Linux gives a number.
   @inlinable
   public init(_ rawValue: UInt32) {
     self.rawValue = rawValue
   }
-
-  @inlinable
-  public static func < (left: NodeID, right: NodeID) -> Bool { left.rawValue < right.rawValue }
-}
-
-extension NodeID: CustomStringConvertible {
-  public var description: String { String(rawValue) }
 }

@@ -1,31 +1,39 @@
-/// An amount of memory as people type it: `4096`, `512M`, `2MiB`, `1.5G`, `10 GiB`. Units are powers
-/// of two, as QEMU and hugeadm have them; a number alone is in bytes, which QEMU's `-m` is not.
+/// An amount of memory as people type it: `4096`, `512M`, `2MiB`, `1.5G`, `10 GiB`. Units are
+/// powers of two, as in QEMU and hugeadm; a number alone is in bytes, unlike that of QEMU's `-m`.
 package struct Size: Hashable, Sendable {
+  /// The amount.
   package let bytes: ByteCount
-  /// Written as a number alone, which is in bytes.
+  /// Whether the text was a number without a unit.
   package let isBare: Bool
 
-  /// Why a text is not a size.
+  /// Why a text that somebody typed is not what it should be: a size, or another value.
   package struct Problem: Error, CustomStringConvertible {
+    /// What is wrong with the text and what to type instead.
     package let description: String
 
+    /// An error with this text.
     package init(description: String) {
       self.description = description
     }
   }
 
-  /// Reads a size of at least one byte.
+  /// Reads a size of at least one byte and at most 2^64 - 1.
+  ///
+  /// - Throws: `Problem` where the text is not a size.
   package init(_ text: String) throws(Problem) {
     let parts = Parts(text)
-    if text.first == "-" { throw Problem(description: "a size cannot be negative") }
+    if text.first == "-", text.dropFirst().first?.isNumber == true {
+      throw Problem(description: "'\(text)' is negative: use a size of at least one byte")
+    }
     guard let parts, let shift = Size.shifts[parts.unit] else {
       throw Problem(
-        description: "a size is a number and, unless it is in bytes, one of the units K, M, G and "
-          + "T, such as 512M or 10G")
+        description:
+          "'\(text)' is not a size: use a number with K, M, G or T, such as 512M")
     }
+    let tooLarge = Problem(description: "'\(text)' is more than any host has")
     var value: UInt64 = 0
     for digit in parts.whole {
-      guard let next = value.times(10, plus: digit) else { throw Size.tooLarge }
+      guard let next = value.times(10, plus: digit) else { throw tooLarge }
       value = next
     }
     // The fraction is doubled digit by digit, so that nothing is lost on the way.
@@ -37,25 +45,25 @@ package struct Size: Hashable, Sendable {
         fraction[index] = doubled % 10
         carry = doubled / 10
       }
-      guard let next = value.times(2, plus: carry) else { throw Size.tooLarge }
+      guard let next = value.times(2, plus: carry) else { throw tooLarge }
       value = next
     }
     guard fraction.allSatisfy({ $0 == 0 }) else {
-      throw Problem(description: "that is not a whole number of bytes")
+      throw Problem(description: "'\(text)' is not a whole number of bytes")
     }
-    guard value > 0 else { throw Problem(description: "a size cannot be zero") }
+    guard value > 0 else {
+      throw Problem(description: "'\(text)' is zero: use a size of at least one byte")
+    }
     bytes = ByteCount(value)
     isBare = parts.unit.isEmpty
   }
 
-  /// What is said of a number alone that is too small to be meant in bytes: QEMU's `-m 4096` is in
-  /// MiB.
+  /// A remark on a number without a unit that is too small to be meant in bytes, or nil: QEMU's
+  /// `-m 4096` is in MiB.
   package var note: String? {
     guard isBare, bytes < .mebibytes(1) else { return nil }
     return "\(bytes.rawValue) is in bytes; for MiB write \(bytes.rawValue)M"
   }
-
-  private static let tooLarge = Problem(description: "that is more than any host has")
 
   /// Units in lower case and the power of two that they stand for.
   private static let shifts: [String: Int] = {
@@ -72,7 +80,7 @@ package struct Size: Hashable, Sendable {
     var fraction: [UInt64] = []
     var unit = ""
 
-    /// Nil where there are no digits before the unit, or none after the point.
+    /// Nil where no digits come before the unit, or none after the point.
     init?(_ text: String) {
       var rest = text.utf8[...]
       whole = Parts.digits(&rest)
@@ -95,26 +103,10 @@ package struct Size: Hashable, Sendable {
 }
 
 extension UInt64 {
+  /// The product plus `summand`, or nil where it exceeds 2^64 - 1.
   fileprivate func times(_ factor: UInt64, plus summand: UInt64) -> UInt64? {
     let (product, overflow) = multipliedReportingOverflow(by: factor)
     let (sum, carry) = product.addingReportingOverflow(summand)
     return overflow || carry ? nil : sum
-  }
-}
-
-extension Duration {
-  /// Reads a time as people type it, in seconds or with a unit: `30`, `0.5`, `10m`, `2h`, `1d`.
-  package init(typed text: String) throws(Size.Problem) {
-    let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
-    let unit = text.last.flatMap { units[$0] }
-    let digits = unit == nil ? text[...] : text.dropLast()
-    guard let number = Double(digits), digits.allSatisfy({ $0.isWholeNumber || $0 == "." }) else {
-      throw Size.Problem(
-        description: "a time is a number of seconds, or has a unit, such as 30 or 10m")
-    }
-    guard number * (unit ?? 1) <= 1e9 else {
-      throw Size.Problem(description: "a time is at most 10000d")
-    }
-    self = .milliseconds(Int64(number * (unit ?? 1) * 1000))
   }
 }

@@ -138,13 +138,7 @@ public final class FilePager: Pager {
   ///
   /// - Complexity: O(log parts).
   private func firstData(after index: PageIndex) -> Int {
-    var low = 0
-    var high = data.count
-    while low < high {
-      let middle = (low + high) / 2
-      if data[middle].end > index { high = middle } else { low = middle + 1 }
-    }
-    return low
+    data.partitioningIndex { $0.end > index }
   }
 
   public func read(

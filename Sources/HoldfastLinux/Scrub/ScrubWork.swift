@@ -15,7 +15,7 @@ final class ScrubWork: Sendable {
   private let rate: ByteCount?
   /// The order of the largest blocks to take.
   private let largestOrder: Int
-  private var loans: ScrubbingFrames { memory.allocator.loans }
+  private var scrubbing: ScrubbingFrames { memory.allocator.scrubbing }
 
   private let isStopped = Atomic<Bool>(false)
   private let isPaused: Atomic<Bool>
@@ -69,7 +69,7 @@ final class ScrubWork: Sendable {
   func run() {
     let thread = hf_thread_id()
     let (priority, problem) = Scrubber.lowerPriority()
-    let helper = loans.whenHurried { [weak self] in self?.raise(thread) }
+    let boost = scrubbing.addPriorityBoost { [weak self] in self?.raise(thread) }
     lock.withLock {
       unsafe state.threads.insert(thread)
       if unsafe state.priority == nil || problem != nil { unsafe state.priority = priority }
@@ -81,7 +81,7 @@ final class ScrubWork: Sendable {
         _ = Scrubber.lowerPriority()
       }
     }
-    loans.forget(helper)
+    scrubbing.removePriorityBoost(boost)
     lock.withLock {
       unsafe state.threads.remove(thread)
       unsafe state.ended += 1
@@ -107,23 +107,23 @@ final class ScrubWork: Sendable {
 
   /// Zeroes one block, or waits until there is one.
   private func turn() {
-    let mark = loans.dirt
-    guard loans.begin() else {
-      loans.rest(Self.retreat) { !mayWork }
+    let mark = scrubbing.dirtyFrees
+    guard scrubbing.begin() else {
+      scrubbing.sleep(Self.retreat) { !mayWork }
       return
     }
     lock.withLock { unsafe state.working += 1 }
     // After it is known that this thread works: who pauses waits for it from now on.
     let run = mayWork ? memory.allocator.takeDirty(largestOrder: largestOrder) : nil
     if let run { scrub(run) }
-    let wasCalledBack = loans.isCalledBack
-    loans.end()
+    let wasReclaimed = scrubbing.isReclaimRequested
+    scrubbing.end()
     lock.withLock { unsafe state.working -= 1 }
     changed.announce()
     if run == nil {
-      loans.waitForDirt(after: mark) { !mayWork }
-    } else if wasCalledBack {
-      loans.rest(Self.retreat) { !mayWork }
+      scrubbing.waitForDirtyFrames(since: mark) { !mayWork }
+    } else if wasReclaimed {
+      scrubbing.sleep(Self.retreat) { !mayWork }
     }
   }
 
@@ -140,7 +140,7 @@ final class ScrubWork: Sendable {
     var done = ByteCount.zero
     while done < length {
       let part = min(Self.piece, length - done)
-      guard mayWork, !loans.isCalledBack, waitForTurn(part) else { break }
+      guard mayWork, !scrubbing.isReclaimRequested, waitForTurn(part) else { break }
       let start = clock.now
       memory.store.zero(run.start, offset: done, count: part)
       busy += clock.now - start
@@ -169,8 +169,8 @@ final class ScrubWork: Sendable {
       return start
     }
     while clock.now < start {
-      guard mayWork, !loans.isCalledBack else { return false }
-      loans.rest(start - clock.now) { !mayWork || loans.isCalledBack }
+      guard mayWork, !scrubbing.isReclaimRequested else { return false }
+      scrubbing.sleep(start - clock.now) { !mayWork || scrubbing.isReclaimRequested }
     }
     return true
   }
@@ -186,14 +186,14 @@ final class ScrubWork: Sendable {
   func stop() -> Bool {
     let isFirst = !isStopped.exchange(true, ordering: .sequentiallyConsistent)
     changed.announce()
-    loans.wake()
+    scrubbing.wake()
     raiseAll()
     return isFirst
   }
 
   func pause() {
     isPaused.store(true, ordering: .sequentiallyConsistent)
-    loans.wake()
+    scrubbing.wake()
     raiseAll()
     wait { unsafe state.working == 0 }
   }
@@ -239,7 +239,7 @@ final class ScrubWork: Sendable {
     return Scrubber.Statistics(
       scrubbed: state.scrubbed, busy: state.busy, free: memory.geometry.bytes(occupancy.free),
       zeroed: memory.geometry.bytes(occupancy.zeroed), inHand: state.inHand,
-      callbacks: loans.callbacks, isPaused: isPaused.load(ordering: .relaxed), threads: threads,
+      callbacks: scrubbing.reclaims, isPaused: isPaused.load(ordering: .relaxed), threads: threads,
       priority: state.priority, priorityProblem: state.priorityProblem)
   }
 }

@@ -57,8 +57,7 @@ public final class Scrubber: Sendable {
 
     /// Bytes a second of one thread while at work; zero before it has worked.
     public var speed: Double {
-      let (seconds, attoseconds) = busy.components
-      let time = Double(seconds) + Double(attoseconds) * 1e-18
+      let time = busy.seconds
       return time > 0 ? Double(scrubbed.rawValue) / time : 0
     }
 

@@ -18,13 +18,7 @@ struct WindowExtents {
 
   /// The position of the first extent that ends after `offset`.
   private func position(after offset: UInt64) -> Int {
-    var low = 0
-    var high = all.count
-    while low < high {
-      let middle = (low + high) / 2
-      if all[middle].range.upperBound > offset { high = middle } else { low = middle + 1 }
-    }
-    return low
+    all.partitioningIndex { $0.range.upperBound > offset }
   }
 
   /// The extent that covers all of a range, if one does.

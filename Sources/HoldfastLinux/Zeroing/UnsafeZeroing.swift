@@ -113,9 +113,7 @@ enum Zeroing {
           number, UnsafeMutableRawPointer(bitPattern: origin + UInt(index * piece))!, piece)
         return true
       }
-      let duration = (clock.now - begin).components
-      let seconds = Double(duration.seconds) + Double(duration.attoseconds) * 1e-18
-      return Double(slice) / max(seconds, 1e-9)
+      return Double(slice) / max((clock.now - begin).seconds, 1e-9)
     }
     // What the caches hold has to be written back before they can take anything else in: let them be
     // full of such lines from the start, as they will be, or the first would pay less than the next.

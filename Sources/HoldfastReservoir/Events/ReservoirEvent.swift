@@ -89,6 +89,6 @@ extension ReservoirEvent {
   }
 
   private static func nanoseconds(_ duration: Duration) -> UInt64 {
-    UInt64(min(max(duration.seconds, 0), 1e9) * 1e9)
+    min(duration.nanoseconds, 1_000_000_000_000_000_000)
   }
 }

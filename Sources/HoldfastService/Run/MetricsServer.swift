@@ -32,7 +32,7 @@ final class MetricsServer: Sendable {
       let configuration = reconciler.configuration
       if let path = configuration.textfile, Clock.monotonic >= next {
         writeFile(path)
-        next = Clock.monotonic + Clock.nanoseconds(configuration.textfileInterval)
+        next = Clock.monotonic + configuration.textfileInterval.nanoseconds
       }
       let left =
         configuration.textfile == nil

@@ -44,7 +44,7 @@ extension Reconciler {
 
   /// Collects orphans where that is due.
   func collectIfDue(_ configuration: ServiceConfiguration) {
-    let interval = Clock.nanoseconds(configuration.collectInterval)
+    let interval = configuration.collectInterval.nanoseconds
     let last = lastCollection.load(ordering: .relaxed)
     guard !cancellation.isCancelled, last == 0 || Clock.monotonic - last >= interval else { return }
     collect(configuration)

@@ -88,7 +88,7 @@ final class Reconciler: Sendable {
       collectIfDue(configuration)
       fillLevels(configuration)
       if !cancellation.isCancelled { notifications.status(summary(configuration)) }
-      let end = Clock.monotonic + Clock.nanoseconds(configuration.interval)
+      let end = Clock.monotonic + configuration.interval.nanoseconds
       while !cancellation.isCancelled, Clock.monotonic < end, configuration == self.configuration {
         noteProgress()
         let left = Duration.nanoseconds(Int64(end - min(end, Clock.monotonic)))
@@ -136,7 +136,7 @@ final class Reconciler: Sendable {
       if error.code == .cancelled { return }
       let message = error.description
       metrics.with { $0.fail(name, error.code.rawValue) }
-      let interval = Clock.nanoseconds(configuration.interval)
+      let interval = configuration.interval.nanoseconds
       let isNew = delays.with { delays in
         let before = delays[task]
         let failures = (before?.failures ?? 0) + 1

@@ -7,10 +7,4 @@ enum Clock {
 
   /// The real-time clock in seconds since 1970.
   static var unix: Double { Double(hf_clock(1)) / 1e9 }
-
-  /// A duration in nanoseconds, at least 0.
-  static func nanoseconds(_ duration: Duration) -> UInt64 {
-    let (seconds, attoseconds) = duration.components
-    return UInt64(max(0, seconds)) * 1_000_000_000 + UInt64(max(0, attoseconds / 1_000_000_000))
-  }
 }

@@ -39,7 +39,7 @@ final class NotificationSocket: Sendable {
     guard let watchdog else { return }
     let now = Clock.monotonic
     let before = lastKeepAlive.load(ordering: .relaxed)
-    guard now - min(before, now) >= Clock.nanoseconds(watchdog) / 4,
+    guard now - min(before, now) >= watchdog.nanoseconds / 4,
       lastKeepAlive.compareExchange(expected: before, desired: now, ordering: .relaxed).exchanged
     else { return }
     send("WATCHDOG=1")

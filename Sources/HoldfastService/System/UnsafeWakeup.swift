@@ -1,5 +1,6 @@
 internal import CHoldfastLinux
 internal import Glibc
+internal import HoldfastCore
 internal import SystemPackage
 
 /// An eventfd(2) with which one thread wakes another.
@@ -24,9 +25,8 @@ final class Wakeup: Sendable {
   ///
   /// - Returns: whether the descriptor is readable.
   func wait(_ duration: Duration, or file: Int32 = -1) -> Bool {
-    let (seconds, attoseconds) = duration.components
-    let milliseconds = seconds * 1000 + attoseconds / 1_000_000_000_000_000
-    let ready = hf_wait_readable(event, file, Int32(max(0, min(milliseconds + 1, 1 << 30))))
+    let milliseconds = duration.nanoseconds / 1_000_000
+    let ready = hf_wait_readable(event, file, Int32(min(milliseconds + 1, 1 << 30)))
     if ready > 0, ready & 1 != 0 {
       var count: UInt64 = 0
       // SAFETY: the number lives through the call.

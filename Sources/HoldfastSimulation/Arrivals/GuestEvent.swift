@@ -1,7 +1,8 @@
-/// Something that happens at a time.
+/// An event of a guest, at a simulated time in seconds.
 struct GuestEvent {
   enum Kind: UInt8 {
-    // In the order in which they happen at the same time: who comes finds what others left.
+    // In the order in which they happen at the same time: a guest that arrives finds the memory of
+    // guests that depart.
     case departure, round, arrival
   }
 
@@ -9,7 +10,7 @@ struct GuestEvent {
   var guest: Int
   var kind: Kind
 
-  /// The events of a plan within its time, in order.
+  /// The events of a plan up to its end, in order.
   static func all(of plan: ArrivalPlan) -> [GuestEvent] {
     var events: [GuestEvent] = []
     for (number, guest) in plan.guests.enumerated() {

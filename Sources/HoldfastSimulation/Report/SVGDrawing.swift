@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// Panels one below the other with a common axis of time.
+/// An SVG drawing of panels, one below the other, with a common time axis.
 struct SVGDrawing {
   let times: [Double]
   let duration: Double
@@ -74,7 +74,7 @@ struct SVGDrawing {
         isDown = false
         continue
       }
-      // A point by itself is a line of no length, which round ends make a dot.
+      // A single point is a line without length, which round line ends draw as a dot.
       let point = "\(number(x(time))) \(number(y(value)))"
       path += isDown ? "L\(point)" : "M\(point)l0 0L\(point)"
       isDown = true
@@ -91,7 +91,7 @@ struct SVGDrawing {
     return lines
   }
 
-  /// From right to left: a sample of the line before each name.
+  /// The names from right to left, each after a piece of its line.
   private func legend(
     _ series: [SimulationPlot.Series], right: Double, baseline: Double
   ) -> [String] {
@@ -99,7 +99,7 @@ struct SVGDrawing {
     var end = right
     for series in series.reversed() {
       lines.append(text(end, baseline, series.name, anchor: "end"))
-      // The fonts asked for are no wider than this.
+      // The named fonts are no wider than this.
       end -= Double(series.name.count) * 8.2 + 8
       lines.append(
         "<path d=\"M\(number(end - 28)) \(number(baseline - 5))h28\" "
@@ -138,7 +138,7 @@ struct SVGDrawing {
     return lines
   }
 
-  /// 1, 2 or 5 times a power of ten: the smallest of which at most so many make the range.
+  /// The smallest step of 1, 2 or 5 times a power of ten of which at most `ticks` make the range.
   static func step(_ range: Double, ticks: Int) -> Double {
     guard range > 0 else { return 1 }
     let rough = range / Double(ticks)
@@ -147,7 +147,7 @@ struct SVGDrawing {
     return 10 * power
   }
 
-  /// The decimals that multiples of a step need.
+  /// The number of decimals that multiples of a step need.
   private static func places(_ step: Double) -> Int {
     var places = 0
     var scaled = step
@@ -191,7 +191,7 @@ struct SVGDrawing {
     return result
   }
 
-  /// A number with a set number of decimals.
+  /// A number with a fixed number of decimals.
   private func number(_ value: Double, places: Int = 1) -> String {
     var scale = 1.0
     for _ in 0..<places { scale *= 10 }

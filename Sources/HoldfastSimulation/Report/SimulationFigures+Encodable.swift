@@ -9,7 +9,7 @@ extension SimulationFigures.Wires: Encodable {
 
   /// Encodes the bytes by the size in bytes of the pages that hold them. Without wires, the shares
   /// are missing.
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var object = encoder.container(keyedBy: Key.self)
     try object.encode(count, forKey: .count)
     try object.encode(bytes, forKey: .bytes)
@@ -29,7 +29,7 @@ extension SimulationFigures.Sample: Encodable {
   }
 
   /// Encodes the sample, with the total of its metadata.
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var object = encoder.container(keyedBy: Key.self)
     try object.encode(time, forKey: .seconds)
     try object.encode(guests, forKey: .guests)
@@ -50,7 +50,7 @@ extension OperationTimes: Encodable {
   }
 
   /// Encodes the times in seconds. Without operations, all but `count` and `total` are missing.
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     func seconds(_ nanoseconds: UInt64?) -> Double? { nanoseconds.map { Double($0) / 1e9 } }
     var object = encoder.container(keyedBy: Key.self)
     try object.encode(count, forKey: .count)

@@ -1,10 +1,11 @@
 internal import HoldfastCore
 
-/// A run as a picture: three panels over the simulated time, in SVG, dark on light.
-public struct SimulationPlot: Sendable {
+/// A plot of a run: three panels over the simulated time, in SVG, dark on light.
+package struct SimulationPlot: Sendable {
   private let result: Simulation.Result
 
-  public init(_ result: Simulation.Result) {
+  /// A plot of a result.
+  package init(_ result: Simulation.Result) {
     self.result = result
   }
 
@@ -18,12 +19,13 @@ public struct SimulationPlot: Sendable {
     var values: [Double?]
   }
 
+  /// A diagram with its own vertical axis.
   struct Panel {
     var title: String
     var unit: String
-    /// The upper end of the axis if the values do not pass it; nil for the largest value.
+    /// The upper end of the axis, unless a value exceeds it; nil for the largest value.
     var top: Double?
-    /// How far apart the numbers at the axis are; nil for round ones.
+    /// The distance between the numbers on the axis; nil for round numbers.
     var step: Double?
     var series: [Series]
   }
@@ -33,8 +35,8 @@ public struct SimulationPlot: Sendable {
   private static let green = "#007a5e"
   private static let grey = "#555555"
 
-  /// The picture as a document of its own.
-  public var svg: String {
+  /// The plot as an SVG document.
+  package var svg: String {
     let samples = result.figures.samples
     let (divisor, unit) = SimulationPlot.unit(for: result.options.memory)
     func memory(_ bytes: ByteCount) -> Double { Double(bytes.rawValue) / divisor }

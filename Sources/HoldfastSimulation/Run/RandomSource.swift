@@ -1,14 +1,17 @@
 internal import Glibc
 
-/// Numbers that are the same for the same seed on every host and with every version of Swift: a
-/// SplitMix64, and distributions of its own, because those of the standard library may change.
+/// A random number generator that yields the same numbers for the same seed on every host and with
+/// every version of Swift: SplitMix64, with its own distributions, because those of the standard
+/// library may change.
 struct RandomSource {
   private var state: UInt64
 
+  /// A generator with a seed.
   init(seed: UInt64) {
     state = seed
   }
 
+  /// Uniformly distributed over all 64-bit numbers.
   mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var mixed = state
@@ -26,10 +29,10 @@ struct RandomSource {
   /// True with a probability.
   mutating func happens(_ probability: Double) -> Bool { unit() < probability }
 
-  /// Exponential: the gap between events that come independently at a steady rate.
+  /// Exponentially distributed, as the gaps between independent events at a steady rate.
   mutating func exponential(mean: Double) -> Double { -mean * log(1 - unit()) }
 
-  /// A number of 1 or more, each next one as likely as the one before (geometric).
+  /// Geometrically distributed, 1 or more.
   mutating func geometric(mean: Double) -> Int {
     guard mean > 1 else { return 1 }
     return 1 + Int(log(1 - unit()) / log(1 - 1 / mean))

@@ -2,31 +2,33 @@ internal import HoldfastCore
 
 /// Reads a trace in pieces of any length, so that a file of gigabytes need not be in memory.
 ///
-/// Every line has to have all eleven columns. Those that a simulation does not use are checked too,
-/// as far as a file with other columns would show there: two are numbers that must be.
-public struct TraceParser: Sendable {
+/// Every line must have all eleven columns. Those that a simulation does not use are checked too,
+/// so that a file with other columns is detected.
+package struct TraceParser: Sendable {
   /// The guests of the lines read so far, in the file's order.
-  public private(set) var guests: [TraceGuest] = []
+  package private(set) var guests: [TraceGuest] = []
 
   private let file: String
   private var line = 1
   private var rest: [UInt8] = []
 
-  /// The longest line that is accepted, in bytes; those of the dataset have about 320.
-  public static let longestLine = 4096
+  /// The longest line that is accepted, in bytes. Lines of the dataset have about 320.
+  package static let longestLine = 4096
 
-  /// The size that stands for the bucket `>64`, as in the dataset's own analysis.
+  /// The size that the bucket `>64` stands for, as in the dataset's own analysis.
   static let openBucket = ByteCount.gibibytes(70)
 
-  /// A parser for a file, whose name is for errors.
-  public init(file: String) {
+  /// A parser for a file.
+  ///
+  /// - Parameter file: the file's name, for errors.
+  package init(file: String) {
     self.file = file
   }
 
   /// Reads the next bytes of the file.
   ///
-  /// - Throws: `TraceError` of the first line that is wrong; the parser is of no more use then.
-  public mutating func read(_ bytes: ArraySlice<UInt8>) throws(TraceError) {
+  /// - Throws: `TraceError` for the first line that is wrong. The parser cannot be used afterwards.
+  package mutating func read(_ bytes: ArraySlice<UInt8>) throws(TraceError) {
     var start = bytes.startIndex
     while let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) {
       if rest.isEmpty {
@@ -44,10 +46,10 @@ public struct TraceParser: Sendable {
     if rest.count > TraceParser.longestLine { throw tooLong }
   }
 
-  /// Reads what is left once the file is at its end.
+  /// Reads the rest after the last bytes of the file.
   ///
-  /// - Throws: `TraceError`, also for a file without a guest.
-  public mutating func finish() throws(TraceError) {
+  /// - Throws: `TraceError`, also for a file without guests.
+  package mutating func finish() throws(TraceError) {
     if !rest.isEmpty {
       let whole = rest
       rest = []
@@ -61,7 +63,7 @@ public struct TraceParser: Sendable {
   private var tooLong: TraceError {
     TraceError(
       file: file, line: line, column: nil,
-      reason: "the line has over \(TraceParser.longestLine) bytes: this is no vmtable.csv")
+      reason: "the line has over \(TraceParser.longestLine) bytes: the file is not a vmtable.csv")
   }
 
   private mutating func readLine(_ bytes: ArraySlice<UInt8>) throws(TraceError) {
@@ -96,7 +98,7 @@ public struct TraceParser: Sendable {
     }
     for column in [TraceColumn.maxcpu, .avgcpu, .p95maxcpu] {
       let value = Double(String(decoding: field(column), as: UTF8.self))
-      // Readings pass 100 by a rounding error at times.
+      // Readings sometimes exceed 100 by a rounding error.
       guard let value, value >= 0, value <= 101 else {
         throw problem(column, "\(quoted(field(column))) is not a percentage")
       }
@@ -138,7 +140,7 @@ public struct TraceParser: Sendable {
   }
 }
 
-/// A field for an error: what is printable of its start.
+/// A field, for an error: its first 40 bytes, those that are not printable as `?`.
 private func quoted(_ field: ArraySlice<UInt8>) -> String {
   let shown = field.prefix(40).map { (32..<127).contains($0) ? $0 : UInt8(ascii: "?") }
   return "'" + String(decoding: shown, as: UTF8.self) + (field.count > 40 ? "…'" : "'")

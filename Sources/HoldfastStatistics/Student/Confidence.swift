@@ -6,7 +6,7 @@ public struct Confidence: Hashable, Comparable, Sendable {
   /// The level in percent, such as 95.
   public let percent: Double
 
-  /// The probability, in both tails together, that chance alone passes the bound.
+  /// The probability, in both tails together, that chance alone exceeds the bound.
   public var significanceLevel: Double { (100 - percent) / 100 }
 
   /// A level of any percentage in ``range``.
@@ -24,18 +24,19 @@ public struct Confidence: Hashable, Comparable, Sendable {
   // The six levels of ministat(1).
 
   /// 80 %.
-  public static let percent80 = Confidence(validPercent: 80)
+  package static let percent80 = Confidence(validPercent: 80)
   /// 90 %.
-  public static let percent90 = Confidence(validPercent: 90)
+  package static let percent90 = Confidence(validPercent: 90)
   /// 95 %: the default.
   public static let percent95 = Confidence(validPercent: 95)
   /// 98 %.
-  public static let percent98 = Confidence(validPercent: 98)
+  package static let percent98 = Confidence(validPercent: 98)
   /// 99 %.
-  public static let percent99 = Confidence(validPercent: 99)
+  package static let percent99 = Confidence(validPercent: 99)
   /// 99.5 %. Under this name, ministat computes with the quantile of 99.8 %.
-  public static let percent99Point5 = Confidence(validPercent: 99.5)
+  package static let percent99Point5 = Confidence(validPercent: 99.5)
 
+  /// Compares the percentages.
   public static func < (left: Confidence, right: Confidence) -> Bool {
     left.percent < right.percent
   }

@@ -3,10 +3,9 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Frames that a thread is zeroing are called back by an allocation. Run with `--sanitize=thread`
-/// too.
-@Suite struct FrameLoanWaitingTests {
-  /// Returns once `isSo`, or false after a minute.
+/// Allocations reclaim frames that are being zeroed. Run with `--sanitize=thread` too.
+@Suite struct ScrubbingFramesWaitingTests {
+  /// Returns true once `isSo` does, or false after a minute.
   private func wait(_ isSo: () -> Bool) -> Bool {
     for _ in 0..<60_000 {
       if isSo() { return true }
@@ -18,9 +17,9 @@ import Testing
   private let allocator = FrameAllocator(
     geometry: .small, frames: FrameRun(Frame(0), PageCount(1 << 18)), zeroed: false)
 
-  @Test func `an allocation that would fail waits for the frames and gets them whole`() throws {
-    let loans = allocator.loans
-    #expect(loans.begin())
+  @Test func `an allocation that would fail waits for the frames and gets a whole block`() throws {
+    let scrubbing = allocator.scrubbing
+    #expect(scrubbing.begin())
     let run = try #require(allocator.takeDirty(largestOrder: 18))
     #expect(run.count == PageCount(1 << 18))
     let findings = ConcurrentFailures()
@@ -29,39 +28,41 @@ import Testing
         var dirty: [FrameRun] = []
         let block = allocator.allocateLargest(order: 18, dirty: &dirty)
         if block?.run.count != PageCount(1 << 18) { findings.report("got \(block as Any)") }
-        // The first part came back zeroed, the rest as it was.
+        // The first part was freed as zeroed, the rest as dirty.
         if dirty != [FrameRun(Frame(100), PageCount((1 << 18) - 100))] {
           findings.report("\(dirty)")
         }
         return
       }
-      if !self.wait({ loans.isCalledBack }) { findings.report("not called back") }
-      if loans.begin() { findings.report("a loan begins during a recall") }
+      if !self.wait({ scrubbing.isReclaimRequested }) {
+        findings.report("no reclaim was requested")
+      }
+      if scrubbing.begin() { findings.report("a block is taken during a reclaim") }
       allocator.free(FrameRun(run.start, PageCount(100)), zeroed: true)
       allocator.free(
         FrameRun(run.start + PageCount(100), run.count - PageCount(100)), zeroed: false)
-      loans.end()
+      scrubbing.end()
     }
     try #require(done, "threads hang")
     #expect(findings.all == [])
-    #expect(!loans.isCalledBack && loans.callbacks == 1)
-    #expect(loans.begin())
-    loans.end()
+    #expect(!scrubbing.isReclaimRequested && scrubbing.reclaims == 1)
+    #expect(scrubbing.begin())
+    scrubbing.end()
   }
 
-  @Test func `an allocation of one page waits too, and every waiter gets its frame`() throws {
-    let loans = allocator.loans
-    #expect(loans.begin())
+  @Test func `allocations of base pages wait too, and all of them succeed`() throws {
+    let scrubbing = allocator.scrubbing
+    #expect(scrubbing.begin())
     var dirty: [FrameRun] = []
     let run = try #require(allocator.takeDirty(largestOrder: 3))
-    // Nothing else is left.
+    // No other frame is free.
     while allocator.takeDirty(largestOrder: 18) != nil {}
     let findings = ConcurrentFailures()
     let done = runThreads(9) { [allocator] index in
       if index == 8 {
-        if !self.wait({ loans.callbacks >= 8 }) { findings.report("not called back") }
+        if !self.wait({ scrubbing.reclaims >= 8 }) { findings.report("no reclaim was requested") }
         allocator.free(run, zeroed: true)
-        loans.end()
+        scrubbing.end()
         return
       }
       var dirty: [FrameRun] = []
@@ -76,33 +77,33 @@ import Testing
     #expect(allocator.allocate(order: 0, dirty: &dirty) == nil)
   }
 
-  @Test func `an allocation that could get a smaller block waits only for a limited time`() throws {
-    let loans = allocator.loans
-    #expect(loans.begin())
+  @Test func `an allocation that can have a smaller block waits only for the timeout`() throws {
+    let scrubbing = allocator.scrubbing
+    #expect(scrubbing.begin())
     let held = try #require(allocator.takeDirty(largestOrder: 17))
     var dirty: [FrameRun] = []
-    // The holder never answers, as if it did not get to run.
+    // The scrubbing thread never frees the block, as if it did not run.
     let block = try #require(allocator.allocateLargest(order: 18, dirty: &dirty))
     #expect(block.run.count == PageCount(1 << 17))
-    #expect(loans.callbacks > 0 && !loans.isCalledBack)
+    #expect(scrubbing.reclaims > 0 && !scrubbing.isReclaimRequested)
     allocator.free(held, zeroed: false)
-    loans.end()
+    scrubbing.end()
     allocator.free(block.run, zeroed: false)
     #expect(allocator.allocateLargest(order: 18, dirty: &dirty)?.run.count == PageCount(1 << 18))
   }
 
-  @Test func `no allocation calls frames back that are not being zeroed`() throws {
+  @Test func `an allocation does not reclaim when no frame is being zeroed`() throws {
     var dirty: [FrameRun] = []
-    #expect(allocator.loans.begin())
-    allocator.loans.end()
+    #expect(allocator.scrubbing.begin())
+    allocator.scrubbing.end()
     while allocator.allocateLargest(order: 18, dirty: &dirty) != nil {}
     #expect(allocator.allocate(order: 0, dirty: &dirty) == nil)
-    #expect(allocator.loans.callbacks == 0)
+    #expect(allocator.scrubbing.reclaims == 0)
   }
 
-  @Test func `freed dirty frames wake the waiter, and no wakeup is lost`() throws {
+  @Test func `dirty frames wake a waiting thread, and no wakeup is lost`() throws {
     let rounds = 2000
-    let loans = allocator.loans
+    let scrubbing = allocator.scrubbing
     let taken = (0..<rounds).map { allocator.allocate(Frame(UInt64($0)))!.run }
     while allocator.takeDirty(largestOrder: 18) != nil {}
     let done = runThreads(2) { [allocator] index in
@@ -112,9 +113,9 @@ import Testing
       }
       var found: UInt64 = 0
       while found < UInt64(rounds) {
-        let mark = loans.dirt
+        let mark = scrubbing.dirtyFrees
         guard let run = allocator.takeDirty(largestOrder: 18) else {
-          loans.waitForDirt(after: mark) { false }
+          scrubbing.waitForDirtyFrames(since: mark) { false }
           continue
         }
         found += run.count.rawValue

@@ -1,0 +1,15 @@
+extension Duration {
+  /// The duration as a number of seconds.
+  package var seconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) / 1e18
+  }
+
+  /// The duration as a number of whole nanoseconds, rounded down: 0 for a negative one, and 2^64 -
+  /// 1 for one that is longer (584 years).
+  package var nanoseconds: UInt64 {
+    let (seconds, attoseconds) = max(self, .zero).components
+    let (whole, isTooLong) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
+    let (sum, overflow) = whole.addingReportingOverflow(UInt64(attoseconds / 1_000_000_000))
+    return isTooLong || overflow ? .max : sum
+  }
+}
