@@ -8,7 +8,7 @@ import Testing
 @testable import HoldfastBench
 
 /// Guests that wait for their memory. No time is judged.
-@Suite(.serialized) struct GuestBenchmarkTests {
+@Suite struct GuestBenchmarkTests {
   private func benchmark() -> GuestBenchmark {
     GuestBenchmark(
       memory: .mebibytes(64), runs: 3, backing: .base, threads: 2, host: HostProbe().host())

@@ -6,7 +6,7 @@ import Testing
 @testable import HoldfastBench
 
 /// A small run of real memory. No time is judged.
-@Suite(.serialized) struct ScrubBenchmarkTests {
+@Suite struct ScrubBenchmarkTests {
   private func object(_ report: ScrubBenchmarkReport) throws -> [String: Any] {
     let value = try JSONSerialization.jsonObject(with: JSONEncoder().encode(report))
     return try #require(value as? [String: Any])

@@ -6,7 +6,7 @@ import Testing
 @testable import HoldfastBench
 
 /// Benchmarks of real memory. No time is judged.
-@Suite(.serialized) struct WireBenchmarkTests {
+@Suite struct WireBenchmarkTests {
   private func benchmark(_ strategies: [WireStrategy] = WireStrategy.allCases) -> WireBenchmark {
     WireBenchmark(
       memory: .mebibytes(16), runs: 3, strategies: strategies, backing: .base, threads: 2,

@@ -5,6 +5,8 @@ import HoldfastTestKit
 import Testing
 
 /// `holdfast bench qemu`, with QEMU itself where it is there and with a script in its place.
+///
+/// One at a time: all take the lock of the huge pages, and a test that waits keeps a thread from others.
 @Suite(
   .serialized,
   .enabled(

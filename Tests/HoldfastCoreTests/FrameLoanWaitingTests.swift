@@ -6,15 +6,6 @@ import Testing
 /// Frames that somebody has to zero are had back by whoever needs them. Run with `--sanitize=thread`
 /// too.
 @Suite struct FrameLoanWaitingTests {
-  /// Returns once `isSo`, or false after a minute.
-  private func wait(_ isSo: () -> Bool) -> Bool {
-    for _ in 0..<60_000 {
-      if isSo() { return true }
-      usleep(1000)
-    }
-    return false
-  }
-
   private let allocator = FrameAllocator(
     geometry: .small, frames: FrameRun(Frame(0), PageCount(1 << 18)), zeroed: false)
 
@@ -35,7 +26,7 @@ import Testing
         }
         return
       }
-      if !self.wait({ loans.isCalledBack }) { findings.report("not called back") }
+      if !eventually({ loans.isCalledBack }) { findings.report("not called back") }
       if loans.begin() { findings.report("a loan begins during a recall") }
       allocator.free(FrameRun(run.start, PageCount(100)), zeroed: true)
       allocator.free(
@@ -59,7 +50,7 @@ import Testing
     let findings = ConcurrentFailures()
     let done = runThreads(9) { [allocator] index in
       if index == 8 {
-        if !self.wait({ loans.callbacks >= 8 }) { findings.report("not called back") }
+        if !eventually({ loans.callbacks >= 8 }) { findings.report("not called back") }
         allocator.free(run, zeroed: true)
         loans.end()
         return

@@ -6,7 +6,7 @@ import HoldfastTestKit
 import Testing
 
 /// Snapshots that cannot be made, or cannot be read.
-@Suite(.serialized, .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
+@Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct SnapshotErrorTests {
   /// A guest of 8 MiB of which the first four hold something, and 4 MiB have nothing mapped.
   private func guest() throws -> GuestMemory {
