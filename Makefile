@@ -10,8 +10,8 @@ DIFFERENTIAL_STEPS ?= 400000
 SIMULATION_SEEDS ?= 16
 CRASHES ?= 300
 
-.PHONY: check format lint build release release-tests test tsan model crashes bench static numa-guest \
-  reservoir-guest service-guest recipes clean
+.PHONY: check format lint build release release-tests test tsan model crashes bench static \
+  numa-guest reservoir-guest service-guest recipes clean
 
 check: lint build test tsan
 
@@ -31,27 +31,30 @@ test:
 	$(SWIFT) test
 
 # The tests with threads of their own, under ThreadSanitizer. Only their targets are built.
-tsan: export HOLDFAST_TESTS = HoldfastCoreTests HoldfastLinuxTests HoldfastTests HoldfastReservoirTests
+tsan: export HOLDFAST_TESTS = HoldfastCoreTests HoldfastLinuxTests HoldfastTests \
+  HoldfastReservoirTests
 tsan:
-	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) --filter "ConcurrencyTests|WaitingTests|MeetingTests|FillingTests|GuestForkTests"
+	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) \
+	  --filter "ConcurrencyTests|WaitingTests|MeetingTests|FillingTests|GuestForkTests"
 
-# The optimized tests. They share the release tree with the program, which Package.swift then builds with
-# testing enabled. SwiftPM would build the dependencies once more for `swift test -c release`, hence the
-# two steps.
+# The optimized tests. They share the release tree with the program, which Package.swift then builds
+# with testing enabled. SwiftPM would build the dependencies once more for `swift test -c release`,
+# hence the two steps.
 RELEASE_TESTS = HoldfastCoreTests HoldfastSimulationTests HoldfastCLITests
 release-tests model crashes: export HOLDFAST_TESTABLE = 1
 release-tests model crashes: export HOLDFAST_TESTS = $(RELEASE_TESTS)
 release-tests:
 	$(SWIFT) build -c release --build-tests
 
-# Random operations against models and against each other, compaction and simulated hosts, longer than
-# `make test` does it.
+# Random operations against models and against each other, compaction and simulated hosts, longer
+# than `make test` does it.
 model: export HOLDFAST_MODEL_STEPS = $(MODEL_STEPS)
 model: export HOLDFAST_COMPACTION_STEPS = $(COMPACTION_STEPS)
 model: export HOLDFAST_DIFFERENTIAL_STEPS = $(DIFFERENTIAL_STEPS)
 model: export HOLDFAST_SIMULATION_SEEDS = $(SIMULATION_SEEDS)
 model: release-tests
-	$(SWIFT) test -c release --skip-build --filter "ModelTests|CompactionTests|Differential|HoldfastSimulationTests"
+	$(SWIFT) test -c release --skip-build \
+	  --filter "ModelTests|CompactionTests|Differential|HoldfastSimulationTests"
 
 # The reservoir's commands, killed at random moments.
 crashes: export HOLDFAST_CRASHES = $(CRASHES)

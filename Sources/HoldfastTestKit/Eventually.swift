@@ -2,8 +2,8 @@ internal import Glibc
 
 /// Waits until a condition holds, and returns whether it does before the timeout.
 ///
-/// The condition is evaluated at growing intervals of 50 µs to 5 ms. For what a test cannot wait for
-/// directly: a file of another process, a counter of another thread.
+/// The condition is evaluated at growing intervals of 50 µs to 5 ms. For what a test cannot wait
+/// for directly: a file of another process, a counter of another thread.
 public func eventually(
   within timeout: Duration = .seconds(60), _ condition: () throws -> Bool
 ) rethrows -> Bool {

@@ -6,7 +6,8 @@ import Testing
 
 /// `holdfast bench qemu`, with QEMU itself where it is there and with a script in its place.
 ///
-/// One at a time: all take the lock of the huge pages, and a test that waits keeps a thread from others.
+/// One at a time: all take the lock of the huge pages, and a test that waits keeps a thread from
+/// others.
 @Suite(
   .serialized,
   .enabled(

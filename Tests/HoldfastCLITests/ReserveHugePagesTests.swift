@@ -9,7 +9,8 @@ import Testing
 /// Others may raise and lower the pool at the same time, so a count that differs afterwards is
 /// looked at again in another run; pages that the program loses are lost in every run.
 ///
-/// One at a time: all take the lock of the huge pages, and a test that waits keeps a thread from others.
+/// One at a time: all take the lock of the huge pages, and a test that waits keeps a thread from
+/// others.
 @Suite(
   .serialized,
   .enabled(if: HostNeeds.canReserve, "needs root and a writable nr_hugepages for 2 MiB pages"))
