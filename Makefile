@@ -2,20 +2,24 @@
 
 SWIFT ?= swift
 TSAN_SCRATCH ?= .build/tsan
+SOURCES = Sources Tests Benchmarks/Core Benchmarks/Faults Benchmarks/Package.swift Examples Package.swift
 
 MODEL_STEPS ?= 1000000
 COMPACTION_STEPS ?= 1000000
+DIFFERENTIAL_STEPS ?= 400000
+SIMULATION_SEEDS ?= 16
+CRASHES ?= 300
 
-.PHONY: check format lint build release test tsan model bench static numa-guest reservoir-guest \
-  service-guest recipes examples docs clean
+.PHONY: check format lint build release release-tests test tsan model crashes bench static \
+  numa-guest reservoir-guest service-guest recipes examples docs clean
 
 check: lint build test tsan
 
 format:
-	$(SWIFT) format --in-place --recursive Sources Tests Benchmarks/Core Benchmarks/Faults Benchmarks/Package.swift Examples Package.swift
+	$(SWIFT) format --in-place --recursive $(SOURCES)
 
 lint:
-	$(SWIFT) format lint --recursive --strict Sources Tests Benchmarks/Core Benchmarks/Faults Benchmarks/Package.swift Examples Package.swift
+	$(SWIFT) format lint --recursive --strict $(SOURCES)
 
 build:
 	$(SWIFT) build --build-tests
@@ -26,39 +30,61 @@ release:
 test:
 	$(SWIFT) test
 
-# The tests with threads of their own, under ThreadSanitizer.
+# The tests with threads of their own, under ThreadSanitizer. Only their targets are built.
+tsan: export HOLDFAST_TESTS = HoldfastCoreTests HoldfastLinuxTests HoldfastTests \
+  HoldfastReservoirTests
 tsan:
-	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) --filter "ConcurrencyTests|WaitingTests|MeetingTests|FillingTests|GuestForkTests"
+	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) \
+	  --filter "ConcurrencyTests|WaitingTests|MeetingTests|FillingTests|GuestForkTests"
 
-# The VM layer against its model, and compaction, longer than the tests do it.
-model:
-	HOLDFAST_MODEL_STEPS=$(MODEL_STEPS) HOLDFAST_COMPACTION_STEPS=$(COMPACTION_STEPS) $(SWIFT) test -c release -Xswiftc -enable-testing \
-	  --scratch-path .build/model --filter "ModelTests|CompactionTests"
+# The optimized tests. They share the release tree with the program, which Package.swift then builds
+# with testing enabled. SwiftPM would build the dependencies once more for `swift test -c release`,
+# hence the two steps.
+RELEASE_TESTS = HoldfastCoreTests HoldfastSimulationTests HoldfastCLITests
+release-tests model crashes: export HOLDFAST_TESTABLE = 1
+release-tests model crashes: export HOLDFAST_TESTS = $(RELEASE_TESTS)
+release-tests:
+	$(SWIFT) build -c release --build-tests
+
+# Random operations against models and against each other, compaction and simulated hosts, longer
+# than `make test` does it.
+model: export HOLDFAST_MODEL_STEPS = $(MODEL_STEPS)
+model: export HOLDFAST_COMPACTION_STEPS = $(COMPACTION_STEPS)
+model: export HOLDFAST_DIFFERENTIAL_STEPS = $(DIFFERENTIAL_STEPS)
+model: export HOLDFAST_SIMULATION_SEEDS = $(SIMULATION_SEEDS)
+model: release-tests
+	$(SWIFT) test -c release --skip-build \
+	  --filter "ModelTests|CompactionTests|Differential|HoldfastSimulationTests"
+
+# The reservoir's commands, killed at random moments.
+crashes: export HOLDFAST_CRASHES = $(CRASHES)
+crashes: release-tests
+	$(SWIFT) test -c release --skip-build --filter ReservoirCrashTests
 
 # The VM layer alone, on the null pmap. `holdfast bench wire` measures it on real memory.
 bench:
 	$(SWIFT) package --package-path Benchmarks benchmark
 
 # One file that runs on any x86-64 Linux, for initial file systems and containers without anything.
-static:
-	$(SWIFT) build -c release --product holdfast --static-swift-stdlib -Xswiftc -static-executable \
-	  --scratch-path .build/static
+STATIC = .build/static/holdfast
+static: release
+	Scripts/link-static $(STATIC)
 
 # The program in a machine of several NUMA nodes, made by QEMU.
 numa-guest: static
-	Scripts/numa-guest/run .build/static/release/holdfast
+	Scripts/numa-guest/run $(STATIC)
 
 # Linux in QEMU on leased memory, as root.
-reservoir-guest: release
-	Scripts/reservoir-guest/run .build/release/holdfast
+reservoir-guest: static
+	Scripts/reservoir-guest/run $(STATIC)
 
 # The units of packaging, started by a real systemd in QEMU.
 service-guest: static
-	Scripts/service-guest/run .build/static/release/holdfast
+	Scripts/service-guest/run $(STATIC)
 
 # docs/recipes.md with the real programs, as root: RECIPES="libvirt dpdk", or all.
 recipes: static
-	Scripts/recipes/run .build/static/release/holdfast $(RECIPES)
+	Scripts/recipes/run $(STATIC) $(RECIPES)
 
 # The programs of Examples, and the Swift of the documents, as a user's package has them.
 EXAMPLES = WireGuest PageAndFork Snapshot LeaseFromReservoir MinimalMonitor
@@ -76,4 +102,4 @@ docs:
 
 clean:
 	$(SWIFT) package clean
-	rm -rf $(TSAN_SCRATCH) Benchmarks/.build Examples/.build
+	rm -rf $(TSAN_SCRATCH) .build/static Benchmarks/.build Examples/.build

@@ -5,6 +5,9 @@ import HoldfastTestKit
 import Testing
 
 /// `holdfast bench qemu`, with QEMU if it is installed, and with a script in its place.
+///
+/// One at a time: all take the lock of the huge pages, and a test that waits keeps a thread from
+/// others.
 @Suite(
   .serialized,
   .enabled(

@@ -131,7 +131,7 @@ struct CrashWorld {
     if !early {
       // The monitor uses its memory.
       let start = ContinuousClock.now
-      while access(process, F_OK) != 0, ContinuousClock.now - start < .seconds(20) { usleep(300) }
+      _ = eventually(within: .seconds(20)) { access(process, F_OK) == 0 }
       durations["run"] = ContinuousClock.now - start
       if try look(folder + "/\(name).run") != nil { try dirty(folder + "/\(name).run") }
       if Bool.random(using: &random) {

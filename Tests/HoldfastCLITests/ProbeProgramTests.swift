@@ -5,7 +5,7 @@ import Testing
 
 /// `holdfast probe`, run with real guests.
 @Suite(
-  .serialized, .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"),
+  .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"),
   .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct ProbeProgramTests {
   private func probe(_ arguments: String...) throws -> [String: Any] {

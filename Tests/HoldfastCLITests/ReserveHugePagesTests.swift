@@ -8,6 +8,9 @@ import Testing
 ///
 /// Other processes may change the pool at the same time, so a count that differs afterwards is
 /// checked again in another run; pages that the program loses are lost in every run.
+///
+/// One at a time: all take the lock of the huge pages, and a test that waits keeps a thread from
+/// others.
 @Suite(
   .serialized,
   .enabled(if: HostNeeds.canReserve, "needs root and a writable nr_hugepages for 2 MiB pages"))
@@ -75,8 +78,7 @@ struct ReserveHugePagesTests {
       try returnsPages {
         let before = try total()
         let program = try HoldfastProgram(["wire", "--memory", try size(), "--reserve-hugepages"])
-        let deadline = ContinuousClock.now + .seconds(10)
-        while try total() == before, ContinuousClock.now < deadline { usleep(200) }
+        _ = try eventually(within: .seconds(10)) { try total() != before }
         program.send(signal)
         let outcome = try program.wait()
         if outcome.signal == signal {

@@ -103,7 +103,7 @@ import Testing
   @Test func aCancelledFill() throws {
     let place = try ReservoirPlace()
     let program = try place.start(["reservoir", "fill", "200x4M"])
-    while place.names("ready").count < 3 { usleep(500) }
+    try #require(eventually { place.names("ready").count >= 3 })
     program.send(SIGTERM)
     let outcome = try program.wait()
     #expect(outcome.signal == SIGTERM && outcome.error.isEmpty, "\(outcome)")

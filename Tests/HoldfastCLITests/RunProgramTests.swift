@@ -16,11 +16,7 @@ import Testing
 
   /// Waits until the program under test has written a file.
   private func wait(for path: String) throws {
-    let end = ContinuousClock.now + .seconds(20)
-    while access(path, F_OK) != 0 {
-      try #require(ContinuousClock.now < end, "\(path) was not created")
-      usleep(500)
-    }
+    try #require(eventually { access(path, F_OK) == 0 }, "\(path) was not created")
   }
 
   @Test func substitutesAndRecycles() throws {

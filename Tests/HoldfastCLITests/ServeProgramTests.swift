@@ -117,7 +117,11 @@ import Testing
     try served.configure("[fill]\nrate = 1M\nthreads = 1\n[level]\nfiles = 1x128M\n")
     try served.start()
     try served.until("begins") { served.place.names("filling").count == 1 }
-    usleep(100_000)
+    let file = served.place.file("filling/" + served.place.names("filling")[0])
+    try served.until("fills") {
+      var status = stat()
+      return stat(file, &status) == 0 && status.st_blocks > 0
+    }
     let start = ContinuousClock.now
     try served.send(signal)
     #expect(try served.end().status == 0)

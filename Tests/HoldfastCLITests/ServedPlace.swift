@@ -1,4 +1,5 @@
 import Foundation
+import HoldfastTestKit
 import Testing
 
 /// A reservoir with a service and its configuration. The service is killed with the object.
@@ -48,13 +49,9 @@ final class ServedPlace {
   func until(
     _ what: String, _ isSo: () throws -> Bool, sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
-    let end = ContinuousClock.now + .seconds(30)
-    while try !isSo() {
-      try #require(
-        ContinuousClock.now < end, "\(what): \(place.names("ready")) \(log)",
-        sourceLocation: sourceLocation)
-      usleep(5000)
-    }
+    let isThere = try eventually(within: .seconds(30), isSo)
+    try #require(
+      isThere, "\(what): \(place.names("ready")) \(log)", sourceLocation: sourceLocation)
   }
 
   var log: String { program?.errorSoFar ?? "" }

@@ -4,6 +4,8 @@ import HoldfastTestKit
 import Testing
 
 /// Threads at work on the same memory. Run these with `--sanitize=thread` too.
+///
+/// One at a time, as each runs for a fixed time with a thread for each processor and more.
 @Suite(.serialized) struct ConcurrencyTests {
   /// What a test and its threads share.
   private final class Scene: @unchecked Sendable {

@@ -5,6 +5,8 @@ import Testing
 
 /// Behaviour 24: threads that fault, wire, fork, write, protect and remove over shared objects. Run
 /// these with `--sanitize=thread` too. `SuiteSize` says how long.
+///
+/// One at a time, as each runs for a fixed time with a thread for each processor and more.
 @Suite(.serialized) struct ForkConcurrencyTests {
   private typealias Guest = (space: AddressSpace, pmap: CheckingPmap)
 

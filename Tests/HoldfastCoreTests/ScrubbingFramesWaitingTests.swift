@@ -5,15 +5,6 @@ import Testing
 
 /// Allocations reclaim frames that are being zeroed. Run with `--sanitize=thread` too.
 @Suite struct ScrubbingFramesWaitingTests {
-  /// Returns true once `isSo` does, or false after a minute.
-  private func wait(_ isSo: () -> Bool) -> Bool {
-    for _ in 0..<60_000 {
-      if isSo() { return true }
-      usleep(1000)
-    }
-    return false
-  }
-
   private let allocator = FrameAllocator(
     geometry: .small, frames: FrameRun(Frame(0), PageCount(1 << 18)), zeroed: false)
 
@@ -34,7 +25,7 @@ import Testing
         }
         return
       }
-      if !self.wait({ scrubbing.isReclaimRequested }) {
+      if !eventually({ scrubbing.isReclaimRequested }) {
         findings.report("no reclaim was requested")
       }
       if scrubbing.begin() { findings.report("a block is taken during a reclaim") }
@@ -60,7 +51,7 @@ import Testing
     let findings = ConcurrentFailures()
     let done = runThreads(9) { [allocator] index in
       if index == 8 {
-        if !self.wait({ scrubbing.reclaims >= 8 }) { findings.report("no reclaim was requested") }
+        if !eventually({ scrubbing.reclaims >= 8 }) { findings.report("no reclaim was requested") }
         allocator.free(run, zeroed: true)
         scrubbing.end()
         return

@@ -7,7 +7,7 @@ import HoldfastTestKit
 import Testing
 
 /// A guest finds no bytes of the guest that had its frames before.
-@Suite(.serialized, .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
+@Suite(.enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
 struct GuestIsolationTests {
   private static let size = ByteCount.mebibytes(32)
   private static let limit = Duration.seconds(120)

@@ -7,7 +7,7 @@ import HoldfastTestKit
 import Testing
 
 /// Guests that run on Holdfast's memory.
-@Suite(.serialized, .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
+@Suite(.enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
 struct GuestProgramTests {
   /// Compares what guest and monitor see in 64 MiB of a backing.
   private func check(_ backing: Backing) throws {
@@ -136,7 +136,7 @@ struct GuestProgramTests {
     let guest = try WiredGuest(size: .mebibytes(2))
     let runner = try GuestRunner(memory: guest.memory)
     let run = try runner.start(GuestTask(.touch, over: [guest.range], seed: 3))
-    while run.passes < 2 { usleep(1000) }
+    try #require(eventually { run.passes >= 2 })
     let spoiled = Address(300 << 12)
     var tries = 0
     // The guest may be just about to write it.
@@ -176,7 +176,7 @@ struct GuestProgramTests {
     #expect(try runner.run(GuestTask(.fillAndCheck, over: [range])).wrongWords == 0)
     // Unmapped under the guest, it is an error and not another guest's memory.
     let run = try runner.start(GuestTask(.touch, over: [range]))
-    while run.passes < 1 { usleep(1000) }
+    try #require(eventually { run.passes >= 1 })
     try memory.unmap(AddressRange(there.end, range.end))
     let gone = #expect(throws: HoldfastError.self) { try run.wait(timeLimit: .seconds(60)) }
     #expect(gone?.code == .guestFault)

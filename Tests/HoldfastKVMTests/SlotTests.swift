@@ -7,7 +7,7 @@ import HoldfastTestKit
 import Testing
 
 /// Machines and the slots of their memory.
-@Suite(.serialized, .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
+@Suite(.enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
 struct SlotTests {
   @Test func `bad slots are refused with a reason`() throws {
     let guest = try WiredGuest()

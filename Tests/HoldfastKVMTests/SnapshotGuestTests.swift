@@ -8,7 +8,7 @@ import Testing
 
 /// Guests that are restored from a snapshot.
 @Suite(
-  .serialized, .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"),
+  .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"),
   .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct SnapshotGuestTests {
   @Test func `memory on both sides of the hole is saved in one file and found again`() throws {

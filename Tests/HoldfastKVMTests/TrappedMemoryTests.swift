@@ -9,7 +9,7 @@ import Synchronization
 import Testing
 
 /// Slots whose memory a test serves by userfaultfd.
-@Suite(.serialized, .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
+@Suite(.enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
 struct TrappedMemoryTests {
   static let hasUserFault = HostProbe().host().userFault.way != nil
 

@@ -9,7 +9,7 @@ import Synchronization
 import Testing
 
 /// A processor by itself: registers, exits, and how it is interrupted.
-@Suite(.serialized, .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
+@Suite(.enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
 struct VirtualCPUTests {
   @Test func `a guest computes, and its registers have the result`() throws {
     let bare = try BareProcessor([
@@ -174,7 +174,7 @@ struct VirtualCPUTests {
           findings.report("signal \(number) was left unblocked")
         }
       } else {
-        while thread.load(ordering: .acquiring) == 0 { usleep(100) }
+        if !eventually({ thread.load(ordering: .acquiring) != 0 }) { findings.report("no thread") }
         for _ in 0..<50 {
           pthread_kill(pthread_t(thread.load(ordering: .acquiring)), SIGURG)
           usleep(500)
@@ -196,7 +196,7 @@ struct VirtualCPUTests {
       if number == 0 {
         if (try? processor.run()) != .interrupted { findings.report("not interrupted") }
       } else {
-        usleep(200_000)
+        if !eventually({ (try? processor.registers()) == nil }) { findings.report("not busy") }
         for _ in 0..<3 {
           do {
             _ = try processor.registers()

@@ -6,7 +6,7 @@ import Testing
 
 /// Arenas of several nodes. Nodes 900 and 901 are made up: the kernel cannot have them, so binding to
 /// them is refused as it is in containers, and all the rest is as with real ones.
-@Suite(.serialized) struct ArenaNodesTests {
+@Suite struct ArenaNodesTests {
   private func host(_ processors: [UInt32] = []) -> HostCapabilities {
     .withNodes([(900, .mebibytes(512), processors), (901, .mebibytes(512), processors)])
   }

@@ -5,6 +5,8 @@ import HoldfastTestKit
 import Testing
 
 /// Guests that come, write and go while their memory is scrubbed. Run with `--sanitize=thread` too.
+///
+/// One at a time, as each has threads for all processors.
 @Suite(.serialized) struct ScrubberConcurrencyTests {
   private let findings = ConcurrentFailures()
 

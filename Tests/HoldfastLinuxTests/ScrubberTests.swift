@@ -115,7 +115,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
     let findings = ConcurrentFailures()
     let done = runThreads(2) { index in
       if index == 1 {
-        while memory.allocator.scrubbing.reclaims == 0 { usleep(100) }
+        if !eventually({ memory.allocator.scrubbing.reclaims > 0 }) { findings.report("no reclaim") }
         store.open()
         return
       }
@@ -140,7 +140,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
     let findings = ConcurrentFailures()
     var done = runThreads(2) { index in
       if index == 1 {
-        while !scrubber.statistics.isPaused { usleep(100) }
+        if !eventually({ scrubber.statistics.isPaused }) { findings.report("not paused") }
         store.open()
         return
       }
@@ -195,7 +195,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
     scrubber.stop()
     #expect(memory.allocator.occupancy.free == PageCount(1 << 18))
     let slow = try Scrubber(memory: memory, options: Scrubber.Options(rate: ByteCount(1)))
-    while slow.statistics.inHand == .zero { usleep(100) }
+    try #require(eventually { slow.statistics.inHand != .zero })
     var dirty: [FrameRun] = []
     while memory.allocator.allocateLargest(order: 18, dirty: &dirty) != nil {}
     #expect(memory.allocator.occupancy.free == .zero)

@@ -6,7 +6,7 @@ import Testing
 
 /// Forked address spaces over windows of one arena: each side sees its own bytes through its own
 /// mappings.
-@Suite(.serialized) struct WindowForkTests {
+@Suite struct WindowForkTests {
   private let arena: Arena
   private let range = AddressRange(.zero, Address(4 << 20))
 

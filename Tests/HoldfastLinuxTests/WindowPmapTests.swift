@@ -5,7 +5,7 @@ import Testing
 @testable import HoldfastLinux
 
 /// Windows against the kernel's own view of them. Frame `n` of the arena starts with the number `n`.
-@Suite(.serialized) struct WindowPmapTests {
+@Suite struct WindowPmapTests {
   private let arena: Arena
   private let window: WindowPmap
 

@@ -18,7 +18,7 @@ private final class Ended: @unchecked Sendable {
 }
 
 /// Arenas of leased memory.
-@Suite(.serialized) struct AdoptionTests {
+@Suite struct AdoptionTests {
   private let size = ByteCount.mebibytes(16)
 
   /// The inode number of the only ready file.

@@ -240,11 +240,13 @@ struct MemberTests {
     let path = try reservoir.lease(size, "vm").receipt.path
     try Mapping(path).dirty()
     let came = Seen()
+    let left = Seen()
     let end = try reservoir.recycle(name("vm")) { _, _ in
       guard came.all.isEmpty, let id = place.names("filling").first else { return }
       came.add(1)
       // Waits for the end of the proof, writes and closes the file.
       Thread {
+        defer { left.add(1) }
         let file = open(place.file("filling/" + id), O_RDWR | O_CLOEXEC)
         guard file >= 0 else { return }
         _ = pwrite(file, "guest", 5, 1 << 20)
@@ -253,7 +255,7 @@ struct MemberTests {
       usleep(20_000)
     }
     #expect(end == .recycled(size))
-    usleep(50_000)
+    #expect(eventually { !left.all.isEmpty })
     #expect(try Mapping(place.file("ready/" + place.names("ready")[0])).isZero)
   }
 

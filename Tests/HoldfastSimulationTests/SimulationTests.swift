@@ -27,7 +27,7 @@ import Testing
     #expect(isOther)
   }
 
-  @Test(arguments: [UInt64(1), 2, 3, 4])
+  @Test(arguments: 1...smallRuns)
   func `nothing is lost, while guests are there and after`(seed: UInt64) {
     let pattern: SimulationOptions.Pattern = seed % 2 == 0 ? .steady : .bursts
     var simulation = Simulation(

@@ -1,6 +1,11 @@
+import Foundation
 import HoldfastCore
 
 @testable import HoldfastSimulation
+
+/// How many seeds the small host is run with: HOLDFAST_SIMULATION_SEEDS.
+let smallRuns =
+  ProcessInfo.processInfo.environment["HOLDFAST_SIMULATION_SEEDS"].flatMap { UInt64($0) } ?? 2
 
 /// A host of 2 GiB with twelve guests at once, small enough to inspect every page.
 func smallOptions(

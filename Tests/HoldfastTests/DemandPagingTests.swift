@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 /// Guests that access memory which was never wired: the fault handler populates it.
-@Suite(.serialized, .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
+@Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct DemandPagingTests {
   static func backings() -> [Backing] {
     [.base] + (HostNeeds.sharedHugePages ? [.thp] : [])
@@ -123,8 +123,7 @@ struct DemandPagingTests {
     }
     #expect(ended && findings.all == [])
     // A handler that came too late may wake all before the other has counted its work.
-    for _ in 0..<1000 where guest.faultHandler?.statistics.zeroedFaults != 16 { usleep(1000) }
-    #expect(guest.faultHandler?.statistics.zeroedFaults == 16)
+    #expect(eventually { guest.faultHandler?.statistics.zeroedFaults == 16 })
     for number in 0..<UInt64(8) {
       #expect(touch.read(3 * 4096 + 8 + number * 8) == number)
     }
@@ -143,7 +142,7 @@ struct DemandPagingTests {
     let touch = GuestAccess(guest)
     let found = Atomic<UInt64>(.max)
     let thread = BackgroundTouch { found.store(touch.read(4096), ordering: .releasing) }
-    while guest.faultHandler?.pausedFaults.isEmpty == true { usleep(1000) }
+    try #require(eventually { guest.faultHandler?.pausedFaults.isEmpty == false })
     let paused = try #require(guest.faultHandler?.pausedFaults.first)
     #expect(paused.address == Address(4096) && paused.access == .read && paused.thread > 0)
     #expect(found.load(ordering: .acquiring) == .max)
@@ -184,7 +183,7 @@ struct DemandPagingTests {
     try first.map(ram, at: .zero)
     let touch = GuestAccess(first)
     let thread = BackgroundTouch { touch.write(5, to: 0) }
-    while first.faultHandler?.pausedFaults.isEmpty == true { usleep(1000) }
+    try #require(eventually { first.faultHandler?.pausedFaults.isEmpty == false })
     #expect(first.faultHandler?.pausedFaults.first?.error.code == .resourceShortage)
     try other.unmap(AddressRange(.zero, Address(8 << 20)))
     first.faultHandler?.retryPaused()
@@ -199,7 +198,7 @@ struct DemandPagingTests {
     let thread = BackgroundTouch {
       failed.store(touch.readByKernel(0) ?? 0, ordering: .releasing)
     }
-    while guest?.faultHandler?.pausedFaults.isEmpty == true { usleep(1000) }
+    try #require(eventually { guest?.faultHandler?.pausedFaults.isEmpty == false })
     guest = nil
     thread.join()
     #expect(failed.load(ordering: .acquiring) == EFAULT)

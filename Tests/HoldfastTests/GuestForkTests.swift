@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 /// Copies of running guests that share their frames until either side writes.
-@Suite(.serialized, .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
+@Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct GuestForkTests {
   private static let all = AddressRange(.zero, Address(32 << 20))
   private static let bytes = UInt64(0)..<UInt64(32 << 20)

@@ -6,7 +6,7 @@ import HoldfastTestKit
 import Testing
 
 /// Guests in private memory with transparent huge pages, placed in the arena's own mapping.
-@Suite(.serialized) struct PlacedGuestTests {
+@Suite struct PlacedGuestTests {
   static let isPossible =
     (HostProbe().host().transparentHugePages.privateMemory ?? .never) != .never
 
@@ -64,7 +64,7 @@ import Testing
     let receipt = try bare.map(ram, at: .zero, options: .wired)
     #expect(receipt.fallbacks.contains { $0.contains("32 MiB were zeroed before") })
     let memory = bare
-    #expect(try memory.read(.zero, count: 32 << 20).allSatisfy { $0 == 0 })
+    #expect(try memory.read(.zero, count: 32 << 20).isZero)
   }
 
   @Test(.enabled(if: isPossible, "needs transparent huge pages of private memory"))

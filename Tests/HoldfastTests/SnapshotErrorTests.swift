@@ -6,7 +6,7 @@ import HoldfastTestKit
 import Testing
 
 /// Snapshots that cannot be saved or restored.
-@Suite(.serialized, .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
+@Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct SnapshotErrorTests {
   /// A guest of 8 MiB. The first 4 MiB have bytes, and in the others nothing is mapped.
   private func guest() throws -> GuestMemory {

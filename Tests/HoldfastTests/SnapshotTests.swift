@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 /// Guest memory that is saved to files and restored.
-@Suite(.serialized, .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
+@Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct SnapshotTests {
   static let size = 32 << 20
   static let all = AddressRange(.zero, Address(UInt64(size)))
@@ -92,7 +92,7 @@ struct SnapshotTests {
     #expect(last.load(ordering: .relaxed) == UInt64(Self.size))
     #expect(guest.residency(in: Self.all).residentBytes == resident)
     // Without Holdfast's code: the file's bytes, holes and permissions.
-    #expect(try [UInt8](Data(contentsOf: URL(filePath: path))) == bytes)
+    #expect(try [UInt8](Data(contentsOf: URL(filePath: path))).isSame(as: bytes))
     var status = stat()
     #expect(stat(path, &status) == 0 && status.st_mode & 0o7777 == 0o600)
     let filled = stride(from: 0, to: Self.size, by: 4096).count { !Self.isZero(bytes, $0) }
@@ -107,7 +107,7 @@ struct SnapshotTests {
     let other = try GuestMemory(arena: arena, limit: .mebibytes(32), demandPaging: DemandPaging())
     try other.map(try other.restoreSegment("ram", from: path), at: .zero)
     try other.save(Self.all, to: path + "2")
-    #expect(try [UInt8](Data(contentsOf: URL(filePath: path + "2"))) == bytes)
+    #expect(try [UInt8](Data(contentsOf: URL(filePath: path + "2"))).isSame(as: bytes))
   }
 
   private func restore(_ backing: Backing, _ path: String, _ bytes: [UInt8]) throws {
@@ -131,7 +131,7 @@ struct SnapshotTests {
       let thread = try #require(guest.faultHandler)
       func brought() -> UInt64 { thread.statistics.pagedFaults + thread.statistics.zeroedFaults }
       // The faulting thread may go on before the handler has counted its work.
-      for _ in 0..<1000 where granularity == .largePage && brought() < 16 { usleep(1000) }
+      if granularity == .largePage { #expect(eventually { brought() >= 16 }) }
       let statistics = thread.statistics
       #expect(statistics.pagedFaults > 0 && statistics.failures == 0)
       if granularity == .largePage || backing == .hugetlb2M {
@@ -140,7 +140,7 @@ struct SnapshotTests {
       #expect(guest.invariantProblems() == [])
       // What the guest writes is its own and not the file's.
       GuestAccess(guest).write(77, to: 8192)
-      #expect(try [UInt8](Data(contentsOf: URL(filePath: path))) == bytes)
+      #expect(try [UInt8](Data(contentsOf: URL(filePath: path))).isSame(as: bytes))
     }
     let arena = try Arena(size: .mebibytes(64), for: .paging, backing: backing, threads: 2)
     let ahead = try GuestMemory(arena: arena, limit: .mebibytes(32), demandPaging: DemandPaging())
@@ -205,9 +205,9 @@ struct SnapshotTests {
         isOver.store(true, ordering: .releasing)
         thread.join()
       }
-      while touch.read(0) < 2 { usleep(100) }
+      try #require(eventually { touch.read(0) >= 2 })
       try child.save(Self.all, to: folder + "/image", threads: 2)
-      #expect(try [UInt8](Data(contentsOf: URL(filePath: folder + "/image"))) == bytes)
+      #expect(try [UInt8](Data(contentsOf: URL(filePath: folder + "/image"))).isSame(as: bytes))
       #expect(touch.read(0) != UInt64(bytes[0]))
     }
   }
