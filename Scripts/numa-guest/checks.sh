@@ -120,7 +120,7 @@ taskset 1 holdfast wire --format json -m 32M --backing base --host-numa-node 1 >
 says "on node 1 by node 0's processor" "\"nodes\":{\"1\":$M}"
 
 refused "a node that does not exist" \
-  "cannot take memory from node 7: there is no such node; there is node 0 with" \
+  "cannot allocate from node 7: the node does not exist; nodes with memory: 0 (" \
   -m 32M --host-numa-node 7
 refused "too little memory on a node" "on node 2, node 0 has" \
   -m 256M --backing base --host-numa-node 2
@@ -186,7 +186,7 @@ mkdir /tmp/cgroup/one && echo 0 >/tmp/cgroup/one/cpuset.mems
   echo 0 >/tmp/cgroup/one/cgroup.procs
   holdfast wire -m 32M --host-numa-node 1 >/tmp/out 2>/tmp/error
 )
-if grep -qF 'the cpuset of this process rules the node out' /tmp/error; then
+if grep -qF "the node is outside of this process's cpuset" /tmp/error; then
   pass "a cpuset without the node"
 else
   fail "a cpuset without the node"

@@ -96,10 +96,10 @@ int hf_stat_file_system(int fd, struct hf_file_system *system) {
   struct statfs found;
   if (fstatfs(fd, &found) < 0)
     return -errno;
-  // The type is 32 bits wide; some are negative where it is kept signed.
+  // The magic number has 32 bits; f_type is signed on some architectures.
   system->type = (int64_t)(uint32_t)found.f_type;
   system->block = (uint64_t)found.f_bsize;
-  // hugetlbfs without a limit says nothing, or that it has -1 blocks.
+  // hugetlbfs without a limit reports 0 or -1 blocks.
   int64_t total = (int64_t)found.f_blocks;
   system->total = total > 0 ? (uint64_t)total : 0;
   system->free = total > 0 ? (uint64_t)found.f_bavail : 0;
@@ -133,8 +133,8 @@ int hf_lock_file(int fd, int wait) {
 int hf_unlock_file(int fd) { return status(flock(fd, LOCK_UN)); }
 
 int hf_take_lease(int fd) {
-  // Whoever opens the file makes the kernel send a signal, which is SIGIO and ends the process unless
-  // told otherwise: one that is ignored, until there is nobody to send it to.
+  // The kernel signals the lease holder when another process opens the file. The default, SIGIO,
+  // would end this process: ask for a signal that is ignored by default, then for no recipient.
   if (fcntl(fd, F_SETSIG, SIGURG) < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
     return -errno;
   (void)fcntl(fd, F_SETOWN, 0);

@@ -42,7 +42,8 @@ int hf_truncate(int fd, uint64_t size) {
 int hf_punch(int fd, uint64_t offset, uint64_t length) {
   int result;
   do {
-    result = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length);
+    result =
+        fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length);
   } while (result < 0 && errno == EINTR);
   return status(result);
 }
@@ -50,22 +51,22 @@ int hf_punch(int fd, uint64_t offset, uint64_t length) {
 int hf_close(int fd) { return status(close(fd)); }
 
 int hf_reserve(size_t length, void **start) {
-  void *place =
+  void *found =
       mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (place == MAP_FAILED)
+  if (found == MAP_FAILED)
     return -errno;
-  *start = place;
+  *start = found;
   return 0;
 }
 
-int hf_reserve_again(void *start, size_t length) {
-  void *place = mmap(start, length, PROT_NONE,
+int hf_reserve_fixed(void *start, size_t length) {
+  void *found = mmap(start, length, PROT_NONE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-  return place == MAP_FAILED ? -errno : 0;
+  return found == MAP_FAILED ? -errno : 0;
 }
 
-// A core dump need not have the guest in it. Where the kernel is to share the page tables of hugetlb
-// memory between mappings of a file, all of them need the same flags.
+// Excludes the guest from core dumps. All mappings of a hugetlb file get the same flags, without
+// which the kernel would not share page tables between them.
 static void advise(void *start, size_t length, int advice) {
   if (advice >= HF_ADVICE_NO_DUMP)
     (void)madvise(start, length, MADV_DONTDUMP);
@@ -74,36 +75,36 @@ static void advise(void *start, size_t length, int advice) {
 }
 
 int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int advice) {
-  void *place =
+  void *found =
       mmap(start, length, protection(access), MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
-  if (place == MAP_FAILED)
+  if (found == MAP_FAILED)
     return -errno;
   advise(start, length, advice);
   return 0;
 }
 
 int hf_map_anonymous(size_t length, void **start) {
-  void *place = mmap(NULL, length, PROT_READ | PROT_WRITE,
+  void *found = mmap(NULL, length, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (place == MAP_FAILED)
+  if (found == MAP_FAILED)
     return -errno;
-  (void)madvise(place, length, MADV_DONTDUMP);
-  *start = place;
+  (void)madvise(found, length, MADV_DONTDUMP);
+  *start = found;
   return 0;
 }
 
 int hf_map_anywhere(size_t length, int fd, uint64_t offset, int advice, void **start) {
-  void *place = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
-  if (place == MAP_FAILED)
+  void *found = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+  if (found == MAP_FAILED)
     return -errno;
-  advise(place, length, advice);
-  *start = place;
+  advise(found, length, advice);
+  *start = found;
   return 0;
 }
 
 int hf_move(void *from, size_t length, void *to) {
-  void *place = mremap(from, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, to);
-  return place == MAP_FAILED ? -errno : 0;
+  void *found = mremap(from, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+  return found == MAP_FAILED ? -errno : 0;
 }
 
 int hf_drop_translations(void *start, size_t length) {

@@ -7,7 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// The system calls themselves: glibc has no wrappers for those of memory policies, libnuma does.
+// glibc has no wrappers for the system calls of memory policies; those in libnuma would be a
+// dependency.
 
 int hf_get_affinity(uint64_t *mask, size_t words) {
   memset(mask, 0, words * sizeof *mask);
@@ -27,7 +28,7 @@ int hf_current_node(void) {
 static int mode(int how) { return how == HF_PREFER ? MPOL_PREFERRED : MPOL_BIND; }
 
 int hf_bind(void *start, size_t length, int how, const uint64_t *nodes, size_t words) {
-  // The kernel takes one bit less than it is told.
+  // The kernel reads one bit less than the count that it is given.
   return syscall(SYS_mbind, start, length, mode(how), nodes, words * 64 + 1, 0UL) < 0 ? -errno : 0;
 }
 

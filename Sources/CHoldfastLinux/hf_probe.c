@@ -17,7 +17,7 @@
 #define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
 #endif
 
-/// Asks an open userfaultfd for its features and closes it.
+/// Stores the features of an open userfaultfd and closes it.
 static int features_of(int fd, uint64_t *features) {
   struct uffdio_api api = {.api = UFFD_API};
   int result = ioctl(fd, UFFDIO_API, &api) < 0 ? -errno : 0;
@@ -41,7 +41,7 @@ int hf_probe_userfault_device(const char *path, uint64_t *features) {
   return failed ? -failed : features_of(fd, features);
 }
 
-/// Opens the device, makes one request that answers with a number, and closes it.
+/// Opens the device, makes one request that returns a number, and closes it.
 static int ask_kvm(const char *path, unsigned long request, unsigned long argument) {
   int device = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (device < 0) return -errno;

@@ -20,7 +20,7 @@ int hf_notify(const char *address, const void *text, size_t length) {
   if (size >= sizeof name.sun_path)
     return -ENAMETOOLONG;
   memcpy(name.sun_path, address, size);
-  // An abstract name begins with a zero and has no end but its length.
+  // An abstract name begins with a zero byte and ends only by its length.
   if (address[0] == '@')
     name.sun_path[0] = 0;
   socklen_t name_length =
@@ -45,7 +45,7 @@ int hf_listen_loopback(int version6, uint16_t port) {
   int fd = socket(version6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0)
     return -errno;
-  // A service that starts again does not wait for the connections of the last one.
+  // A restarted service must not wait for the connections of the one before.
   int on = 1;
   const struct sockaddr *name =
       version6 ? (const struct sockaddr *)&six : (const struct sockaddr *)&four;
@@ -85,7 +85,7 @@ int hf_accept(int socket, int milliseconds) {
 
 uint64_t hf_clock(int is_realtime) {
   struct timespec now = {0};
-  // It fails for clocks that there are not, and these are none of them.
+  // It fails only for unknown clocks.
   clock_gettime(is_realtime ? CLOCK_REALTIME : CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }

@@ -13,8 +13,8 @@ static int datagram_socket(void) {
   return fd < 0 ? -errno : fd;
 }
 
-// A descriptor of the name itself, which stays the same file whatever becomes of the name. Returns a negative
-// errno where that is no socket.
+// Opens the socket itself (O_PATH), so that a change of the name does not matter. ENOTSOCK if the
+// name is not a socket.
 static int open_name(int folder, const char *name) {
   int fd = openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0)
@@ -45,7 +45,7 @@ int hf_bind_socket_at(int folder, const char *name, uint32_t owner, uint32_t gro
   int error = file < 0 ? -file : 0;
   char path[32];
   snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-  // By the descriptor: the name may be another's by now. The mask of the process has no say.
+  // Through the descriptor: the name may refer to another file by now. The umask does not apply.
   if (error == 0 && (fchownat(file, "", owner, group, AT_EMPTY_PATH) < 0 || chmod(path, mode) < 0))
     error = errno;
   if (file >= 0)
@@ -57,7 +57,7 @@ int hf_bind_socket_at(int folder, const char *name, uint32_t owner, uint32_t gro
   return -error;
 }
 
-// Sends a text, or without one only connects.
+// Sends a text, or only connects if it is null.
 static int reach_socket_at(int folder, const char *name, const void *text, size_t length) {
   int file = open_name(folder, name);
   if (file < 0)

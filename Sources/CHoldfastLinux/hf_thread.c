@@ -24,7 +24,7 @@ int hf_thread_set_ordinary(int thread) {
 
 int hf_thread_set_idle(void) {
   struct sched_param parameters = {.sched_priority = 0};
-  // The system call itself: it means the calling thread, for which some C libraries refuse it.
+  // The system call applies to the calling thread; the wrapper of some C libraries only fails.
   return syscall(SYS_sched_setscheduler, 0, SCHED_IDLE, &parameters) < 0 ? -errno : 0;
 }
 

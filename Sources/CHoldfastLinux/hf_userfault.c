@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -37,7 +36,7 @@ static int open_any(void) {
   return fd < 0 ? -problem : fd;
 }
 
-int hf_userfault_open(int hugetlb) {
+int hf_userfault_open_minor(int hugetlb) {
   int fd = open_any();
   if (fd < 0)
     return fd;
@@ -51,41 +50,25 @@ int hf_userfault_open(int hugetlb) {
   return fd;
 }
 
-int hf_userfault_register_minor(int fd, void *start, size_t length) {
-  struct uffdio_register request = {
-      .range = {.start = (uintptr_t)start, .len = length},
-      .mode = UFFDIO_REGISTER_MODE_MINOR,
-  };
-  if (ioctl(fd, UFFDIO_REGISTER, &request) < 0)
-    return -errno;
-  if ((request.ioctls & ((uint64_t)1 << _UFFDIO_CONTINUE)) == 0)
-    return -ENOTSUP;
-  return 0;
-}
-
-int hf_userfault_continue(int fd, void *start, size_t length, size_t page) {
-  return hf_userfault_continue_as(fd, start, length, page, 0);
-}
-
-int hf_userfault_continue_as(int fd, void *start, size_t length, size_t page, int read_only) {
-  uintptr_t place = (uintptr_t)start;
-  uintptr_t end = place + length;
+int hf_userfault_continue(int fd, void *start, size_t length, size_t page, int read_only) {
+  uintptr_t next = (uintptr_t)start;
+  uintptr_t end = next + length;
   uintptr_t most = length;
-  while (place < end) {
-    uintptr_t part = end - place < most ? end - place : most;
+  while (next < end) {
+    uintptr_t part = end - next < most ? end - next : most;
     struct uffdio_continue request = {
-        .range = {.start = place, .len = part},
+        .range = {.start = next, .len = part},
         .mode = read_only ? UFFDIO_CONTINUE_MODE_WP : 0,
     };
     if (ioctl(fd, UFFDIO_CONTINUE, &request) == 0) {
-      place += part;
+      next += part;
       most = length;
     } else if (request.mapped > 0) {
-      place += (uintptr_t)request.mapped;
+      next += (uintptr_t)request.mapped;
     } else if (errno == EEXIST) {
-      place += page;
+      next += page;
     } else if (errno == ENOENT && part > page) {
-      // More than one mapping: those of hugetlb memory stay apart once they were split.
+      // The range has several mappings: split mappings of hugetlb memory do not merge again.
       most = part / 2 / page * page;
     } else if (errno != EAGAIN && errno != EINTR) {
       return -errno;
@@ -112,7 +95,7 @@ int hf_userfault_open_paging(void) {
                     UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_MINOR_HUGETLBFS |
                     UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
                     UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_THREAD_ID |
-                    // For its age alone: UFFDIO_CONTINUE_MODE_WP came with it (6.4), and says so by no bit.
+                    // A sign of Linux 6.4, whose UFFDIO_CONTINUE_MODE_WP has no bit of its own.
                     UFFD_FEATURE_WP_UNPOPULATED;
   struct uffdio_api api = {.api = UFFD_API, .features = wanted};
   if (ioctl(fd, UFFDIO_API, &api) < 0 || (api.features & wanted) != wanted) {
@@ -130,7 +113,11 @@ int hf_userfault_register(int fd, void *start, size_t length, int traps) {
               (traps & HF_TRAP_MINOR ? UFFDIO_REGISTER_MODE_MINOR : 0) |
               (traps & HF_TRAP_WRITE ? UFFDIO_REGISTER_MODE_WP : 0),
   };
-  return ioctl(fd, UFFDIO_REGISTER, &request) < 0 ? -errno : 0;
+  if (ioctl(fd, UFFDIO_REGISTER, &request) < 0)
+    return -errno;
+  if (traps & HF_TRAP_MINOR && (request.ioctls & ((uint64_t)1 << _UFFDIO_CONTINUE)) == 0)
+    return -ENOTSUP;
+  return 0;
 }
 
 int hf_userfault_protect(int fd, void *start, size_t length, int read_only) {
@@ -185,11 +172,6 @@ int hf_userfault_read(int fd, hf_userfault_event *events, int capacity) {
       return count;
   }
   return count;
-}
-
-int hf_signal_open(void) {
-  int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  return fd < 0 ? -errno : fd;
 }
 
 int hf_signal(int fd) {

@@ -8,7 +8,7 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
-/// What all kernels work in: a cache line. Non-temporal stores of a whole one go to memory as one.
+/// A cache line, the unit of all kernels. Non-temporal stores of a whole line reach memory as one.
 static const size_t line = 64;
 
 static void zero_stosb(char *start, size_t length) {
@@ -44,7 +44,7 @@ static void zero_clzero(char *start, size_t length) {
     __asm__ volatile("clzero" : : "a"(start) : "memory");
 }
 
-/// The bits of a register of a CPUID leaf, 0 where the leaf is missing. `number` counts EAX to EDX.
+/// A register of a CPUID leaf, 0 if the leaf is missing. `number` counts from EAX to EDX.
 static unsigned feature_bits(unsigned leaf, int number) {
   unsigned registers[4] = {0};
   if (!__get_cpuid_count(leaf, 0, &registers[0], &registers[1], &registers[2], &registers[3]))
@@ -52,7 +52,7 @@ static unsigned feature_bits(unsigned leaf, int number) {
   return registers[number];
 }
 
-/// Whether the operating system keeps all of these parts of the state (XCR0) for its threads.
+/// Whether the kernel saves all of these components of the extended state (XCR0) for threads.
 static int saves_state(unsigned parts) {
   if (!(feature_bits(1, 2) & 1u << 27))
     return 0;
@@ -81,42 +81,42 @@ int hf_zero_supported(int kernel) {
 }
 
 void hf_zero_by(int kernel, void *start, size_t length) {
-  char *place = start;
+  char *next = start;
   if (kernel == HF_ZERO_MEMSET || length < 2 * line) {
-    memset(place, 0, length);
+    memset(next, 0, length);
     return;
   }
-  size_t head = -(uintptr_t)place & (line - 1);
-  memset(place, 0, head);
-  place += head;
+  size_t head = -(uintptr_t)next & (line - 1);
+  memset(next, 0, head);
+  next += head;
   length -= head;
   size_t tail = length & (line - 1);
   length -= tail;
-  memset(place + length, 0, tail);
+  memset(next + length, 0, tail);
   switch (kernel) {
   case HF_ZERO_STOSB:
-    zero_stosb(place, length);
+    zero_stosb(next, length);
     break;
   case HF_ZERO_AVX2:
-    zero_avx2(place, length);
+    zero_avx2(next, length);
     break;
   case HF_ZERO_AVX512:
-    zero_avx512(place, length);
+    zero_avx512(next, length);
     break;
   case HF_ZERO_CLZERO:
-    zero_clzero(place, length);
+    zero_clzero(next, length);
     break;
   default:
-    zero_sse2(place, length);
+    zero_sse2(next, length);
     break;
   }
-  // Non-temporal stores, and those of clzero, are ordered with nothing.
+  // Non-temporal stores, and those of clzero, are weakly ordered.
   _mm_sfence();
 }
 
 #elif defined(__aarch64__)
 
-/// The bytes that DC ZVA zeroes, or 0 where it is prohibited.
+/// The bytes that DC ZVA zeroes, or 0 if it is prohibited.
 static size_t block_of_zva(void) {
   uint64_t value;
   __asm__("mrs %0, dczid_el0" : "=r"(value));
@@ -128,21 +128,21 @@ int hf_zero_supported(int kernel) {
 }
 
 void hf_zero_by(int kernel, void *start, size_t length) {
-  char *place = start;
+  char *next = start;
   size_t block = kernel == HF_ZERO_DCZVA ? block_of_zva() : 0;
   if (block == 0 || length < 2 * block) {
-    memset(place, 0, length);
+    memset(next, 0, length);
     return;
   }
-  size_t head = -(uintptr_t)place & (block - 1);
-  memset(place, 0, head);
-  place += head;
+  size_t head = -(uintptr_t)next & (block - 1);
+  memset(next, 0, head);
+  next += head;
   length -= head;
   size_t tail = length & (block - 1);
   length -= tail;
-  memset(place + length, 0, tail);
-  for (char *end = place + length; place < end; place += block)
-    __asm__ volatile("dc zva, %0" : : "r"(place) : "memory");
+  memset(next + length, 0, tail);
+  for (char *end = next + length; next < end; next += block)
+    __asm__ volatile("dc zva, %0" : : "r"(next) : "memory");
 }
 
 #else

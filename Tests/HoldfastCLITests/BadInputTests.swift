@@ -77,7 +77,7 @@ import Testing
       (["simulate", "--seed", "x"], 64, "a number from 0"),
       (["simulate", "--guests", "1000000", "--lifetime", "1h"], 64, "over 20,000,000 guests"),
       (["wire", "--memory", "999T"], 1, "are available"),
-      (["wire", "--memory", "16777215T"], 1, "beyond all address spaces"),
+      (["wire", "--memory", "16777215T"], 1, "exceeds every address space"),
       (["wire", "--memory", "999T", "--backing", "hugetlb-1G"], 1, "hugetlb-1G"),
       (["wire", "--memory", "999T", "--backing", "hugetlb-2M"], 1, "hugetlb-2M"),
       (["wire", "--memory", "999T", "--backing", "thp"], 1, "thp"),

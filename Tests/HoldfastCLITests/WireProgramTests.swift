@@ -141,11 +141,11 @@ import Testing
     let outcome = try HoldfastProgram(arguments, command: known).wait()
     #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
     if arguments == ["host"] {
-      #expect(outcome.output.contains("\nzeroing      memset, as HOLDFAST_ZEROING says\n"))
+      #expect(outcome.output.contains("\nzeroing      memset, set by HOLDFAST_ZEROING\n"))
     }
     let unknown = ["env", "HOLDFAST_ZEROING=quickly", HoldfastProgram.path]
     try HoldfastProgram(arguments, command: unknown).wait()
-      .expectFailure(1, "'quickly' is no way to zero memory; try: one of memset, ")
+      .expectFailure(1, "'quickly' is not a way to zero memory; try: one of memset, ")
   }
 
   @Test func theHostAsJSON() throws {

@@ -24,7 +24,7 @@ struct TrappedMemoryTests {
 
     init?() {
       file = hf_memfd_create("holdfast-trapped", 0)
-      fault = hf_userfault_open(0)
+      fault = hf_userfault_open_minor(0)
       guard file >= 0, fault >= 0, ftruncate(file, off_t(size)) == 0,
         let one = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), one != MAP_FAILED,
         let two = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), two != MAP_FAILED
@@ -32,7 +32,8 @@ struct TrappedMemoryTests {
       plain = one
       trapped = two
       memset(plain, 0, size)
-      guard hf_userfault_register_minor(fault, trapped, size) == 0 else { return nil }
+      guard hf_userfault_register(fault, trapped, size, Int32(HF_TRAP_MINOR)) == 0
+      else { return nil }
     }
 
     /// Waits for a fault; returns its offset.
@@ -46,7 +47,7 @@ struct TrappedMemoryTests {
     }
 
     func serve(_ offset: Int) {
-      _ = hf_userfault_continue(fault, trapped + offset & ~4095, 4096, 4096)
+      _ = hf_userfault_continue(fault, trapped + offset & ~4095, 4096, 4096, 0)
     }
 
     deinit {

@@ -4,14 +4,14 @@ import Testing
 
 @testable import HoldfastLinux
 
-/// Arenas of several nodes. Nodes 900 and 901 are made up: the kernel cannot have them, so binding to
-/// them is refused as it is in containers, and all the rest is as with real ones.
+/// Arenas of several nodes. Nodes 900 and 901 are made up: the kernel cannot have them, so binding
+/// to them is refused as it is in containers, and all the rest is as with real ones.
 @Suite struct ArenaNodesTests {
   private func host(_ processors: [UInt32] = []) -> HostCapabilities {
     .withNodes([(900, .mebibytes(512), processors), (901, .mebibytes(512), processors)])
   }
 
-  @Test func `a domain each, and a plain word where binding is refused`() throws {
+  @Test func `each node has a domain, and a refused binding is reported`() throws {
     let arena = try Arena(
       size: .mebibytes(9), backing: .base, nodes: HostNodes([NodeID(901), NodeID(900)]),
       host: host(), threads: 2)
@@ -22,22 +22,22 @@ import Testing
     #expect(
       arena.preparation.fallbacks
         == [900, 901].map {
-          "not bound to node \($0): mbind(2) failed (Invalid argument): the node has no memory, or a "
-            + "cpuset rules it out"
+          "not bound to node \($0): mbind(2) failed (Invalid argument): the node has no memory, or is "
+            + "outside of the cpuset"
         })
     #expect(arena.allocator.occupancy.zeroed == arena.allocator.frames.count)
   }
 
-  @Test func `threads that cannot be kept to a node are told of`() throws {
+  @Test func `threads that cannot be pinned to a node are reported`() throws {
     let arena = try Arena(
       size: .mebibytes(8), backing: .base, nodes: .bind(NodeID(900)), host: host([8190]),
       threads: 2)
     #expect(
       arena.preparation.fallbacks.last
-        == "threads were not kept to their nodes: Invalid argument")
+        == "threads could not be pinned to their nodes: Invalid argument")
   }
 
-  @Test func `zeroing reaches every byte over the bounds of domains, and no other`() throws {
+  @Test func `zeroing across domains covers every byte of the runs and no other`() throws {
     let processors = Affinity.current?.processors ?? []
     let arena = try Arena(
       size: .mebibytes(12), backing: .base, host: host(processors), threads: 2)
@@ -60,7 +60,7 @@ import Testing
     }
   }
 
-  @Test func `what the kernel refuses to spread comes from anywhere`() throws {
+  @Test func `memory that the kernel refuses to spread comes from any node`() throws {
     // Each node claims more than there is of huge pages, so the pool refuses.
     try HugePageLock.withLock { () throws in
       var host = HostCapabilities.withNodes(
@@ -76,7 +76,7 @@ import Testing
     }
   }
 
-  @Test func `pages are on the node that they are bound to`() throws {
+  @Test func `pages are on the node to which they are bound`() throws {
     let nodes = HostProbe().host().memoryNodes
     guard let node = nodes.last else { return }
     let arena = try Arena(size: .mebibytes(8), backing: .base, nodes: .bind(node.id))
@@ -98,7 +98,7 @@ import Testing
     if !maps.isEmpty { #expect(mine.map(\.bytes) == [bytes]) }
   }
 
-  @Test func `pages that are elsewhere are told`() throws {
+  @Test func `pages on another node are reported`() throws {
     let host = HostCapabilities.withNodes([(900, .mebibytes(512), [])])
     // A host of one node binds nothing, so it is taken at its word, wrongly here.
     let arena = try Arena(size: .mebibytes(4), backing: .base, host: host)
@@ -111,7 +111,7 @@ import Testing
     #expect(view.nodes.bytes?[NodeID(900)] == nil)
   }
 
-  @Test func `numa_maps of all kinds`() {
+  @Test func `numa_maps is parsed`() {
     let text = """
       7f00a0000000 bind:1 file=/memfd:holdfast-arena\\040(deleted) huge dirty=4 N1=3 N12=1 kernelpagesize_kB=2048
       7f00b0000000 default anon=3 dirty=3 N0=3 kernelpagesize_kB=4

@@ -39,7 +39,7 @@ import Testing
     }
   }
 
-  @Test func `an arena goes without a trace, also one that could not be had`() async {
+  @Test func `an arena leaves no descriptor or mapping, even if it cannot be created`() async {
     // In a process of its own: other tests open and map files too.
     await #expect(processExitsWith: .success) {
       let files = HostFiles(root: "/")
@@ -72,7 +72,9 @@ import Testing
     }
   }
 
-  @Test(arguments: [1, 2]) func `zeroing reaches every byte and no other`(threads: Int) throws {
+  @Test(arguments: [1, 2]) func `zeroing covers every byte of the runs and no other`(threads: Int)
+    throws
+  {
     let arena = try Arena(size: .mebibytes(40), backing: .base, threads: threads)
     let dirt = [UInt8](repeating: 0xA5, count: Int(arena.size.rawValue))
     arena.write(dirt.span.bytes, to: Frame(0), offset: .zero)
@@ -95,7 +97,7 @@ import Testing
     #expect(Array(bytes(arena, 9, 8192)[4092..<4101]) == text)
   }
 
-  @Test func `shortage of huge pages names size, need, free pages and the remedy`() {
+  @Test func `a shortage of huge pages names size, need, free pages and the remedy`() {
     let pool = HostCapabilities.HugePages(
       size: .mebibytes(2), total: PageCount(7), free: PageCount(5), reserved: PageCount(2),
       surplus: .zero, overcommit: .zero)
@@ -108,7 +110,7 @@ import Testing
     #expect(error?.advice?.description.contains("hugepages-2048kB/nr_hugepages") == true)
   }
 
-  @Test func `a host that has not enough says so before it is touched`() {
+  @Test func `a shortage of memory is an error before any is taken`() {
     let host = host { $0.memory.available = .mebibytes(100) }
     let error = #expect(throws: HoldfastError.self) {
       try Arena(size: .mebibytes(100), backing: .base, host: host)
@@ -119,7 +121,7 @@ import Testing
     #expect(throws: HoldfastError.self) { try Arena(size: ByteCount(.max)) }
   }
 
-  @Test func `the kernel's own refusal is an error too`() {
+  @Test func `a refusal of the kernel is an error too`() {
     // The probe is made to promise pages that the pool does not have.
     let pool = HostCapabilities.HugePages(
       size: .mebibytes(2), total: PageCount(1 << 20), free: PageCount(1 << 20), reserved: .zero,
@@ -132,7 +134,7 @@ import Testing
     #expect(error?.reason.hasPrefix("51200 hugetlb pages of 2 MiB are needed, ") == true)
   }
 
-  @Test func `automatic goes on where the kernel refuses what the host promised`() throws {
+  @Test func `the automatic choice tries the next backing if the kernel refuses one`() throws {
     let giant = HostCapabilities.HugePages(
       size: .gibibytes(1), total: PageCount(1), free: PageCount(1), reserved: .zero,
       surplus: .zero, overcommit: .zero)
@@ -149,7 +151,7 @@ import Testing
         == "hugetlb-1G: 1 hugetlb page of 1 GiB is needed, 0 are free")
   }
 
-  @Test func `automatic takes the best there is and says what it passed over`() throws {
+  @Test func `the automatic choice takes the best backing and explains its fallbacks`() throws {
     let bare = host {
       $0.hugePages = []
       $0.transparentHugePages.sharedMemory = .never

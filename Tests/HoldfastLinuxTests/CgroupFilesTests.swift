@@ -10,7 +10,7 @@ import Testing
 
   private let mount2 = "31 23 0:28 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n"
 
-  @Test func version2TakesTheTightestOfNestedLimits() throws {
+  @Test func `the tightest of nested version 2 limits applies`() throws {
     let tree = try HostTree.sound()
     try tree.write(mount2, to: "proc/self/mountinfo")
     try tree.write("0::/user.slice/vm.scope\n", to: "proc/self/cgroup")
@@ -33,7 +33,7 @@ import Testing
     #expect(host.parallelism == 2)
   }
 
-  @Test func version2HighBindsToo() throws {
+  @Test func `memory.high of version 2 applies too`() throws {
     let tree = try HostTree.sound()
     try tree.write(mount2, to: "proc/self/mountinfo")
     try tree.write("0::/vm\n", to: "proc/self/cgroup")
@@ -43,7 +43,7 @@ import Testing
     #expect(limits(tree).memory?.remaining == .zero)
   }
 
-  @Test func version2WithoutLimits() throws {
+  @Test func `version 2 without limits`() throws {
     let tree = try HostTree.sound()
     try tree.write(mount2, to: "proc/self/mountinfo")
     try tree.write("0::/vm\n", to: "proc/self/cgroup")
@@ -51,7 +51,7 @@ import Testing
     #expect(limits(tree) == HostCapabilities.Cgroup())
   }
 
-  @Test func version1LimitsAndQuota() throws {
+  @Test func `version 1 limits and quota`() throws {
     let tree = try HostTree.sound()
     try tree.write(
       """
@@ -77,7 +77,7 @@ import Testing
     #expect(limits(tree) == HostCapabilities.Cgroup())
   }
 
-  @Test func hugetlbLimitsBoundTheAvailablePages() throws {
+  @Test func `hugetlb limits bound the available pages`() throws {
     let tree = try HostTree.sound()
     try tree.write(mount2, to: "proc/self/mountinfo")
     try tree.write("0::/vm\n", to: "proc/self/cgroup")
@@ -90,7 +90,7 @@ import Testing
     #expect(pages[1].cgroupRemaining == nil)
   }
 
-  @Test func aContainersMountAndPathsOutsideOfIt() {
+  @Test func `a container's mount, and paths outside of it`() {
     let mount = Mount(root: "/docker/abc", point: "/sys/fs/cgroup/memory")
     #expect(mount.directories(upFrom: "/docker/abc") == ["/sys/fs/cgroup/memory"])
     #expect(

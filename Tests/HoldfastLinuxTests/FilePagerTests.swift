@@ -32,7 +32,7 @@ import Testing
   }
 
   @Test(arguments: WirePath.allCases)
-  func `wired pages hold what the file holds, and zeros behind it`(wirePath: WirePath) throws {
+  func `wired pages have the file's bytes, and zeros behind its end`(wirePath: WirePath) throws {
     try write()
     defer { unlink(path) }
     let pager = try FilePager(path: path, offset: .kibibytes(8), geometry: .small)
@@ -47,7 +47,7 @@ import Testing
     #expect(bytes[(98 * 4096 + 10)...].allSatisfy { $0 == 0 })
   }
 
-  @Test func `a file that becomes shorter is an error of the fault, and nothing stays`() throws {
+  @Test func `a file that becomes shorter makes the fault fail and leaves no page`() throws {
     try write()
     defer { unlink(path) }
     let pager = try FilePager(path: path, geometry: .small)
@@ -67,7 +67,7 @@ import Testing
     #expect(try space.read(Address(10 * 4096), count: 1) == [11])
   }
 
-  @Test func `what cannot be a pager's file is refused`() throws {
+  @Test func `files that cannot be paged from are errors`() throws {
     try write()
     defer { unlink(path) }
     #expect(throws: HoldfastError.self) { try FilePager(path: path + "-none", geometry: .small) }

@@ -4,8 +4,6 @@ import Testing
 
 @testable import HoldfastLinux
 
-// Foundation has a class of the same name.
-
 @Suite struct HostAdviceTests {
   private func host(_ system: HostSystem = .permissive) throws -> HostCapabilities {
     let tree = try HostTree.sound()
@@ -20,7 +18,7 @@ import Testing
     return try #require(advice.findings.first { $0.statement.contains(text) }, "\(advice)")
   }
 
-  @Test func aSoundHostNeedsNothing() throws {
+  @Test func `a complete host needs nothing`() throws {
     let advice = HostAdvice(try host())
     #expect(advice.level == .good)
     #expect(advice.memory == .gibibytes(4))
@@ -28,47 +26,48 @@ import Testing
     #expect(advice.findings.allSatisfy { $0.command == nil })
   }
 
-  @Test func hugePagesShortSizeTheCommandForTheWholePool() throws {
+  @Test func `the command for missing huge pages sets the size of the whole pool`() throws {
     var host = try host()
     let tee = " | sudo tee /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
     // 4,100 pages of which 4,096 are free; 10 GiB are 5,120: 1,024 more.
-    let short = try finding("only 8 GiB of free 2 MiB pages", host, memory: .gibibytes(10))
+    let short = try finding("only 8 GiB free in pages of 2 MiB", host, memory: .gibibytes(10))
     #expect(short.level == .couldBeBetter && short.command == "echo 5124" + tee)
 
     host.hugePages[0].total = .zero
     host.hugePages[0].free = .zero
-    let none = try finding("no huge pages free", host)
+    let none = try finding("no free huge pages", host)
     #expect(none.level == .missing && none.command == "echo 2048" + tee)
 
     host.privileges.effectiveUser = 0
     #expect(
-      try finding("no huge pages free", host).command
+      try finding("no free huge pages", host).command
         == "echo 2048 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
 
     host.memory.available = .gibibytes(1)
-    let beyond = try finding("only 1 GiB available", host)
+    let beyond = try finding("only 1 GiB available to make more", host)
     #expect(beyond.level == .missing && beyond.command == nil)
 
     host.hugePages = []
     #expect(try finding("CONFIG_HUGETLBFS", host).command == nil)
   }
 
-  @Test func largerPagesThatSufficeAreGood() throws {
+  @Test func `larger pages that are enough are good`() throws {
     var host = try host()
     host.hugePages[0].free = .zero
     host.hugePages[1].free = PageCount(4)
-    #expect(try finding("4 GiB of free 1 GiB pages", host).level == .good)
-    #expect(try finding("only 4 GiB of free 1 GiB", host, memory: .gibibytes(5)).command != nil)
+    #expect(try finding("4 GiB free in pages of 1 GiB", host).level == .good)
+    #expect(
+      try finding("only 4 GiB free in pages of 1 GiB", host, memory: .gibibytes(5)).command != nil)
   }
 
-  @Test func aHugetlbCgroupIsSaid() throws {
+  @Test func `the limit of a hugetlb cgroup is reported`() throws {
     var host = try host()
     host.hugePages[0].cgroupRemaining = .gibibytes(2)
-    let finding = try finding("the hugetlb cgroup leaves 2 GiB", host)
+    let finding = try finding("the hugetlb cgroup has 2 GiB left", host)
     #expect(finding.level == .couldBeBetter && finding.command == nil)
   }
 
-  @Test func sharedHugePagesOff() throws {
+  @Test func `huge pages for shared memory that are off are reported`() throws {
     var host = try host()
     host.transparentHugePages.sharedMemory = .never
     let finding = try finding("shmem_enabled=never", host)
@@ -78,11 +77,12 @@ import Testing
         == "echo advise | sudo tee /sys/kernel/mm/transparent_hugepage/shmem_enabled")
   }
 
-  @Test func theLockLimit() throws {
+  @Test func `the lock limit and the commands that raise it`() throws {
     var host = try host()
     host.privileges.ignoresMemoryLockLimit = false
     func command(_ host: HostCapabilities, _ program: String? = nil) throws -> String? {
-      let finding = try finding("only 8 MiB of memory may be locked", host, program: program)
+      let finding = try finding(
+        "this process may lock only 8 MiB of memory", host, program: program)
       #expect(finding.level == .missing)
       return finding.command
     }
@@ -100,15 +100,15 @@ import Testing
     #expect(HostAdvice(host, memory: .gibibytes(4)).level == .good)
   }
 
-  @Test func refusedDevices() throws {
+  @Test func `refused devices are reported with their commands`() throws {
     let host = try host(.refusing)
-    let userFault = try finding("no faults on demand", host)
+    let userFault = try finding("no demand paging and no forks", host)
     #expect(userFault.level == .missing)
     #expect(userFault.command == "sudo sysctl -w vm.unprivileged_userfaultfd=1")
-    #expect(try finding("no KVM", host).command == "sudo usermod -aG kvm $USER")
+    #expect(try finding("no KVM guests", host).command == "sudo usermod -aG kvm $USER")
   }
 
-  @Test func limitsAreSaidOnlyWhenLow() throws {
+  @Test func `limits are reported only if they are too low`() throws {
     var host = try host()
     #expect(HostAdvice(host).findings.count == 5)
     host.maximumMapCount = 1000
@@ -118,20 +118,25 @@ import Testing
     host.overcommit = .never
     #expect(try finding("overcommit_memory is 2", host).level == .couldBeBetter)
     host.cgroup.memory = .init(file: "/x/memory.max", limit: .gibibytes(2), remaining: .zero)
-    #expect(try finding("/x/memory.max leaves 0 bytes", host).command == nil)
+    #expect(
+      try finding(
+        "only 0 bytes of memory other than hugetlb left in the cgroup (/x/memory.max)", host
+      ).command == nil)
   }
 
-  @Test func theReportIsAligned() throws {
+  @Test func `the report is aligned`() throws {
     let host = try host(.refusing)
     let lines = HostReport.text(host).split(separator: "\n").map(String.init)
     #expect(lines.contains("memory       16 GiB, 6 GiB available"))
     #expect(
       lines.contains(
-        "NUMA nodes   0: 8 GiB, 1 KiB free, 1024 free of 2 MiB, processors 0-1, distances 10 20"))
+        "NUMA nodes   0: 8 GiB, 1 KiB free, 1024 free pages of 2 MiB, processors 0-1, distances 10 20"
+      ))
     #expect(
       lines.contains(
-        "             1: 8 GiB, 2 KiB free, 1025 free of 2 MiB, processors 2-3,8, distances 20 10"))
-    #expect(lines.contains("missing  no KVM: this user may not open /dev/kvm"))
+        "             1: 8 GiB, 2 KiB free, 1025 free pages of 2 MiB, processors 2-3,8, distances 20 10"
+      ))
+    #expect(lines.contains("missing  no KVM guests: this user has no permission to open /dev/kvm"))
     #expect(lines.contains("         $ sudo usermod -aG kvm $USER"))
   }
 
@@ -140,11 +145,11 @@ import Testing
       (0, "0 bytes"), (1023, "1023 bytes"), (1024, "1 KiB"), (1536, "1.5 KiB"),
       (23 << 30 | 1 << 29, "23.5 GiB"), (.max, "16777215.9 TiB"),
     ] as [(UInt64, String)])
-  func roundedCounts(_ bytes: UInt64, _ text: String) {
+  func `counts are rounded down to a unit`(_ bytes: UInt64, _ text: String) {
     #expect(HostReport.rounded(ByteCount(bytes)) == text)
   }
 
-  @Test func adviceSurvivesJSON() throws {
+  @Test func `advice survives JSON`() throws {
     let advice = HostAdvice(try host(.refusing))
     let data = try JSONEncoder().encode(advice)
     #expect(try JSONDecoder().decode(HostAdvice.self, from: data) == advice)

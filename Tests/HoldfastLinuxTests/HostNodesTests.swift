@@ -30,7 +30,7 @@ import Testing
       .prefix(host.nodes.count).map { $0.drop { !$0.isNumber } }
   }
 
-  @Test func twoNodes() throws {
+  @Test func `two nodes`() throws {
     let host = try host(
       online: "0-1", [(0, 1 << 20, "0-1", "10 21"), (1, 2 << 20, "2-3", "21 10")])
     #expect(host.nodes.map(\.processors) == [[0, 1], [2, 3]])
@@ -41,12 +41,12 @@ import Testing
     #expect(host.node(NodeID(1))?.total == .gibibytes(2) && host.node(NodeID(2)) == nil)
     #expect(
       lines(host) == [
-        "0: 1 GiB, 512 MiB free, 0 free of 2 MiB, processors 0-1, distances 10 21",
-        "1: 2 GiB, 1 GiB free, 1 free of 2 MiB, processors 2-3, distances 21 10",
+        "0: 1 GiB, 512 MiB free, 0 free pages of 2 MiB, processors 0-1, distances 10 21",
+        "1: 2 GiB, 1 GiB free, 1 free page of 2 MiB, processors 2-3, distances 21 10",
       ])
   }
 
-  @Test func fourNodesWithHolesInTheirNumbers() throws {
+  @Test func `four nodes whose numbers are not consecutive`() throws {
     let host = try host(
       online: "0,2-3,7",
       [
@@ -58,7 +58,7 @@ import Testing
     #expect(host.nodeDistances[NodeID(2)]?[NodeID(7)] == 25)
   }
 
-  @Test func nodesWithoutMemoryOrProcessors() throws {
+  @Test func `nodes without memory or processors`() throws {
     let host = try host(
       online: "0-2",
       [(0, 0, "0-3", "10 20 40"), (1, 1 << 20, "8-9", "20 10 40"), (2, 4 << 20, "", "40 40 10")])
@@ -67,21 +67,21 @@ import Testing
     #expect(
       lines(host) == [
         "0: no memory, processors 0-3, distances 10 20 40",
-        "1: 1 GiB, 512 MiB free, 1 free of 2 MiB, processors 8-9, none usable, distances 20 10 40",
-        "2: 4 GiB, 2 GiB free, 2 free of 2 MiB, no processors, distances 40 40 10",
+        "1: 1 GiB, 512 MiB free, 1 free page of 2 MiB, processors 8-9, none usable, distances 20 10 40",
+        "2: 4 GiB, 2 GiB free, 2 free pages of 2 MiB, no processors, distances 40 40 10",
       ])
   }
 
-  @Test func cpusetsLeaveSomeOfThem() throws {
+  @Test func `cpusets exclude nodes`() throws {
     let host = try host(
       online: "0-1", allowed: "1", usable: [1, 2],
       [(0, 1 << 20, "0-1", "10 20"), (1, 1 << 20, "2-3", "20 10")])
     #expect(host.memoryNodes.map(\.id.rawValue) == [1])
     #expect(host.nodes.map(\.usableProcessors) == [[1], [2]])
-    #expect(lines(host)[0].hasSuffix("usable 1, distances 10 20, not allowed by the cpuset"))
+    #expect(lines(host)[0].hasSuffix("usable 1, distances 10 20, excluded by the cpuset"))
   }
 
-  @Test func aDistanceForEachNodeOrNone() throws {
+  @Test func `distances are complete or unknown`() throws {
     for distances in ["10", "10 20 30", "10 x", "10 -1", ""] {
       let host = try host(
         online: "0-1", [(0, 1, "0", distances), (1, 1, "1", "20 10")])
@@ -90,7 +90,7 @@ import Testing
     }
   }
 
-  @Test func halfOfTheFileCacheCounts() throws {
+  @Test func `half of the page cache counts as available`() throws {
     let tree = try HostTree([
       "sys/devices/system/node/online": "0",
       "sys/devices/system/node/node0/meminfo": """
@@ -106,7 +106,7 @@ import Testing
     #expect(host.nodes[0].available == .kibibytes(1400))
   }
 
-  @Test func theRealThreadRunsOnProcessorsOfTheRealNodes() throws {
+  @Test func `this thread runs on processors of this host's nodes`() throws {
     let host = HostProbe().host()
     let affinity = try #require(Affinity.current)
     #expect(affinity.processors.count == host.processors.usable)
@@ -116,7 +116,7 @@ import Testing
     #expect(host.nodes.allSatisfy { $0.distances.count == host.nodes.count })
   }
 
-  @Test func listsAreAsTheKernelHasThem() {
+  @Test func `lists are in the kernel's notation`() {
     #expect(HostReport.list([]) == "" && HostReport.list([3]) == "3")
     #expect(HostReport.list([0, 1, 2, 5, 7, 8]) == "0-2,5,7-8")
     #expect(HostParsers.numbers("7-8,0-2,1,5,9999,3-1") == [0, 1, 2, 5, 7, 8])

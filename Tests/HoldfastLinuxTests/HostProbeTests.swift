@@ -13,7 +13,7 @@ import Testing
     HostProbe(root: tree.root, system: system).host()
   }
 
-  @Test func everyFactOfASoundHost() throws {
+  @Test func `every fact about a complete host`() throws {
     let host = host(try .sound())
     #expect(host.processors.model == "A CPU @ 2 GHz")
     #expect(host.processors.online == 5)
@@ -45,7 +45,7 @@ import Testing
     #expect(host.overcommit == .heuristic)
   }
 
-  @Test func anEmptyTreeIsAllUnknown() throws {
+  @Test func `everything about an empty tree is unknown`() throws {
     let host = host(try HostTree(), .refusing)
     #expect(host.memory == HostCapabilities.Memory())
     #expect(host.availableForGuests == .zero)
@@ -83,17 +83,17 @@ import Testing
     let text = HostReport.text(host, advice: HostAdvice(host, memory: ByteCount(.max)))
     #expect(!text.unicodeScalars.contains("\u{1b}") && !text.unicodeScalars.contains("\u{202e}"))
     // A pool of any size must not trap either.
-    _ = try? HugePagePool(size: .mebibytes(2), root: tree.root).reserve(.one).giveBack()
+    _ = try? HugePagePool(size: .mebibytes(2), root: tree.root).increase(by: .one).giveBack()
   }
 
-  @Test func aFIFOAndADirectoryInPlaceOfFilesDoNotHang() throws {
+  @Test func `a FIFO and a folder in place of files do not block`() throws {
     let tree = try HostTree(["proc/cpuinfo/x": "", "proc/sys/vm/x": ""])
     #expect(mkfifo(tree.root + "/proc/meminfo", 0o600) == 0)
     #expect(host(tree).memory == HostCapabilities.Memory())
     #expect(host(tree).processors.model == nil)
   }
 
-  @Test func pathsStayUnderTheRoot() {
+  @Test func `paths stay under the root`() {
     let files = HostFiles(root: "/made/up")
     #expect(files.path("/a/../../../etc/passwd") == nil)
     #expect(files.path("/proc/meminfo") == "/made/up/proc/meminfo")
@@ -102,7 +102,7 @@ import Testing
 
   // MARK: Access
 
-  @Test func userFaultByTheDeviceWhereTheCallIsRefused() throws {
+  @Test func `the device is used if userfaultfd(2) is refused`() throws {
     var system = HostSystem.refusing
     system.userFaultFeatures = { call in
       if case .device(let path) = call {
@@ -115,7 +115,7 @@ import Testing
     #expect(answer.minorOnHugePages && !answer.minorOnShared && !answer.isComplete)
   }
 
-  @Test func userFaultRefusedSaysWhyAndWhatToDo() throws {
+  @Test func `a refused userfaultfd has a reason and a remedy`() throws {
     let answer = host(try .sound(), .refusing).userFault
     #expect(answer.way == nil && answer.userModeOnly && answer.minorOnShared)
     #expect(answer.problem?.contains("CAP_SYS_PTRACE") == true)
@@ -131,7 +131,7 @@ import Testing
     #expect(host(tree, system).userFault.problem?.contains("CONFIG_USERFAULTFD") == true)
   }
 
-  @Test func kvmRefusedSaysWhyAndWhatToDo() throws {
+  @Test func `a refused KVM has a reason and a remedy`() throws {
     let tree = try HostTree.sound()
     var system = HostSystem.permissive
     func kvm(_ system: HostSystem) -> HostCapabilities.KVM { host(tree, system).kvm }
@@ -145,7 +145,7 @@ import Testing
     #expect(!kvm(system).isUsable && kvm(system).problem != nil)
   }
 
-  @Test func rootOfAUserNamespaceIsBoundByTheLockLimit() throws {
+  @Test func `the lock limit applies to the root of a user namespace`() throws {
     let tree = try HostTree.sound()
     try tree.write("0 100000 65536\n", to: "proc/self/uid_map")
     let privileges = host(tree).privileges
@@ -153,7 +153,7 @@ import Testing
     #expect(privileges.mayLock(.mebibytes(8)) && !privileges.mayLock(.mebibytes(9)))
   }
 
-  @Test func aHostSurvivesJSON() throws {
+  @Test func `capabilities survive JSON`() throws {
     let host = host(try .sound())
     let data = try JSONEncoder().encode(host)
     #expect(try JSONDecoder().decode(HostCapabilities.self, from: data) == host)
@@ -164,7 +164,7 @@ import Testing
 
   // MARK: The real host
 
-  @Test func theRealHostAgreesWithTheKernel() throws {
+  @Test func `the probe of this host agrees with the kernel`() throws {
     let host = HostProbe().host()
     // MemTotal may move between two readings where memory is hot-plugged.
     func total() throws -> ByteCount {
@@ -196,7 +196,7 @@ import Testing
     #expect(HostReport.text(host).split(separator: "\n").count > 15)
   }
 
-  @Test func probingLeavesNoDescriptorOpen() throws {
+  @Test func `probing leaves no descriptor open`() throws {
     // Other tests run in this process at the same time, so only a steady growth counts.
     func open() throws -> Int {
       try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count

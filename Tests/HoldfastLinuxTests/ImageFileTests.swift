@@ -15,7 +15,7 @@ import Testing
   }
 
   @Test(arguments: [true, false])
-  func `a file has its name, in place of an older one, when it is finished`(nameless: Bool) throws {
+  func `a finished file has its name, in place of an older file`(nameless: Bool) throws {
     try withFolder { folder, path in
       for (round, length) in [10_000, 20_001].enumerated() {
         let file = try ImageFile(
@@ -37,7 +37,7 @@ import Testing
   }
 
   @Test(arguments: [true, false])
-  func `a file that is not finished leaves nothing`(nameless: Bool) throws {
+  func `an unfinished file leaves nothing behind`(nameless: Bool) throws {
     try withFolder { folder, _ in
       do {
         let file = try ImageFile(
@@ -51,7 +51,7 @@ import Testing
   }
 
   @Test(arguments: [true, false])
-  func `a name that cannot be taken is an error, and nothing stays`(nameless: Bool) throws {
+  func `a name that cannot be used is an error that leaves nothing behind`(nameless: Bool) throws {
     try withFolder { folder, path in
       try folder.makeFolder("image", permissions: 0o755)
       do {

@@ -20,7 +20,7 @@ import Testing
     #expect(NodeShares.divide(size, unit: unit, room: room) == shares)
   }
 
-  @Test func nothingIsLostAndNobodyGetsMoreThanThereIsRoom() {
+  @Test func `shares add up, and none exceeds its room`() {
     var random = SeededGenerator(seed: 7)
     for _ in 0..<2000 {
       let unit = UInt64.random(in: 1...64, using: &random)
@@ -32,7 +32,7 @@ import Testing
       let shares = NodeShares.divide(size, unit: unit, room: room)
       #expect(shares.reduce(0, +) == size)
       for (share, room) in zip(shares, room) { #expect(share <= room && share % unit == 0) }
-      // Who has room left got as much as anybody, but for a unit.
+      // A share with room left is as large as any other, except for one unit.
       let most = shares.max() ?? 0
       for (share, room) in zip(shares, room) where share + unit <= room {
         #expect(share + unit >= most, "\(size) in \(unit) over \(room): \(shares)")
@@ -53,18 +53,18 @@ import Testing
     (0, .gibibytes(1), [0]), (3, .gibibytes(2), [1]),
   ])
 
-  @Test func allNodesWhereNoneIsNamed() throws {
+  @Test func `without named nodes all are used`() throws {
     let parts = try parts(.mebibytes(9), .base, nil, two)
     #expect(parts.map(\.node) == [NodeID(0), NodeID(3)])
     #expect(parts.map(\.bytes) == [0..<4 << 20, 4 << 20..<9 << 20])
-    // What is reckoned may be wrong, and nobody asked for it.
+    // The room is an estimate, and the caller asked for no nodes.
     #expect(parts.allSatisfy { $0.policy == .preferred && !$0.isStrict })
     #expect(parts.map(\.processors) == [[0], [1]])
     let gathered = try self.parts(.mebibytes(9), .base, nil, two, spread: false)
     #expect(gathered.count == 1 && gathered[0].node == nil && gathered[0].policy == nil)
   }
 
-  @Test func namedNodesStrictly() throws {
+  @Test func `named nodes are bound strictly`() throws {
     let parts = try parts(.mebibytes(8), .base, .bind(NodeID(3)), two)
     #expect(parts.count == 1 && parts[0].node == NodeID(3) && parts[0].policy == .bind)
     #expect(parts[0].isStrict)
@@ -73,25 +73,26 @@ import Testing
     #expect(preferred.map(\.node) == [NodeID(0), NodeID(3)] && !preferred[0].isStrict)
   }
 
-  @Test func oneNodeLeavesNoChoice() throws {
+  @Test func `a single node needs no binding`() throws {
     let host = HostCapabilities.withNodes([(5, .gibibytes(1), [0, 1])])
     let parts = try parts(.mebibytes(8), .base, nil, host)
     #expect(parts.count == 1 && parts[0].node == NodeID(5) && parts[0].policy == nil)
     #expect(parts[0].processors.isEmpty)
   }
 
-  @Test func whatIsThereIsNamedWhereANodeHasTooLittle() throws {
+  @Test func `an error for a node with too little memory names the others`() throws {
     let error = #expect(throws: HoldfastError.self) {
       try parts(.gibibytes(2), .base, .bind(NodeID(0)), two)
     }
-    #expect(error?.reason.contains(" are needed, 262144 are available (1024 MiB less ") == true)
+    #expect(
+      error?.reason.contains(" are needed, 262144 are available (1024 MiB, of which ") == true)
     #expect(error?.reason.hasSuffix(" on node 0, node 3 has 2 GiB") == true)
     // The two together have it.
     let both = try parts(.mebibytes(2048), .base, HostNodes([NodeID(0), NodeID(3)]), two)
     #expect(both.map { UInt64($0.bytes.count) } == [1 << 30, 1 << 30])
   }
 
-  @Test func hugePagesOfANode() throws {
+  @Test func `huge pages of a node`() throws {
     var host = HostCapabilities.withNodes(
       [(0, .gibibytes(1), [0]), (3, .gibibytes(1), [1])], hugePages: 4)
     host.privileges.effectiveUser = 0
@@ -124,7 +125,7 @@ import Testing
     #expect(spread.map(\.policy) == [.bind, .bind])
   }
 
-  @Test func missingHugePagesOfEachNode() {
+  @Test func `missing huge pages of each node`() {
     let host = HostCapabilities.withNodes(
       [(0, .mebibytes(16), [0]), (3, .gibibytes(1), [])], hugePages: 4)
     func missing(_ count: UInt64, _ nodes: [UInt32]) -> [UInt64] {
@@ -137,7 +138,7 @@ import Testing
     #expect(missing(40, [0, 3]) == [8, 24])
   }
 
-  @Test func nodesThatCannotBeTaken() {
+  @Test func `nodes that cannot be used are errors`() {
     var host = HostCapabilities.withNodes([
       (0, .gibibytes(1), [0]), (1, .zero, [1]), (2, .gibibytes(3), [2]),
     ])
@@ -146,13 +147,13 @@ import Testing
       (#expect(throws: HoldfastError.self) { try HostNodes.bind(NodeID(node)).check(host) })?
         .description ?? ""
     }
-    let there = "; there is node 0 with 1 GiB available; try: a node that exists, such as 0"
-    #expect(problem(7, host) == "cannot allocate from node 7: there is no such node" + there)
+    let there = "; nodes with memory: 0 (1 GiB available); try: a node that exists, such as 0"
+    #expect(problem(7, host) == "cannot allocate from node 7: the node does not exist" + there)
     #expect(
       problem(1, host)
-        == "cannot allocate from node 1: the node has processors and no memory" + there)
-    #expect(problem(2, host).contains("the cpuset of this process rules the node out"))
+        == "cannot allocate from node 1: the node has processors but no memory" + there)
+    #expect(problem(2, host).contains("the node is outside of this process's cpuset"))
     host.nodes = []
-    #expect(problem(0, host).contains("this host tells of no NUMA nodes; try: no node: the memory"))
+    #expect(problem(0, host).contains("this host reports no NUMA nodes; try: memory of any node"))
   }
 }

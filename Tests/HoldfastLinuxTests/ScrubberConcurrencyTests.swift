@@ -26,7 +26,7 @@ import Testing
     }
   }
 
-  @Test func `all of the memory can be wired at any time, by superpages`() throws {
+  @Test func `all memory can be wired at any time, in superpages`() throws {
     let pages = UInt64(1 << 18)
     let machine = Machine(frames: pages, dirty: true)
     machine.memory.checkZeroed()
@@ -58,8 +58,8 @@ import Testing
     #expect(machine.allocator.largestFreeOrder == 18)
   }
 
-  @Test func `guests that share the memory find zeros, and fail only for want of it`() throws {
-    // Three guests of at most a third each: nobody may ever run short.
+  @Test func `guests that share the memory read zeros, and fail only if it is exhausted`() throws {
+    // Three guests of at most a third each: none may ever run short.
     let guests = 3
     let pages = UInt64(512 * 12)
     let share = pages / UInt64(guests)
@@ -72,7 +72,7 @@ import Testing
       if thread == guests {
         while ContinuousClock.now < end {
           scrubber.pause()
-          if scrubber.statistics.inHand != .zero { findings.report("a frame is in hand") }
+          if scrubber.statistics.beingZeroed != .zero { findings.report("a frame is being zeroed") }
           scrubber.resume()
           usleep(20_000)
         }
@@ -102,10 +102,10 @@ import Testing
     #expect(findings.all == [])
     let occupancy = machine.allocator.occupancy
     #expect(occupancy.free == PageCount(pages))
-    #expect(scrubber.statistics.inHand == .zero && scrubber.statistics.scrubbed > .zero)
+    #expect(scrubber.statistics.beingZeroed == .zero && scrubber.statistics.scrubbed > .zero)
   }
 
-  @Test func `scrubbers come and go`() throws {
+  @Test func `scrubbers can be started and stopped at any time`() throws {
     let machine = Machine(frames: 512 * 8, dirty: true)
     machine.memory.checkZeroed()
     let done = runThreads(4) { thread in

@@ -25,7 +25,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
     }
   }
 
-  /// Returns once somebody is in the middle of a piece.
+  /// Waits until a thread is in the middle of a piece.
   func waitForPiece() {
     condition.lock()
     while !isWaiting { condition.wait() }
@@ -62,7 +62,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
   }
 
   @Test(arguments: [Geometry.small, .large, .giant], [1, 3])
-  func `all that is free becomes zero, and what is not free stays`(
+  func `all free frames become zero, and others stay`(
     geometry: Geometry, threads: Int
   ) throws {
     let frames = geometry == .small ? UInt64(5000) : 40
@@ -74,7 +74,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
     #expect(scrubber.waitUntilZeroed(atMost: .seconds(60)))
     let bytes = geometry.bytes(PageCount(frames - 1))
     var statistics = scrubber.statistics
-    #expect(statistics.scrubbed == bytes && statistics.inHand == .zero)
+    #expect(statistics.scrubbed == bytes && statistics.beingZeroed == .zero)
     #expect(statistics.free == bytes && statistics.zeroed == bytes && statistics.zeroedShare == 1)
     #expect(statistics.busy > .zero && statistics.speed > 0 && statistics.threads == threads)
     #expect(!machine.store.isZero(held))
@@ -105,13 +105,13 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
     #expect(store.pieces.count == 8 + 8 + 1 + 1)
   }
 
-  @Test func `an allocation in the middle of a block gets what it would have got`() throws {
+  @Test func `an allocation during zeroing gets the same block as without`() throws {
     let store = WatchedStore(isOpen: false)
     let memory = memory(1 << 18, store)
     let scrubber = try Scrubber(memory: memory)
     store.waitForPiece()
     #expect(memory.allocator.occupancy.free == .zero)
-    #expect(scrubber.statistics.inHand == .gibibytes(1))
+    #expect(scrubber.statistics.beingZeroed == .gibibytes(1))
     let findings = ConcurrentFailures()
     let done = runThreads(2) { index in
       if index == 1 {
@@ -132,7 +132,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
     #expect(scrubber.statistics.scrubbed == .kibibytes(256))
   }
 
-  @Test func `stopping and pausing leave no frame out`() throws {
+  @Test func `stopping and pausing free all frames`() throws {
     let store = WatchedStore(isOpen: false)
     let memory = memory(1 << 18, store)
     let scrubber = try Scrubber(memory: memory)
@@ -149,7 +149,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
     }
     try #require(done, "threads hang")
     let before = scrubber.statistics
-    #expect(before.isPaused && before.inHand == .zero && before.scrubbed < .gibibytes(1))
+    #expect(before.isPaused && before.beingZeroed == .zero && before.scrubbed < .gibibytes(1))
     #expect(!scrubber.waitUntilZeroed(atMost: .milliseconds(20)))
     #expect(scrubber.statistics.scrubbed == before.scrubbed)
     scrubber.resume()
@@ -163,7 +163,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
     #expect(findings.all == [])
   }
 
-  @Test func `it may begin paused, and stops when it is released`() throws {
+  @Test func `a scrubber can start paused, and stops when it is released`() throws {
     let memory = memory(1024, WatchedStore())
     do {
       let scrubber = try Scrubber(
@@ -188,21 +188,21 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
       let allowed = Double(rate.rawValue) * (elapsed / .seconds(1))
       // Each thread may be a piece ahead.
       #expect(Double(done.rawValue) <= allowed + 2 * 262_144)
-      // No more is in hand than a tenth of a second's work of each thread.
-      #expect(scrubber.statistics.inHand <= .mebibytes(4))
+      // No more is being zeroed than a tenth of a second's work of each thread.
+      #expect(scrubber.statistics.beingZeroed <= .mebibytes(4))
     }
     // A rest that is ever so long is broken off.
     scrubber.stop()
     #expect(memory.allocator.occupancy.free == PageCount(1 << 18))
     let slow = try Scrubber(memory: memory, options: Scrubber.Options(rate: ByteCount(1)))
-    try #require(eventually { slow.statistics.inHand != .zero })
+    try #require(eventually { slow.statistics.beingZeroed != .zero })
     var dirty: [FrameRun] = []
     while memory.allocator.allocateLargest(order: 18, dirty: &dirty) != nil {}
     #expect(memory.allocator.occupancy.free == .zero)
     slow.stop()
   }
 
-  @Test func `its threads run at idle priority, and say why if not`() throws {
+  @Test func `threads run at idle priority, or the statistics say why not`() throws {
     let memory = memory(1024, WatchedStore(isOpen: true))
     let scrubber = try Scrubber(memory: memory, options: Scrubber.Options(threads: 2))
     #expect(scrubber.waitUntilZeroed(atMost: .seconds(60)))
@@ -224,7 +224,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
 
     let fallback = Scrubber.lowerPriority(idle: { -1 }, nice: { 0 })
     #expect(fallback.priority == .nice)
-    #expect(fallback.problem == "SCHED_IDLE was refused: Operation not permitted")
+    #expect(fallback.problem == "the host refused SCHED_IDLE: Operation not permitted")
     let none = Scrubber.lowerPriority(idle: { -1 }, nice: { -13 })
     #expect(none.priority == .normal)
     #expect(none.problem?.hasSuffix(", and nice 19: Permission denied") == true)

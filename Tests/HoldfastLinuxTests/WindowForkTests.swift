@@ -23,7 +23,7 @@ import Testing
   }
 
   @Test(arguments: [false, true])
-  func `a child sees the parent's bytes of the moment, and neither sees the other's later`(
+  func `a child has the parent's bytes at the fork, and later writes are private`(
     wired: Bool
   ) throws {
     let window = try makeWindow()

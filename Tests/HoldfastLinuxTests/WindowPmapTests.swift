@@ -4,7 +4,8 @@ import Testing
 
 @testable import HoldfastLinux
 
-/// Windows against the kernel's own view of them. Frame `n` of the arena starts with the number `n`.
+/// Windows against the kernel's own view of them. Frame `n` of the arena starts with the number
+/// `n`.
 @Suite struct WindowPmapTests {
   private let arena: Arena
   private let window: WindowPmap
@@ -48,7 +49,7 @@ import Testing
     try window.kernelView(of: range) { $0(range.start, first) }
   }
 
-  @Test func `a run is one mapping of the right frames, present without a touch`() throws {
+  @Test func `a run is one mapping of the right frames, present without an access`() throws {
     try window.enter(
       run(100, 700), at: address(512), protection: .readWrite, wired: true, reach: nil)
     let view = try view(range(512..<1212), run(100, 700))
@@ -63,7 +64,7 @@ import Testing
     #expect(wrong.misplacedPages == (HostNeeds.seesFrames ? 700 : 0))
   }
 
-  @Test func `pages that come one by one share a mapping, and the rest of it is out of reach`()
+  @Test func `pages that come one by one share a mapping, whose rest is inaccessible`()
     throws
   {
     for page in 0..<UInt64(300) {
@@ -75,7 +76,7 @@ import Testing
     let view = try view(range(0..<512), run(1024, 512))
     if window.userFaultProblem == nil { #expect(view.present == 300 << 12) }
     for page in 0..<UInt64(300) { #expect(number(page) == 1024 + page) }
-    // The next superpage's region joins where the file goes on too.
+    // The region of the next superpage merges, as the file continues too.
     try window.enter(
       run(1024 + 512, 1), at: address(512), protection: .readWrite, wired: true,
       reach: range(512..<1024))
@@ -86,7 +87,7 @@ import Testing
     #expect(window.extentCount == 3)
   }
 
-  @Test func `a batch of base pages in a trapped region is continued at once`() throws {
+  @Test func `base pages in a trapped region are installed at once`() throws {
     try window.enter(
       run(2048, 1), at: address(0), protection: .readWrite, wired: true, reach: range(0..<512))
     try window.enter(
@@ -99,7 +100,7 @@ import Testing
     #expect(window.extentCount == 1)
   }
 
-  @Test func `removing takes away what is there and nothing else`() throws {
+  @Test func `removing removes the translations of the range and no other`() throws {
     try window.enter(run(0, 600), at: address(0), protection: .readWrite, wired: true, reach: nil)
     window.remove(range(100..<200))
     #expect(try access(99) == "rw-s" && access(100) == "---p" && access(200) == "rw-s")
@@ -110,7 +111,7 @@ import Testing
     #expect(try access(99) == "---p")
   }
 
-  @Test func `protection is the kernel's protection`() throws {
+  @Test func `the kernel enforces the protection`() throws {
     try window.enter(run(0, 16), at: address(0), protection: .read, wired: true, reach: nil)
     #expect(try access(0) == "r--s")
     window.protect(range(4..<8), .readWrite)
@@ -119,7 +120,7 @@ import Testing
     #expect(try access(4) == "---s")
   }
 
-  @Test func `windows of one arena see the same memory`() throws {
+  @Test func `windows on one arena map the same memory`() throws {
     let other = try WindowPmap(arena: arena, length: .mebibytes(64), host: HostProbe().host())
     try window.enter(run(50, 1), at: address(3), protection: .readWrite, wired: true, reach: nil)
     try other.enter(run(50, 1), at: address(9), protection: .readWrite, wired: true, reach: nil)
@@ -127,7 +128,7 @@ import Testing
     #expect(number(3) == 77)
   }
 
-  @Test func `smaps is parsed, and what is no smaps is left out`() {
+  @Test func `smaps is parsed, and other lines are left out`() {
     let text = """
       7f0000000000-7f0000400000 rw-s 00200000 00:01 1234   /memfd:holdfast-arena (deleted)
       Size:               4096 kB

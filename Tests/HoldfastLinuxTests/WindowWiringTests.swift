@@ -38,7 +38,7 @@ import Testing
     try space.wire(range, path.options)
     let base = window.hostRange.address
     let mappings = try KernelMapping.all(overlapping: base..<base + (64 << 20))
-    // `ui`: registered with userfaultfd for minor faults. Nobody would answer one.
+    // `ui`: registered with userfaultfd for minor faults. No thread would serve one.
     #expect(mappings.allSatisfy { !$0.flags.contains("ui") })
     let wired = mappings.filter { $0.path.contains("holdfast-arena") }
     #expect(wired.reduce(0) { $0 + $1["Rss"] } == 1497 << 12)
@@ -66,7 +66,7 @@ import Testing
     #expect(window.extentCount == 0)
   }
 
-  @Test func `bytes written to memory that is not wired take no mapping`() throws {
+  @Test func `writing bytes to unwired memory makes no mapping`() throws {
     let (space, window) = try make()
     try space.map(at: range(0..<4096))
     for page in stride(from: UInt64(0), to: 4096, by: 2) {
@@ -77,7 +77,7 @@ import Testing
   }
 
   @Test
-  func `too many mappings are an error that changes nothing, and room is made by giving back`()
+  func `too many mappings are an error that changes nothing, until some are removed`()
     throws
   {
     var host = HostProbe().host()
@@ -93,7 +93,7 @@ import Testing
       }
     }
     #expect(error?.code == .resourceShortage && removed > 50 && removed < 200)
-    #expect(error?.reason.contains("vm.max_map_count") == true)
+    #expect(error?.advice == .raiseLimit("vm.max_map_count"))
     let before = space.entryViews
     #expect(throws: HoldfastError.self) { try space.protect(range(3001..<3002), .read) }
     #expect(space.entryViews == before)

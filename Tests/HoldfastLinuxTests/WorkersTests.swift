@@ -27,7 +27,7 @@ import Testing
 
   private var processors: [UInt32] { Affinity.current?.processors ?? [] }
 
-  @Test(arguments: [1, 2, 3, 8]) func `every piece once, on its node`(threads: Int) throws {
+  @Test(arguments: [1, 2, 3, 8]) func `each piece is done once, on its node`(threads: Int) throws {
     let all = processors
     let (first, last) = (try #require(all.first), try #require(all.last))
     let before = Affinity.current
@@ -46,7 +46,7 @@ import Testing
     #expect(Affinity.current == before, "the caller's thread is pinned")
   }
 
-  @Test func `nothing is pinned where nodes do not matter`() {
+  @Test func `no thread is pinned without nodes`() {
     let calls = Calls()
     let problem = Workers.perform(
       [5, 0, 9].map { Workers.Group(count: $0, processors: []) }, threads: 2
@@ -58,7 +58,7 @@ import Testing
     expectAll(calls, [5, 0, 9])
   }
 
-  @Test func `memory without processors is worked on from all the others`() throws {
+  @Test func `the processors of all other nodes work on memory without processors`() throws {
     let first = try #require(processors.first)
     let calls = Calls()
     _ = Workers.perform(
@@ -71,7 +71,7 @@ import Testing
     for call in calls.all { #expect(call.affinity?.processors == [first]) }
   }
 
-  @Test func `processors that cannot be had do not stop the work`() {
+  @Test func `unusable processors do not stop the work`() {
     let calls = Calls()
     let problem = Workers.perform(
       [.init(count: 6, processors: [8190, 8191])], threads: 2
@@ -83,7 +83,7 @@ import Testing
     expectAll(calls, [6])
   }
 
-  @Test func `a failure stops the rest`() throws {
+  @Test func `a failure stops the remaining work`() throws {
     let first = try #require(processors.first)
     let count = Atomic<Int>(0)
     _ = Workers.perform([.init(count: 1000, processors: [first])], threads: 2) { _, number in
@@ -93,7 +93,7 @@ import Testing
     #expect(count.load(ordering: .relaxed) == 4)
   }
 
-  @Test func `no work is no thread`() {
+  @Test func `no thread starts without work`() {
     #expect(Workers.perform([], threads: 2) { _, _ in true } == nil)
     #expect(Threads.run(0) { _ in Issue.record("called") } == 0)
   }

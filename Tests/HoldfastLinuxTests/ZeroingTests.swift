@@ -7,8 +7,7 @@ import Testing
 @testable import HoldfastLinux
 
 @Suite struct ZeroingTests {
-  @Test func `memset is everywhere, and the processor's own ways as the kernel names them`() throws
-  {
+  @Test func `memset is always supported, and other ways as /proc/cpuinfo says`() throws {
     #expect(ZeroingKernel.memset.isSupported)
     #expect(ZeroingKernel.supported.contains(.memset))
     #if arch(x86_64)
@@ -27,7 +26,7 @@ import Testing
   }
 
   @Test(arguments: ZeroingKernel.supported)
-  func `a kernel zeroes its range and no byte beside it`(kernel: ZeroingKernel) {
+  func `a kernel zeroes its range and no other byte`(kernel: ZeroingKernel) {
     let room = (2 << 20) + (8 << 10)
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 4096)
     defer { memory.deallocate() }
@@ -57,7 +56,7 @@ import Testing
     return bytes[0] == byte && memcmp(base, base + 1, bytes.count - 1) == 0
   }
 
-  @Test func `the fastest is chosen, and what is far behind is not measured again`() {
+  @Test func `the fastest is chosen, and slow ones are not measured again`() {
     var speeds: [ZeroingKernel: [Double]] = [
       .memset: [3e9], .streamSSE2: [8e9, 9e9], .clzero: [9e9, 8e9], .streamAVX2: [7e9, 11e9],
     ]
@@ -71,9 +70,9 @@ import Testing
     #expect(speeds.values.allSatisfy { $0.isEmpty })
   }
 
-  @Test func `names that are none, or are not for this processor, are errors`() throws {
+  @Test func `unknown and unsupported names are errors`() throws {
     let error = #expect(throws: HoldfastError.self) { try ZeroingChoice.named("bogus") }
-    #expect(error?.reason == "'bogus' is no way to zero memory")
+    #expect(error?.reason == "'bogus' is not a way to zero memory")
     #expect(error?.advice?.description.contains("memset") == true)
     for kernel in ZeroingKernel.allCases {
       if kernel.isSupported {
@@ -84,7 +83,7 @@ import Testing
     }
   }
 
-  @Test func `the first arena that is large enough is measured on, and zero afterwards`() async {
+  @Test func `the first large arena is measured in, and zero afterwards`() async {
     // In a process of its own, where nothing was chosen yet.
     await #expect(processExitsWith: .success) {
       let size = ByteCount(UInt64(Zeroing.slice) + (2 << 20))
@@ -104,7 +103,7 @@ import Testing
     }
   }
 
-  @Test func `the environment's choice is taken`() async {
+  @Test func `the environment names the choice`() async {
     await #expect(processExitsWith: .success) {
       setenv(ZeroingChoice.variable, "memset", 1)
       let choice = ZeroingChoice.current(HostProbe().host())

@@ -206,22 +206,23 @@ private final class Ended: @unchecked Sendable {
   }
 
   @Test func wrongFiles() throws {
-    #expect(problem(-1) == "it is not open")
+    #expect(problem(-1) == "the descriptor is not open")
     var ends: [Int32] = [0, 0]
     try #require(pipe(&ends) == 0)
     defer { for end in ends { close(end) } }
-    #expect(problem(ends[0]) == "it is a FIFO")
-    for (path, what) in [("/dev/null", "it is a device"), ("/dev/shm", "it is a folder")] {
+    #expect(problem(ends[0]) == "it is a FIFO, not a regular file")
+    for (path, what) in [("/dev/null", "a device"), ("/dev/shm", "a folder")] {
       let file = open(path, O_RDONLY | O_CLOEXEC)
       defer { close(file) }
-      #expect(problem(file) == what)
+      #expect(problem(file) == "it is \(what), not a regular file")
     }
     let proc = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
     defer { close(proc) }
-    #expect(problem(proc) == "it is neither on hugetlbfs nor on tmpfs")
-    #expect(try problem(size: 0)?.hasPrefix("its size, 0") == true)
-    #expect(try problem(size: 5000)?.contains("no whole number of pages of 4 KiB") == true)
-    #expect(try problem(size: 1 << 20, O_RDONLY) == "it is not open for reading and writing")
+    #expect(problem(proc) == "the file is neither on hugetlbfs nor on tmpfs")
+    #expect(try problem(size: 0)?.hasPrefix("its size 0 ") == true)
+    #expect(
+      try problem(size: 5000)?.contains("not a positive multiple of the page size 4 KiB") == true)
+    #expect(try problem(size: 1 << 20, O_RDONLY) == "the file is not open for reading and writing")
     #expect(try problem(size: 1 << 20) == nil)
     #expect(try problem(size: 1 << 52) != nil)
   }
@@ -254,7 +255,7 @@ private final class Ended: @unchecked Sendable {
         _ = try Arena(adoptingZeroed: file, threads: 1)
         preconditionFailure("the audit found no byte")
       } catch let error as HoldfastError {
-        precondition(error.reason == "it was said to be zero and is not", error.reason)
+        precondition(error.reason == "the file is not zero", error.reason)
       }
     }
   }

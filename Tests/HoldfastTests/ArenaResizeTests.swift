@@ -64,7 +64,7 @@ import Testing
       #expect {
         try arena.grow(by: .mebibytes(20))
       } throws: { error in
-        "\(error)".contains("at most 96 MiB") && "\(error)".contains("grow it by 12 MiB")
+        "\(error)".contains("maximum of 96 MiB") && "\(error)".contains("at most 12 MiB")
       }
       #expect(arena.size == .mebibytes(84))
     }

@@ -1,4 +1,4 @@
-/// Calls and constants that Glibc's Swift overlay lacks, one header a topic.
+/// Calls and constants that Glibc's Swift overlay lacks, one header for each topic.
 #ifndef CHOLDFASTLINUX_H
 #define CHOLDFASTLINUX_H
 

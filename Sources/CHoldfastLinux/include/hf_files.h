@@ -1,6 +1,6 @@
-/// Files and folders relative to descriptors, locks and leases: calls that Glibc's Swift overlay lacks or
-/// imports without their constants. All return 0 or a negative errno unless said otherwise; none follows
-/// a symbolic link in the name that it is given.
+/// Files and folders relative to descriptors, locks and leases: calls that Glibc's Swift overlay
+/// lacks or imports without their constants. All functions return 0 or a negative errno unless said
+/// otherwise. None follows a symbolic link in the name that it is given.
 #ifndef HF_FILES_H
 #define HF_FILES_H
 
@@ -9,29 +9,33 @@
 
 #pragma clang assume_nonnull begin
 
-/// What stat(2) tells of a file.
+/// What stat(2) reports about a file.
 struct hf_file {
   uint64_t device;
   uint64_t inode;
+  /// In bytes.
   uint64_t size;
-  /// Bytes of memory that it has.
+  /// The bytes of memory or disk that the file has; less than `size` where it has holes.
   uint64_t allocated;
-  /// When it was last renamed, cut or given other owners, in seconds since 1970.
+  /// When the inode last changed (st_ctime), in seconds since 1970.
   int64_t changed;
-  /// The type and the permissions.
+  /// The type and the permissions (st_mode).
   uint32_t mode;
   uint32_t owner;
   uint32_t group;
+  /// The number of names.
   uint32_t links;
 };
 
-/// What statfs(2) tells of a file system.
+/// What statfs(2) reports about a file system.
 struct hf_file_system {
+  /// HF_TMPFS, HF_HUGETLBFS or another magic number.
   int64_t type;
-  /// On hugetlbfs the huge page.
+  /// The size of a block in bytes; on hugetlbfs of a huge page.
   uint64_t block;
   /// In blocks; 0 where hugetlbfs has no limit.
   uint64_t total;
+  /// In blocks.
   uint64_t free;
 };
 
@@ -40,69 +44,85 @@ enum {
   HF_HUGETLBFS = 0x958458f6,
 };
 
+/// How `hf_open_at` opens a file; to be combined.
 enum {
   HF_OPEN_FOLDER = 1,
   HF_OPEN_WRITE = 2,
   HF_OPEN_CREATE = 4,
 };
 
-/// The folder that relative names start from at the beginning: AT_FDCWD.
+/// AT_FDCWD: the folder that relative paths start from.
 int hf_current_folder(void);
 
-/// openat(2), close-on-exec, O_NONBLOCK so that neither FIFOs nor leases of files hold it up. With
-/// HF_OPEN_CREATE the file must not exist yet and is its owner's alone. Returns a descriptor.
+/// openat(2), close-on-exec, with O_NONBLOCK, so that it waits neither for a FIFO nor for a lease.
+/// With HF_OPEN_CREATE the file must not exist, and gets mode 0600. Returns a descriptor or a
+/// negative errno.
 int hf_open_at(int folder, const char *name, int how);
 
-/// openat(2) with O_TMPFILE: a file for its owner that has no name. ENOSYS where /proc, by which it would be
-/// given one, is not there. Returns a descriptor.
+/// openat(2) with O_TMPFILE: creates a file without a name, with mode 0600. ENOSYS without /proc,
+/// which `hf_link_nameless` needs. Returns a descriptor or a negative errno.
 int hf_open_nameless(int folder);
 
-/// linkat(2) of such a file to a name that nothing has.
+/// linkat(2): gives such a file a name. EEXIST if the name is in use.
 int hf_link_nameless(int fd, int folder, const char *name);
 
-/// renameat(2), in place of what has the new name.
+/// renameat(2): gives a file another name, in place of the file that had it.
 int hf_replace_at(int folder, const char *from, const char *to);
 
-/// lseek(2) to the next byte from an offset on that is in a hole, or that is not, which the file's end
-/// counts as. Returns where that is, or a negative errno: ENXIO where there is none.
+/// lseek(2) with SEEK_HOLE or, if `hole` is zero, SEEK_DATA. The end of the file counts as a hole.
+/// Returns the offset or a negative errno: ENXIO if there is none.
 int64_t hf_seek(int fd, uint64_t offset, int hole);
 
 /// fsync(2).
 int hf_synchronize(int fd);
 
+/// fstat(2).
 int hf_stat(int fd, struct hf_file *file);
+
+/// fstatat(2).
 int hf_stat_at(int folder, const char *name, struct hf_file *file);
+
+/// fstatfs(2).
 int hf_stat_file_system(int fd, struct hf_file_system *system);
 
 /// renameat2(2) with RENAME_NOREPLACE.
 int hf_rename_at(int from, const char *name, int to, const char *new_name);
+
+/// unlinkat(2).
 int hf_unlink_at(int folder, const char *name);
+
+/// mkdirat(2).
 int hf_make_folder_at(int folder, const char *name, uint32_t mode);
+
+/// fchown(2).
 int hf_change_owner(int fd, uint32_t owner, uint32_t group);
+
+/// fchmod(2).
 int hf_change_mode(int fd, uint32_t mode);
 
-/// flock(2) with LOCK_EX; EWOULDBLOCK where somebody has it and `wait` is 0.
+/// flock(2) with LOCK_EX. EWOULDBLOCK if another open file has the lock and `wait` is zero.
 int hf_lock_file(int fd, int wait);
 
 /// flock(2) with LOCK_UN.
 int hf_unlock_file(int fd);
 
-/// fcntl(2) with F_SETLEASE and F_WRLCK: succeeds where no other open file or mapping of the file exists
-/// in the system (EAGAIN) and the caller owns it or has CAP_LEASE (EACCES). Whoever opens it from then on
-/// waits, or fails if he would not wait; nobody is sent a signal.
+/// fcntl(2), F_SETLEASE with F_WRLCK: succeeds if no other open file or mapping of the file exists
+/// on the host (otherwise EAGAIN) and the caller owns the file or has CAP_LEASE (otherwise EACCES).
+/// A process that opens the file later waits, or fails with O_NONBLOCK; no signal is sent.
 int hf_take_lease(int fd);
 
-/// 1 while the lease is whole: nobody has tried to open the file. Else 0.
+/// Returns 1 while the lease is intact, that is, no process has tried to open the file; else 0.
 int hf_has_lease(int fd);
 
-/// F_UNLCK.
+/// fcntl(2), F_SETLEASE with F_UNLCK.
 int hf_end_lease(int fd);
 
-/// mount(2) of a hugetlbfs, without devices, programs and set-user-id.
+/// mount(2) of a hugetlbfs with MS_NODEV, MS_NOEXEC and MS_NOSUID.
 int hf_mount_hugetlbfs(const char *path, const char *options);
 
-/// unshare(2) with CLONE_NEWNS: what the calling thread, and threads and processes that it makes, mount from
-/// now on nobody else sees, and goes with the last of them.
+/// unshare(2) with CLONE_NEWNS, and private propagation. Only the calling thread, and the threads
+/// and processes that it creates, see what it mounts from then on; the mounts end with the last of
+/// them.
 int hf_own_mounts(void);
 
 /// umount2(2) with MNT_DETACH.

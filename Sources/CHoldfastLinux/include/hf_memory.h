@@ -1,5 +1,5 @@
 /// Mapping and populating memory: calls that Glibc's Swift overlay lacks or imports without their
-/// constants. All return 0 or a negative errno unless said otherwise.
+/// constants. All functions return 0 or a negative errno unless said otherwise.
 #ifndef HF_MEMORY_H
 #define HF_MEMORY_H
 
@@ -12,51 +12,60 @@
 /// hugetlb page size, or 0 for shmem. Returns a descriptor or a negative errno.
 int hf_memfd_create(const char *name, unsigned huge_shift);
 
-/// fcntl(F_ADD_SEALS) with F_SEAL_SHRINK and F_SEAL_GROW: the size stays as it is.
+/// fcntl(2), F_ADD_SEALS with F_SEAL_SHRINK and F_SEAL_GROW: the size cannot change any more.
 int hf_seal_size(int fd);
 
+/// ftruncate(2).
 int hf_truncate(int fd, uint64_t size);
 
-/// fallocate(2) with FALLOC_FL_PUNCH_HOLE: gives the memory of a part back, which reads as zero when it
-/// is touched again.
+/// fallocate(2) with FALLOC_FL_PUNCH_HOLE: frees the memory of a part, which reads as zero when it
+/// is accessed again.
 int hf_punch(int fd, uint64_t offset, uint64_t length);
+
+/// close(2).
 int hf_close(int fd);
 
+/// Ways to access memory; HF_WRITE includes reading.
 enum {
   HF_READ = 1,
   HF_WRITE = 2,
 };
 
-/// Reserves addresses: private, no access, no memory. Stores where they start.
+/// mmap(2) with PROT_NONE: reserves addresses that the kernel chooses, without memory. Stores the
+/// start.
 int hf_reserve(size_t length, void *_Nullable *_Nonnull start);
 
-/// Turns a range back into reserved addresses, which takes away what was mapped there.
-int hf_reserve_again(void *start, size_t length);
+/// mmap(2) with PROT_NONE and MAP_FIXED: makes a range a reservation, in place of what is mapped
+/// there.
+int hf_reserve_fixed(void *start, size_t length);
 
-/// What the kernel is told of a mapping: that it is to be left out of core dumps, and further that it is
-/// to keep to base pages (MADV_NOHUGEPAGE), also later.
+/// Advice to the kernel about a mapping: exclude it from core dumps (MADV_DONTDUMP), and map base
+/// pages only (MADV_NOHUGEPAGE). Each includes the one before it.
 enum {
   HF_ADVICE_NONE = 0,
   HF_ADVICE_NO_DUMP = 1,
   HF_ADVICE_BASE_PAGES = 2,
 };
 
-/// mmap(2) of a file, MAP_SHARED and MAP_FIXED.
+/// mmap(2) of a file, with MAP_SHARED and MAP_FIXED.
 int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int advice);
 
-/// Keeps private memory out of core dumps and of children of fork(2), which would have it copied at the
-/// next write.
+/// madvise(2) with MADV_DONTDUMP and MADV_DONTFORK: excludes private memory from core dumps and
+/// from children of fork(2), for which it would be copied at the next write.
 int hf_keep_private(void *start, size_t length);
 
+/// munmap(2).
 int hf_unmap(void *start, size_t length);
+
+/// mprotect(2).
 int hf_protect(void *start, size_t length, int access);
 
-/// madvise(2): MADV_POPULATE_WRITE or, for `access` without HF_WRITE, MADV_POPULATE_READ. Never
-/// raises SIGBUS: where memory cannot be had it returns the error.
+/// madvise(2) with MADV_POPULATE_WRITE or, if `access` lacks HF_WRITE, MADV_POPULATE_READ. Never
+/// raises SIGBUS: a shortage of memory is an error.
 int hf_populate(void *start, size_t length, int access);
 
-/// madvise(2): MADV_HUGEPAGE, or without `wanted` MADV_NOHUGEPAGE: what is huge stays so, and the
-/// kernel's khugepaged leaves the rest alone.
+/// madvise(2) with MADV_HUGEPAGE or, if `wanted` is zero, MADV_NOHUGEPAGE: existing huge pages
+/// stay, and khugepaged makes no others.
 int hf_advise_huge(void *start, size_t length, int wanted);
 
 /// mlock(2).
@@ -65,19 +74,20 @@ int hf_lock(void *start, size_t length);
 /// mincore(2): one byte for each page of 4 KiB.
 int hf_mincore(void *start, size_t length, unsigned char *residence);
 
-/// Maps memory of this process alone, of which nothing is there, at addresses of the kernel's choice.
-/// Returns 0 or a negative errno.
+/// mmap(2) with MAP_PRIVATE and MAP_ANONYMOUS, readable and writable, without pages. Stores the
+/// start.
 int hf_map_anonymous(size_t length, void *_Nullable *_Nonnull start);
 
-/// Maps a part of a file for reading and writing at addresses of the kernel's choice.
+/// mmap(2) of a part of a file with MAP_SHARED, readable and writable. Stores the start.
 int hf_map_anywhere(size_t length, int fd, uint64_t offset, int advice,
                     void *_Nullable *_Nonnull start);
 
-/// Moves a mapping over what is at `to`, in one step for whoever touches there (mremap with
-/// MREMAP_FIXED).
+/// mremap(2) with MREMAP_FIXED: moves a mapping over what is mapped at `to`. Other threads see one
+/// or the other at every moment.
 int hf_move(void *from, size_t length, void *to);
 
-/// Takes the page-table entries of a shared mapping away; the file keeps its pages (MADV_DONTNEED).
+/// madvise(2) with MADV_DONTNEED: removes the page-table entries of a shared mapping; the file
+/// keeps its pages.
 int hf_drop_translations(void *start, size_t length);
 
 #pragma clang assume_nonnull end

@@ -1,4 +1,4 @@
-/// Questions to the kernel about what this host offers. Nothing here leaves a descriptor open.
+/// Questions to the kernel about what this host offers. No function leaves a descriptor open.
 #ifndef HF_PROBE_H
 #define HF_PROBE_H
 
@@ -6,18 +6,19 @@
 
 #pragma clang assume_nonnull begin
 
-/// Opens userfaultfd(2), with UFFD_USER_MODE_ONLY where `user_mode_only` is not zero, and stores
-/// the features that UFFDIO_API names. Returns 0 or a negative errno.
+/// Calls userfaultfd(2), with UFFD_USER_MODE_ONLY if `user_mode_only` is not zero, and stores the
+/// features that UFFDIO_API reports. Returns 0 or a negative errno.
 int hf_probe_userfault(int user_mode_only, uint64_t *features);
 
-/// The same by USERFAULTFD_IOC_NEW on the device at `path`.
+/// The same with USERFAULTFD_IOC_NEW on the device at `path`.
 int hf_probe_userfault_device(const char *path, uint64_t *features);
 
 /// Opens the device at `path` for reading and writing and returns its KVM_GET_API_VERSION, or a
 /// negative errno.
 int hf_probe_kvm(const char *path);
 
-/// Opens the device at `path` and returns its KVM_CHECK_EXTENSION of a capability, or a negative errno.
+/// Opens the device at `path` and returns its KVM_CHECK_EXTENSION of a capability, or a negative
+/// errno.
 int hf_probe_kvm_extension(const char *path, int capability);
 
 #pragma clang assume_nonnull end

@@ -1,5 +1,4 @@
-/// userfaultfd(2) as far as windows need it: regions whose pages exist in the file but may be
-/// reached only once they were continued.
+/// userfaultfd(2) for windows. All functions return 0 or a negative errno unless said otherwise.
 #ifndef HF_USERFAULT_H
 #define HF_USERFAULT_H
 
@@ -8,63 +7,58 @@
 
 #pragma clang assume_nonnull begin
 
-/// Opens a userfaultfd that sees faults of the kernel too (those that KVM makes for its guests),
-/// by the system call or by /dev/userfaultfd, with minor faults on shmem or, where `hugetlb` is not
+/// Opens a userfaultfd that sees the kernel's own faults too, such as KVM's for its guests: by the
+/// system call, or by /dev/userfaultfd. It traps minor faults on shmem or, where `hugetlb` is not
 /// zero, on hugetlb. Returns a descriptor or a negative errno: ENOTSUP without the feature.
-int hf_userfault_open(int hugetlb);
+int hf_userfault_open_minor(int hugetlb);
 
-/// UFFDIO_REGISTER with UFFDIO_REGISTER_MODE_MINOR. Returns 0 or a negative errno.
-int hf_userfault_register_minor(int fd, void *start, size_t length);
-
-/// UFFDIO_CONTINUE until the whole range is mapped; pages of `page` bytes that are mapped already
-/// are passed over. Returns 0 or a negative errno.
-int hf_userfault_continue(int fd, void *start, size_t length, size_t page);
-
-/// UFFDIO_UNREGISTER: from now on the kernel serves faults by itself; who waits there is woken.
-int hf_userfault_unregister(int fd, void *start, size_t length);
-
-/// UFFDIO_WAKE: who waits there touches again.
-int hf_userfault_wake(int fd, void *start, size_t length);
-
-/// The ways in which a region is trapped; to be joined.
-enum { HF_TRAP_MISSING = 1, HF_TRAP_MINOR = 2, HF_TRAP_WRITE = 4 };
-
-/// Opens a userfaultfd that does not block, for windows whose faults a thread answers: it traps absent
-/// pages, pages that are in the file but not mapped, and writes, of anonymous memory, shmem and hugetlb,
-/// and mappings keep it when they are moved. Returns a descriptor or a negative errno: ENOTSUP without
-/// the features.
+/// Opens a non-blocking userfaultfd for demand paging, in the same two ways. It traps absent pages,
+/// pages that the file has and the page tables lack, and writes, in anonymous memory, shmem and
+/// hugetlb; mappings keep their registration when mremap(2) moves them. Returns a descriptor or a
+/// negative errno: ENOTSUP without the features.
 int hf_userfault_open_paging(void);
 
-/// UFFDIO_REGISTER with the traps of `traps`. Returns 0 or a negative errno.
+/// The faults that a range traps; to be combined.
+enum { HF_TRAP_MISSING = 1, HF_TRAP_MINOR = 2, HF_TRAP_WRITE = 4 };
+
+/// UFFDIO_REGISTER with the traps of `traps`. ENOTSUP if minor faults could not be resolved.
 int hf_userfault_register(int fd, void *start, size_t length, int traps);
 
-/// As `hf_userfault_continue`, with UFFDIO_CONTINUE_MODE_WP if `read_only` is not zero: a write is
-/// trapped.
-int hf_userfault_continue_as(int fd, void *start, size_t length, size_t page, int read_only);
+/// UFFDIO_UNREGISTER: the kernel serves faults itself again; threads that wait there are woken.
+int hf_userfault_unregister(int fd, void *start, size_t length);
 
-/// UFFDIO_WRITEPROTECT: writes of the pages that are there are trapped from now on, or no longer; who
-/// waits is woken then. Returns 0 or a negative errno.
+/// UFFDIO_CONTINUE until the whole range is in the page tables, in which existing entries of `page`
+/// bytes stay as they are. If `read_only` is not zero, writes to the new entries are trapped
+/// (UFFDIO_CONTINUE_MODE_WP).
+int hf_userfault_continue(int fd, void *start, size_t length, size_t page, int read_only);
+
+/// UFFDIO_WRITEPROTECT: traps writes to the existing entries or, if `read_only` is zero, no longer;
+/// then threads that wait there are woken.
 int hf_userfault_protect(int fd, void *start, size_t length, int read_only);
 
-/// A fault that somebody waits in.
+/// UFFDIO_WAKE: threads that wait there repeat their access.
+int hf_userfault_wake(int fd, void *start, size_t length);
+
+/// A page fault in which a thread waits.
 typedef struct {
+  /// The address, in this process.
   uint64_t address;
-  /// The system's number of the thread that touched.
+  /// The faulting thread, as gettid(2) numbers it.
   uint32_t thread;
   uint8_t is_write;
+  /// Whether the page is in the page tables, write-protected.
   uint8_t is_protection;
 } hf_userfault_event;
 
-/// Waits until there is something to read, or `stop_fd` is readable. Returns whether the first is so,
-/// or a negative errno.
+/// poll(2): waits until there is something to read, or `stop_fd` is readable. Returns 1 for the
+/// first, 0 for the second, or a negative errno.
 int hf_userfault_wait(int fd, int stop_fd);
 
-/// Reads at most `capacity` faults without waiting, passing over what else there is to read, as the
-/// word of a mapping that was moved. Returns how many, or a negative errno.
+/// read(2): reads at most `capacity` page faults, without waiting, and drops events of other kinds,
+/// such as that of a moved mapping. Returns the number of page faults or a negative errno.
 int hf_userfault_read(int fd, hf_userfault_event *events, int capacity);
 
-/// A descriptor that becomes readable with `hf_signal`. Returns it or a negative errno.
-int hf_signal_open(void);
+/// write(2): makes a descriptor of `hf_event` readable.
 int hf_signal(int fd);
 
 #pragma clang assume_nonnull end

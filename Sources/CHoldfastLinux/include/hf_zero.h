@@ -1,5 +1,5 @@
-/// Zeroing memory, in every way that the processor has. Which is fastest differs between makers and
-/// generations, so it is measured: HoldfastLinux, `ZeroingKernel`.
+/// Zeroing memory in every way that the processor has. Which is the fastest differs between vendors
+/// and generations, so HoldfastLinux measures it (`ZeroingChoice`).
 #ifndef HF_ZERO_H
 #define HF_ZERO_H
 
@@ -7,8 +7,8 @@
 
 #pragma clang assume_nonnull begin
 
-/// The ways. The last four kinds go past the caches, which spares the memory the read of each line
-/// and leaves the caches to others; `rep stosb` may do so, as its microcode sees fit.
+/// The ways. Those after HF_ZERO_STOSB bypass the caches, so that no line is read before it is
+/// written and other data stays cached; whether `rep stosb` does is up to its microcode.
 enum hf_zero_kernel {
   HF_ZERO_MEMSET,
   HF_ZERO_STOSB,
@@ -20,11 +20,11 @@ enum hf_zero_kernel {
   HF_ZERO_KERNELS,
 };
 
-/// Whether this processor and its operating system can do it. memset(3) always can.
+/// Returns whether this processor and the kernel support it. HF_ZERO_MEMSET always is.
 int hf_zero_supported(int kernel);
 
-/// Makes `length` bytes from `start` on zero, in a way that is supported; neither needs to be
-/// aligned. Whoever is told of the memory afterwards sees the zeros.
+/// Zeroes `length` bytes from `start`, in a supported way; neither needs to be aligned. The stores
+/// are ordered before those that follow, so a thread that is handed the memory sees the zeros.
 void hf_zero_by(int kernel, void *start, size_t length);
 
 #pragma clang assume_nonnull end

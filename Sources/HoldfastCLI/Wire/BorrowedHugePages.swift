@@ -22,7 +22,7 @@ final class BorrowedHugePages: Sendable {
       lock.lock()
     }
     defer { lock.unlock() }
-    unsafe reservations.append(try pool.reserve(count))
+    unsafe reservations.append(try pool.increase(by: count))
   }
 
   /// Returns the pages that were added, if any. Pages in use leave the pool when they are freed.

@@ -1,28 +1,31 @@
 public import HoldfastCore
 internal import SystemPackage
 
-/// Arenas of files whose memory is there already.
+/// Arenas of files that are populated already.
 extension Arena {
-  /// Adopts a file that others have filled: its memory becomes the arena's, without any of it being brought
-  /// in or zeroed again. Where some of it is missing it is brought in. For 10 GiB of huge pages it takes
-  /// about a millisecond. (The way to zero is not measured for it: that takes longer. Unless it was measured
-  /// before, what guests leave behind is zeroed in the way that is good on most processors.)
+  /// Adopts a file that is populated and zeroed: its memory becomes the arena's as it is. Absent
+  /// pages are populated. For 10 GiB of huge pages it takes about a millisecond. (The way to zero
+  /// memory is not measured, because that takes longer. Unless it was measured before, memory that
+  /// guests leave behind is zeroed in a way that is good on most processors.)
   ///
-  /// The caller states two things that cannot be checked:
-  /// - All of it is zero. (With HOLDFAST_CHECK_ZEROED in the environment it is read, which is slow; a byte
-  ///   that is not zero is an error here.)
-  /// - Nobody else writes to it, cuts it or punches holes in it as long as the arena lives. Whoever does can
-  ///   have guests find each other's bytes and this process end by SIGBUS, for files on hugetlbfs and tmpfs
-  ///   cannot be sealed. So let nobody else have it open, and nobody else be able to open it.
+  /// The caller guarantees two things that cannot be checked:
+  /// - The file is zero. (With HOLDFAST_CHECK_ZEROED in the environment it is read, which is slow;
+  ///   a byte that is not zero is an error.)
+  /// - No other process writes to the file, truncates it or punches holes in it as long as the
+  ///   arena lives. That could show guests each other's bytes, or end this process with SIGBUS,
+  ///   because files on hugetlbfs and tmpfs cannot be sealed. So no other process should have the
+  ///   file open, or be able to open it.
   ///
   /// - Parameters:
-  ///   - descriptor: an open file, for reading and writing, on hugetlbfs of 2 MiB or 1 GiB pages or on tmpfs.
-  ///     The arena has one of its own from here on, of the same opening: a flock(2) of it lasts as long as
-  ///     the arena.
-  ///   - node: the node that all of it is on, where that is known.
-  ///   - threads: how many zero memory later; nil for one a processor.
-  /// - Throws: `HoldfastError` for a file of another kind, an empty one, one that is no whole number of pages, or
-  ///   where the host has not the memory that is missing. The file is as it was then, but for that.
+  ///   - descriptor: a file open for reading and writing, on hugetlbfs with pages of 2 MiB or 1 GiB
+  ///     or on tmpfs. The arena duplicates it, so a flock(2) of it lasts as long as the arena.
+  ///   - node: the node that the whole file is on, if that is known.
+  ///   - host: what the host offers, as just probed.
+  ///   - threads: the number of threads that zero memory later; nil for one for each processor.
+  /// - Throws: `HoldfastError` with code `host` if the file is of another kind, empty, not a whole
+  ///   number of pages or not open for reading and writing, or the host lacks the memory for absent
+  ///   pages. Except for these, the file is unchanged then.
+  /// - Complexity: O(pages), to find the absent ones.
   public convenience init(
     adoptingZeroed descriptor: Int32, node: NodeID? = nil,
     host: HostCapabilities = HostProbe().host(),
@@ -33,17 +36,18 @@ extension Arena {
       file = try OpenFile(duplicating: descriptor)
     } catch {
       throw HoldfastError(
-        .host, operation: "adopt a file as an arena", reason: "it is not open",
+        .host, operation: "adopt a file as an arena", reason: "the descriptor is not open",
         errno: error.rawValue,
-        advice: .other("a file that is open for reading and writing"))
+        advice: .other("the descriptor of a file that is open for reading and writing"))
     }
     try self.init(adoptingZeroed: file, node: node, host: host, threads: threads, afterwards: nil)
   }
 
-  /// The same of an open file that others may have too.
+  /// The same with an open file that may have other references.
   ///
-  /// - Parameter afterwards: called once the arena and all windows on it are gone, and this reference to the
-  ///   open file too, by the thread that has let the last of them go. Not called where this throws.
+  /// - Parameter afterwards: called when the arena, all windows on it and this reference to the
+  ///   file are gone, by the thread that drops the last of them. Not called if the initializer
+  ///   throws.
   package convenience init(
     adoptingZeroed file: OpenFile, node: NodeID?, host: HostCapabilities, threads: Int?,
     afterwards: (@Sendable () -> Void)?
@@ -59,27 +63,27 @@ extension Arena {
       range = try HostRange.reserve(size, alignment: .gibibytes(1))
     } catch {
       throw HoldfastError(
-        .host, operation: operation, reason: "the kernel refused the addresses",
-        errno: error.rawValue,
-        advice: .other("less, or raise RLIMIT_AS (ulimit -v unlimited)"))
+        .host, operation: operation, reason: "the addresses cannot be reserved",
+        errno: error.rawValue, advice: .raiseLimit("RLIMIT_AS (ulimit -v unlimited)"))
     }
     let only = host.nodes.count == 1 ? host.nodes[0].id : nil
     let part = ArenaPart(
       bytes: 0..<size.rawValue, node: node ?? only, policy: nil, processors: [])
     var preparation = Preparation()
     do throws(Errno) {
-      _ = try Arena.bringIn(
+      _ = try Arena.mapAndPopulate(
         0..<size.rawValue, range, memory, backing, threads: threads, nil
       ) { [part] }
     } catch {
-      range.release()
+      range.unmap()
       let isForbidden = error == .permissionDenied
       throw HoldfastError(
         .host, operation: operation,
         reason: isForbidden
-          ? "it is not open for reading and writing" : "what it lacks cannot be brought in",
+          ? "the file is not open for reading and writing"
+          : "its absent pages cannot be populated",
         errno: error.rawValue,
-        advice: isForbidden ? nil : .other("a file all of whose pages are in memory"))
+        advice: isForbidden ? nil : .other("a file without absent pages"))
     }
     do throws(Errno) {
       if backing.hugePageSize == nil { try range.lock(0..<size.rawValue) }
@@ -94,7 +98,7 @@ extension Arena {
       choosesZeroing: false, since: start)
   }
 
-  /// What an arena of a file would be made of, and how large it would be.
+  /// The backing and the size of an arena of the file.
   private static func checked(_ file: OpenFile) throws(HoldfastError) -> (Backing, ByteCount) {
     let operation = "adopt a file as an arena"
     let status: FileStatus
@@ -104,12 +108,13 @@ extension Arena {
       system = try file.fileSystem()
     } catch {
       throw HoldfastError(
-        .host, operation: operation, reason: "it tells nothing of itself", errno: error.rawValue)
+        .host, operation: operation, reason: "the file cannot be examined (fstat(2))",
+        errno: error.rawValue)
     }
     guard status.isRegular else {
       throw HoldfastError(
-        .host, operation: operation, reason: "it is \(status.kind)",
-        advice: .other("a regular file"))
+        .host, operation: operation, reason: "it is \(status.kind), not a regular file",
+        advice: .other("a file on hugetlbfs or tmpfs"))
     }
     let backing: Backing? =
       switch system.kind {
@@ -121,21 +126,21 @@ extension Arena {
       throw HoldfastError(
         .host, operation: operation,
         reason: system.kind == .hugetlbfs
-          ? "arenas are not made of huge pages of \(system.pageSize)"
-          : "it is neither on hugetlbfs nor on tmpfs",
-        advice: .other("a file on hugetlbfs of 2 MiB or 1 GiB pages"))
+          ? "its huge pages are of \(system.pageSize), not 2 MiB or 1 GiB"
+          : "the file is neither on hugetlbfs nor on tmpfs",
+        advice: .other("a file on hugetlbfs with pages of 2 MiB or 1 GiB"))
     }
     let page = backing.geometry.pageSize
     guard status.size > .zero, status.size.isMultiple(of: page) else {
       throw HoldfastError(
         .host, operation: operation,
-        reason: "its size, \(status.size), is no whole number of pages of \(page)",
+        reason: "its size \(status.size) is not a positive multiple of the page size \(page)",
         advice: .other("a file of another size"))
     }
     return (backing, status.size)
   }
 
-  /// Reads all of a file, which has to be zero.
+  /// Checks that the file is zero, by reading it.
   private static func audit(
     _ file: OpenFile, _ size: ByteCount, _ backing: Backing, threads: Int, _ operation: String
   ) throws(HoldfastError) {
@@ -146,11 +151,11 @@ extension Arena {
       if memory.isZero() { return }
     } catch {
       throw HoldfastError(
-        .host, operation: operation, reason: "it cannot be read", errno: error.rawValue,
+        .host, operation: operation, reason: "the file cannot be read", errno: error.rawValue,
         advice: .other("without HOLDFAST_CHECK_ZEROED"))
     }
     throw HoldfastError(
-      .host, operation: operation, reason: "it was said to be zero and is not",
-      advice: .other("holdfast reservoir recycle, which scrubs it"))
+      .host, operation: operation, reason: "the file is not zero",
+      advice: .other("a file that is zero: zero it first, or recycle its lease"))
   }
 }

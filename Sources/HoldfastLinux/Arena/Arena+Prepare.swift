@@ -3,7 +3,7 @@ internal import Synchronization
 internal import SystemPackage
 
 extension Arena {
-  /// A file of which every page is in memory, and where it is mapped.
+  /// Memory whose pages are all resident, and its mapping.
   struct Prepared {
     let file: MemoryFile?
     let range: HostRange
@@ -11,7 +11,7 @@ extension Arena {
     let preparation: Preparation
   }
 
-  /// Makes the file, maps it and brings it in. Nothing is left behind when it throws.
+  /// Creates the file, maps it, populates it and locks it. Everything is undone if it throws.
   static func prepare(
     _ choice: BackingChoice, maximum: ByteCount, _ parts: [ArenaPart], _ host: HostCapabilities,
     threads: Int,
@@ -33,17 +33,17 @@ extension Arena {
     var preparation = Preparation()
     var parts = parts
     do throws(Errno) {
-      let unpinned = try bringIn(
+      let unpinned = try mapAndPopulate(
         0..<choice.size.rawValue, range, file, choice.backing, threads: threads, progress
       ) {
         bind(range, &parts, &preparation)
         return parts
       }
       if let unpinned {
-        preparation.fallbacks.append("threads were not kept to their nodes: \(unpinned)")
+        preparation.fallbacks.append("threads could not be pinned to their nodes: \(unpinned)")
       }
     } catch {
-      range.release()
+      range.unmap()
       throw choice.shortage(operation, error, host)
     }
     do throws(Errno) {
@@ -56,16 +56,16 @@ extension Arena {
     return Prepared(file: file, range: range, parts: parts, preparation: preparation)
   }
 
-  /// Maps a part of the file in the direct map and brings every page of it in.
+  /// Maps a part of the memory in the direct map and populates it.
   ///
-  /// - Parameter bound: called once the part is mapped; tells where its pieces come from.
-  /// - Returns: why threads were not kept to their nodes' processors, or nil.
-  static func bringIn(
+  /// - Parameter bound: called once the part is mapped; binds it to nodes and returns its pieces.
+  /// - Returns: why threads could not be pinned to their nodes' processors, or nil.
+  static func mapAndPopulate(
     _ bytes: Range<UInt64>, _ range: HostRange, _ file: MemoryFile?, _ backing: Backing,
     threads: Int, _ progress: (@Sendable (ByteCount) -> Void)?, bound: () -> [ArenaPart]
   ) throws(Errno) -> Errno? {
     if let file {
-      // A hugetlb file sets its pages aside here, all or none, before any is touched.
+      // mmap(2) of a hugetlb file reserves its pages, all or none, before any is accessed.
       try range.map(
         bytes, .readWrite, file: file.descriptor, offset: bytes.lowerBound,
         advice: backing == .base ? .basePages : .noDump)
@@ -75,14 +75,14 @@ extension Arena {
     }
     if backing.isTransparentHuge { try range.adviseHuge(bytes, true) }
     let unpinned = try populate(range, backing, bound(), threads: threads, progress)
-    // What could not be had as huge pages now khugepaged would put together later, by taking it
-    // out of the page tables of guests that have it wired.
+    // khugepaged would later collapse what is not in huge pages now, by taking it out of the page
+    // tables of guests that have it wired.
     if backing.isTransparentHuge { try range.adviseHuge(bytes, false) }
     return unpinned
   }
 
-  /// Binds each part to its node, before any page of it is there. Where the host refuses, as in
-  /// containers, the parts are bound to nothing; threads on the nodes still bring most of it in there.
+  /// Binds each part to its node, before it is populated. If the host refuses, as in containers,
+  /// the parts are not bound; threads that run on the nodes still populate most of it there.
   private static func bind(
     _ range: HostRange, _ parts: inout [ArenaPart], _ preparation: inout Preparation
   ) {
@@ -98,25 +98,25 @@ extension Arena {
   }
 
   private static func bindProblem(_ node: NodeID, _ error: Errno) -> String {
-    let why =
+    let cause =
       switch error {
       case .notPermitted, .permissionDenied:
-        ": a filter of system calls, as containers have, forbids it (CAP_SYS_NICE allows it)"
+        ": a seccomp filter, as containers have, forbids it without CAP_SYS_NICE"
       case .noFunction: ": the kernel is built without NUMA"
-      case .invalidArgument: ": the node has no memory, or a cpuset rules it out"
+      case .invalidArgument: ": the node has no memory, or is outside of the cpuset"
       default: ""
       }
-    return "not bound to node \(node): mbind(2) failed (\(error))\(why)"
+    return "not bound to node \(node): mbind(2) failed (\(error))\(cause)"
   }
 
-  /// Brings every page in, in pieces over the processors of the nodes; the kernel zeroes them.
+  /// Populates every page, in pieces over the processors of the nodes; the kernel zeroes them.
   ///
-  /// - Returns: why threads were not kept to their nodes' processors, or nil.
+  /// - Returns: why threads could not be pinned to their nodes' processors, or nil.
   private static func populate(
     _ range: HostRange, _ backing: Backing, _ parts: [ArenaPart], threads: Int,
     _ progress: (@Sendable (ByteCount) -> Void)?
   ) throws(Errno) -> Errno? {
-    // No two threads are to wait for the zeroing of one huge page.
+    // Two threads must not wait for the zeroing of the same huge page.
     let piece = max(1 << 28, backing.geometry.pageSize.rawValue)
     let failure = Atomic<Int32>(0)
     let done = Atomic<UInt64>(0)
@@ -142,6 +142,7 @@ extension Arena {
     return unpinned
   }
 
+  /// Why memory is not locked, in words.
   static func lockProblem(_ error: Errno, _ host: HostCapabilities) -> String {
     let limit = host.privileges.memoryLockLimit.map { "RLIMIT_MEMLOCK is \($0)" }
     let reason = limit ?? "RLIMIT_MEMLOCK is too low"

@@ -1,15 +1,19 @@
 public import HoldfastCore
 internal import SystemPackage
 
-/// An arena that grows and shrinks while guests run: only frames that are free come and go.
+/// Growing and shrinking an arena by free frames, while guests run.
 extension Arena {
-  /// Brings more memory in from the host, up to the arena's maximum: zeroed, resident, free. First comes
-  /// what was given back before.
+  /// Takes more memory from the host, up to the arena's maximum: zeroed, resident and free. Frames
+  /// that were returned before come first.
+  ///
+  /// Takes `resizing` for its whole duration, and the allocator's locks.
   ///
   /// - Parameters:
   ///   - bytes: rounded up to the backing's page.
-  ///   - progress: called with the bytes brought in so far, from any thread.
-  /// - Throws: `HoldfastError` over the maximum, and where the host has not enough; nothing has changed then.
+  ///   - progress: called with the bytes populated so far, from any thread.
+  /// - Throws: `HoldfastError` with code `host` if the maximum is exceeded or the host has not
+  ///   enough memory; nothing has changed then.
+  /// - Complexity: O(bytes): the kernel zeroes all of them.
   public func grow(
     by bytes: ByteCount, progress: (@Sendable (ByteCount) -> Void)? = nil
   ) throws(HoldfastError) {
@@ -21,28 +25,29 @@ extension Arena {
       guard bytes <= geometry.bytes(room) else {
         throw HoldfastError(
           .host, operation: operation,
-          reason: "it has \(size) and was made for at most \(maximumSize)",
-          advice: .other("make it with a larger maximum, or grow it by \(geometry.bytes(room))"))
+          reason: "it would exceed its maximum of \(maximumSize); it has \(size)",
+          advice: .other("at most \(geometry.bytes(room)), or an arena with a larger maximum"))
       }
       let choice = try BackingChoice(size: bytes, wanted: backing, nodes: nil, host: host)
       let runs = firstOffline(geometry.pages(in: choice.size))
       try check(runs, host)
       for (number, run) in runs.enumerated() {
         do throws(HoldfastError) {
-          try bringIn(run, choice, operation, host, progress)
+          try populate(run, choice, operation, host, progress)
         } catch {
           for run in runs.prefix(number + 1) { giveBack(run) }
           throw error
         }
       }
+      if unsafe mayKeepBytes { directMap.zero(runs) }
       for run in runs {
-        takeOut(run)
+        removeOffline(run)
         allocator.bringOnline(run, zeroed: true)
       }
     }
   }
 
-  /// The first runs of what is offline, each of one domain. Needs `resizing`.
+  /// The first runs of frames without memory, each of one domain. Needs `resizing`.
   private func firstOffline(_ count: PageCount) -> [FrameRun] {
     var wanted = count
     var runs: [FrameRun] = []
@@ -59,27 +64,32 @@ extension Arena {
     return runs
   }
 
-  /// Checks that the nodes which parts are bound to have the memory: the kernel would kill for it.
+  /// Checks that the nodes to which parts are bound have the memory; the kernel would kill
+  /// processes for it.
   private func check(_ runs: [FrameRun], _ host: HostCapabilities) throws(HoldfastError) {
     for (domain, part) in zip(allocator.domains, parts) where part.isStrict {
       let pages = runs.reduce(PageCount.zero) {
         $0 + (domain.frames.contains($1.start) ? $1.count : .zero)
       }
       guard pages > .zero, let node = part.node else { continue }
-      // Where there is but one node, it is the host that was checked.
+      // With a single node, the check of the host was enough.
       guard part.policy != nil else { continue }
       _ = try BackingChoice(
         size: geometry.bytes(pages), wanted: backing, nodes: .bind(node), host: host)
     }
   }
 
-  /// Gives free memory back to the host, as much as there is of `bytes`: hugetlb pages are the pool's
-  /// again. Guests keep what they have. Reservations are broken where that is needed.
+  /// Returns free memory to the host, up to `bytes` of it; hugetlb pages go back to their pool.
+  /// Guests keep their memory. Reservations are broken if that is needed.
   ///
-  /// - Parameter bytes: rounded down to 2 MiB, or to the backing's page where that is larger.
-  /// - Returns: how much it was. What lies in smaller fragments can be put together before
-  ///   (`PhysicalMemory.compact`), but need not.
-  /// - Throws: `HoldfastError` where the kernel refuses; what was given back before stays so.
+  /// Takes `resizing` for its whole duration, and the allocator's locks.
+  ///
+  /// - Parameter bytes: rounded down to 2 MiB, or to the backing's page if that is larger.
+  /// - Returns: the bytes that were returned. Smaller fragments stay, unless
+  ///   `PhysicalMemory.compact` has merged them before.
+  /// - Throws: `HoldfastError` with code `host` if the kernel refuses; what was returned before
+  ///   stays so.
+  /// - Complexity: O(bytes), to free the pages.
   @discardableResult
   public func shrink(by bytes: ByteCount) throws(HoldfastError) -> ByteCount {
     try resizing.withLock { () throws(HoldfastError) in
@@ -89,26 +99,27 @@ extension Arena {
       var given = PageCount.zero
       for (number, run) in runs.enumerated() {
         do throws(Errno) {
-          try directMap.range.unmap(self.bytes(of: run))
+          try directMap.range.reserveFixed(self.bytes(of: run))
         } catch {
-          // It is mapped as it was: the kernel has no room for one mapping more.
+          // The mapping is unchanged: the kernel allows no further one.
           for run in runs[number...] { allocator.bringOnline(run, zeroed: false) }
           throw HoldfastError(
             .host, operation: "shrink an arena by \(bytes)",
-            reason: "the kernel refused to unmap a part",
-            errno: error.rawValue, advice: .other("raise vm.max_map_count"))
+            reason: "a part cannot be unmapped",
+            errno: error.rawValue, advice: .raiseLimit("vm.max_map_count"))
         }
-        putIn(run)
+        addOffline(run)
         given += run.count
         do throws(Errno) {
           try file?.punch(self.bytes(of: run))
         } catch {
-          // The memory goes with the arena; what comes there again is zeroed first.
+          // The host gets the memory when the arena ends. `grow` zeroes it before use.
+          unsafe mayKeepBytes = true
           for run in runs[(number + 1)...] { allocator.bringOnline(run, zeroed: false) }
           throw HoldfastError(
             .host, operation: "shrink an arena by \(bytes)", reason: "fallocate(2) failed",
             errno: error.rawValue,
-            advice: .other("the memory is the host's again when the arena goes"))
+            advice: .other("again, or end the arena, which returns all of its memory"))
         }
       }
       return geometry.bytes(given)
@@ -120,22 +131,24 @@ extension Arena {
     return start..<start + geometry.bytes(run.count).rawValue
   }
 
-  /// Maps frames that are offline, binds them to their domain's node, brings them in and locks them.
-  private func bringIn(
+  /// Maps frames without memory, binds them to their domain's node, populates them and locks them.
+  private func populate(
     _ run: FrameRun, _ choice: BackingChoice, _ operation: String, _ host: HostCapabilities,
     _ progress: (@Sendable (ByteCount) -> Void)?
   ) throws(HoldfastError) {
     let bytes = bytes(of: run)
     let domain = allocator.domain(of: run.start)
     guard let index = allocator.domains.firstIndex(where: { $0 === domain }) else {
-      preconditionFailure("a domain is foreign")
+      preconditionFailure("the frame is not of this arena")
     }
     let like = parts[index]
     let part = ArenaPart(
       bytes: bytes, node: like.node, policy: like.policy, processors: like.processors)
     do throws(Errno) {
-      _ = try Arena.bringIn(bytes, directMap.range, file, backing, threads: threads, progress) {
-        // Where it is refused the threads' place still decides, as when the arena was made.
+      _ = try Arena.mapAndPopulate(
+        bytes, directMap.range, file, backing, threads: threads, progress
+      ) {
+        // If it is refused, the node that a thread runs on decides, as when the arena was created.
         if let node = part.node, let policy = part.policy {
           _ = try? directMap.range.bind(bytes, to: [node], policy)
         }
@@ -150,30 +163,30 @@ extension Arena {
     } catch {
       throw HoldfastError(
         .host, operation: operation, reason: Arena.lockProblem(error, host), errno: error.rawValue,
-        advice: .other("ulimit -l unlimited, or grant CAP_IPC_LOCK"))
+        advice: .raiseLimit("RLIMIT_MEMLOCK (ulimit -l unlimited)"))
     }
   }
 
-  /// Undoes what `bringIn` may have done.
+  /// Undoes `populate`, however far it came.
   private func giveBack(_ run: FrameRun) {
     unmap(run)
-    // What cannot be given back now goes with the arena; it is not in use either way.
+    // If it fails, the host gets the memory when the arena ends. No guest uses it either way.
     _ = try? file?.punch(bytes(of: run))
   }
 
   private func unmap(_ run: FrameRun) {
     do throws(Errno) {
-      try directMap.range.unmap(bytes(of: run))
+      try directMap.range.reserveFixed(bytes(of: run))
     } catch {
-      preconditionFailure("the direct map cannot be changed: \(error)")
+      preconditionFailure("cannot unmap a part of the direct map: \(error)")
     }
   }
 
-  // MARK: The list of what is offline
+  // MARK: The frames without memory
 
-  private func takeOut(_ run: FrameRun) {
+  private func removeOffline(_ run: FrameRun) {
     guard let index = unsafe offline.firstIndex(where: { $0.contains(run.start) }) else {
-      preconditionFailure("a frame is online already")
+      preconditionFailure("the frame has memory")
     }
     let whole = unsafe offline.remove(at: index)
     if run.end < whole.end {
@@ -184,7 +197,7 @@ extension Arena {
     }
   }
 
-  private func putIn(_ run: FrameRun) {
+  private func addOffline(_ run: FrameRun) {
     var joined = run
     unsafe offline.removeAll { other in
       guard other.end == joined.start || joined.end == other.start else { return false }

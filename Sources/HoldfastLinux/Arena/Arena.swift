@@ -2,103 +2,116 @@ public import HoldfastCore
 internal import Synchronization
 internal import SystemPackage
 
-/// The physical memory of guests: one file in memory, or private memory, all of it
-/// resident. The number of a frame is its offset there over the base page.
+/// The physical memory of guests: one file in memory, or private memory, all of it resident. The
+/// number of a frame is its offset there divided by the base page.
 ///
-/// The memory is mapped once in this process, for zeroing and copying (the direct map), and a file by
-/// parts in windows, where guests reach it; without a file they reach it in the direct map.
+/// The memory is mapped once in this process as a whole, for zeroing and copying (the direct map).
+/// A file is also mapped by parts in windows, where guests access it; private memory they access in
+/// the direct map.
 ///
-/// Why no guest ever meets SIGBUS for want of memory: the kernel raises it when a page of a file
-/// mapping cannot be had at the moment of the touch, past the end of the file or for shortage. Here
-/// every page that the allocator gives out was brought in by MADV_POPULATE_WRITE before, which reports
-/// shortage as an error; the file's size is sealed; nobody else has its descriptor, and only pages
-/// that are out of the allocator's hands are given back (`shrink`); hugetlb pages are never
-/// reclaimed, and other pages are kept by mlock(2) on the direct map. (Where the host refuses to lock they may be swapped out, and come back.)
-/// The size of a file that an arena has adopted cannot be sealed: who else may write to it could cut it,
-/// so only permissions keep that from happening (`init(adoptingZeroed:)`).
+/// No guest gets SIGBUS for a shortage of memory. The kernel raises it if the page of a file
+/// mapping cannot be populated when it is accessed, because it is past the end of the file or
+/// memory is short. Here MADV_POPULATE_WRITE, which reports a shortage as an error, has populated
+/// every page that the allocator gives out. The size of the file is sealed. No other process has
+/// its descriptor, and only pages that the allocator does not give out are returned (`shrink`).
+/// Hugetlb pages are never reclaimed, and other pages are kept by mlock(2) on the direct map. (If
+/// the host refuses to lock them they may be swapped out and in again.) The size of an adopted file
+/// cannot be sealed: a process that may write to it could truncate it, so only permissions prevent
+/// that (`init(adoptingZeroed:)`).
+///
+/// Safe to use from any thread.
 public final class Arena: FrameStore {
+  /// What the memory is made of.
   public let backing: Backing
-  /// How large the arena may grow. A multiple of the backing's page.
+  /// The size up to which the arena may grow, a multiple of the backing's page.
   public let maximumSize: ByteCount
-  /// The allocator of the arena's frames, all of them free and zeroed at first, and their bytes. It
-  /// has a domain for each node that the memory was taken from.
+  /// The arena's frames and their bytes, as the VM layer takes them. All frames are free and zeroed
+  /// at first. The allocator has a domain for each node that the memory was taken from.
   public var memory: PhysicalMemory {
     PhysicalMemory(allocator: allocator, store: self, state: state)
   }
+  /// The allocator of the arena's frames.
   public let allocator: FrameAllocator
   private let state: PhysicalMemoryState
-  /// How the arena came to be.
+  /// How the arena was prepared.
   public let preparation: Preparation
 
-  /// The domains' memory, in the order of the allocator's domains.
+  /// The memory of each domain, in the order of the allocator's domains.
   let parts: [ArenaPart]
   /// Nil for private memory.
   let file: MemoryFile?
   let directMap: DirectMap
-  /// How threads were asked for.
+  /// The number of threads that populate and zero memory.
   let threads: Int
 
   /// Held while the arena grows or shrinks.
   let resizing = Lock()
-  /// The frames that have no memory behind them now, in ascending order. Protected by `resizing`.
+  /// The frames without memory, in ascending order. Protected by `resizing`.
   nonisolated(unsafe) var offline: [FrameRun]
+  /// Whether the host once refused to take memory back, so that frames without memory may turn out
+  /// to have their old bytes. Protected by `resizing`.
+  nonisolated(unsafe) var mayKeepBytes = false
 
-  /// What the preparation of an arena took and met.
+  /// What the preparation of an arena took, and which problems it met.
   public struct Preparation: Hashable, Sendable {
-    /// From the first system call to the last.
+    /// The time from the first system call to the last.
     public var duration = Duration.zero
-    /// Threads that brought memory in.
+    /// The number of threads that populated memory.
     public var threads = 1
-    /// Why better backings were passed over, one sentence each.
+    /// Why better backings were not used, and other restrictions, one phrase each.
     public var fallbacks: [String] = []
-    /// Bytes that the kernel will not reclaim: hugetlb by its nature, other memory when mlock(2)
-    /// was allowed.
+    /// The bytes that the kernel will not reclaim: all of a hugetlb arena, and other memory if
+    /// mlock(2) succeeded.
     public var lockedBytes = ByteCount.zero
-    /// Why not all of it is locked.
+    /// Why not all memory is locked; nil if it is.
     public var lockProblem: String?
-    /// Where it was to come from, a part for each domain of the allocator, in order. A receipt's
-    /// verification tells where it is.
+    /// The nodes that the memory was requested from, a part for each domain of the allocator, in
+    /// order. The verification of a receipt reports where it really is.
     public var parts: [Part] = []
   }
 
   /// The memory of one domain.
   public struct Part: Hashable, Sendable {
+    /// The size.
     public var size: ByteCount
-    /// Nil where the kernel chose.
+    /// The node, or nil if the kernel chose.
     public var node: NodeID?
-    /// How it is bound to the node: nil where there was no need, the host having but one. Where the
-    /// host refused to bind it, it is only preferred, by threads that run on the node.
+    /// How the part is bound to the node, or nil if it need not be, because the host has only one.
+    /// If the host refused to bind it, the node is only preferred, by threads that run on it.
     public var policy: HostNodes.Policy?
   }
 
+  /// The base page and the superpages.
   public var geometry: Geometry { allocator.geometry }
 
-  /// How much memory the arena has now, a multiple of the backing's page. Takes the allocator's locks.
+  /// The current size, a multiple of the backing's page. Takes the allocator's locks.
   public var size: ByteCount { geometry.bytes(allocator.occupancy.total) }
 
-  /// The file's descriptor, for comparisons with what the kernel does with it alone; nil where there is
-  /// none.
+  /// The file's descriptor, for measurements of the kernel alone; nil for private memory.
   package var descriptor: Int32? { file?.descriptor }
 
-  /// Brings memory in from the host: zeroed, resident, and locked if the host allows.
+  /// Takes memory from the host: zeroed, resident, and locked if the host allows.
   ///
   /// - Parameters:
   ///   - size: rounded up to the backing's page.
   ///   - purpose: what the arena's guests need. It restricts the backing; see ``ArenaPurpose``.
-  ///   - maximum: how large the arena may grow later, by addresses that are set aside for it; nil for
-  ///     no larger than it is.
+  ///   - maximum: the size up to which the arena may grow later, for which addresses are reserved;
+  ///     nil for `size`.
   ///   - backing: what to make it of, or nil for the best that serves the purpose and that the host
   ///     has free: for wiring hugetlb pages of 1 GiB, of 2 MiB, transparent huge pages of shared
   ///     memory, of private memory, base pages, in this order.
-  ///   - nodes: the NUMA nodes that the memory comes from, from each as much as far as there is
-  ///     room; nil for all that this process may use. Each node's part is a domain of the allocator,
-  ///     bound to the node before it is brought in.
-  ///   - threads: how many threads bring memory in and zero it later; nil for one a processor. Where
-  ///     nodes matter they run on those whose memory they work on.
-  ///   - progress: called with the bytes brought in so far, from any thread.
-  /// - Throws: `HoldfastError` with code `unsupported` where the host cannot serve the purpose, with
-  ///   code `invalidArgument` where the named backing cannot; otherwise with code `host`, the page
-  ///   size, the pages needed and free, and what to do. Nothing is left behind then.
+  ///   - nodes: the NUMA nodes that the memory comes from, in shares as even as they have room; nil
+  ///     for all that this process may use. Each node's part is a domain of the allocator, bound to
+  ///     the node before it is populated.
+  ///   - host: what the host offers, as just probed.
+  ///   - threads: the number of threads that populate memory, and zero it later; nil for one for
+  ///     each processor. If the memory is of several nodes they run on the node whose memory they
+  ///     work on.
+  ///   - progress: called with the bytes populated so far, from any thread.
+  /// - Throws: `HoldfastError` with code `unsupported` where the host cannot serve the purpose,
+  ///   with code `invalidArgument` where the named backing cannot; otherwise with code `host`, the
+  ///   page size, the pages needed and free, and what to do. Everything is undone then.
+  /// - Complexity: O(size): the kernel zeroes all of it, about 4 to 10 GiB per second.
   public convenience init(
     size: ByteCount, for purpose: ArenaPurpose = .wiring, maximum: ByteCount? = nil,
     backing: Backing? = nil, nodes: HostNodes? = nil, host: HostCapabilities = HostProbe().host(),
@@ -107,38 +120,38 @@ public final class Arena: FrameStore {
     let start = ContinuousClock.now
     let threads = threads ?? host.parallelism
     var refused: [BackingChoice.Refusal] = []
-    // Why the memory was not shared out to the nodes, though there are several.
-    var gathered: String?
+    // Why the memory was not divided among the nodes, although there are several.
+    var undivided: String?
     while true {
       let choice = try BackingChoice(
         size: size, for: purpose, wanted: backing, nodes: nodes, host: host, refused: refused)
-      let parts = NodeShares.parts(choice, nodes, host, spread: gathered == nil)
+      let parts = NodeShares.parts(choice, nodes, host, spread: undivided == nil)
       let made: Prepared
       do throws(HoldfastError) {
         made = try Arena.prepare(
           choice, maximum: maximum ?? .zero, parts, host, threads: threads, progress)
       } catch {
         if nodes == nil, parts.count > 1 {
-          gathered = "not shared out to the nodes: \(error.reason)"
+          undivided = "not divided among the nodes: \(error.reason)"
           continue
         }
-        // The host promised more than the kernel gives: a limit that cannot be seen from here, or
-        // someone who was faster. Another backing may still do.
+        // The kernel gives less than the probe found: a limit is not visible here, or another
+        // process was faster. Another backing may still do.
         guard backing == nil, choice.backing != .base else { throw error }
         refused.append((choice.backing, error.reason))
-        gathered = nil
+        undivided = nil
         continue
       }
       self.init(
         made, backing: choice.backing, size: choice.size, host: host, threads: threads,
-        fallbacks: choice.fallbacks + (gathered.map { [$0] } ?? []), since: start)
+        fallbacks: choice.fallbacks + (undivided.map { [$0] } ?? []), since: start)
       return
     }
   }
 
-  /// An arena of what was prepared: all of it free and zeroed.
+  /// Creates an arena of prepared memory, all of it free and zeroed.
   ///
-  /// - Parameter choosesZeroing: whether to measure now how to zero, where that was not done.
+  /// - Parameter choosesZeroing: whether to measure now how to zero, if that was not done.
   init(
     _ made: Prepared, backing: Backing, size: ByteCount, host: HostCapabilities, threads: Int,
     fallbacks: [String], choosesZeroing: Bool = true, since start: ContinuousClock.Instant
@@ -148,7 +161,7 @@ public final class Arena: FrameStore {
     file = made.file
     self.threads = threads
     let geometry = backing.geometry
-    // What the arena grows by is the last part's.
+    // The arena grows by the last part.
     parts = made.parts.dropLast() + [made.parts[made.parts.count - 1].extended(to: maximumSize)]
     directMap = DirectMap(range: made.range, geometry: geometry, threads: threads, parts: parts)
     allocator = FrameAllocator(
@@ -170,7 +183,7 @@ public final class Arena: FrameStore {
     if Arena.checksZeroed { memory.checkZeroed() }
   }
 
-  /// The frames of each part; what the arena may grow by is the last one's.
+  /// The frames of each part; those that the arena may grow by belong to the last one.
   private static func frames(
     of parts: [ArenaPart], upTo maximum: ByteCount, _ geometry: Geometry
   ) -> [FrameAllocator.Part] {
@@ -184,34 +197,40 @@ public final class Arena: FrameStore {
     }
   }
 
-  /// The environment variable `HOLDFAST_CHECK_ZEROED`, set to anything but 0, has every arena of the
-  /// process check all that is freed or handed out as zeroed: `PhysicalMemory.checkZeroed`.
+  /// Whether every arena of the process checks all frames that are freed or given out as zeroed
+  /// (`PhysicalMemory.checkZeroed`): the environment variable `HOLDFAST_CHECK_ZEROED`, if not 0.
   static let checksZeroed = Environment.isSet("HOLDFAST_CHECK_ZEROED")
 
   deinit {
-    directMap.range.release()
+    directMap.range.unmap()
   }
 
   // MARK: FrameStore
 
+  /// Zeroes runs of frames on all threads. Takes no lock.
   public func zero(_ runs: [FrameRun]) { directMap.zero(runs) }
 
+  /// Zeroes `count` bytes from an offset in a frame, on the calling thread. Takes no lock.
   public func zero(_ frame: Frame, offset: ByteCount, count: ByteCount) {
     directMap.zero(frame, offset: offset, count: count)
   }
 
+  /// Whether all bytes of a run are zero. Takes no lock.
   public func isZero(_ run: FrameRun) -> Bool { directMap.isZero(run) }
 
+  /// Copies a run to the frames from `destination`. Takes no lock.
   public func copy(from source: FrameRun, to destination: Frame) {
     directMap.copy(from: source, to: destination)
   }
 
+  /// Copies bytes from an offset in a frame into a range of `bytes`. Takes no lock.
   public func read(
     _ frame: Frame, offset: ByteCount, into bytes: inout MutableRawSpan, _ range: Range<Int>
   ) {
     directMap.read(frame, offset: offset, into: &bytes, range)
   }
 
+  /// Copies `bytes` to an offset in a frame. Takes no lock.
   public func write(_ bytes: RawSpan, to frame: Frame, offset: ByteCount) {
     directMap.write(bytes, to: frame, offset: offset)
   }

@@ -17,8 +17,8 @@ public enum ArenaPurpose: String, Hashable, Sendable, CaseIterable, Codable {
 
   /// The backings that can serve the purpose, the best first and `base` last.
   ///
-  /// A page fault populates a whole page, and the first write after a fork copies one. So for paging
-  /// and forking pages of 1 GiB come only before those of 4 KiB.
+  /// A page fault populates a whole page, and the first write after a fork copies one. So for
+  /// paging and forking pages of 1 GiB come only before those of 4 KiB.
   var backings: [Backing] {
     switch self {
     case .wiring: [.hugetlb1G, .hugetlb2M, .thp, .thpPrivate, .base]

@@ -1,24 +1,24 @@
 internal import HoldfastCore
 internal import SystemPackage
 
-/// Which backing an arena gets, and the words for it when that cannot be had.
+/// The backing of an arena, and the errors for one that the host cannot provide.
 struct BackingChoice {
   let backing: Backing
   /// The size, rounded up to the backing's page.
   let size: ByteCount
-  /// Why better backings were passed over.
+  /// Why better backings were not used.
   let fallbacks: [String]
-  /// Where alone the memory may come from, or nil for anywhere.
+  /// The only nodes that the memory may come from, or nil for any.
   private let nodes: HostNodes?
 
-  /// What is kept back for the rest of the host when an arena takes ordinary memory.
+  /// The memory that an arena without hugetlb pages leaves to the host.
   private static let margin = ByteCount.mebibytes(64)
 
-  /// A backing that the kernel refused although there seemed to be room, and how.
+  /// A backing that the kernel refused although the probe found enough memory, and why.
   typealias Refusal = (backing: Backing, problem: String)
 
-  /// Takes the wanted backing, or the best that serves the purpose, that `host` has room for and that
-  /// the kernel has not refused.
+  /// Takes the wanted backing, or the best that serves the purpose, that `host` has room for and
+  /// that the kernel has not refused.
   ///
   /// - Throws: `HoldfastError` where the host or the wanted backing cannot serve the purpose, where
   ///   too little memory is free, or where the nodes are wrong.
@@ -30,7 +30,7 @@ struct BackingChoice {
     try nodes?.check(host)
     guard size > .zero else {
       throw HoldfastError(
-        .host, operation: "prepare an arena", reason: "its size is 0",
+        .host, operation: "prepare an arena", reason: "the size is 0",
         advice: .requestAtLeast(.kibibytes(4)))
     }
     if let wanted {
@@ -39,7 +39,7 @@ struct BackingChoice {
     }
     var fallbacks: [String] = []
     for backing in purpose.backings where backing != .base {
-      // A guest whose size is no multiple of the huge page would waste the rest of the last one.
+      // A guest of another size would waste the rest of the last huge page.
       if let page = backing.hugePageSize, !size.isMultiple(of: page) {
         fallbacks.append("\(backing.rawValue): \(size) is not a multiple of \(page)")
         continue
@@ -67,7 +67,7 @@ struct BackingChoice {
       rounded.rawValue <= UInt64(Int64.max)
     else {
       throw HoldfastError(
-        .host, operation: operation, reason: "the size is beyond all address spaces",
+        .host, operation: operation, reason: "the size exceeds every address space",
         advice: .requestLess(than: host.availableForGuests))
     }
     self.backing = backing
@@ -77,7 +77,7 @@ struct BackingChoice {
     if !backing.hasFile, let several = nodes, several.nodes.count > 1 {
       throw HoldfastError(
         .host, operation: operation,
-        reason: "a guest's memory is in one piece there, and cannot come from \(several.words)",
+        reason: "this backing cannot divide a guest's memory among \(several.words)",
         advice: .useBacking([.hugetlb2M, .thp, .base]))
     }
     if backing.hugePageSize != nil {
@@ -87,13 +87,13 @@ struct BackingChoice {
     }
   }
 
-  /// The addresses of an arena that may grow to `maximum`, or is this size where that is no more.
+  /// The length of the addresses for an arena that may grow to `maximum`, if that is larger.
   func length(_ maximum: ByteCount, _ operation: String) throws(HoldfastError) -> ByteCount {
     guard let length = max(size, maximum).roundedUp(to: backing.geometry.pageSize),
       length.rawValue <= UInt64(Int64.max)
     else {
       throw HoldfastError(
-        .host, operation: operation, reason: "the maximum is beyond all address spaces",
+        .host, operation: operation, reason: "the maximum exceeds every address space",
         advice: .requestLess(than: .tebibytes(64)))
     }
     return length
@@ -112,11 +112,11 @@ struct BackingChoice {
     throw HoldfastError(
       .host, operation: operation,
       reason: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free"
-        + place(host),
+        + location(host),
       advice: .reserveHugePages(goals(missing: needed - free, pool, host)))
   }
 
-  /// The sizes of the pools that would suffice, the missing pages divided among the nodes.
+  /// The sizes of the pools that would be enough, with the missing pages divided among the nodes.
   private func goals(
     missing: UInt64, _ pool: HostCapabilities.HugePages, _ host: HostCapabilities
   ) -> [Advice.HugePageGoal] {
@@ -137,9 +137,9 @@ struct BackingChoice {
     }
   }
 
-  /// ` on node 1, node 0 has 12`: where the memory was looked for and what there is elsewhere; empty
-  /// where any will do.
-  private func place(_ host: HostCapabilities) -> String {
+  /// ` on node 1, node 0 has 12`: the nodes that the memory may come from, and what others have;
+  /// empty if it may come from any.
+  private func location(_ host: HostCapabilities) -> String {
     guard let nodes else { return "" }
     let others = host.memoryNodes.filter { !nodes.nodes.contains($0.id) }
     return " on \(nodes.words)"
@@ -185,18 +185,19 @@ struct BackingChoice {
       .host, operation: operation,
       reason: "\(BackingChoice.pages(pages, of: backing.mappedPageSize)) needed, "
         + "\(available.rawValue / backing.mappedPageSize.rawValue) are available "
-        + "(\(available.rawValue >> 20) MiB less \(Self.margin) kept for the host)" + place(host),
+        + "(\(available.rawValue >> 20) MiB, of which \(Self.margin) are kept for the host)"
+        + location(host),
       advice: .requestLess(than: available))
   }
 
-  /// The error for a system call that failed although there seemed to be enough.
+  /// The error for a system call that failed although the probe found enough memory.
   func shortage(_ operation: String, _ error: Errno, _ host: HostCapabilities) -> HoldfastError {
     if error == .invalidArgument {
       return HoldfastError(
-        .host, operation: operation, reason: "the kernel does not know MADV_POPULATE_WRITE",
+        .host, operation: operation, reason: "the kernel lacks MADV_POPULATE_WRITE",
         errno: error.rawValue, advice: .upgradeKernel("5.14"))
     }
-    // Only a new look tells what there was; the old one seemed to be enough.
+    // Probe again: the first probe found enough.
     let now = HostProbe().host()
     let confined = now.confined(to: nodes)
     guard let page = backing.hugePageSize else {
@@ -205,7 +206,7 @@ struct BackingChoice {
         .host, operation: operation,
         reason: "\(BackingChoice.pages(needed, of: backing.mappedPageSize)) needed, "
           + "\(confined.availableForGuests.rawValue / backing.mappedPageSize.rawValue) "
-          + "are available" + place(now),
+          + "are available" + location(now),
         errno: error.rawValue, advice: .requestLess(than: confined.availableForGuests))
     }
     let needed = size.rawValue / page.rawValue
@@ -214,12 +215,12 @@ struct BackingChoice {
     return HoldfastError(
       .host, operation: operation,
       reason: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free"
-        + place(now),
+        + location(now),
       errno: error.rawValue,
       advice: counts.map { counts in
         free < needed
           ? .reserveHugePages(goals(missing: needed - free, counts, now))
-          : .raiseLimit("that of a hugetlb cgroup, a cpuset or RLIMIT_AS")
+          : .raiseLimit("hugetlb cgroup, cpuset or RLIMIT_AS")
       })
   }
 }

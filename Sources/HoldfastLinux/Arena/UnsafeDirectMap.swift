@@ -1,20 +1,21 @@
 internal import Glibc
 internal import HoldfastCore
 
-/// All of an arena's memory as this process sees it, for zeroing and copying frames.
+/// The mapping of an arena's whole memory in this process, for zeroing and copying frames.
 ///
-/// SAFETY: the range is mapped readable and writable, whole, for as long as the map lives; every
-/// call is checked against its length. Frames that a guest is writing to at the same time may be
-/// read or copied with either value of each byte; nobody takes a reference into them.
+/// SAFETY: the parts of the range that have memory are mapped readable and writable for as long as
+/// the map lives; every call is checked against its length. Of a frame that a guest writes at the
+/// same time, a read or copy gets the old or the new value of each byte; no reference to it is
+/// made.
 struct DirectMap: Sendable {
   let range: HostRange
   let geometry: Geometry
   let threads: Int
-  /// The parts of the arena, in order.
+  /// The parts of the arena, in ascending order.
   let parts: [ArenaPart]
 
-  /// Smaller amounts are zeroed by the caller alone: waking a thread costs as much as zeroing some
-  /// hundred kilobytes.
+  /// Up to so many bytes are zeroed on the calling thread alone: waking a thread takes as long as
+  /// zeroing some hundred kilobytes.
   private static let alone: UInt64 = 1 << 20
 
   private func offset(_ frame: Frame) -> ByteCount { geometry.bytes(frame - Frame(0)) }
@@ -25,6 +26,7 @@ struct DirectMap: Sendable {
       "bytes outside of the arena")
   }
 
+  /// Zeroes runs of frames, on several threads if they are large.
   func zero(_ runs: [FrameRun]) {
     var pieces = [[(offset: ByteCount, count: UInt64)]](repeating: [], count: parts.count)
     var total: UInt64 = 0
@@ -47,7 +49,7 @@ struct DirectMap: Sendable {
       for (offset, count) in work.joined() { zero(offset, count) }
       return
     }
-    // A thread that cannot be pinned zeroes from farther away; the arena has told so already.
+    // A thread that cannot be pinned is slower; the arena's preparation has reported that.
     _ = Workers.perform(
       zip(work, parts).map { Workers.Group(count: $0.count, processors: $1.processors) },
       threads: threads
@@ -61,37 +63,41 @@ struct DirectMap: Sendable {
     unsafe Zeroing.zero(range.pointer(at: offset), Int(count))
   }
 
-  /// The part that an offset lies in; there are as many as there are nodes.
+  /// The index of the part that contains an offset.
+  ///
+  /// - Complexity: O(parts), of which there are as many as nodes.
   private func part(of offset: ByteCount) -> Int {
     parts.firstIndex { offset.rawValue < $0.bytes.upperBound } ?? parts.count - 1
   }
 
-  /// Chooses the way to zero, where that was not done and the memory suffices, by zeroing some of it.
-  /// Called before frames are given out.
+  /// Measures the ways to zero memory in the arena's, if that was not done and the arena is large
+  /// enough. Called before frames are given out.
   func chooseZeroing(_ size: ByteCount) {
     check(.zero, size.rawValue)
-    // SAFETY: all of the range is mapped, and nobody has got a frame of it yet.
+    // SAFETY: `size` bytes are mapped, and no frame of them has been given out.
     unsafe Zeroing.chooseOnce(on: range.pointer(at: .zero), Int(size.rawValue), threads: threads)
   }
 
-  /// On the calling thread alone.
+  /// Zeroes a part of a frame on the calling thread.
   func zero(_ frame: Frame, offset: ByteCount, count: ByteCount) {
     let start = self.offset(frame) + offset
     check(start, count.rawValue)
     unsafe Zeroing.zero(range.pointer(at: start), Int(count.rawValue))
   }
 
+  /// Whether all bytes of a run are zero.
   func isZero(_ run: FrameRun) -> Bool {
     let start = offset(run.start)
     let length = geometry.bytes(run.count).rawValue
     check(start, length)
     guard length > 0 else { return true }
-    let place = unsafe range.pointer(at: start)
-    // Every byte is the one before it, and the first is zero.
-    return unsafe place.load(as: UInt8.self) == 0
-      && memcmp(place, place + 1, Int(length) - 1) == 0
+    let first = unsafe range.pointer(at: start)
+    // The first byte is zero, and each other equals the one before it.
+    return unsafe first.load(as: UInt8.self) == 0
+      && memcmp(first, first + 1, Int(length) - 1) == 0
   }
 
+  /// Copies a run to the frames from `destination`.
   func copy(from source: FrameRun, to destination: Frame) {
     let length = geometry.bytes(source.count).rawValue
     let from = offset(source.start)
@@ -101,6 +107,7 @@ struct DirectMap: Sendable {
     unsafe memcpy(range.pointer(at: to), range.pointer(at: from), Int(length))
   }
 
+  /// Copies bytes from an offset in a frame into a part of `bytes`.
   func read(
     _ frame: Frame, offset: ByteCount, into bytes: inout MutableRawSpan, _ part: Range<Int>
   ) {
@@ -113,6 +120,7 @@ struct DirectMap: Sendable {
     }
   }
 
+  /// Copies `bytes` to an offset in a frame.
   func write(_ bytes: RawSpan, to frame: Frame, offset: ByteCount) {
     let to = self.offset(frame) + offset
     check(to, UInt64(bytes.byteCount))

@@ -1,30 +1,36 @@
 internal import CHoldfastLinux
 package import HoldfastCore
 
-/// What the kernel tells of a file. The corresponding C function is `stat`.
+/// What the kernel reports about a file. The corresponding C function is `stat`.
 package struct FileStatus: Hashable, Sendable {
-  /// Which file it is, whatever its name.
+  /// The identity of a file, which does not depend on its names.
   package struct Identity: Hashable, Sendable {
     let device: UInt64
     let inode: UInt64
   }
 
+  /// The device and inode.
   package let identity: Identity
+  /// The size.
   package let size: ByteCount
-  /// The memory that it has, which holes have none of.
+  /// The memory or disk space that the file has; less than `size` if it has holes.
   package let allocated: ByteCount
-  /// When it was last renamed, cut or given another owner, in seconds since 1970.
+  /// When the inode last changed (st_ctime), in seconds since 1970.
   package let changed: Int64
-  /// Permissions with the sticky and set-id bits.
+  /// The permissions, with the sticky and set-id bits.
   package let permissions: UInt32
+  /// The owner's user number.
   package let owner: UInt32
+  /// The group's number.
   package let group: UInt32
-  /// How many names it has.
+  /// The number of names.
   package let links: UInt32
-  /// What it is, as one says it: `a regular file`, `a symbolic link`.
+  /// The type in words: `a regular file`, `a symbolic link`.
   package let kind: String
 
+  /// Whether it is a regular file.
   package var isRegular: Bool { kind == Self.regular }
+  /// Whether it is a folder.
   package var isFolder: Bool { kind == "a folder" }
 
   private static let regular = "a regular file"
@@ -47,41 +53,5 @@ package struct FileStatus: Hashable, Sendable {
       case 0o140000: "a socket"
       default: "a device"
       }
-  }
-}
-
-/// What the kernel tells of a file system. The corresponding C function is `statfs`.
-package struct FileSystemStatus: Hashable, Sendable {
-  package enum Kind: Hashable, Sendable {
-    case hugetlbfs
-    case tmpfs
-    case other
-  }
-
-  package let kind: Kind
-  /// The page of its files: the huge page, or the block elsewhere.
-  package let pageSize: ByteCount
-  /// What it may hold, or nil where it has no limit of its own.
-  package let total: ByteCount?
-  /// What of that is free.
-  package let free: ByteCount?
-
-  init(_ system: hf_file_system) {
-    kind =
-      switch system.type {
-      case Int64(HF_HUGETLBFS): .hugetlbfs
-      case Int64(HF_TMPFS): .tmpfs
-      default: .other
-      }
-    pageSize = ByteCount(max(1, system.block))
-    total = system.total == 0 ? nil : ByteCount(system.total.saturatingProduct(system.block))
-    free = system.total == 0 ? nil : ByteCount(system.free.saturatingProduct(system.block))
-  }
-}
-
-extension UInt64 {
-  fileprivate func saturatingProduct(_ other: UInt64) -> UInt64 {
-    let (product, overflow) = multipliedReportingOverflow(by: other)
-    return overflow ? .max : product
   }
 }

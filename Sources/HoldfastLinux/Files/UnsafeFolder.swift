@@ -2,8 +2,8 @@ internal import CHoldfastLinux
 internal import Glibc
 package import SystemPackage
 
-/// An open folder, closed when its last reference goes. Names are single components below it, of which
-/// none is followed where it is a symbolic link.
+/// An open folder, closed with its last reference. Names are single components in it; symbolic
+/// links are not followed.
 package final class Folder: Sendable {
   let descriptor: Int32
 
@@ -15,8 +15,8 @@ package final class Folder: Sendable {
     _ = hf_close(descriptor)
   }
 
-  /// Opens a folder by its path, whose last component is not followed. The corresponding C function is
-  /// `open`, with O_DIRECTORY.
+  /// Opens a folder by its path, whose last component may not be a symbolic link. The corresponding
+  /// C function is `open`, with O_DIRECTORY.
   package static func open(path: String) throws(Errno) -> Folder {
     try open(path, in: hf_current_folder())
   }
@@ -33,20 +33,23 @@ package final class Folder: Sendable {
     return Folder(descriptor: result)
   }
 
-  /// Opens a file for reading and writing, or for reading alone. The corresponding C function is
-  /// `openat`; it never waits.
+  /// Opens a file for reading and writing, or for reading only, without waiting. The corresponding
+  /// C function is `openat`.
   package func file(_ name: String, writable: Bool = true) throws(Errno) -> OpenFile {
     try file(name, how: writable ? Int32(HF_OPEN_WRITE) : 0)
   }
 
-  /// Makes a file that must not exist, for its owner alone. The corresponding C function is `openat`,
-  /// with O_EXCL.
+  /// Creates a file with mode 0600. The corresponding C function is `openat`, with O_EXCL.
+  ///
+  /// - Throws: `fileExists` if the name is in use.
   package func makeFile(_ name: String) throws(Errno) -> OpenFile {
     try file(name, how: Int32(HF_OPEN_WRITE | HF_OPEN_CREATE))
   }
 
-  /// Makes a file in the folder that has no name, for its owner alone, or nil where the file system has none
-  /// such. The corresponding C function is `openat`, with O_TMPFILE.
+  /// Creates a file without a name, with mode 0600. The corresponding C function is `openat`, with
+  /// O_TMPFILE.
+  ///
+  /// - Returns: nil if the file system has no such files.
   package func makeNamelessFile() throws(Errno) -> OpenFile? {
     let result = hf_open_nameless(descriptor)
     for lacking in [Errno.notSupported, .isDirectory, .noFunction, .noSuchFileOrDirectory]
@@ -57,19 +60,21 @@ package final class Folder: Sendable {
     return OpenFile(descriptor: result)
   }
 
-  /// Gives a file without a name one that nothing has. The corresponding C function is `linkat`.
+  /// Gives a file without a name its first one. The corresponding C function is `linkat`.
+  ///
+  /// - Throws: `fileExists` if the name is in use.
   package func link(_ file: OpenFile, _ name: String) throws(Errno) {
     try check(unsafe hf_link_nameless(file.descriptor, descriptor, try checked(name)))
   }
 
-  /// Gives a file of the folder another name, in place of what has it. The corresponding C function is
-  /// `renameat`.
+  /// Gives the file called `newer` the name `name`, in place of the file that has it. The
+  /// corresponding C function is `renameat`.
   package func replace(_ name: String, by newer: String) throws(Errno) {
     let (from, to) = (try checked(newer), try checked(name))
     try check(unsafe hf_replace_at(descriptor, from, to))
   }
 
-  /// Sees to it that names that were given are on the disk. The corresponding C function is `fsync`.
+  /// Writes the folder's names to the disk. The corresponding C function is `fsync`.
   package func synchronize() throws(Errno) {
     try check(hf_synchronize(descriptor))
   }
@@ -80,41 +85,44 @@ package final class Folder: Sendable {
     return OpenFile(descriptor: result)
   }
 
-  /// What a name stands for. The corresponding C function is `fstatat`.
+  /// The status of the file with a name. The corresponding C function is `fstatat`.
   package func status(_ name: String) throws(Errno) -> FileStatus {
     var file = hf_file()
     try check(unsafe hf_stat_at(descriptor, try checked(name), &file))
     return FileStatus(file)
   }
 
-  /// The folder itself. The corresponding C function is `fstat`.
+  /// The status of the folder itself. The corresponding C function is `fstat`.
   package func status() throws(Errno) -> FileStatus {
     var file = hf_file()
     try check(unsafe hf_stat(descriptor, &file))
     return FileStatus(file)
   }
 
-  /// The file system that it is on. The corresponding C function is `fstatfs`.
+  /// The status of the folder's file system. The corresponding C function is `fstatfs`.
   package func fileSystem() throws(Errno) -> FileSystemStatus {
     var system = hf_file_system()
     try check(unsafe hf_stat_file_system(descriptor, &system))
     return FileSystemStatus(system)
   }
 
-  /// Gives a file another name, perhaps in another folder, where nothing has it. The corresponding C
-  /// function is `renameat2`, with RENAME_NOREPLACE.
+  /// Gives a file another name, perhaps in another folder. The corresponding C function is
+  /// `renameat2`, with RENAME_NOREPLACE.
+  ///
+  /// - Throws: `fileExists` if the new name is in use.
   package func rename(_ name: String, to folder: Folder, _ newName: String) throws(Errno) {
     try check(
       unsafe hf_rename_at(
         descriptor, try checked(name), folder.descriptor, try checked(newName)))
   }
 
-  /// Takes a file's name away. The corresponding C function is `unlinkat`.
+  /// Removes a name. The corresponding C function is `unlinkat`.
   package func unlink(_ name: String) throws(Errno) {
     try check(unsafe hf_unlink_at(descriptor, try checked(name)))
   }
 
-  /// The corresponding C function is `mkdirat`; the permissions are less the umask.
+  /// Creates a folder, whose permissions the umask restricts. The corresponding C function is
+  /// `mkdirat`.
   package func makeFolder(_ name: String, permissions: UInt32) throws(Errno) {
     try check(unsafe hf_make_folder_at(descriptor, try checked(name), permissions))
   }
@@ -129,10 +137,10 @@ package final class Folder: Sendable {
     try check(hf_change_mode(descriptor, permissions))
   }
 
-  /// Takes the folder's lock, which goes with the folder's last reference. The corresponding C function
-  /// is `flock`.
+  /// Takes the folder's lock, which ends with the folder's last reference. The corresponding C
+  /// function is `flock`.
   ///
-  /// - Returns: false where somebody else has it.
+  /// - Returns: false if another open file has it.
   package func tryLock() throws(Errno) -> Bool {
     let status = hf_lock_file(descriptor, 0)
     if status == -Errno.wouldBlock.rawValue { return false }
@@ -140,9 +148,10 @@ package final class Folder: Sendable {
     return true
   }
 
-  /// Does something with the folder's lock. The corresponding C function is `flock`.
+  /// Calls `body` with the folder's lock held. The corresponding C function is `flock`.
   ///
-  /// - Throws: `wouldBlock` where another process holds it for longer than the timeout.
+  /// - Throws: `wouldBlock` if another open file holds the lock for longer than the timeout; what
+  ///   `body` throws.
   package func withLock<Result>(
     timeout: Duration, _ body: () throws(Errno) -> Result
   ) throws(Errno) -> Result {
@@ -155,15 +164,16 @@ package final class Folder: Sendable {
     return try body()
   }
 
-  /// All names in the folder, sorted. The corresponding C functions are `fdopendir` and `readdir`.
+  /// The names in the folder, sorted. The corresponding C functions are `fdopendir` and `readdir`.
   ///
   /// - Complexity: O(*n* log *n*) for *n* names.
   package func names() throws(Errno) -> [String] {
-    // A descriptor of its own: the place in the folder is the open file's, and threads would share it.
+    // A descriptor of its own: threads would share the read position, which belongs to the open
+    // file.
     let copy = unsafe hf_open_at(descriptor, ".", Int32(HF_OPEN_FOLDER))
     try check(copy)
-    // SAFETY: the stream is closed once, after the last use, and closes the copy; an entry is copied
-    // before the next readdir(3), and `d_name` ends in a zero byte.
+    // SAFETY: the stream is closed once, after the last use, and closes the copy; an entry is
+    // copied before the next readdir(3), and `d_name` ends in a zero byte.
     guard let stream = unsafe fdopendir(copy) else {
       let problem = Errno(rawValue: errno)
       _ = hf_close(copy)
@@ -180,7 +190,9 @@ package final class Folder: Sendable {
     return names.sorted()
   }
 
-  /// A name that is one component and nothing else.
+  /// Returns the name if it is a single component.
+  ///
+  /// - Throws: `invalidArgument` if it is not.
   func checked(_ name: String) throws(Errno) -> String {
     let isComponent =
       !name.isEmpty && name != "." && name != ".."

@@ -2,15 +2,15 @@ internal import CHoldfastLinux
 package import HoldfastCore
 package import SystemPackage
 
-/// Mounts of hugetlbfs.
+/// The mounts of hugetlbfs.
 package enum HugetlbMounts {
-  /// Where there are any, in the order in which they were mounted.
+  /// The mount points, in the order in which they were mounted.
   package static func paths() -> [String] {
     let text = HostFiles(root: "/").text("/proc/self/mountinfo", limit: 1 << 22) ?? ""
     return Mount.parse(text, type: "hugetlbfs").map(\.point)
   }
 
-  /// Mounts one whose top folder is the caller's, and others' only to look at. The corresponding C
+  /// Mounts a hugetlbfs whose top folder is the caller's, with mode 0755. The corresponding C
   /// function is `mount`.
   package static func mount(_ path: String, pageSize: ByteCount) throws(Errno) {
     if path.utf8.contains(0) { throw .invalidArgument }
@@ -19,10 +19,11 @@ package enum HugetlbMounts {
       unsafe hf_mount_hugetlbfs(path, "pagesize=\(pageSize.rawValue >> 10)K,mode=0755"))
   }
 
-  /// Mounts one that only the calling thread sees, and the threads and processes that it makes. It goes with
-  /// the last of them, however they end. The corresponding C functions are `unshare` and `mount`.
+  /// Mounts a hugetlbfs that only the calling thread sees, and the threads and processes that it
+  /// creates. It ends with the last of them, however they end. The corresponding C functions are
+  /// `unshare` and `mount`.
   ///
-  /// - Returns: where it is, over a folder that hosts have and monitors seldom need.
+  /// - Returns: the mount point, a folder that hosts have and monitors seldom need.
   package static func mountForThisThread(pageSize: ByteCount) throws(Errno) -> String {
     try check(hf_own_mounts())
     var problem = Errno.noSuchFileOrDirectory
@@ -38,7 +39,7 @@ package enum HugetlbMounts {
     throw problem
   }
 
-  /// Takes a mount away; its files go when nobody has them any more. The corresponding C function is
+  /// Removes a mount; its files last as long as they are open. The corresponding C function is
   /// `umount2`, with MNT_DETACH.
   package static func unmount(_ path: String) throws(Errno) {
     if path.utf8.contains(0) { throw .invalidArgument }
@@ -48,7 +49,7 @@ package enum HugetlbMounts {
 }
 
 extension Folder {
-  /// Makes a folder that all may look into. The corresponding C function is `mkdir`.
+  /// Creates a folder with mode 0755. The corresponding C function is `mkdir`.
   package static func make(path: String) throws(Errno) {
     if path.utf8.contains(0) { throw .invalidArgument }
     // SAFETY: the path's bytes live through the call.

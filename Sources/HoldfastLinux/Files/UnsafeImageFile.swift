@@ -3,29 +3,29 @@ internal import Glibc
 package import HoldfastCore
 package import SystemPackage
 
-/// A file that is written anew and has its name only once it is complete.
+/// A new file that gets its name only when it is complete.
 ///
-/// Where the file system allows it (O_TMPFILE) it has no name at all until then, so that nothing is left
-/// behind even by a process that is killed; elsewhere it has a temporary one beside, which goes with the
-/// object.
+/// If the file system allows it (O_TMPFILE), the file has no name until then, so even a process
+/// that is killed leaves nothing behind; otherwise it has a temporary name in the same folder,
+/// which is removed with the object.
 ///
-/// Writing at different places is safe from several threads.
+/// Several threads may write to different ranges at once.
 package final class ImageFile: Sendable {
   private let folder: Folder
   private let name: String
   private let file: OpenFile
-  /// Nil where the file has no name yet.
+  /// The temporary name, or nil if the file has none.
   private let temporary: String?
 
-  /// What is looked at and left out at a time where it is zero.
+  /// The unit, in bytes, in which zeros are found and left out.
   package static let block = 4096
 
-  /// Begins a file.
+  /// Creates a file.
   ///
   /// - Parameters:
-  ///   - name: what it is to be called, one component.
-  ///   - size: all of it a hole at first.
-  ///   - nameless: false to give it a temporary name in any case, for tests.
+  ///   - name: the name for the complete file, one component.
+  ///   - size: the size; the file is one hole at first.
+  ///   - nameless: false to use a temporary name in any case, for tests.
   package init(
     in folder: Folder, name: String, size: ByteCount, nameless: Bool = true
   ) throws(Errno) {
@@ -35,7 +35,7 @@ package final class ImageFile: Sendable {
       self.file = file
       temporary = nil
     } else {
-      // Long names leave no room for more.
+      // Not derived from `name`, which may have the maximum length already.
       let temporary = ".holdfast-" + String(UInt64.random(in: 0 ... .max), radix: 36)
       file = try folder.makeFile(temporary)
       self.temporary = temporary
@@ -50,13 +50,14 @@ package final class ImageFile: Sendable {
   }
 
   deinit {
-    // Once it has been renamed there is nothing of this name.
+    // After `finish` the name does not exist.
     if let temporary { try? folder.unlink(temporary) }
   }
 
-  /// Writes bytes at a place, but for blocks that are zero, counted from the first byte.
+  /// Writes bytes at an offset, except blocks that are zero; blocks are counted from the first
+  /// byte. The corresponding C function is `pwrite`.
   ///
-  /// - Returns: how many bytes were written.
+  /// - Returns: the number of bytes written.
   package func write(_ bytes: RawSpan, at offset: ByteCount) throws(Errno) -> ByteCount {
     var written: UInt64 = 0
     var start = 0
@@ -75,15 +76,15 @@ package final class ImageFile: Sendable {
     return ByteCount(written)
   }
 
-  /// Whether a block, or what is left of the bytes, is zero.
+  /// Whether a block, or the rest of the bytes, is zero.
   private static func isZero(_ bytes: RawSpan, _ start: Int) -> Bool {
     let count = min(block, bytes.byteCount - start)
-    // SAFETY: `count` bytes from `start` on are in the span. Every byte is the one before it, and the
-    // first is zero.
+    // SAFETY: `count` bytes from `start` are in the span. They are zero if the first is, and each
+    // equals the one before it.
     return unsafe bytes.withUnsafeBytes { buffer in
       guard let base = buffer.baseAddress else { return true }
-      let place = unsafe base + start
-      return unsafe place.load(as: UInt8.self) == 0 && memcmp(place, place + 1, count - 1) == 0
+      let first = unsafe base + start
+      return unsafe first.load(as: UInt8.self) == 0 && memcmp(first, first + 1, count - 1) == 0
     }
   }
 
@@ -100,14 +101,14 @@ package final class ImageFile: Sendable {
         if errno == EINTR { continue }
         throw Errno(rawValue: errno)
       }
-      // A short write that tells no reason is told it the next time, if there is one.
+      // pwrite(2) reports the reason of a short write in the next call.
       guard count > 0 else { throw .ioError }
       done += count
     }
   }
 
-  /// Sees to it that the file is on its disk, and then gives it its name, in place of what may have had
-  /// it. The corresponding C functions are `fsync`, `linkat` and `renameat`.
+  /// Writes the file to its disk, then gives it its name, in place of a file that has it. The
+  /// corresponding C functions are `fsync`, `linkat` and `renameat`.
   package func finish() throws(Errno) {
     guard fsync(file.descriptor) == 0 else { throw Errno(rawValue: errno) }
     if let temporary {

@@ -4,25 +4,26 @@ package import HoldfastCore
 internal import Synchronization
 package import SystemPackage
 
-/// A part of a file as this process sees it: brought in, zeroed or read by several threads, which have the
-/// priority of whoever asks.
+/// A mapped part of a file, which several threads populate, zero or read, with the priority of the
+/// calling thread.
 ///
-/// SAFETY: the range is mapped readable and writable for as long as the object lives. The file may be cut
-/// by others meanwhile only if they may write to it; whoever uses this sees to it that nobody else does.
+/// SAFETY: the range is mapped readable and writable for as long as the object lives. Another
+/// process could truncate the file only if it may write to it; the user of the object excludes
+/// that.
 package final class MappedFile: Sendable {
   private let range: HostRange
   private let pageSize: ByteCount
   private let threads: Int
 
-  /// What threads take at once: small enough to share out and to show progress by.
+  /// The bytes that a thread takes at once: small enough to divide the work and to show progress.
   private static let piece: UInt64 = 64 << 20
 
-  /// Maps a part of a file. On hugetlbfs that also promises the pages which are missing, or fails with
+  /// Maps a part of a file. On hugetlbfs that also reserves the absent pages, or fails with
   /// `noMemory`. The corresponding C function is `mmap`.
   ///
   /// - Parameters:
-  ///   - part: in bytes from the file's start, whole pages of it.
-  ///   - pageSize: that of the file, or what the mapping is to be aligned to.
+  ///   - part: a range of bytes of the file, in whole pages.
+  ///   - pageSize: the page size of the file; the mapping is aligned to it.
   package init(
     _ file: OpenFile, _ part: Range<UInt64>, pageSize: ByteCount, threads: Int
   ) throws(Errno) {
@@ -35,23 +36,23 @@ package final class MappedFile: Sendable {
         0..<length.rawValue, .readWrite, file: file.descriptor, offset: part.lowerBound,
         advice: .noDump)
     } catch {
-      range.release()
+      range.unmap()
       throw error
     }
   }
 
   deinit {
-    range.release()
+    range.unmap()
   }
 
-  /// Sets the nodes that pages come from which are not there yet, for whoever brings them in. The
-  /// corresponding C function is `mbind`.
+  /// Sets the nodes that absent pages come from, whichever thread populates them. The corresponding
+  /// C function is `mbind`.
   package func bind(to nodes: HostNodes) throws(Errno) {
     try range.bind(0..<range.length.rawValue, to: nodes.nodes, nodes.policy)
   }
 
-  /// Whether all of it lies on a node, or nil where the kernel does not tell. All pages are there. The
-  /// corresponding C function is `move_pages`.
+  /// Whether all pages are on a node, or nil if the kernel does not report that. All pages are
+  /// resident. The corresponding C function is `move_pages`.
   ///
   /// - Complexity: O(pages).
   package func lies(on node: NodeID) -> Bool? {
@@ -68,13 +69,13 @@ package final class MappedFile: Sendable {
     return unknown > 0 ? nil : true
   }
 
-  /// Brings all pages in, zero where they were not there. The corresponding C function is `madvise`, with
-  /// MADV_POPULATE_WRITE: shortage is an error.
+  /// Populates all pages; those that were absent are zero. The corresponding C function is
+  /// `madvise`, with MADV_POPULATE_WRITE: a shortage is an error.
   ///
   /// - Parameter progress: told the bytes done, from any thread; may return false to stop with
   ///   `canceled`.
   package func populate(_ progress: @Sendable (ByteCount) -> Bool = { _ in true }) throws(Errno) {
-    // Where the kernel is asked for huge pages on tmpfs it may give them.
+    // On tmpfs the kernel may use huge pages if it is asked to.
     try? range.adviseHuge(0..<range.length.rawValue, true)
     let problem = Atomic<Int32>(0)
     let done = Atomic<UInt64>(0)
@@ -97,32 +98,32 @@ package final class MappedFile: Sendable {
     if found != 0 { throw Errno(rawValue: found) }
   }
 
-  /// Zeroes all of it in the way that is fastest here, which is measured on it where it was not before.
-  /// All pages are there.
+  /// Zeroes all bytes in the way that is the fastest here, which is measured in them if it was not
+  /// before. All pages are resident.
   package func zero(_ progress: @Sendable (ByteCount) -> Void = { _ in }) {
     let length = Int(range.length.rawValue)
-    // SAFETY: all of the range is mapped and writable, and nobody else reads it.
+    // SAFETY: the whole range is mapped and writable, and no other thread uses it.
     unsafe Zeroing.chooseOnce(on: range.start, length, threads: threads)
     let done = Atomic<UInt64>(0)
     Workers.perform(pieces, threads: threads, inherits: true) { number in
       let part = piece(number)
-      // SAFETY: the part lies in the range.
+      // SAFETY: the part is within the range.
       unsafe Zeroing.zero(range.start + Int(part.lowerBound), part.count)
       progress(ByteCount(done.wrappingAdd(UInt64(part.count), ordering: .relaxed).newValue))
       return true
     }
   }
 
-  /// Whether all of it reads as zero. All pages are there.
+  /// Whether all bytes are zero. All pages are resident.
   ///
-  /// - Parameter progress: called now and then, from any thread.
+  /// - Parameter progress: called before each piece of 64 MiB, from any thread.
   package func isZero(_ progress: @Sendable () -> Void = {}) -> Bool {
     let dirty = Atomic<Bool>(false)
     Workers.perform(pieces, threads: threads, inherits: true) { number in
       progress()
       let part = piece(number)
-      // SAFETY: the part lies in the range and is not empty. Every byte is the one before it, and the
-      // first is zero.
+      // SAFETY: the part is within the range and not empty. It is zero if its first byte is, and
+      // each byte equals the one before it.
       let start = unsafe range.start + Int(part.lowerBound)
       let isZero =
         unsafe start.load(as: UInt8.self) == 0

@@ -1,19 +1,19 @@
 internal import CHoldfastLinux
 package import SystemPackage
 
-/// A socket that has a name in a folder, to which others send short texts (unix(7), SOCK_DGRAM). The name
-/// stays when the object goes, or its process: then nobody listens.
+/// A datagram socket with a name in a folder, to which other processes send short texts (unix(7),
+/// SOCK_DGRAM). The name outlives the object and its process; then no process listens.
 package final class MessageSocket: Sendable {
-  /// For whoever waits for a message.
+  /// The descriptor, for poll(2).
   package let descriptor: Int32
 
-  /// What may be told at once, in bytes.
+  /// The length limit of a message, in bytes.
   package static let longest = 512
 
-  /// Makes the socket, with an owner and permissions whatever the process's mask. The corresponding C
-  /// function is `bind`.
+  /// Creates the socket; the umask does not restrict its permissions. The corresponding C function
+  /// is `bind`.
   ///
-  /// - Throws: `addressInUse` where something has the name.
+  /// - Throws: `addressInUse` if the name is in use.
   package init(
     in folder: Folder, _ name: String, owner: UInt32, group: UInt32, permissions: UInt32
   ) throws(Errno) {
@@ -27,8 +27,8 @@ package final class MessageSocket: Sendable {
     _ = hf_close(descriptor)
   }
 
-  /// The next message, or nil where there is none. One that is too long or no UTF-8 is an empty text. The
-  /// corresponding C function is `recv`.
+  /// Receives the next message, or nil without one; an empty text for one that is too long or not
+  /// UTF-8. Never waits. The corresponding C function is `recv`.
   package func receive() -> String? {
     var bytes = [UInt8](repeating: 0, count: Self.longest)
     // SAFETY: the buffer is the whole of `bytes`, which lives through the call.
@@ -42,19 +42,22 @@ package final class MessageSocket: Sendable {
 }
 
 extension Folder {
-  /// Sends a message to the socket of a name, if somebody listens there and has room for it. The
-  /// corresponding C function is `sendto`; it never waits.
+  /// Sends a message to the socket with a name, without waiting. The corresponding C function is
+  /// `sendto`.
+  ///
+  /// - Throws: `connectionRefused` if no process listens, `wouldBlock` if the socket's queue is
+  ///   full.
   package func send(_ text: String, to name: String) throws(Errno) {
     let bytes = Array(text.utf8)
     let name = try checked(name)
-    // SAFETY: the buffer is the whole of `bytes`, which lives through the call; nothing is read of an empty
-    // one.
+    // SAFETY: the buffer is the whole of `bytes`, which lives through the call.
     try check(unsafe hf_send_to_socket_at(descriptor, name, bytes, bytes.count))
   }
 
-  /// Finds out whether somebody listens at the socket of a name. The corresponding C function is `connect`.
+  /// Checks that a process listens at the socket with a name. The corresponding C function is
+  /// `connect`.
   ///
-  /// - Throws: `connectionRefused` where nobody does, `notSocket` where it is something else.
+  /// - Throws: `connectionRefused` if none does, `notSocket` if the name is not a socket's.
   package func trySocket(_ name: String) throws(Errno) {
     try check(unsafe hf_try_socket_at(descriptor, try checked(name)))
   }

@@ -3,17 +3,17 @@ internal import Glibc
 package import HoldfastCore
 package import SystemPackage
 
-/// An open file, closed when its last reference goes.
+/// An open file, closed with its last reference.
 package final class OpenFile: Sendable {
-  /// For whoever passes the open file on to a child process.
+  /// The descriptor, for passing it to a child process.
   package let descriptor: Int32
 
   init(descriptor: Int32) {
     self.descriptor = descriptor
   }
 
-  /// The same opening of a file once more, close-on-exec. The corresponding C function is `fcntl`, with
-  /// F_DUPFD_CLOEXEC.
+  /// Duplicates a descriptor, close-on-exec: both refer to the same open file. The corresponding C
+  /// function is `fcntl`, with F_DUPFD_CLOEXEC.
   package convenience init(duplicating descriptor: Int32) throws(Errno) {
     let result = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
     if result < 0 { throw Errno(rawValue: errno) }
@@ -31,7 +31,7 @@ package final class OpenFile: Sendable {
     return FileStatus(file)
   }
 
-  /// The file system that it is on. The corresponding C function is `fstatfs`.
+  /// The status of the file's file system. The corresponding C function is `fstatfs`.
   package func fileSystem() throws(Errno) -> FileSystemStatus {
     var system = hf_file_system()
     try check(unsafe hf_stat_file_system(descriptor, &system))
@@ -40,7 +40,7 @@ package final class OpenFile: Sendable {
 
   /// The corresponding C function is `ftruncate`.
   package func setSize(_ size: ByteCount) throws(Errno) {
-    // Beyond is no file's size, and negative to the kernel.
+    // The kernel would take a larger number for a negative one.
     guard size.rawValue <= UInt64(Int64.max) else { throw .fileTooLarge }
     try check(hf_truncate(descriptor, size.rawValue))
   }
@@ -55,35 +55,37 @@ package final class OpenFile: Sendable {
     try check(hf_change_mode(descriptor, permissions))
   }
 
-  /// Takes the file's lock, which belongs to this opening of it and to processes that inherit it. The
-  /// corresponding C function is `flock`.
+  /// Takes the file's lock, which belongs to the open file, and so also to child processes that
+  /// inherit it. The corresponding C function is `flock`.
   ///
-  /// - Parameter waiting: false to fail with `wouldBlock` where somebody else has it.
+  /// - Parameter waiting: false to throw `wouldBlock` if another open file has the lock.
   package func lock(waiting: Bool) throws(Errno) {
     try check(hf_lock_file(descriptor, waiting ? 1 : 0))
   }
 
-  /// Gives the lock back, for all who have this opening of the file. The corresponding C function is `flock`.
+  /// Releases the lock, for all processes that share this open file. The corresponding C function
+  /// is `flock`.
   package func unlock() {
-    // It fails for descriptors that there are not, and this is none of them.
+    // It fails only for a closed descriptor.
     _ = hf_unlock_file(descriptor)
   }
 
-  /// Proves that nobody else has the file open or mapped, and keeps others from opening it. The
-  /// corresponding C function is `fcntl`, with F_SETLEASE and F_WRLCK.
+  /// Proves that no other open file or mapping of the file exists, and delays other attempts to
+  /// open it until `endProof`. The corresponding C function is `fcntl`, with F_SETLEASE and
+  /// F_WRLCK.
   ///
-  /// - Throws: `wouldBlock` where somebody has it open, `permissionDenied` where the caller neither owns
-  ///   the file nor has CAP_LEASE.
+  /// - Throws: `wouldBlock` if one exists, `permissionDenied` if the caller neither owns the file
+  ///   nor has CAP_LEASE.
   package func proveAlone() throws(Errno) {
     try check(hf_take_lease(descriptor))
   }
 
-  /// Whether nobody has tried to open the file since ``proveAlone()``.
+  /// Whether no process has tried to open the file since ``proveAlone()``.
   package var isStillAlone: Bool { hf_has_lease(descriptor) == 1 }
 
-  /// Lets others open the file again.
+  /// Ends the proof, so that other processes can open the file again.
   package func endProof() {
-    // It fails where there is no lease, which is what was wanted.
+    // It fails only if there is no lease.
     _ = hf_end_lease(descriptor)
   }
 }

@@ -1,32 +1,36 @@
 package import HoldfastCore
 
-/// One mapping of this process as `/proc/self/smaps` tells it.
+/// A mapping (VMA) of this process, as `/proc/self/smaps` describes it.
 package struct KernelMapping: Hashable, Sendable {
+  /// The addresses.
   package var range: Range<UInt64>
-  /// Offset in the file.
+  /// The offset in the file.
   package var offset: UInt64
+  /// The file's path as the kernel prints it, or an empty text.
   package var path: String
-  /// The fields in kB, in bytes: `Rss`, `Locked`, `ShmemPmdMapped`, `KernelPageSize` and so on.
+  /// The fields that the file gives in kB, in bytes: `Rss`, `Locked`, `ShmemPmdMapped` and so on.
   package var fields: [String: UInt64] = [:]
-  /// The two-letter words of `VmFlags`: `ht` for hugetlb, `lo` for locked.
+  /// The two-letter codes of `VmFlags`: `ht` for hugetlb, `lo` for locked.
   package var flags: Set<String> = []
 
+  /// A field in bytes, 0 if it is missing.
   package subscript(_ field: String) -> UInt64 { fields[field] ?? 0 }
 
   /// The mappings of this process that overlap `range`, in ascending order.
   ///
-  /// - Throws: `HoldfastError` where `/proc/self/smaps` cannot be read.
+  /// - Throws: `HoldfastError` with code `host` if `/proc/self/smaps` cannot be read.
+  /// - Complexity: O(mappings of the process).
   package static func all(overlapping range: Range<UInt64>) throws(HoldfastError) -> [KernelMapping]
   {
     guard let text = HostFiles(root: "/").text("/proc/self/smaps", limit: 1 << 28) else {
       throw HoldfastError(
-        .host, operation: "check what the kernel mapped", reason: "/proc/self/smaps cannot be read",
-        advice: .other("mount -t proc proc /proc"))
+        .host, operation: "check the kernel's mappings", reason: "/proc/self/smaps cannot be read",
+        advice: .run(["mount", "-t", "proc", "proc", "/proc"], asRoot: true))
     }
     return parse(text).filter { $0.range.overlaps(range) }
   }
 
-  /// Parses the text of a smaps file; what does not parse is left out.
+  /// Parses the text of a smaps file; lines that do not parse are left out.
   package static func parse(_ text: String) -> [KernelMapping] {
     var mappings: [KernelMapping] = []
     for line in text.split(separator: "\n") {

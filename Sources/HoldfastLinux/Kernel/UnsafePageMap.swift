@@ -2,15 +2,16 @@ internal import CHoldfastLinux
 internal import HoldfastCore
 internal import SystemPackage
 
-/// `/proc/self/pagemap`: for each page of 4 KiB whether it is mapped and, for those who may know,
-/// to which frame of the host.
+/// `/proc/self/pagemap`: whether each 4 KiB page is in the page tables and, with CAP_SYS_ADMIN, its
+/// frame on the host.
 struct PageMap {
-  /// An entry of the map.
+  /// The entry of one page.
   struct Entry {
     let rawValue: UInt64
 
+    /// Whether the page is in the page tables.
     var isPresent: Bool { rawValue & (1 << 63) != 0 }
-    /// The host's frame, or nil where the kernel does not tell (CAP_SYS_ADMIN is missing).
+    /// The host's frame, or nil if the kernel hides it (CAP_SYS_ADMIN is missing).
     var hostFrame: UInt64? {
       let frame = rawValue & ((1 << 55) - 1)
       return isPresent && frame != 0 ? frame : nil
@@ -19,7 +20,7 @@ struct PageMap {
 
   private let file: FileDescriptor
 
-  /// Nil where it may not be read.
+  /// Opens the file; nil if it may not be read.
   init?() {
     guard
       let file = try? unsafe FileDescriptor.open(
@@ -28,11 +29,12 @@ struct PageMap {
     self.file = file
   }
 
+  /// Closes the file.
   func close() {
     try? file.close()
   }
 
-  /// Reads the entries of `count` pages from an address on.
+  /// Reads the entries of `count` pages from an address.
   func entries(at address: UInt64, count: Int) throws(HoldfastError) -> [Entry] {
     var raw = [UInt64](repeating: 0, count: count)
     do {
@@ -55,7 +57,7 @@ struct PageMap {
 
   private static func problem(_ error: any Error) -> HoldfastError {
     HoldfastError(
-      .host, operation: "check what the kernel mapped", reason: "/proc/self/pagemap cannot be read",
+      .host, operation: "check the kernel's mappings", reason: "/proc/self/pagemap cannot be read",
       errno: (error as? Errno)?.rawValue)
   }
 }

@@ -1,72 +1,74 @@
 public import HoldfastCore
 
-/// The NUMA nodes that memory is to come from, and how strictly (QEMU: `host-nodes=` and `policy=`).
+/// The NUMA nodes that memory shall come from, and how strictly (QEMU: `host-nodes=` and `policy=`;
+/// Linux: mbind(2)).
 public struct HostNodes: Hashable, Sendable {
-  /// How strictly.
+  /// How strictly memory is taken from the nodes.
   public enum Policy: String, Hashable, Sendable, CaseIterable {
-    /// From these nodes and no others: where they have too little it is an error (`MPOL_BIND`).
+    /// From these nodes only; too little memory there is an error (`MPOL_BIND`).
     case bind
-    /// From these nodes while they have memory, then from others (`MPOL_PREFERRED`).
+    /// From these nodes as long as they have memory, then from others (`MPOL_PREFERRED`).
     case preferred
   }
 
-  /// In ascending order, at least one.
+  /// The nodes in ascending order, at least one.
   public let nodes: [NodeID]
+  /// How strictly memory is taken from them.
   public let policy: Policy
 
-  /// The nodes of a list that is not empty, each counted once.
+  /// Creates a set of nodes.
+  ///
+  /// - Precondition: `nodes` is not empty. Duplicates count once.
   public init(_ nodes: [NodeID], policy: Policy = .bind) {
-    precondition(!nodes.isEmpty, "memory comes from somewhere")
+    precondition(!nodes.isEmpty, "at least one NUMA node is required")
     self.nodes = Set(nodes).sorted()
     self.policy = policy
   }
 
-  /// One node and no other.
+  /// One node only.
   public static func bind(_ node: NodeID) -> HostNodes { HostNodes([node]) }
 
   /// `node 1`, `nodes 0 and 2`, `nodes 0, 1 and 2`.
-  var words: String { HostNodes.words(nodes) }
-
-  static func words(_ nodes: [NodeID]) -> String {
+  var words: String {
     let names = nodes.map(\.description)
     guard names.count > 1 else { return "node " + (names.first ?? "none") }
     return "nodes " + names.dropLast().joined(separator: ", ") + " and " + names[names.count - 1]
   }
 
-  /// Looks the nodes up.
+  /// Checks that the host has memory on the nodes.
   ///
-  /// - Throws: `HoldfastError` where one does not exist, has no memory, or is ruled out by a cpuset, which
-  ///   names what there is.
+  /// - Throws: `HoldfastError` with code `host` if a node does not exist, has no memory, or is
+  ///   outside of this process's cpuset; it names the nodes with memory.
   package func check(_ host: HostCapabilities) throws(HoldfastError) {
     for id in nodes {
       let reason: String
       if host.nodes.isEmpty {
-        reason = "this host tells of no NUMA nodes"
+        reason = "this host reports no NUMA nodes"
       } else if let node = host.node(id) {
         if node.hasMemory { continue }
         reason =
           node.isAllowed
-          ? "the node has processors and no memory"
-          : "the cpuset of this process rules the node out (Mems_allowed_list)"
+          ? "the node has processors but no memory"
+          : "the node is outside of this process's cpuset (Mems_allowed_list)"
       } else {
-        reason = "there is no such node"
+        reason = "the node does not exist"
       }
       let there = host.memoryNodes.map { node in
-        "node \(node.id) with \(HostReport.rounded(node.available ?? .zero)) available"
+        "\(node.id) (\(HostReport.rounded(node.available ?? .zero)) available)"
       }
       throw HoldfastError(
         .host, operation: "allocate from node \(id)",
-        reason: reason + (there.isEmpty ? "" : "; there is " + there.joined(separator: ", ")),
+        reason: reason
+          + (there.isEmpty ? "" : "; nodes with memory: " + there.joined(separator: ", ")),
         advice: host.memoryNodes.first.map { .other("a node that exists, such as \($0.id)") }
-          ?? .other("no node: the memory then comes from any"))
+          ?? .other("memory of any node"))
     }
   }
 }
 
 extension HostNodes {
-  /// The huge pages that each node lacks to hold its share of `count`, a share being as even as nodes
-  /// have memory for. Where nodes are only preferred, what they have no memory for is asked of the
-  /// last one, and its error.
+  /// The huge pages that each node lacks to hold its share of `count`. Shares are as even as the
+  /// nodes have memory for; what exceeds the memory of all is added to that of the largest.
   package func missingHugePages(
     _ count: PageCount, of size: ByteCount, on host: HostCapabilities
   ) -> [(node: NodeID, pages: PageCount)] {
@@ -87,7 +89,7 @@ extension HostNodes {
 extension HostCapabilities {
   /// The host as if it had only the memory of some nodes.
   ///
-  /// - Parameter nodes: nil for the host as it is, as where others may help out.
+  /// - Parameter nodes: the nodes; nil, or nodes that are only preferred, for the host as it is.
   package func confined(to nodes: HostNodes?) -> HostCapabilities {
     guard let nodes, nodes.policy == .bind else { return self }
     let chosen = self.nodes.filter { nodes.nodes.contains($0.id) }
@@ -99,8 +101,8 @@ extension HostCapabilities {
         node.hugePages.first { $0.size == host.hugePages[index].size }
       }
       let free = parts.reduce(UInt64(0)) { $0.saturatingSum($1.free.rawValue) }
-      // The kernel promises pages of the whole pool, not of a node.
-      host.hugePages[index].free = PageCount(min(hugePages[index].unpromised.rawValue, free))
+      // The kernel reserves pages of the whole pool, not of a node.
+      host.hugePages[index].free = PageCount(min(hugePages[index].unreserved.rawValue, free))
       host.hugePages[index].reserved = .zero
       host.hugePages[index].total = PageCount(
         parts.reduce(UInt64(0)) { $0.saturatingSum($1.total?.rawValue ?? 0) })
@@ -110,6 +112,7 @@ extension HostCapabilities {
 }
 
 extension UInt64 {
+  /// The sum, or the largest number if it overflows.
   func saturatingSum(_ other: UInt64) -> UInt64 {
     let (sum, overflow) = addingReportingOverflow(other)
     return overflow ? .max : sum

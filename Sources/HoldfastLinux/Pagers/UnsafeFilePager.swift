@@ -3,37 +3,40 @@ internal import Glibc
 public import HoldfastCore
 internal import SystemPackage
 
-/// A pager whose pages are those of a file: a kernel image, a snapshot (FreeBSD: the vnode pager). It
-/// only reads. Pages behind the file's end read as zero, and so does the rest of its last page.
+/// A pager whose pages are those of a file, such as a kernel image or a snapshot (FreeBSD: the
+/// vnode pager). It only reads. Pages behind the end of the file, and the rest of its last page,
+/// are zero.
 ///
-/// Where the file has holes is looked up once, when it is opened: pages in them are zero without being
-/// read. Nobody should write to the file while it is paged from. A file that becomes shorter is an error
-/// of the fault, never SIGBUS, since it is read and not mapped.
+/// The file's holes are found once, when it is opened; their pages are zero without being read. No
+/// process should write to the file while it is in use. A file that became shorter makes the page
+/// fault fail, but never raises SIGBUS, because it is read and not mapped.
 ///
-/// Safe from any thread: requests for different pages run at once.
+/// Safe to use from any thread; requests for different pages are concurrent.
 public final class FilePager: Pager {
+  /// The path that the file was opened with.
   public let path: String
-  /// The bytes of the file that the pager has, from `offset` on.
+  /// The bytes of the file from the pager's offset.
   public let length: ByteCount
   private let offset: ByteCount
   private let geometry: Geometry
   private let file: FileDescriptor
-  /// The pages that are not in a hole, in ascending order, apart from each other.
+  /// The ranges of pages that are not in a hole, in ascending order, none adjacent to another.
   let data: [PageRange]
-  /// How much of the file is not in holes, in whole pages.
+  /// The bytes of the file that are not in holes, in whole pages.
   public let dataLength: ByteCount
 
-  /// How much is read at once, through a buffer of this process, so that a file that fails half-way
-  /// leaves nothing in a frame that another could take for a page.
+  /// The bytes that are read at once, into a buffer of this process.
   private static let chunk: UInt64 = 1 << 20
 
   /// Opens a file.
   ///
   /// - Parameters:
   ///   - path: a regular file that this process may read.
-  ///   - offset: where in the file page 0 begins.
+  ///   - offset: the offset of page 0 in the file.
   ///   - geometry: the page sizes of the objects that use the pager.
-  /// - Throws: `HoldfastError` where it cannot be opened, is no regular file, or ends before `offset`.
+  /// - Throws: `HoldfastError` with code `host` if the file cannot be opened, is not a regular
+  ///   file, or ends before `offset`.
+  /// - Complexity: O(holes).
   public init(path: String, offset: ByteCount = .zero, geometry: Geometry) throws(HoldfastError) {
     let operation = "open \(path) for paging"
     self.path = path
@@ -55,13 +58,14 @@ public final class FilePager: Pager {
       status.st_size >= 0
     else {
       try? file.close()
-      throw HoldfastError(.host, operation: operation, reason: "it is no regular file")
+      throw HoldfastError(.host, operation: operation, reason: "it is not a regular file")
     }
     size = UInt64(status.st_size)
     guard offset.rawValue <= size else {
       try? file.close()
       throw HoldfastError(
-        .host, operation: operation, reason: "it has \(size) bytes, fewer than the offset \(offset)"
+        .host, operation: operation,
+        reason: "it has only \(size) bytes, less than the offset \(offset)"
       )
     }
     length = ByteCount(size - offset.rawValue)
@@ -69,8 +73,8 @@ public final class FilePager: Pager {
     dataLength = geometry.bytes(data.reduce(.zero) { $0 + $1.count })
   }
 
-  /// The pages of a part of a file that are not in holes; all of them where the file system does not tell.
-  /// The corresponding C function is `lseek`, with SEEK_DATA and SEEK_HOLE.
+  /// The pages of a part of a file that are not in holes; all of them if the file system does not
+  /// report holes. The corresponding C function is `lseek`, with SEEK_DATA and SEEK_HOLE.
   private static func data(
     of file: FileDescriptor, _ part: Range<UInt64>, _ geometry: Geometry
   ) -> [PageRange] {
@@ -82,14 +86,14 @@ public final class FilePager: Pager {
     }
     if part.isEmpty { return [] }
     var found: [PageRange] = []
-    var place = part.lowerBound
-    while place < part.upperBound {
-      let start = hf_seek(file.rawValue, place, 0)
-      // Nothing but a hole is left.
+    var position = part.lowerBound
+    while position < part.upperBound {
+      let start = hf_seek(file.rawValue, position, 0)
+      // Only a hole is left.
       if start == -Int64(ENXIO) { break }
       let end = start < 0 ? -1 : hf_seek(file.rawValue, UInt64(start), 1)
-      // What is cut off meanwhile is the reader's error.
-      guard end > start, start >= Int64(place) else { return [pages(part)] }
+      // If the file became shorter meanwhile, reading reports that.
+      guard end > start, start >= Int64(position) else { return [pages(part)] }
       if UInt64(start) >= part.upperBound { break }
       let next = pages(UInt64(start)..<min(UInt64(end), part.upperBound))
       if let last = found.last, last.end >= next.start {
@@ -97,7 +101,7 @@ public final class FilePager: Pager {
       } else {
         found.append(next)
       }
-      place = UInt64(end)
+      position = UInt64(end)
     }
     return found
   }
@@ -106,12 +110,18 @@ public final class FilePager: Pager {
     try? file.close()
   }
 
+  /// The number of pages from an index that are not in a hole, at most `limit`.
+  ///
+  /// - Complexity: O(log holes).
   public func pages(at index: PageIndex, limit: PageCount) -> PageCount {
     let next = firstData(after: index)
     guard next < data.count, data[next].start <= index else { return .zero }
     return min(limit, data[next].end - index)
   }
 
+  /// The hole around an index, clamped to `range`.
+  ///
+  /// - Complexity: O(log holes).
   public func hole(around index: PageIndex, in range: PageRange) -> PageRange {
     let next = firstData(after: index)
     let start = next > 0 ? data[next - 1].end : .zero
@@ -119,7 +129,7 @@ public final class FilePager: Pager {
     return PageRange(max(start, range.start), min(end, range.end))
   }
 
-  /// The pages that are not in a hole, cut at multiples of a size, which is no smaller than a page.
+  /// The pages that are not in a hole, split at multiples of a size that is at least a page.
   package func dataPieces(of size: ByteCount) -> [PageRange] {
     let most = max(1, geometry.pages(in: size).rawValue)
     var pieces: [PageRange] = []
@@ -134,13 +144,17 @@ public final class FilePager: Pager {
     return pieces
   }
 
-  /// The place in `data` of the first part that ends behind a page.
+  /// The index in `data` of the first range that ends behind a page.
   ///
-  /// - Complexity: O(log parts).
+  /// - Complexity: O(log holes).
   private func firstData(after index: PageIndex) -> Int {
     data.partitioningIndex { $0.end > index }
   }
 
+  /// Reads pages into frames. The corresponding C function is `pread`.
+  ///
+  /// - Throws: `HoldfastError` with code `pagerFailure` if the file cannot be read or became
+  ///   shorter.
   public func read(
     _ pages: PageRange, into frames: FrameRun, _ store: any FrameStore
   ) throws(HoldfastError) {
@@ -150,7 +164,7 @@ public final class FilePager: Pager {
     while done < total {
       let count = min(Self.chunk, total - done)
       var bytes = [UInt8](repeating: 0, count: Int(count))
-      // The last page goes beyond the file and is zero there.
+      // The last page exceeds the file, and is zero there.
       let wanted = min(count, length.rawValue - min(length.rawValue, start + done))
       try fill(&bytes, Int(wanted), from: offset.rawValue + start + done)
       unsafe store.write(bytes.span.bytes, to: frames.start, offset: ByteCount(done))
@@ -159,24 +173,25 @@ public final class FilePager: Pager {
   }
 
   private func fill(
-    _ bytes: inout [UInt8], _ wanted: Int, from place: UInt64
+    _ bytes: inout [UInt8], _ wanted: Int, from position: UInt64
   ) throws(HoldfastError) {
     var done = 0
     while done < wanted {
       let read: Int
       do {
-        // SAFETY: the buffer is the rest of what is wanted of `bytes`, which lives through the call.
+        // SAFETY: the buffer is the rest of what is wanted of `bytes`, which lives through the
+        // call.
         read = try unsafe bytes.withUnsafeMutableBytes { buffer in
           let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done..<wanted])
-          return try unsafe file.read(fromAbsoluteOffset: Int64(place) + Int64(done), into: rest)
+          return try unsafe file.read(fromAbsoluteOffset: Int64(position) + Int64(done), into: rest)
         }
       } catch {
         let code = (error as? Errno)?.rawValue
-        throw HoldfastError(.pagerFailure, "\(path) cannot be read at \(place)", errno: code)
+        throw HoldfastError(.pagerFailure, "\(path) cannot be read at \(position)", errno: code)
       }
       guard read > 0 else {
         throw HoldfastError(
-          .pagerFailure, "\(path) has become shorter than it was when it was opened")
+          .pagerFailure, "\(path) has become shorter since it was opened")
       }
       done += read
     }

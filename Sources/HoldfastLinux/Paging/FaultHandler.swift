@@ -1,33 +1,35 @@
 public import HoldfastCore
 internal import SystemPackage
 
-/// Answers the faults of a guest's window: reads its userfaultfd, lets the address space see to the page,
-/// and wakes who waits (FreeBSD: `vm_fault` for a trap).
+/// Serves the page faults of a guest's window: reads them from the window's userfaultfd, has the
+/// address space resolve them, and wakes the faulting threads (FreeBSD: `vm_fault` for a trap).
 ///
-/// One thread reads. As soon as it has a fault it lets another one read and serves the fault itself, so
-/// that the way from the touch to its end has no further thread in it; there is always one that does
-/// nothing but read, as `PagedWindow` needs. More threads are made when all are at work, up to a limit,
-/// beyond which faults wait in a queue.
+/// At most one handler thread reads. It serves a fault that it read itself as long as another
+/// thread is idle, and does not wake that one, because a wakeup would cost as much as the fault.
+/// While it serves, an idle thread is woken to read only if that is needed: further faults were
+/// read, the fault takes long (a page is zeroed, copied, paged in or waited for), or a mapping is
+/// being moved. If no thread is idle another one is created; at the limit faults wait in a queue,
+/// which threads serve as they finish, and the reader goes on reading.
 ///
-/// Faults of one page by several touchers at once are served once: all who wait there are woken, and who
-/// comes too late finds the page there. A fault that cannot be served is reported, and its toucher paused
-/// or refused; none is lost.
+/// Faults of several threads in one page at once are served once: all that wait there are woken,
+/// and a fault that is read later finds the page resident. A fault that cannot be served is
+/// reported, and its thread paused or refused; none is lost.
 ///
-/// Its threads have all signals blocked. Safe to use from any thread.
+/// The handler's threads have all signals blocked. Safe to use from any thread.
 public final class FaultHandler: Sendable {
-  /// Decides about a fault that cannot be served. Called on a thread of the handler's, one at a time for
-  /// any one fault, perhaps at once for several.
+  /// Decides about a fault that cannot be served. Called on a handler thread; calls for different
+  /// faults may be concurrent.
   public typealias FailureHandler = @Sendable (FaultFailure) -> FaultResponse
 
   private let work: FaultHandlerThreads
 
-  /// Starts answering.
+  /// Starts two handler threads for a window.
   ///
   /// - Parameters:
-  ///   - space: whose pmap is the window.
-  ///   - threadLimit: at most so many threads, at least 2.
-  ///   - onFailure: by default every toucher whose fault cannot be served is paused.
-  /// - Throws: `HoldfastError` where no thread can be made.
+  ///   - space: the address space whose pmap is the window.
+  ///   - threadLimit: the largest number of handler threads; values below 2 count as 2.
+  ///   - onFailure: the response to a fault that cannot be served. By default its thread is paused.
+  /// - Throws: `HoldfastError` with code `host` if no thread can be created.
   public init(
     window: PagedWindow, space: AddressSpace, threadLimit: Int = 8,
     onFailure: @escaping FailureHandler = { _ in .pause }
@@ -38,9 +40,9 @@ public final class FaultHandler: Sendable {
         window: window, space: space, threadLimit: max(2, threadLimit), onFailure: onFailure)
     } catch {
       throw HoldfastError(
-        .host, operation: "start a thread that answers a guest's faults",
-        reason: "the host refused",
-        errno: error.rawValue, advice: .other("raise RLIMIT_NPROC or the limit of threads"))
+        .host, operation: "start a thread that serves a guest's page faults",
+        reason: "no thread can be created", errno: error.rawValue,
+        advice: .raiseLimit("RLIMIT_NPROC (ulimit -u), or pids.max of the cgroup"))
     }
   }
 
@@ -48,21 +50,21 @@ public final class FaultHandler: Sendable {
     stop()
   }
 
-  /// What was done so far.
+  /// The statistics so far. Takes the handler's lock.
   public var statistics: FaultStatistics { work.statistics }
 
-  /// The faults whose touchers are paused.
+  /// The faults whose threads are paused. Takes the handler's lock.
   public var pausedFaults: [FaultFailure] { work.pausedFaults }
 
-  /// Lets all paused touchers try again: memory was mapped or freed since.
+  /// Lets all paused threads repeat their access, because memory was mapped or freed since.
   public func retryPaused() { work.retryPaused() }
 
-  /// Returns when no fault is being served any more, for checks of what they have changed. Nobody touches
-  /// the window meanwhile; who is paused does not count.
+  /// Waits until no fault is being served, for checks of the VM layer's state. Only meaningful
+  /// while no thread accesses the window; paused threads do not count.
   package func waitUntilIdle() { work.waitUntilIdle() }
 
-  /// Takes the window from the guest and ends the threads, once they have done what they are at. Who still
-  /// touches the window, or waits in it, gets SIGSEGV, or EFAULT in a virtual processor. Nothing happens
-  /// the second time.
+  /// Ends the guest's access to the window, then the threads, once they have served the faults that
+  /// they are at. A thread that still accesses the window, or waits in it, gets SIGSEGV, a virtual
+  /// processor EFAULT. A second call has no effect.
   public func stop() { work.stop() }
 }

@@ -4,13 +4,18 @@ internal import SystemPackage
 
 /// The threads of a `FaultHandler` and what they share.
 ///
-/// Under `lock`: at most one thread reads (`isRead`). When it has a fault it serves it itself if another
-/// thread is idle, which is not woken for that: a wakeup would cost as much as the fault. Who needs a
-/// reader in the meantime asks for one: a fault that is to take long, so that others are served meanwhile
-/// (`ensureReader`), and whoever moves a mapping, which lasts until the kernel's word of it is read
-/// (`withReader`): until then a reader that goes to serve, perhaps to wait for the same window, wakes
-/// the next one. With no thread idle one more is made, and where that may not be, faults are queued and the
-/// reader goes on reading. So there is always a thread that reads or can be made to.
+/// At most one thread reads (`isRead`). A reader that has a fault serves it itself if another
+/// thread is idle or starting, which could take over reading; it does not wake that one, so no
+/// thread reads meanwhile. The idle thread is woken to read when
+/// - further faults were read than the one that the reader serves;
+/// - the fault is about to take long, so that others are served meanwhile (`ensureReader`);
+/// - a mapping is being moved, which lasts until its event is read (`withReader`). Meanwhile a
+///   reader that goes to serve, perhaps to wait for the lock of the same window, first wakes the
+///   next one.
+///
+/// If no thread is idle another one is created. At the limit, or if none can be created, the reader
+/// leaves the faults in the queue, for threads that finish, and goes on reading. So there is always
+/// a thread that reads or can be made to.
 final class FaultHandlerThreads: Sendable {
   private let window: PagedWindow
   private let space: AddressSpace
@@ -23,19 +28,21 @@ final class FaultHandlerThreads: Sendable {
   // Protected by `lock`.
   private nonisolated(unsafe) var threads: [BackgroundThread] = []
   private nonisolated(unsafe) var idle = 0
-  /// Threads that were made and have not looked for work yet.
+  /// Threads that were created and have not looked for work yet.
   private nonisolated(unsafe) var starting = 0
+  /// Whether a thread reads the userfaultfd.
   private nonisolated(unsafe) var isRead = false
   /// Faults that are being served.
   private nonisolated(unsafe) var serving = 0
-  /// Who cannot go on without a reader.
+  /// Threads in `withReader`.
   private nonisolated(unsafe) var readerWaits = 0
   private nonisolated(unsafe) var isStopping = false
   private nonisolated(unsafe) var isStopped = false
-  private nonisolated(unsafe) var queue: [PagingFault.Event] = []
+  /// Faults that were read and that no thread serves yet.
+  private nonisolated(unsafe) var queue: [Userfaultfd.Fault] = []
   private nonisolated(unsafe) var counts = FaultStatistics()
   private nonisolated(unsafe) var paused: [FaultFailure] = []
-  /// How often all paused touchers were let go.
+  /// Calls of `retryPaused` so far.
   private nonisolated(unsafe) var retries: UInt64 = 0
 
   init(
@@ -49,7 +56,7 @@ final class FaultHandlerThreads: Sendable {
     stopSignal = try StopSignal()
     window.setReader(self)
     do throws(Errno) {
-      // One would have nobody to read for it.
+      // A single thread would have no other to read while it serves.
       for _ in 0..<2 { try addThread() }
     } catch {
       stop()
@@ -61,7 +68,7 @@ final class FaultHandlerThreads: Sendable {
   var pausedFaults: [FaultFailure] { lock.withLock { unsafe paused } }
 
   private func addThread() throws(Errno) {
-    // With the lock held, so that who stops the threads waits for this one too.
+    // With the lock held, so that `stop` joins this thread too.
     lock.lock()
     defer { lock.unlock() }
     if unsafe isStopped { return }
@@ -76,7 +83,8 @@ final class FaultHandlerThreads: Sendable {
       return unsafe !isStopping
     }
     guard isFirst else { return }
-    // With all threads there: what they are at may wait for a reader, and after this for none.
+    // Before the threads end: what they are serving may wait for a reader, and needs none after
+    // this.
     window.close()
     let ending = lock.withLock {
       unsafe isStopped = true
@@ -85,11 +93,11 @@ final class FaultHandlerThreads: Sendable {
     }
     stopSignal.raise()
     for thread in ending {
-      // The owner may let go of the last reference in its answer to a failure.
+      // The owner may drop the last reference in its response to a failure, on a handler thread.
       if thread.isCurrent { thread.detach() } else { thread.join() }
     }
     lock.withLock {
-      // Each has this as its work.
+      // Breaks the cycle: each thread holds a reference to this object.
       unsafe threads = []
       unsafe paused = []
     }
@@ -115,12 +123,12 @@ final class FaultHandlerThreads: Sendable {
     lock.lock()
     unsafe starting -= 1
     while unsafe !isStopped {
-      // Before all else: others may wait for a reader.
+      // First of all: others may wait for a reader.
       if unsafe !isRead {
         readLocked()
-      } else if let event = nextLocked() {
+      } else if let fault = takeFaultLocked() {
         lock.unlock()
-        serve(event)
+        serve(fault)
         lock.lock()
       } else {
         unsafe idle += 1
@@ -131,47 +139,47 @@ final class FaultHandlerThreads: Sendable {
     lock.unlock()
   }
 
-  /// A fault to serve, which the caller does.
-  private func nextLocked() -> PagingFault.Event? {
+  /// Takes a fault from the queue, which the caller then serves. Needs the lock.
+  private func takeFaultLocked() -> Userfaultfd.Fault? {
     if unsafe queue.isEmpty { return nil }
     unsafe serving += 1
     return unsafe queue.removeFirst()
   }
 
-  /// Reads until there is a fault that another thread's idleness allows to be served. Needs the lock, which
-  /// it lets go while it waits and serves.
+  /// Reads until there is a fault that this thread may serve, because another one can read, and
+  /// serves it. Needs the lock, which it releases while it waits and serves.
   private func readLocked() {
     unsafe isRead = true
     while unsafe !isStopped {
-      if unsafe !queue.isEmpty, hasIdleLocked(), let event = nextLocked() {
+      if unsafe !queue.isEmpty, hasIdleLocked(), let fault = takeFaultLocked() {
         unsafe isRead = false
-        // What else there is to serve is another thread's, after it has found that nobody reads.
+        // The woken thread finds that no thread reads, and does; it serves the rest of the queue.
         if unsafe !queue.isEmpty || readerWaits > 0 { roles.signal() }
         lock.unlock()
-        serve(event)
+        serve(fault)
         return lock.lock()
       }
       lock.unlock()
-      let events = window.faults.wait(orFor: stopSignal) ? window.faults.read() : []
+      let found = window.faults.wait(orFor: stopSignal) ? window.faults.read() : []
       lock.lock()
-      unsafe queue.append(contentsOf: events)
+      unsafe queue.append(contentsOf: found)
     }
     unsafe isRead = false
   }
 
-  /// Whether another thread is idle, or new and yet to look for work; one more is made if not. Needs the
-  /// lock, which it may let go for a moment.
+  /// Whether another thread is idle or starting; creates one if not. Needs the lock, which it may
+  /// release for a moment.
   private func hasIdleLocked() -> Bool {
     if unsafe idle + starting == 0, unsafe threads.count < threadLimit {
       lock.unlock()
       try? addThread()
       lock.lock()
     }
-    // The new one may have found something to serve by now: then it is no reader to be.
+    // The new thread may already have found a fault to serve; then it cannot take over reading.
     return unsafe idle + starting > 0
   }
 
-  /// Calls `body`, which needs to be read for, from beginning to end.
+  /// Calls `body` with a thread reading, or free to read, from its beginning to its end.
   func withReader<Result>(_ body: () throws(Errno) -> Result) throws(Errno) -> Result {
     lock.withLock {
       unsafe readerWaits += 1
@@ -181,24 +189,23 @@ final class FaultHandlerThreads: Sendable {
     return try body()
   }
 
-  /// Sees to it that a thread reads, or is about to, if none does now.
+  /// Wakes a thread to read, if none reads.
   func ensureReader() {
     lock.withLock {
       if unsafe !isRead { roles.signal() }
     }
   }
 
-  /// Returns when every fault that was read has been served, or its toucher paused. Of a page that several
-  /// touched at once the last are served when all of these have gone on.
+  /// Waits until every fault that was read has been served, or its thread paused.
   func waitUntilIdle() {
     while lock.withLock({ unsafe serving > 0 || !queue.isEmpty }) { usleep(200) }
   }
 
-  private func serve(_ event: PagingFault.Event) {
+  private func serve(_ fault: Userfaultfd.Fault) {
     defer { lock.withLock { unsafe serving -= 1 } }
-    guard let page = window.guestAddress(of: event.address) else { return }
+    guard let page = window.guestAddress(of: fault.address) else { return }
     let round = lock.withLock {
-      if event.isProtection {
+      if fault.isProtection {
         unsafe counts.copyFaults += 1
       } else {
         unsafe counts.demandFaults += 1
@@ -206,12 +213,12 @@ final class FaultHandlerThreads: Sendable {
       return unsafe retries
     }
     do throws(HoldfastError) {
-      let resolution = try space.fault(page, event.access) { ensureReader() }
+      let resolution = try space.fault(page, fault.access) { ensureReader() }
       count(resolution.work)
       window.wake(resolution.range)
     } catch {
       report(
-        FaultFailure(address: page, access: event.access, thread: event.thread, error: error),
+        FaultFailure(address: page, access: fault.access, thread: fault.thread, error: error),
         since: round)
     }
   }
@@ -231,17 +238,17 @@ final class FaultHandlerThreads: Sendable {
   private func report(_ failure: FaultFailure, since round: UInt64) {
     let isLate = lock.withLock {
       unsafe counts.failures += 1
-      // All were let go while this one was found to fail: the cause may be gone, and nobody might say so
-      // again.
+      // `retryPaused` was called while this fault was being served: the cause may be gone, and
+      // there may be no further call.
       if unsafe retries != round { return true }
-      // Before the owner hears of it, who may let paused touchers try again at once. A toucher whom a
-      // signal took out of its wait comes again.
+      // Before the owner is called, which may call `retryPaused` at once. A thread that a signal
+      // interrupted in its wait faults again.
       removePausedLocked(failure)
       unsafe paused.append(failure)
       return false
     }
     if isLate { return wake(failure.address) }
-    // The owner may take his time.
+    // The owner may take long.
     ensureReader()
     switch onFailure(failure) {
     case .pause: return
@@ -252,7 +259,10 @@ final class FaultHandlerThreads: Sendable {
     wake(failure.address)
   }
 
-  /// - Returns: whether the toucher is to try again, and fail or not.
+  /// Refuses a fault.
+  ///
+  /// - Returns: whether to wake the thread, which repeats its access, and fails unless the page has
+  ///   changed meanwhile.
   private func refuse(_ failure: FaultFailure) -> Bool {
     let page = AddressRange(failure.address, failure.address + space.geometry.pageSize)
     var isRefused = false
@@ -267,7 +277,7 @@ final class FaultHandlerThreads: Sendable {
   }
 
   private func removePausedLocked(_ failure: FaultFailure) {
-    // A toucher waits in one place; a signal may have called it away from another.
+    // A thread waits at one address; a signal may have interrupted its wait at another.
     unsafe paused.removeAll { $0.thread == failure.thread }
   }
 }

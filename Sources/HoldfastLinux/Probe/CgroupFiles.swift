@@ -1,18 +1,19 @@
 internal import HoldfastCore
 
-/// Reads the limits of the cgroups that this process is in, from its own up to the root.
+/// Reads the limits of the cgroups that this process is in, from its own up to the root
+/// (cgroups(7)).
 ///
-/// Version 2 has one hierarchy; version 1 has one a controller; a hybrid host has both. A limit
-/// anywhere on the way up binds, so all are asked and the one that leaves least counts.
+/// Version 2 has one hierarchy; version 1 has one for each controller; a hybrid host has both.
+/// Every limit up to the root applies, so the one that leaves the least counts.
 struct CgroupFiles {
-  /// The directories of one controller in one hierarchy, the process's own first.
+  /// The folders of one controller in one hierarchy, the process's own first.
   struct Hierarchy: Hashable {
     let isVersion2: Bool
     let directories: [String]
   }
 
   let files: HostFiles
-  /// What the process's memory, processors and huge pages are charged to.
+  // The cgroups that the process's memory, processors and huge pages are charged to.
   private let memory: [Hierarchy]
   private let processors: [Hierarchy]
   private let hugePages: [Hierarchy]
@@ -29,8 +30,8 @@ struct CgroupFiles {
     hugePages = find("hugetlb")
   }
 
-  /// The hierarchies of a controller, from /proc/self/cgroup lines like `4:memory:/user` and
-  /// `0::/user`, the second being version 2.
+  /// The hierarchies of a controller, from lines of /proc/self/cgroup such as `4:memory:/user`
+  /// (version 1) and `0::/user` (version 2).
   static func hierarchies(
     of controller: String, membership: String, mounts: [Mount]
   ) -> [Hierarchy] {
@@ -46,7 +47,7 @@ struct CgroupFiles {
           ? mount.type == "cgroup2"
           : mount.type == "cgroup" && mount.options.contains(controller)
       }
-      // A container may have the host's tree mounted elsewhere too.
+      // A container may also have the host's tree mounted elsewhere.
       let usual = candidates.first { $0.point.hasPrefix("/sys/fs/cgroup") }
       let fallback = Mount(
         root: "/", point: isVersion2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/\(controller)")
@@ -56,7 +57,7 @@ struct CgroupFiles {
     }
   }
 
-  /// The memory limit that leaves least, or nil where there is none.
+  /// The memory limit that leaves the least, or nil without a limit.
   func memoryLimit() -> HostCapabilities.Cgroup.MemoryLimit? {
     var tightest: HostCapabilities.Cgroup.MemoryLimit?
     for hierarchy in memory {
@@ -77,7 +78,7 @@ struct CgroupFiles {
     return tightest
   }
 
-  /// What a cgroup uses and could not give back by dropping page cache that is not in use.
+  /// The memory that a cgroup uses, not counting page cache that can be reclaimed.
   private func memoryUsed(_ directory: String, isVersion2: Bool) -> ByteCount {
     let file = isVersion2 ? "memory.current" : "memory.usage_in_bytes"
     let key = isVersion2 ? "inactive_file" : "total_inactive_file"
@@ -86,7 +87,7 @@ struct CgroupFiles {
     return ByteCount(used - min(used, HostParsers.statistic(key, in: statistics) ?? 0))
   }
 
-  /// The least quota of processor time, in processors, or nil where there is none.
+  /// The smallest quota of processor time, in processors, or nil without a quota.
   func processorQuota() -> Double? {
     processors.flatMap { hierarchy in
       hierarchy.directories.compactMap { directory in
@@ -106,12 +107,12 @@ struct CgroupFiles {
     }.min()
   }
 
-  /// What the hugetlb cgroups leave of pages of a size, or nil where they set no limit.
+  /// The bytes of huge pages of a size that the hugetlb cgroups leave, or nil without a limit.
   func hugePagesRemaining(size: ByteCount) -> ByteCount? {
     let name = "hugetlb." + CgroupFiles.hugePageName(size)
     var least: ByteCount?
     for hierarchy in hugePages {
-      // Reservations, made by mmap(2), and pages, made by faults, are charged apart.
+      // Reservations, by mmap(2), and pages, by faults, are charged separately.
       for prefix in [name, name + ".rsvd"] {
         for directory in hierarchy.directories {
           let file = "\(directory)/\(prefix)."
@@ -127,13 +128,13 @@ struct CgroupFiles {
     return least
   }
 
-  /// The number in a limit's file, or nil where it is missing, `max` or so large that version 1
-  /// means none by it: the largest long rounded down to a page.
+  /// The number in a limit's file, or nil if it is missing, `max`, or so large that version 1 means
+  /// no limit: the largest long, rounded down to a page.
   private func limit(_ file: String) -> ByteCount? {
     files.number(file).flatMap { $0 >= 1 << 62 ? nil : ByteCount($0) }
   }
 
-  /// A size as the hugetlb controller writes it: `64KB`, `2MB`, `1GB`.
+  /// A size in the file names of the hugetlb controller: `64KB`, `2MB`, `1GB`.
   static func hugePageName(_ size: ByteCount) -> String {
     switch size.rawValue {
     case (1 << 30)...: "\(size.rawValue >> 30)GB"

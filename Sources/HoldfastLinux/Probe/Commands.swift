@@ -1,21 +1,22 @@
-/// Shell commands that mend a host, as the probing process's user has to type them.
+/// Shell commands that change the host, as the user of this process can type them.
 package struct Commands {
-  /// geteuid(2) of the process.
+  /// The effective user, geteuid(2); 0 is root.
   package let user: UInt32
 
+  /// Creates commands for a user.
   package init(user: UInt32) {
     self.user = user
   }
 
-  /// A command run as root.
+  /// A command that runs as root.
   package func asRoot(_ command: String) -> String { user == 0 ? command : "sudo " + command }
 
-  /// Putting a value into one of the kernel's files.
+  /// A command that writes a value to a file of the kernel, as root.
   package func write(_ value: some CustomStringConvertible, to path: String) -> String {
     user == 0 ? "echo \(value) > \(path)" : "echo \(value) | sudo tee \(path)"
   }
 
-  /// A word as the shell reads it back.
+  /// A word, quoted for the shell if it needs that.
   package static func quoted(_ word: String) -> String {
     let plain = word.utf8.allSatisfy { byte in
       switch byte {

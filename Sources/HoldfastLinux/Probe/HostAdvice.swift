@@ -1,44 +1,49 @@
 public import HoldfastCore
 
-/// What a host lacks for guests of a given memory, and the commands that mend it.
+/// What a host lacks for guests with a given amount of memory, and the commands that provide it.
 public struct HostAdvice: Hashable, Sendable, Codable {
-  /// How good a thing is.
+  /// How well the host meets a need.
   public enum Level: String, Hashable, Sendable, Codable {
-    /// Nothing to do.
+    /// Fully.
     case good
-    /// It works, but slower or with less.
+    /// Partly: it works, but slower or with limits.
     case couldBeBetter = "could be better"
-    /// Some of Holdfast does not work without it.
+    /// Not at all: a part of Holdfast does not work.
     case missing
   }
 
-  /// One thing looked at.
+  /// The result of one check.
   public struct Finding: Hashable, Sendable, Codable {
-    /// How good it is.
+    /// How well the host meets the need.
     public var level: Level
-    /// What was found, in one line.
+    /// What was found, in one line without a full stop.
     public var statement: String
-    /// The exact shell command that mends it, for the user who probed, or nil where nothing needs
-    /// mending or no command can.
+    /// The shell command that provides what is lacking, as the user who probed can type it. Nil if
+    /// nothing is lacking, or no command helps.
     public var command: String?
   }
 
-  /// The guest memory that the findings are about.
+  /// The amount of guest memory that the findings are about.
   public let memory: ByteCount
-  /// The findings, in a set order: huge pages, shared huge pages, locking, userfaultfd, KVM, then
-  /// limits that are out of the ordinary.
+  /// The findings in this order: huge pages, huge pages for shared memory, locking, userfaultfd,
+  /// KVM, then limits that are too low.
   public let findings: [Finding]
 
-  /// The worst level among the findings.
+  /// The worst level of the findings.
   public var level: Level {
     let levels = findings.map(\.level)
     if levels.contains(.missing) { return .missing }
     return levels.contains(.couldBeBetter) ? .couldBeBetter : .good
   }
 
-  /// Looks at what `host` offers guests of `memory` bytes in all: 10 GiB, or half of what the host
-  /// has available where that is less, unless said. `program` is the path of the executable that
-  /// may be given the right to lock memory.
+  /// Checks what a host offers.
+  ///
+  /// - Parameters:
+  ///   - host: the host, as just probed.
+  ///   - memory: the memory of all guests together; nil for 10 GiB, or half of the available memory
+  ///     if that is less.
+  ///   - program: the path of the executable for a command that grants CAP_IPC_LOCK; nil for a
+  ///     command that raises the user's limit instead.
   public init(_ host: HostCapabilities, memory: ByteCount? = nil, program: String? = nil) {
     let memory = memory ?? HostAdvice.defaultMemory(host)
     let adviser = Adviser(host: host, memory: memory, program: program)
@@ -51,7 +56,7 @@ public struct HostAdvice: Hashable, Sendable, Codable {
       + [adviser.cgroup(), adviser.mapCount(), adviser.overcommit()].compactMap { $0 }
   }
 
-  /// 10 GiB, or half of what is to be had where that is less, in whole 2 MiB pages.
+  /// 10 GiB, or half of the available memory if that is less, in whole 2 MiB pages.
   static func defaultMemory(_ host: HostCapabilities) -> ByteCount {
     let largest = (host.hugePages.map(\.availableBytes) + [host.availableForGuests]).max() ?? .zero
     let half = ByteCount(largest.rawValue / 2).roundedDown(to: .mebibytes(2))
@@ -59,7 +64,7 @@ public struct HostAdvice: Hashable, Sendable, Codable {
   }
 }
 
-/// Judges one thing after the other.
+/// The checks.
 private struct Adviser {
   let host: HostCapabilities
   let memory: ByteCount
@@ -70,36 +75,37 @@ private struct Adviser {
     if let pool = host.hugePages.last(where: { $0.availableBytes >= memory }) {
       return .init(
         level: .good,
-        statement: "\(HostReport.rounded(pool.availableBytes)) of free \(pool.size) pages")
+        statement: "\(HostReport.rounded(pool.availableBytes)) free in pages of \(pool.size)")
     }
-    // The pool that is nearest, or the kernel's choice.
+    // The pool with the most free memory or, if all are empty, that of the kernel's default size.
     let fullest = host.hugePages.max { $0.availableBytes < $1.availableBytes }
     let usual = host.hugePages.first { $0.size == host.defaultHugePageSize } ?? host.hugePages.first
     guard let fullest, let usual else {
-      return .init(level: .missing, statement: "the kernel has no huge pages (CONFIG_HUGETLBFS)")
+      return .init(
+        level: .missing, statement: "the kernel is built without huge pages (CONFIG_HUGETLBFS)")
     }
     let pool = fullest.available == .zero ? usual : fullest
     let have =
       pool.available == .zero
-      ? "no huge pages free"
-      : "only \(HostReport.rounded(pool.availableBytes)) of free \(pool.size) pages"
+      ? "no free huge pages"
+      : "only \(HostReport.rounded(pool.availableBytes)) free in pages of \(pool.size)"
     let level: HostAdvice.Level = pool.available == .zero ? .missing : .couldBeBetter
-    let statement = "\(have), for \(memory) of guest memory"
+    let statement = "\(have), \(memory) needed"
     if let remaining = pool.cgroupRemaining, remaining < memory {
       return .init(
         level: level,
-        statement: statement + ": the hugetlb cgroup leaves \(HostReport.rounded(remaining))")
+        statement: statement + "; the hugetlb cgroup has \(HostReport.rounded(remaining)) left")
     }
     guard let wanted = memory.roundedUp(to: pool.size) else {
-      return .init(level: .missing, statement: statement + ", more than any host has")
+      return .init(level: .missing, statement: statement + ", which exceeds every host")
     }
     let more = wanted - pool.availableBytes
     if let available = host.memory.available, available < more {
       return .init(
         level: level,
-        statement: statement + ", and the host has only \(HostReport.rounded(available)) available")
+        statement: statement + "; only \(HostReport.rounded(available)) available to make more")
     }
-    // The file takes the whole size of the pool, not what is added.
+    // The file takes the size of the whole pool, not the increase.
     let (target, overflow) = (pool.total ?? .zero).rawValue.addingReportingOverflow(
       more.rawValue / pool.size.rawValue)
     return .init(
@@ -111,30 +117,33 @@ private struct Adviser {
     let path = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
     guard let mode = host.transparentHugePages.sharedMemory else {
       return .init(
-        level: .couldBeBetter, statement: "the kernel has no huge pages for shared memory")
+        level: .couldBeBetter,
+        statement: "the kernel is built without transparent huge pages for shared memory")
     }
     if mode.givesHugePages {
       return .init(
-        level: .good, statement: "shared memory gets huge pages (shmem_enabled=\(mode.rawValue))")
+        level: .good,
+        statement: "transparent huge pages for shared memory (shmem_enabled=\(mode.rawValue))")
     }
     return .init(
       level: .couldBeBetter,
-      statement: "shared memory gets no huge pages (shmem_enabled=\(mode.rawValue))",
+      statement: "no transparent huge pages for shared memory (shmem_enabled=\(mode.rawValue))",
       command: commands.write("advise", to: path))
   }
 
   func locking() -> HostAdvice.Finding {
     let privileges = host.privileges
     guard let limit = privileges.memoryLockLimit, !privileges.ignoresMemoryLockLimit else {
-      return .init(level: .good, statement: "memory may be locked without limit")
+      return .init(level: .good, statement: "this process may lock memory without limit")
     }
     if privileges.mayLock(memory) {
-      return .init(level: .good, statement: "\(limit) of memory may be locked")
+      return .init(level: .good, statement: "this process may lock \(limit) of memory")
     }
-    let statement = "only \(limit) of memory may be locked (RLIMIT_MEMLOCK)"
+    let statement = "this process may lock only \(limit) of memory (RLIMIT_MEMLOCK)"
     let command: String
     if let hard = privileges.memoryLockHardLimit, hard < memory {
-      // The shell cannot raise its limit: give the program the right, or the user a limit.
+      // The hard limit is too low for ulimit: grant the program the capability, or the user a
+      // limit.
       if let program {
         command = commands.asRoot("setcap cap_ipc_lock+ep \(Commands.quoted(program))")
       } else {
@@ -151,12 +160,13 @@ private struct Adviser {
   func userFault() -> HostAdvice.Finding {
     let answer = host.userFault
     guard let way = answer.way else {
-      let problem = answer.problem ?? "userfaultfd is not to be had"
+      let problem = answer.problem ?? "this process may not use userfaultfd(2)"
       return .init(
-        level: .missing, statement: "no faults on demand: \(problem)", command: answer.remedy)
+        level: .missing, statement: "no demand paging and no forks: \(problem)",
+        command: answer.remedy)
     }
     if answer.isComplete {
-      return .init(level: .good, statement: "faults on demand by \(way.rawValue)")
+      return .init(level: .good, statement: "demand paging and forks (\(way.rawValue))")
     }
     return .init(
       level: .couldBeBetter,
@@ -165,27 +175,29 @@ private struct Adviser {
   }
 
   func kvm() -> HostAdvice.Finding {
-    if host.kvm.isUsable { return .init(level: .good, statement: "KVM is usable") }
-    let problem = host.kvm.problem ?? "/dev/kvm is not to be had"
-    return .init(level: .missing, statement: "no KVM: \(problem)", command: host.kvm.remedy)
+    if host.kvm.isUsable { return .init(level: .good, statement: "KVM guests (/dev/kvm)") }
+    let problem = host.kvm.problem ?? "/dev/kvm cannot be used"
+    return .init(level: .missing, statement: "no KVM guests: \(problem)", command: host.kvm.remedy)
   }
 
   func cgroup() -> HostAdvice.Finding? {
     guard let limit = host.cgroup.memory, limit.remaining < memory else { return nil }
     return .init(
       level: .couldBeBetter,
-      statement: "memory other than hugetlb pages: \(limit.file) leaves "
-        + HostReport.rounded(limit.remaining))
+      statement:
+        "only \(HostReport.rounded(limit.remaining)) of memory other than hugetlb left in the "
+        + "cgroup (\(limit.file))")
   }
 
   func mapCount() -> HostAdvice.Finding? {
-    // Where physical memory is in pieces, each 2 MiB page may need a mapping of its own.
+    // In a fragmented arena each 2 MiB page may need a mapping of its own.
     let pieces = memory.rawValue / ByteCount.mebibytes(2).rawValue + 1024
     let wanted = max(65530, min(pieces, 1 << 30))
     guard let count = host.maximumMapCount, count < wanted else { return nil }
     return .init(
       level: .couldBeBetter,
-      statement: "vm.max_map_count is \(count): fragmented memory may need \(wanted) mappings",
+      statement:
+        "vm.max_map_count is \(count); guests on fragmented memory may need \(wanted) mappings",
       command: commands.asRoot("sysctl -w vm.max_map_count=\(wanted)"))
   }
 
@@ -193,7 +205,7 @@ private struct Adviser {
     guard host.overcommit == .never else { return nil }
     return .init(
       level: .couldBeBetter,
-      statement: "vm.overcommit_memory is 2: memory is refused before it runs out",
+      statement: "vm.overcommit_memory is 2; the kernel may refuse memory that is available",
       command: commands.asRoot("sysctl -w vm.overcommit_memory=0"))
   }
 }

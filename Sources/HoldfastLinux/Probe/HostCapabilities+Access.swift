@@ -1,33 +1,34 @@
 public import HoldfastCore
 
 extension HostCapabilities {
-  /// Whether userfaultfd(2) may be used in full, with faults that the kernel takes on the
-  /// process's behalf (a system call or KVM touching guest memory), and what it can do.
+  /// Whether this process may use userfaultfd(2) with faults that the kernel takes for it (in a
+  /// system call, or in KVM for a guest), and the features of it.
   public struct UserFault: Hashable, Sendable, Codable {
-    /// How to come by a descriptor that sees the kernel's faults too.
+    /// A way to obtain a descriptor that sees the kernel's faults too.
     public enum Way: String, Hashable, Sendable, Codable {
       /// The system call, with CAP_SYS_PTRACE or `vm.unprivileged_userfaultfd=1`.
       case systemCall = "userfaultfd(2)"
-      /// The device, with access to it.
+      /// The device, with permission to open it (Linux 6.1).
       case device = "/dev/userfaultfd"
     }
 
-    /// The way, or nil where there is none.
+    /// The way that works, or nil.
     public var way: Way?
-    /// Whether at least UFFD_USER_MODE_ONLY is to be had; that is too little for a guest.
+    /// Whether at least UFFD_USER_MODE_ONLY works, which is not enough for a guest.
     public var userModeOnly: Bool
-    /// The feature bits of UFFDIO_API; zero where it could not be asked.
+    /// The feature bits that UFFDIO_API reports; 0 if it could not be asked.
     public var features: UInt64
-    /// Why it cannot be used in full, or nil where it can.
+    /// Why there is no way, or nil if there is one.
     public var problem: String?
-    /// The command that mends it, or nil.
+    /// The shell command that solves the problem, or nil.
     public var remedy: String?
 
-    /// Minor faults on shared memory (UFFD_FEATURE_MINOR_SHMEM, Linux 5.14).
+    /// Whether it traps minor faults on shared memory (UFFD_FEATURE_MINOR_SHMEM, Linux 5.14).
     public var minorOnShared: Bool { features & 1 << 10 != 0 }
-    /// Minor faults on hugetlb (UFFD_FEATURE_MINOR_HUGETLBFS, Linux 5.13).
+    /// Whether it traps minor faults on hugetlb (UFFD_FEATURE_MINOR_HUGETLBFS, Linux 5.13).
     public var minorOnHugePages: Bool { features & 1 << 9 != 0 }
-    /// Write protection of shared memory and hugetlb (UFFD_FEATURE_WP_HUGETLBFS_SHMEM, 5.19).
+    /// Whether it can write-protect shared memory and hugetlb (UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
+    /// Linux 5.19).
     public var writeProtectionOnShared: Bool { features & 1 << 12 != 0 }
 
     /// The features that demand paging and forks need and that this kernel lacks, by their names in
@@ -43,40 +44,41 @@ extension HostCapabilities {
       (12, "WP_HUGETLBFS_SHMEM"), (13, "WP_UNPOPULATED"),
     ]
 
-    /// Whether it can be used in full and has all that demand paging and forks need (Linux 6.4).
+    /// Whether there is a way and the kernel has all features that demand paging and forks need
+    /// (Linux 6.4).
     public var isComplete: Bool { way != nil && missingFeatures.isEmpty }
   }
 
-  /// Who this process is and what it may lock.
+  /// The user of this process and its limit on locked memory.
   public struct Privileges: Hashable, Sendable, Codable {
     /// The effective user, geteuid(2); 0 is root.
     public var effectiveUser: UInt32
-    /// The soft limit RLIMIT_MEMLOCK, or nil for none.
+    /// The soft limit of RLIMIT_MEMLOCK, or nil for no limit.
     public var memoryLockLimit: ByteCount?
-    /// The hard limit, up to which the process may raise the soft one, or nil for none.
+    /// The hard limit, up to which the process may raise the soft one, or nil for no limit.
     public var memoryLockHardLimit: ByteCount?
-    /// Whether CAP_IPC_LOCK is effective and counts: in a user namespace it does not.
+    /// Whether CAP_IPC_LOCK exempts the process from the limit; in a user namespace it does not.
     public var ignoresMemoryLockLimit: Bool
 
-    /// Whether this many bytes could be locked.
+    /// Whether the process may lock this many bytes, if it has locked none.
     public func mayLock(_ bytes: ByteCount) -> Bool {
       ignoresMemoryLockLimit || memoryLockLimit.map { bytes <= $0 } ?? true
     }
   }
 
-  /// The kernel's virtual machine device, /dev/kvm.
+  /// The device for virtual machines, /dev/kvm.
   public struct KVM: Hashable, Sendable, Codable {
-    /// KVM_GET_API_VERSION, or nil where the device cannot be opened; usable versions are 12.
+    /// KVM_GET_API_VERSION, which is 12 on all usable hosts, or nil if the device cannot be opened.
     public var version: Int?
-    /// Whether guest memory can be mapped ahead of its touching (KVM_CAP_PRE_FAULT_MEMORY, Linux
-    /// 6.11), or nil where that could not be asked.
+    /// Whether guest memory can be mapped before it is accessed (KVM_CAP_PRE_FAULT_MEMORY, Linux
+    /// 6.11), or nil if that could not be asked.
     public var preFaults: Bool?
-    /// Why it cannot be used, or nil where it can.
+    /// Why it cannot be used, or nil if it can.
     public var problem: String?
-    /// The command that mends it, or nil.
+    /// The shell command that solves the problem, or nil.
     public var remedy: String?
 
-    /// Whether virtual machines can be made.
+    /// Whether this process can create virtual machines.
     public var isUsable: Bool { version == 12 }
   }
 }

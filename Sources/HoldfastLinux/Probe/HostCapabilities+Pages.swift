@@ -1,45 +1,47 @@
 public import HoldfastCore
 
 extension HostCapabilities {
-  /// The kernel's pool of huge pages of one size (/sys/kernel/mm/hugepages). Counts are of pages
-  /// of that size; a count is nil where its file could not be read.
+  /// The kernel's pool of huge pages of one size (/sys/kernel/mm/hugepages). Counts are of pages of
+  /// that size; a count is nil if its file cannot be read.
   public struct HugePages: Hashable, Sendable, Codable {
     /// The size of a page.
     public var size: ByteCount
-    /// nr_hugepages: all pages in the pool, surplus ones too.
+    /// nr_hugepages: all pages in the pool, including surplus ones.
     public var total: PageCount?
-    /// free_hugepages: pages that nobody uses.
+    /// free_hugepages: pages that are not in use.
     public var free: PageCount?
-    /// resv_hugepages: free pages that are promised to mappings.
+    /// resv_hugepages: free pages that are reserved for mappings.
     public var reserved: PageCount?
-    /// surplus_hugepages: pages over the pool's set size, which go when they are freed.
+    /// surplus_hugepages: pages above the pool's configured size, which leave it when they are
+    /// freed.
     public var surplus: PageCount?
-    /// nr_overcommit_hugepages: how many surplus pages there may be.
+    /// nr_overcommit_hugepages: the largest number of surplus pages.
     public var overcommit: PageCount?
-    /// What the hugetlb cgroup leaves, or nil where it sets no limit. A process that goes over it
-    /// dies of SIGBUS.
+    /// The bytes that the hugetlb cgroup leaves, or nil without a limit. A process that exceeds it
+    /// gets SIGBUS.
     public var cgroupRemaining: ByteCount?
 
-    /// Pages to be had now: free and not promised, within the cgroup's limit; zero where unknown.
+    /// The pages that can be allocated now: free, not reserved, and within the cgroup's limit; 0 if
+    /// unknown.
     public var available: PageCount {
-      guard let cgroupRemaining, size != .zero else { return unpromised }
-      return min(unpromised, PageCount(cgroupRemaining.rawValue / size.rawValue))
+      guard let cgroupRemaining, size != .zero else { return unreserved }
+      return min(unreserved, PageCount(cgroupRemaining.rawValue / size.rawValue))
     }
 
-    /// Pages that are free and not promised.
-    var unpromised: PageCount {
+    /// Pages that are free and not reserved.
+    var unreserved: PageCount {
       let free = (free ?? .zero).rawValue
       return PageCount(free - min(free, (reserved ?? .zero).rawValue))
     }
 
-    /// The bytes of the available pages.
+    /// The available pages in bytes.
     public var availableBytes: ByteCount {
       let (bytes, overflow) = available.rawValue.multipliedReportingOverflow(by: size.rawValue)
       return overflow ? ByteCount(.max) : ByteCount(bytes)
     }
 
-    /// Pages that the pool is set to keep: all but the surplus ones. Writing nr_hugepages sets
-    /// this, though reading it tells ``total``.
+    /// The pool's configured size: all pages but the surplus ones. Writing nr_hugepages sets this,
+    /// although reading it returns ``total``.
     var persistent: PageCount? {
       total.map { PageCount($0.rawValue - min($0.rawValue, (surplus ?? .zero).rawValue)) }
     }
@@ -47,40 +49,40 @@ extension HostCapabilities {
 
   /// Transparent huge pages (/sys/kernel/mm/transparent_hugepage).
   public struct TransparentHugePages: Hashable, Sendable, Codable {
-    /// `enabled`: which private memory gets huge pages.
+    /// `enabled`: the private memory that gets huge pages.
     public enum PrivateMode: String, Hashable, Sendable, Codable {
-      /// All of it.
+      /// All.
       case always
-      /// What madvise(MADV_HUGEPAGE) names.
+      /// Memory that asks for them by madvise(2), MADV_HUGEPAGE.
       case madvise
       /// None.
       case never
     }
 
-    /// `shmem_enabled`: which shared memory, as of memfd_create(2), gets huge pages.
+    /// `shmem_enabled`: the shared memory, such as that of memfd_create(2), that gets huge pages.
     public enum SharedMode: String, Hashable, Sendable, Codable {
-      /// All of it.
+      /// All.
       case always
-      /// Huge pages that lie within the file's size, and what madvise(2) names.
+      /// Huge pages that are within the file's size, and memory that asks for them by madvise(2).
       case withinSize = "within_size"
-      /// What madvise(MADV_HUGEPAGE) names.
+      /// Memory that asks for them by madvise(2), MADV_HUGEPAGE.
       case advise
       /// None.
       case never
-      /// None, whatever a mount says.
+      /// None, whatever the mount's options.
       case deny
-      /// All of it, whatever a mount says: for testing.
+      /// All, whatever the mount's options; for testing.
       case force
 
       /// Whether memory that asks for huge pages gets them.
       public var givesHugePages: Bool { self != .never && self != .deny }
     }
 
-    /// The mode of private memory, or nil.
+    /// The mode of private memory, or nil if unknown.
     public var privateMemory: PrivateMode?
-    /// The mode of shared memory, or nil.
+    /// The mode of shared memory, or nil if unknown.
     public var sharedMemory: SharedMode?
-    /// The size of a transparent huge page (`hpage_pmd_size`), or nil.
+    /// The size of a transparent huge page (`hpage_pmd_size`), or nil if unknown.
     public var size: ByteCount?
   }
 }

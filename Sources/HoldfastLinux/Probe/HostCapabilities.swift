@@ -1,45 +1,45 @@
 public import HoldfastCore
 
-/// What this host offers to virtual machines' memory, as ``HostProbe`` found it.
+/// What this host offers for the memory of virtual machines, as ``HostProbe`` found it.
 ///
-/// A value of one moment: nothing here is updated. What could not be found out is nil. The Codable
-/// form has byte and page counts as bare numbers.
+/// The values are those of the moment of the probe. Unknown values are nil. The Codable form has
+/// byte and page counts as plain numbers.
 public struct HostCapabilities: Hashable, Sendable, Codable {
   /// The processors.
   public var processors: Processors
-  /// Memory as a whole.
+  /// The memory of the host.
   public var memory: Memory
   /// The limits that cgroups put on this process.
   public var cgroup: Cgroup
-  /// The base page, or nil.
+  /// The size of a base page, or nil if unknown.
   public var pageSize: ByteCount?
-  /// Huge pages of each size that the kernel has, smallest first.
+  /// The pools of huge pages of each size that the kernel has, smallest first.
   public var hugePages: [HugePages]
-  /// The size that hugetlb uses when none is named (`Hugepagesize` of /proc/meminfo), or nil.
+  /// The default size of hugetlb pages (`Hugepagesize` of /proc/meminfo), or nil if unknown.
   public var defaultHugePageSize: ByteCount?
   /// Transparent huge pages.
   public var transparentHugePages: TransparentHugePages
-  /// userfaultfd(2).
+  /// The use of userfaultfd(2).
   public var userFault: UserFault
-  /// Who this process is and what it may lock.
+  /// The user of this process and its limit on locked memory.
   public var privileges: Privileges
-  /// The kernel's virtual machine device.
+  /// The device for virtual machines.
   public var kvm: KVM
-  /// The NUMA nodes that are online, by number, which may have holes.
+  /// The online NUMA nodes, in ascending order of their numbers, which need not be consecutive.
   public var nodes: [Node]
-  /// How many mappings a process may have (`vm.max_map_count`), or nil.
+  /// The number of mappings that a process may have (`vm.max_map_count`), or nil if unknown.
   public var maximumMapCount: UInt64?
-  /// How the kernel commits memory (`vm.overcommit_memory`), or nil.
+  /// How the kernel commits memory (`vm.overcommit_memory`), or nil if unknown.
   public var overcommit: Overcommit?
 
-  /// The memory outside the huge page pools that guests could have now: what the host has
-  /// available or what the tightest cgroup leaves, whichever is less; zero where unknown.
+  /// The memory outside of the huge page pools that guests can have now: the host's available
+  /// memory, or what the tightest cgroup leaves, whichever is less; 0 if unknown.
   public var availableForGuests: ByteCount {
     let host = memory.available ?? memory.free ?? .zero
     return min(host, cgroup.memory?.remaining ?? host)
   }
 
-  /// How many threads of this process can run at once: at least 1.
+  /// The number of this process's threads that can run at once, at least 1.
   public var parallelism: Int {
     let processors = max(1, self.processors.usable ?? self.processors.online ?? 1)
     guard let quota = cgroup.processors, quota < Double(processors) else { return processors }
@@ -50,23 +50,23 @@ public struct HostCapabilities: Hashable, Sendable, Codable {
 extension HostCapabilities {
   /// The processors.
   public struct Processors: Hashable, Sendable, Codable {
-    /// The model's name as the kernel has it (`model name` of /proc/cpuinfo), or nil.
+    /// The model name (`model name` of /proc/cpuinfo), or nil if unknown.
     public var model: String?
-    /// The maker (`vendor_id`), or nil.
+    /// The vendor (`vendor_id`), or nil if unknown.
     public var vendor: String?
-    /// Processors online, or nil.
+    /// The number of online processors, or nil if unknown.
     public var online: Int?
-    /// Processors that sched_setaffinity(2) and cpusets leave to this process, or nil.
+    /// The number of processors that affinity and cpusets allow this process, or nil if unknown.
     public var usable: Int?
   }
 
-  /// Memory as a whole (/proc/meminfo).
+  /// The memory of the host (/proc/meminfo); values are nil if unknown.
   public struct Memory: Hashable, Sendable, Codable {
     /// MemTotal.
     public var total: ByteCount?
     /// MemFree.
     public var free: ByteCount?
-    /// MemAvailable: what can be had without swapping.
+    /// MemAvailable: an estimate of the memory available without swapping.
     public var available: ByteCount?
   }
 
@@ -78,24 +78,24 @@ extension HostCapabilities {
       public var file: String
       /// The limit.
       public var limit: ByteCount
-      /// What is left: the limit less what is used and could not be reclaimed from the page cache.
+      /// The limit less the usage, not counting page cache that can be reclaimed.
       public var remaining: ByteCount
     }
 
-    /// Of all limits from this process's cgroup up to the root, the one that leaves least, or nil
-    /// where there is none. Huge pages of hugetlb do not count towards it.
+    /// Of all limits from this process's cgroup up to the root, the one that leaves the least, or
+    /// nil without a limit. Hugetlb pages do not count towards it.
     public var memory: MemoryLimit?
-    /// The least quota of processor time, in processors, or nil where there is none.
+    /// The smallest quota of processor time, in processors, or nil without a quota.
     public var processors: Double?
   }
 
   /// `vm.overcommit_memory`.
   public enum Overcommit: String, Hashable, Sendable, Codable {
-    /// 0: refuses what is plainly too much.
+    /// 0: refuses requests that are obviously too large.
     case heuristic
-    /// 1: refuses nothing.
+    /// 1: refuses no request.
     case always
-    /// 2: counts every private byte against a limit.
+    /// 2: counts all private memory against a limit.
     case never
   }
 }

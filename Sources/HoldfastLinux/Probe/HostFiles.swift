@@ -1,26 +1,26 @@
 internal import Glibc
 package import SystemPackage
 
-/// The kernel's files under a root directory: `/` on the real host, a made-up tree in tests.
+/// The kernel's files under a root folder: `/` on the real host, a made-up tree in tests.
 ///
-/// Reading never blocks and never fails loudly: what is missing, unreadable or malformed is nil.
+/// Reading never blocks and never throws: what is missing, unreadable or malformed is nil.
 package struct HostFiles: Sendable {
-  /// Puts a text into a file, in place of ``replaceContents(of:with:)``, so that tests can play a
-  /// kernel that refuses or takes only a part.
+  /// Writes a text to a file, in place of ``replaceContents(of:with:)``, so that tests can imitate
+  /// a kernel that refuses, or takes only a part.
   package typealias Writer = @Sendable (_ path: String, _ text: String) throws(Errno) -> Void
 
-  /// The directory that stands for `/`.
+  /// The folder that stands for `/`, without a slash at the end.
   package let root: String
   private let writer: Writer?
 
-  /// Files under `root`, written by `writer` where one is given.
+  /// The files under `root`, written by `writer` if it is given.
   package init(root: String, writer: Writer? = nil) {
-    // Plain strings: FilePath checks all of itself at each step, and a probe reads many files.
+    // Plain strings: a probe reads many files, and FilePath validates itself in each step.
     self.root = root.hasSuffix("/") ? String(root.dropLast()) : root
     self.writer = writer
   }
 
-  /// The path under the root, or nil where a `..` could lead out of it.
+  /// The path under the root, or nil if it contains `..`, which could lead out of it.
   package func path(_ absolute: String) -> String? {
     if absolute.utf8.split(separator: UInt8(ascii: "/")).contains(where: {
       $0.elementsEqual("..".utf8)
@@ -30,11 +30,11 @@ package struct HostFiles: Sendable {
     return root + (absolute.utf8.first == UInt8(ascii: "/") ? "" : "/") + absolute
   }
 
-  /// The first `limit` bytes of a file as text, or nil where it cannot be read.
+  /// The first `limit` bytes of a file as text, or nil if it cannot be read.
   package func text(_ absolute: String, limit: Int = 1 << 16) -> String? {
     guard let path = path(absolute) else { return nil }
     do {
-      // Without O_NONBLOCK a FIFO in the tree would hang the probe.
+      // O_NONBLOCK, because a FIFO in a made-up tree would block the probe.
       // SAFETY: the path's bytes live through the call.
       let file = try unsafe FileDescriptor.open(
         path, .readOnly, options: [.closeOnExec, .nonBlocking])
@@ -54,12 +54,12 @@ package struct HostFiles: Sendable {
     }
   }
 
-  /// The single number that a file holds, or nil.
+  /// The number that a file consists of, or nil.
   package func number(_ absolute: String) -> UInt64? {
     text(absolute, limit: 64).flatMap { UInt64($0.trimmed) }
   }
 
-  /// The names in a directory, sorted, at most 4,096 of them; none where it cannot be read.
+  /// The names in a folder, sorted, at most 4,096 of them; none if it cannot be read.
   package func names(in absolute: String) -> [String] {
     guard let path = path(absolute) else { return [] }
     // SAFETY: the stream is closed once, after the last use; an entry is copied before the next
@@ -86,7 +86,7 @@ package struct HostFiles: Sendable {
     }
   }
 
-  /// Opens, empties and writes a file that exists, in one write(2) as sysfs and procfs want it.
+  /// Opens, truncates and writes a file that exists, in one write(2), as sysfs and procfs require.
   package static func replaceContents(of path: String, with text: String) throws(Errno) {
     do {
       // SAFETY: the path's bytes live through the call.

@@ -1,10 +1,10 @@
 internal import HoldfastCore
 
-/// Parsers of the kernel's text formats. They take any text and never trap: what does not parse
+/// Parsers of the kernel's text formats. They accept any text and never trap: what does not parse
 /// is nil or left out.
 enum HostParsers {
-  /// `key: value kB` lines, as in /proc/meminfo, in bytes. The first line of a key counts; a
-  /// `Node 0` before the key, as in a node's own meminfo, is dropped. Lines without kB are left out.
+  /// `key: value kB` lines, as in /proc/meminfo, in bytes. The first line of a key counts. A `Node
+  /// 0` before the key, as in a node's meminfo, is dropped. Lines without kB are left out.
   static func memory(_ text: String) -> [String: ByteCount] {
     var fields: [String: ByteCount] = [:]
     for line in text.split(whereSeparator: \.isNewline) {
@@ -39,14 +39,14 @@ enum HostParsers {
     return nil
   }
 
-  /// A number of KiB in bytes, or nil where it is none or passes 2^64 - 1.
+  /// A number of KiB in bytes, or nil if it does not parse or exceeds 2^64 - 1.
   static func kibibytes(_ text: some StringProtocol) -> ByteCount? {
     guard let count = UInt64(text) else { return nil }
     let (bytes, overflow) = count.multipliedReportingOverflow(by: 1024)
     return overflow ? nil : ByteCount(bytes)
   }
 
-  /// The size in a directory's name like `hugepages-2048kB`: a power of two, or nil.
+  /// The size in a folder's name such as `hugepages-2048kB`: a power of two, or nil.
   static func hugePageSize(directory name: String) -> ByteCount? {
     let (prefix, suffix) = ("hugepages-", "kB")
     guard name.hasPrefix(prefix), name.hasSuffix(suffix),
@@ -56,7 +56,7 @@ enum HostParsers {
     return size
   }
 
-  /// The chosen word of a list like `always [madvise] never`.
+  /// The selected word of a list such as `always [madvise] never`.
   static func chosen(_ text: String) -> Substring? {
     guard let open = text.firstIndex(of: "["),
       let close = text[open...].firstIndex(of: "]")
@@ -64,7 +64,7 @@ enum HostParsers {
     return text[text.index(after: open)..<close]
   }
 
-  /// A list like `0-3,8,10-11`. Parts that do not parse or run backwards are left out.
+  /// A list such as `0-3,8,10-11`. Parts that do not parse, or are descending, are left out.
   static func ranges(_ text: String) -> [ClosedRange<UInt32>] {
     text.trimmed.split(separator: ",").compactMap { part in
       let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { UInt32($0) }
@@ -75,7 +75,7 @@ enum HostParsers {
     }
   }
 
-  /// The numbers of such a list that are below 8,192, more than a kernel has processors or nodes.
+  /// The numbers of such a list below 8,192, the largest number of processors that Linux supports.
   static func numbers(_ text: String) -> [UInt32] {
     let numbers = ranges(text).flatMap { $0.prefix(8192) }.filter { $0 < 8192 }
     return Set(numbers).sorted()
@@ -84,7 +84,7 @@ enum HostParsers {
   /// A mask of capabilities in hexadecimal, as in the CapEff line of /proc/self/status.
   static func capabilities(_ text: Substring) -> UInt64? { UInt64(text, radix: 16) }
 
-  /// What of a text may be printed on a terminal: no control characters, at most 200 characters.
+  /// The text without control characters, which a terminal could interpret, at most 200 characters.
   static func printable(_ text: some StringProtocol) -> String {
     var result = String.UnicodeScalarView()
     for scalar in text.unicodeScalars.prefix(200) {
@@ -98,7 +98,7 @@ enum HostParsers {
 }
 
 extension StringProtocol {
-  /// The text without white space at its ends.
+  /// The text without whitespace at its ends.
   var trimmed: SubSequence {
     var rest = self[...]
     while let first = rest.first, first.isWhitespace { rest.removeFirst() }

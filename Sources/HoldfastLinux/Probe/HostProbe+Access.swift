@@ -1,7 +1,7 @@
 internal import HoldfastCore
 internal import SystemPackage
 
-/// What this process may open and lock.
+/// Probing what this process may open and lock.
 extension HostProbe {
   func privileges() -> HostCapabilities.Privileges {
     let status = files.text("/proc/self/status") ?? ""
@@ -14,8 +14,8 @@ extension HostProbe {
       ignoresMemoryLockLimit: (capabilities ?? 0) & 1 << 14 != 0 && !inUserNamespace)
   }
 
-  /// Whether this process is in a user namespace of its own, where capabilities over the host's
-  /// memory count for nothing: its map of users is not the whole identity.
+  /// Whether this process is in a user namespace other than the initial one, where its capabilities
+  /// do not apply to the host's memory: its map of users is not the whole identity.
   private var inUserNamespace: Bool {
     guard let map = files.text("/proc/self/uid_map") else { return false }
     return map.split(whereSeparator: \.isWhitespace) != ["0", "0", "4294967295"]
@@ -46,7 +46,7 @@ extension HostProbe {
     return answer
   }
 
-  /// Says why userfaultfd cannot be used and what to do about it.
+  /// Adds why userfaultfd cannot be used and what to do about it.
   private func explain(_ answer: inout HostCapabilities.UserFault, refusal: Errno) {
     let commands = Commands(user: system.effectiveUser())
     switch refusal {
@@ -54,15 +54,15 @@ extension HostProbe {
       answer.problem = "the kernel is built without userfaultfd (CONFIG_USERFAULTFD)"
     case .notPermitted where files.number("/proc/sys/vm/unprivileged_userfaultfd") == 1:
       answer.problem =
-        "a filter of system calls, as containers have, forbids userfaultfd(2): "
-        + "allow it in the container's seccomp profile"
+        "a seccomp filter, as containers have, forbids userfaultfd(2); allow it in the container's "
+        + "profile"
     case .notPermitted, .permissionDenied:
       answer.problem =
-        "vm.unprivileged_userfaultfd is off, this process lacks CAP_SYS_PTRACE "
-        + "and may not open /dev/userfaultfd"
+        "vm.unprivileged_userfaultfd is 0, and this process has neither CAP_SYS_PTRACE nor access "
+        + "to /dev/userfaultfd"
       answer.remedy = commands.asRoot("sysctl -w vm.unprivileged_userfaultfd=1")
     default:
-      answer.problem = "userfaultfd(2) fails: \(refusal)"
+      answer.problem = "userfaultfd(2) failed: \(refusal)"
     }
   }
 
@@ -77,7 +77,7 @@ extension HostProbe {
       return HostCapabilities.KVM(version: 12, preFaults: preFaults.map { $0 > 0 })
     case .success(let version):
       return HostCapabilities.KVM(
-        version: version, problem: "/dev/kvm speaks version \(version), not 12")
+        version: version, problem: "/dev/kvm has API version \(version), not 12")
     case .failure(.noSuchFileOrDirectory):
       let module =
         switch vendor {
@@ -87,18 +87,19 @@ extension HostProbe {
         }
       return HostCapabilities.KVM(
         version: nil,
-        problem: "there is no /dev/kvm: its module is not loaded, or virtualization is off in the "
-          + "firmware, or this host is a virtual machine or container without it",
+        problem:
+          "/dev/kvm does not exist: the KVM module is not loaded, virtualization is off in the "
+          + "firmware, or this is a virtual machine or container without it",
         remedy: commands.asRoot("modprobe \(module)"))
     case .failure(.permissionDenied), .failure(.notPermitted):
       let remedy =
         system.groupMayOpen(device)
         ? "usermod -aG kvm $USER" : "setfacl -m u:$USER:rw /dev/kvm"
       return HostCapabilities.KVM(
-        version: nil, problem: "this user may not open /dev/kvm",
+        version: nil, problem: "this user has no permission to open /dev/kvm",
         remedy: commands.asRoot(remedy))
     case .failure(let error):
-      return HostCapabilities.KVM(version: nil, problem: "/dev/kvm does not open: \(error)")
+      return HostCapabilities.KVM(version: nil, problem: "/dev/kvm cannot be opened: \(error)")
     }
   }
 }

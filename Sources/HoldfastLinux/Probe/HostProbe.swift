@@ -1,26 +1,26 @@
 internal import HoldfastCore
 internal import SystemPackage
 
-/// Finds out what this host offers to virtual machines' memory.
+/// Finds out what this host offers for the memory of virtual machines.
 ///
-/// Probing reads the kernel's files and asks a few system calls; it changes nothing and leaves no
-/// descriptor open. It never fails: what cannot be found out is nil in the ``HostCapabilities``.
+/// Probing reads the kernel's files and makes a few system calls; it changes nothing and leaves no
+/// descriptor open. It never fails: unknown values are nil in ``HostCapabilities``.
 public struct HostProbe: Sendable {
   let files: HostFiles
   let system: HostSystem
 
-  /// A probe of the files under `root`: `/` for this host.
+  /// Creates a probe of the files under `root`, which is `/` for this host.
   public init(root: String = "/") {
     self.init(root: root, system: .live)
   }
 
-  /// A probe of the files under `root` that takes system calls' answers from `system`.
+  /// Creates a probe of the files under `root` that makes its system calls through `system`.
   package init(root: String, system: HostSystem) {
     files = HostFiles(root: root)
     self.system = system
   }
 
-  /// Looks at the host. Takes some milliseconds, more with hundreds of NUMA nodes.
+  /// Probes the host. Takes some milliseconds, more with hundreds of NUMA nodes.
   public func host() -> HostCapabilities {
     let memoryInformation = HostParsers.memory(files.text("/proc/meminfo") ?? "")
     let cgroups = CgroupFiles(files: files)
@@ -52,9 +52,9 @@ public struct HostProbe: Sendable {
   }
 
   private func processors(usable: Int?) -> HostCapabilities.Processors {
-    // The first processor's lines suffice; the whole file is long on a large host.
+    // The first processor's lines are enough; the whole file is long on a large host.
     let text = files.text("/proc/cpuinfo", limit: 1 << 14) ?? ""
-    // No ranges at all means that the file said nothing that can be understood.
+    // Without any range the file is missing or does not parse.
     let online = files.text("/sys/devices/system/cpu/online").map(HostParsers.ranges) ?? []
     let count = online.reduce(0) { $0 + Int($1.upperBound - $1.lowerBound) + 1 }
     return HostCapabilities.Processors(
@@ -85,25 +85,69 @@ public struct HostProbe: Sendable {
   }
 }
 
+extension HostProbe {
+  /// The online nodes, in ascending order.
+  func nodes(hugePageSizes: [ByteCount], usableProcessors: [UInt32]?) -> [HostCapabilities.Node] {
+    let directory = "/sys/devices/system/node/"
+    // The kernel supports at most 1,024 nodes.
+    let online = (files.text(directory + "online", limit: 4096).map(HostParsers.numbers) ?? [])
+      .filter { $0 < 1024 }
+    let status = files.text("/proc/self/status") ?? ""
+    // A kernel without cpusets has no such line, and allows all nodes.
+    let allowed = HostParsers.field("Mems_allowed_list", in: status).map {
+      Set(HostParsers.numbers(String($0)))
+    }
+    return online.map { id in
+      let node = directory + "node\(id)/"
+      let memory = HostParsers.memory(files.text(node + "meminfo") ?? "")
+      let processors = files.text(node + "cpulist").map { HostParsers.numbers($0) } ?? []
+      let distances = (files.text(node + "distance") ?? "").split(whereSeparator: \.isWhitespace)
+        .map { Int($0) ?? -1 }
+      let isSound = distances.count == online.count && distances.allSatisfy { $0 > 0 }
+      return HostCapabilities.Node(
+        id: NodeID(id), total: memory["MemTotal"], free: memory["MemFree"],
+        available: HostProbe.available(memory),
+        hugePages: hugePageSizes.compactMap { size in
+          let counts = files.hugePages(of: size, node: id)
+          return counts.free.map { .init(size: size, total: counts.total, free: $0) }
+        },
+        processors: processors,
+        usableProcessors: usableProcessors.map { usable in
+          processors.filter(Set(usable).contains)
+        } ?? processors,
+        distances: isSound ? distances : [],
+        isAllowed: allowed?.contains(id) ?? true)
+    }
+  }
+
+  /// An estimate of a node's memory available without swapping.
+  static func available(_ memory: [String: ByteCount]) -> ByteCount? {
+    guard let free = memory["MemFree"] else { return nil }
+    let cache = ["Active(file)", "Inactive(file)"].compactMap { memory[$0]?.rawValue }
+    // Not all of the page cache can be reclaimed at once.
+    return ByteCount(cache.reduce(free.rawValue) { $0.saturatingSum($1 / 2) })
+  }
+}
+
 extension HostFiles {
   /// `hugepages/hugepages-2048kB`, below /sys/kernel/mm or a node.
   static func hugePagesPath(of size: ByteCount) -> String {
     "hugepages/hugepages-\(size.rawValue / 1024)kB"
   }
 
-  /// The sizes of huge pages that the kernel has, smallest first.
+  /// The sizes of huge pages that the kernel supports, smallest first.
   func hugePageSizes() -> [ByteCount] {
     names(in: "/sys/kernel/mm/hugepages").compactMap(HostParsers.hugePageSize(directory:)).sorted()
   }
 
-  /// Where the counts of one pool are: the host's, or the part of it that lies on one node.
+  /// The folder with the counts of one pool: the host's, or the part of it on one node.
   static func poolDirectory(of size: ByteCount, node: UInt32? = nil) -> String {
     (node.map { "/sys/devices/system/node/node\($0)/" } ?? "/sys/kernel/mm/")
       + hugePagesPath(of: size)
   }
 
-  /// The counts of one pool; the cgroup's limit is left out. Of a node's part the kernel tells all
-  /// pages, the free and the surplus ones.
+  /// The counts of one pool, without the cgroup's limit. For a node's part the kernel reports only
+  /// all pages, the free and the surplus ones.
   func hugePages(of size: ByteCount, node: UInt32? = nil) -> HostCapabilities.HugePages {
     let directory = HostFiles.poolDirectory(of: size, node: node)
     func count(_ name: String) -> PageCount? {

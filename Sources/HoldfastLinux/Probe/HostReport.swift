@@ -1,16 +1,20 @@
 public import HoldfastCore
 
-/// What a host offers as text for people.
+/// The text of `holdfast host`: what a host offers, for people.
 public enum HostReport {
   private static func kvm(_ kvm: HostCapabilities.KVM) -> String {
     guard let version = kvm.version else { return kvm.problem ?? unknown }
-    let preFaults = kvm.preFaults.map { $0 ? ", maps memory ahead" : ", does not map memory ahead" }
-    return "version \(version)" + (preFaults ?? "")
+    let preFaults = kvm.preFaults.map {
+      $0 ? ", can pre-fault memory" : ", cannot pre-fault memory"
+    }
+    return "API version \(version)" + (preFaults ?? "")
   }
 
-  /// All facts and the findings on a host, in aligned lines of which each ends in a newline.
+  /// All facts about a host and the findings of the advice, in aligned lines that end in a newline.
   ///
-  /// `advice` is that for the default memory unless given; `zeroing` has a line where given.
+  /// - Parameters:
+  ///   - advice: nil for that about the default amount of memory.
+  ///   - zeroing: nil to leave out how memory is zeroed.
   public static func text(
     _ host: HostCapabilities, advice: HostAdvice? = nil, zeroing: ZeroingChoice? = nil
   ) -> String {
@@ -29,7 +33,7 @@ public enum HostReport {
       (
         "limits",
         [
-          "\(host.maximumMapCount.map { "\($0)" } ?? unknown) mappings a process, overcommit "
+          "\(host.maximumMapCount.map { "\($0)" } ?? unknown) mappings per process, overcommit "
             + (host.overcommit?.rawValue ?? unknown)
         ]
       ),
@@ -45,7 +49,7 @@ public enum HostReport {
         })
   }
 
-  /// A count in the largest binary unit that it reaches, with one decimal, rounded down:
+  /// A number of bytes in the largest binary unit that it reaches, with one decimal, rounded down:
   /// `22.9 GiB`.
   public static func rounded(_ bytes: ByteCount) -> String {
     for (shift, unit) in [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")] as [(UInt64, String)]
@@ -79,7 +83,7 @@ public enum HostReport {
     let quota = host.cgroup.processors.map { quota in
       let hundredths = Int(max(0, min(quota, 1e6)) * 100)
       let digits = "\(hundredths % 100)"
-      return ", a quota of \(hundredths / 100)." + (digits.count == 1 ? "0" : "") + digits
+      return ", limited to \(hundredths / 100)." + (digits.count == 1 ? "0" : "") + digits
     }
     return (processors.model ?? "unknown model")
       + ", \(processors.usable.map { "\($0)" } ?? unknown) usable of "
@@ -91,12 +95,12 @@ public enum HostReport {
   }
 
   private static func cgroup(_ cgroup: HostCapabilities.Cgroup) -> String {
-    guard let limit = cgroup.memory else { return "no limit on memory" }
+    guard let limit = cgroup.memory else { return "no memory limit" }
     return "\(rounded(limit.remaining)) left of \(rounded(limit.limit)) (\(limit.file))"
   }
 
   private static func hugePages(_ pages: HostCapabilities.HugePages) -> String {
-    let cgroup = pages.cgroupRemaining.map { ", the cgroup leaves \(rounded($0))" }
+    let cgroup = pages.cgroupRemaining.map { ", \(rounded($0)) left in the cgroup" }
     return "\(pages.size): \(count(pages.total)) in the pool, \(count(pages.free)) free, "
       + "\(count(pages.reserved)) reserved, \(count(pages.surplus)) surplus, "
       + "overcommit \(count(pages.overcommit))" + (cgroup ?? "")
@@ -110,30 +114,32 @@ public enum HostReport {
   private static func userFault(_ answer: HostCapabilities.UserFault) -> [String] {
     func has(_ name: String, _ present: Bool) -> String { (present ? "" : "no ") + name }
     let way =
-      answer.way.map { "in full by \($0.rawValue)" }
-      ?? (answer.userModeOnly ? "for user mode's faults only" : "not permitted")
+      answer.way.map { "\($0.rawValue), faults of the kernel included" }
+      ?? (answer.userModeOnly ? "only for faults in user mode" : "not permitted")
     guard answer.way != nil || answer.userModeOnly else { return [answer.problem ?? way] }
     return [
       way,
       [
         has("minor faults on shared memory", answer.minorOnShared),
-        has("on hugetlb", answer.minorOnHugePages),
-        has("write protection of them", answer.writeProtectionOnShared),
+        has("minor faults on hugetlb", answer.minorOnHugePages),
+        has("write protection of both", answer.writeProtectionOnShared),
       ].joined(separator: ", "),
     ]
   }
 
   private static func locking(_ privileges: HostCapabilities.Privileges) -> String {
     let limit = privileges.memoryLockLimit.map { "RLIMIT_MEMLOCK \(rounded($0))" } ?? "no limit"
-    return limit + (privileges.ignoresMemoryLockLimit ? ", not binding with CAP_IPC_LOCK" : "")
+    return limit
+      + (privileges.ignoresMemoryLockLimit
+        ? ", which does not apply to a process with CAP_IPC_LOCK" : "")
   }
 
   private static func zeroing(_ choice: ZeroingChoice) -> [String] {
     let threads = choice.threads == 1 ? "1 thread" : "\(choice.threads) threads"
     let reason =
       switch choice.origin {
-      case .measured: "the fastest on \(threads)"
-      case .environment: "as \(ZeroingChoice.variable) says"
+      case .measured: "the fastest measured with \(threads)"
+      case .environment: "set by \(ZeroingChoice.variable)"
       case .unmeasured: "not measured"
       }
     let speeds = choice.speeds.map { speed in
@@ -143,12 +149,14 @@ public enum HostReport {
       + (speeds.isEmpty ? [] : [speeds.joined(separator: ", ")])
   }
 
-  /// A node, with its distances where there are others.
+  /// A node, with its distances if there are others.
   private static func node(_ node: HostCapabilities.Node, of host: HostCapabilities) -> String {
     var parts: [String] = []
     if (node.total ?? .zero) > .zero || node.total == nil {
       parts.append("\(size(node.total)), \(size(node.free)) free")
-      parts += node.hugePages.map { "\($0.free.rawValue) free of \($0.size)" }
+      parts += node.hugePages.map {
+        "\($0.free.rawValue) free \($0.free == .one ? "page" : "pages") of \($0.size)"
+      }
     } else {
       parts.append("no memory")
     }
@@ -163,11 +171,11 @@ public enum HostReport {
     if host.nodes.count > 1, !node.distances.isEmpty {
       parts.append("distances " + node.distances.map { "\($0)" }.joined(separator: " "))
     }
-    if !node.isAllowed { parts.append("not allowed by the cpuset") }
+    if !node.isAllowed { parts.append("excluded by the cpuset") }
     return "\(node.id): " + parts.joined(separator: ", ")
   }
 
-  /// Ascending numbers as the kernel lists them: `0-3,8`.
+  /// Ascending numbers in the kernel's notation: `0-3,8`.
   static func list(_ numbers: [UInt32]) -> String {
     var ranges: [ClosedRange<UInt32>] = []
     for number in numbers {

@@ -3,11 +3,11 @@ internal import Glibc
 package import HoldfastCore
 package import SystemPackage
 
-/// The system calls that probing needs, so that tests can answer in the kernel's place.
+/// The system calls that probing makes, so that tests can replace the kernel.
 package struct HostSystem: Sendable {
-  /// How to come by a userfaultfd.
+  /// A way to obtain a userfaultfd.
   package enum UserFaultCall: Hashable, Sendable {
-    /// userfaultfd(2), which sees the kernel's own faults too.
+    /// userfaultfd(2), for faults of the kernel too.
     case full
     /// userfaultfd(2) with UFFD_USER_MODE_ONLY.
     case userModeOnly
@@ -15,15 +15,15 @@ package struct HostSystem: Sendable {
     case device(String)
   }
 
-  /// The base page: sysconf(_SC_PAGESIZE).
+  /// The size of a base page: sysconf(_SC_PAGESIZE).
   package var pageSize: @Sendable () -> ByteCount
-  /// The processors this process may run on, in ascending order: sched_getaffinity(2).
+  /// The processors that this process may run on, in ascending order: sched_getaffinity(2).
   package var usableProcessors: @Sendable () -> [UInt32]?
   /// geteuid(2).
   package var effectiveUser: @Sendable () -> UInt32
   /// RLIMIT_MEMLOCK, soft and hard; nil: no limit.
   package var memoryLockLimits: @Sendable () -> (soft: ByteCount?, hard: ByteCount?)
-  /// The features of UFFDIO_API.
+  /// The features that UFFDIO_API reports.
   package var userFaultFeatures: @Sendable (UserFaultCall) -> Result<UInt64, Errno>
   /// KVM_GET_API_VERSION on the device.
   package var kvmVersion: @Sendable (String) -> Result<Int, Errno>

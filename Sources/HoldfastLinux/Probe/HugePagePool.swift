@@ -1,79 +1,86 @@
 public import HoldfastCore
 internal import SystemPackage
 
-/// The kernel's pool of huge pages of one size, or the part of it that lies on one NUMA node, and
-/// raising it for a while.
+/// The kernel's pool of huge pages of one size, or the part of it on one NUMA node
+/// (`nr_hugepages`).
 ///
-/// Counts are of pages of ``size``. Raising and lowering is a read and a write that the kernel does
-/// not join: processes that use this type keep out of each other's way by `HostLock`, others can
-/// still come between.
+/// Counts are of pages of ``size``. To raise or lower a pool takes a read and a write, which the
+/// kernel does not make atomic. Processes that use this type exclude each other by a lock; another
+/// process can still interfere.
 public struct HugePagePool: Sendable {
   /// The size of a page.
   public let size: ByteCount
-  /// The node, or nil for all of the host's, where the kernel chooses the nodes of new pages.
+  /// The node, or nil for the whole pool, where the kernel chooses the nodes of new pages.
   public let node: NodeID?
   let files: HostFiles
 
-  /// The pool of pages of `size` under `root`: `/` for this host.
+  /// Creates a pool of pages of `size`, with the kernel's files under `root`: `/` for this host.
   public init(size: ByteCount, node: NodeID? = nil, root: String = "/") {
     self.init(size: size, node: node, files: HostFiles(root: root))
   }
 
-  /// The pool of pages of `size` in the given files.
+  /// Creates a pool of pages of `size` in the given files.
   package init(size: ByteCount, node: NodeID? = nil, files: HostFiles) {
     self.size = size
     self.node = node
     self.files = files
   }
 
-  /// Where the pool is set (Linux: `nr_hugepages`).
+  /// The path of the kernel's file that sets the pool's size.
   public var path: String {
     HostFiles.poolDirectory(of: size, node: node?.rawValue) + "/nr_hugepages"
   }
 
-  private var place: String { node.map { " on node \($0)" } ?? "" }
+  private var nodeSuffix: String { node.map { " on node \($0)" } ?? "" }
 
-  /// The counts now. Throws where the kernel has no pages of this size.
+  /// The current counts.
+  ///
+  /// - Throws: `HoldfastError` with code `host` if the kernel has no pages of this size.
   public func counts() throws(HoldfastError) -> HostCapabilities.HugePages {
     let counts = files.hugePages(of: size, node: node?.rawValue)
     guard counts.total != nil else {
       let sizes = files.hugePageSizes().map { "\($0)" }.joined(separator: ", ")
       throw HoldfastError(
         .host, operation: "read the pool of huge pages",
-        reason: "this host has no huge pages of \(size)\(place)"
-          + (sizes.isEmpty ? "" : ", but of \(sizes)"))
+        reason: "this host has no huge pages of \(size)\(nodeSuffix)"
+          + (sizes.isEmpty ? "" : ", only of \(sizes)"))
     }
     return counts
   }
 
-  /// Pages to be had now: free ones less those promised to mappings.
+  /// The pages that can be allocated now: the free ones less those reserved for mappings.
+  ///
+  /// - Throws: as `counts`.
   public var available: PageCount {
     get throws(HoldfastError) { try counts().available }
   }
 
-  /// Raises the pool by `count` pages, for which the kernel may have to move or write out other
-  /// memory: it can take seconds.
+  /// Raises the pool by `count` pages. The kernel may have to move or write out other memory for
+  /// them, which can take seconds.
   ///
-  /// All or nothing: where the kernel finds fewer pages, even after compacting memory, those are
-  /// given back and an error tells the page size, how many were asked for and how many came. Needs
-  /// root. The pages stay in the pool until ``HugePagePoolIncrease/giveBack()`` is called, even when
-  /// the process has ended.
-  public func reserve(_ count: PageCount) throws(HoldfastError) -> HugePagePoolIncrease {
+  /// If the kernel finds fewer pages, even after it has compacted memory, the pool is lowered
+  /// again. The pages stay in the pool until ``HugePagePoolIncrease/giveBack()`` is called, even
+  /// when the process has ended. Waits for other processes that change a pool, at most ten seconds.
+  ///
+  /// - Throws: `HoldfastError` with code `host` if the caller is not root, the host has not enough
+  ///   memory available, or the kernel found fewer pages; it names the page size, the pages
+  ///   requested and those found.
+  public func increase(by count: PageCount) throws(HoldfastError) -> HugePagePoolIncrease {
     let lock = HostLock(files: files)
-    defer { lock.release() }
+    defer { lock.unlock() }
     let before = try setting()
     try check(count)
     if count == .zero { return HugePagePoolIncrease(pool: self, count: count, added: .zero) }
-    // Surplus pages are in use. A write turns them into the pool's own before it adds any, so they
-    // are counted in, and given back with the rest.
+    // Surplus pages are in use. A write makes them part of the pool's size before it adds others,
+    // so they are counted, and given back with the rest.
     let (target, overflow) = before.total.addingReportingOverflow(count.rawValue)
-    if overflow { throw tooMany(count, "that passes the largest number of pages") }
+    if overflow { throw tooMany(count, "that exceeds the largest number of pages") }
 
     let reached: UInt64
     do {
       reached = try raise(to: target, count: count)
     } catch {
-      // A write that failed changed nothing; one whose outcome cannot be read might have.
+      // A failed write changes nothing, but one whose outcome cannot be read may have.
       try? files.write("\(before.persistent)", to: path)
       throw error
     }
@@ -89,21 +96,23 @@ public struct HugePagePool: Sendable {
     }
     throw HoldfastError(
       .host, operation: operation,
-      reason: "asked for \(count.rawValue) pages of \(size)\(place), got \(got), \(outcome)",
+      reason:
+        "\(count.rawValue) pages of \(size)\(nodeSuffix) were requested and \(got) found, "
+        + outcome,
       errno: Errno.noMemory.rawValue,
       advice: .reserveAtBoot(pageSize: size, count: target))
   }
 
   private let operation = "reserve huge pages"
 
-  /// Refuses what the host plainly has no memory for, before the kernel tears its page cache down
-  /// in the attempt.
+  /// Refuses a count that exceeds the available memory, before the kernel drops its page cache in a
+  /// vain attempt.
   private func check(_ count: PageCount) throws(HoldfastError) {
     let (bytes, overflow) = count.rawValue.multipliedReportingOverflow(by: size.rawValue)
-    if overflow { throw tooMany(count, "that passes the largest number of bytes") }
+    if overflow { throw tooMany(count, "that exceeds the largest number of bytes") }
     if let available = memoryAvailable, available < ByteCount(bytes) {
       let owner = node.map { "node \($0)" } ?? "the host"
-      throw tooMany(count, "\(owner) has \(HostReport.rounded(available)) available")
+      throw tooMany(count, "\(owner) has only \(HostReport.rounded(available)) available")
     }
   }
 
@@ -118,23 +127,24 @@ public struct HugePagePool: Sendable {
   private func tooMany(_ count: PageCount, _ reason: String) -> HoldfastError {
     HoldfastError(
       .host, operation: operation,
-      reason: "asked for \(count.rawValue) pages of \(size)\(place), but \(reason)",
-      errno: Errno.noMemory.rawValue, advice: .other("a smaller size, or end other programs"))
+      reason: "\(count.rawValue) pages of \(size)\(nodeSuffix) were requested, but \(reason)",
+      errno: Errno.noMemory.rawValue, advice: .other("fewer pages, or end other programs"))
   }
 
-  /// All pages of the pool, and those that it is set to keep: what a write sets.
+  /// All pages of the pool, and its configured size, which a write sets.
   private func setting() throws(HoldfastError) -> (total: UInt64, persistent: UInt64) {
     let counts = try counts()
     return ((counts.total ?? .zero).rawValue, (counts.persistent ?? .zero).rawValue)
   }
 
-  /// Sets the pool to a target, twice if need be, and returns the setting reached, at most the
-  /// target.
+  /// Sets the pool's size to a target, twice if needed.
+  ///
+  /// - Returns: the size that was reached, at most the target.
   private func raise(to target: UInt64, count: PageCount) throws(HoldfastError) -> UInt64 {
     do {
       try files.write("\(target)", to: path)
       if try setting().persistent < target {
-        // Best effort: there may be free memory enough, but in pieces.
+        // There may be enough free memory, but fragmented.
         try? files.write("1", to: "/proc/sys/vm/compact_memory")
         try files.write("\(target)", to: path)
       }
@@ -142,7 +152,8 @@ public struct HugePagePool: Sendable {
       throw HoldfastError(
         .host, operation: operation,
         reason:
-          "asked for \(count.rawValue) pages of \(size)\(place), but \(path) cannot be written",
+          "\(count.rawValue) pages of \(size)\(nodeSuffix) were requested, but \(path) cannot be "
+          + "written",
         errno: error.rawValue, advice: advice(for: error, target: target))
     } catch let error as HoldfastError {
       throw error
@@ -152,7 +163,7 @@ public struct HugePagePool: Sendable {
     return min(try setting().persistent, target)
   }
 
-  /// Lowers the pool by pages that were added, never below zero. The caller holds the lock.
+  /// Lowers the pool by pages that were added, not below zero. The caller holds the lock.
   func lower(by added: PageCount) throws(HoldfastError) {
     guard added != .zero else { return }
     let now = try setting().persistent

@@ -1,15 +1,17 @@
-/// A line of /proc/self/mountinfo, as far as finding cgroups and huge pages needs it.
+/// A mount: the parts of a line of /proc/self/mountinfo that are needed to find cgroups and
+/// hugetlbfs.
 struct Mount: Hashable {
-  /// The directory of the file system that is mounted.
+  /// The folder of the file system that is mounted.
   var root: String
-  /// Where it is mounted.
+  /// The mount point.
   var point: String
   /// The file system's type.
   var type = ""
-  /// The file system's own options; for a version 1 cgroup they name its controllers.
+  /// The file system's options; for a version 1 cgroup they include its controllers.
   var options: [String] = []
 
-  /// Mounts of file systems whose type begins so; lines that do not parse are left out.
+  /// The mounts of file systems whose type has the prefix `type`; lines that do not parse are left
+  /// out.
   static func parse(_ text: String, type: String = "cgroup") -> [Mount] {
     text.split(whereSeparator: \.isNewline).compactMap { line in
       // 36 35 98:0 /root /point rw,noatime master:1 - type source options
@@ -23,8 +25,8 @@ struct Mount: Hashable {
     }
   }
 
-  /// The directories of a cgroup and those above it, down to the mount's own, own first; only the
-  /// mount's where the cgroup lies outside of what is mounted.
+  /// The folders of a cgroup and its ancestors, up to the mount point, the cgroup's own first. Only
+  /// the mount point if the cgroup is outside of the mount.
   func directories(upFrom cgroup: String) -> [String] {
     var names = Mount.names(cgroup)
     let above = Mount.names(root)
@@ -33,9 +35,9 @@ struct Mount: Hashable {
     } else {
       names = []
     }
-    // Outside of a cgroup namespace's root the kernel writes `..`; nothing of that is mounted.
+    // The kernel writes `..` for a cgroup outside of the namespace's root, which is not mounted.
     if names.contains("..") { names = [] }
-    // The kernel does not nest deeper than paths are long; a made-up tree might say it does.
+    // Only a made-up tree can be nested deeper.
     names = Array(names.prefix(256))
     let base = point == "/" ? "" : point
     return (0...names.count).map { above in
@@ -47,7 +49,7 @@ struct Mount: Hashable {
     path.split(separator: "/").map(String.init)
   }
 
-  /// A path with the octal escapes of spaces, tabs, newlines and backslashes undone.
+  /// A path with its octal escapes decoded: those of spaces, tabs, newlines and backslashes.
   static func unescaped(_ text: Substring) -> String {
     var bytes: [UInt8] = []
     var rest = Array(text.utf8)[...]

@@ -2,18 +2,19 @@ internal import CHoldfastLinux
 internal import HoldfastCore
 internal import Synchronization
 
-/// What a scrubber's threads do and share.
+/// The work of a scrubber's threads, and what they share.
 final class ScrubWork: Sendable {
-  /// What is zeroed between two looks at whether to go on: some ten microseconds' work.
+  /// The bytes zeroed between two checks of whether to stop: some ten microseconds of work.
   private static let piece = ByteCount.kibibytes(256)
-  /// How long to keep away from an allocator that has called back: there is a shortage.
+  /// How long a thread takes no frames after an allocation has called some back, a sign of
+  /// shortage.
   private static let retreat = Duration.milliseconds(10)
-  /// With a rate, a block is no larger than what may be zeroed in this time.
+  /// With a rate, a block is no larger than the bytes that may be zeroed in this time.
   private static let held = Duration.milliseconds(100)
 
   private let memory: PhysicalMemory
   private let rate: ByteCount?
-  /// The order of the largest blocks to take.
+  /// The order of the largest blocks that are taken.
   private let largestOrder: Int
   private var scrubbing: ScrubbingFrames { memory.allocator.scrubbing }
 
@@ -23,7 +24,7 @@ final class ScrubWork: Sendable {
   private let lock = Lock()
   // Protected by `lock`.
   private nonisolated(unsafe) var state = State()
-  /// Announced when a block is done, a thread ends or the pause does.
+  /// Announced when a block is done, a thread ends, or the pause ends.
   private let changed = Event()
 
   private struct State {
@@ -31,15 +32,16 @@ final class ScrubWork: Sendable {
     var working = 0
     /// Blocks taken so far.
     var turns: UInt64 = 0
+    /// Threads that have ended.
     var ended = 0
-    /// The threads that have begun and not ended.
+    /// The threads that have started and not ended.
     var threads: Set<Int32> = []
-    /// Threads have been raised since they last lowered their priority.
+    /// Threads whose priority was raised since they last lowered it.
     var raised: Set<Int32> = []
-    var inHand = ByteCount.zero
+    var beingZeroed = ByteCount.zero
     var scrubbed = ByteCount.zero
     var busy = Duration.zero
-    /// When the rate allows the next piece.
+    /// The time at which the rate allows the next piece.
     var next = ContinuousClock.now
     var priority: Scrubber.Priority?
     var priorityProblem: String?
@@ -65,7 +67,7 @@ final class ScrubWork: Sendable {
 
   // MARK: The threads
 
-  /// A thread, until the end.
+  /// The body of a thread.
   func run() {
     let thread = hf_thread_id()
     let (priority, problem) = Scrubber.lowerPriority()
@@ -89,8 +91,9 @@ final class ScrubWork: Sendable {
     changed.announce()
   }
 
-  /// Somebody waits for a thread: lets it run as others do, until it has handed back, if the host lets
-  /// us. The lock keeps the thread from ending meanwhile, and its number from being another's.
+  /// Gives a thread on which another one waits the default priority until it has freed its frames,
+  /// if the host allows. The lock keeps the thread from ending meanwhile, and its number from being
+  /// reused.
   private func raise(_ thread: Int32) {
     lock.withLock {
       guard unsafe state.threads.contains(thread), unsafe state.working > 0,
@@ -105,7 +108,7 @@ final class ScrubWork: Sendable {
     if !mayWork, !isStopped.load(ordering: .sequentiallyConsistent) { changed.wait(since: ticket) }
   }
 
-  /// Zeroes one block, or waits until there is one.
+  /// Zeroes one block, or waits for one.
   private func turn() {
     let mark = scrubbing.dirtyFrees
     guard scrubbing.begin() else {
@@ -113,7 +116,7 @@ final class ScrubWork: Sendable {
       return
     }
     lock.withLock { unsafe state.working += 1 }
-    // After it is known that this thread works: who pauses waits for it from now on.
+    // Checked after `working` counts this thread, for which `pause` waits from now on.
     let run = mayWork ? memory.allocator.takeDirty(largestOrder: largestOrder) : nil
     if let run { scrub(run) }
     let wasReclaimed = scrubbing.isReclaimRequested
@@ -127,13 +130,13 @@ final class ScrubWork: Sendable {
     }
   }
 
-  /// Zeroes a block as far as it may and frees it.
+  /// Zeroes a block, or a part of it if it is called back, and frees all of it.
   private func scrub(_ run: FrameRun) {
     let geometry = memory.geometry
     let length = geometry.bytes(run.count)
     lock.withLock {
       unsafe state.turns += 1
-      unsafe state.inHand += length
+      unsafe state.beingZeroed += length
     }
     let clock = ContinuousClock()
     var busy = Duration.zero
@@ -153,13 +156,15 @@ final class ScrubWork: Sendable {
     }
     let spent = busy
     lock.withLock {
-      unsafe state.inHand -= length
+      unsafe state.beingZeroed -= length
       unsafe state.scrubbed += geometry.bytes(zeroed)
       unsafe state.busy += spent
     }
   }
 
-  /// Waits until the rate allows a piece. False where the work is to be broken off meanwhile.
+  /// Waits until the rate allows a piece.
+  ///
+  /// - Returns: false if the work has to stop meanwhile.
   private func waitForTurn(_ part: ByteCount) -> Bool {
     guard let rate else { return true }
     let clock = ContinuousClock()
@@ -181,7 +186,9 @@ final class ScrubWork: Sendable {
 
   // MARK: The owner
 
-  /// Has the threads end. Returns whether this was the first call.
+  /// Tells the threads to end.
+  ///
+  /// - Returns: whether this was the first call.
   @discardableResult
   func stop() -> Bool {
     let isFirst = !isStopped.exchange(true, ordering: .sequentiallyConsistent)
@@ -195,7 +202,7 @@ final class ScrubWork: Sendable {
     isPaused.store(true, ordering: .sequentiallyConsistent)
     scrubbing.wake()
     raiseAll()
-    wait { unsafe state.working == 0 }
+    wait(until: { unsafe state.working == 0 })
   }
 
   func resume() {
@@ -204,14 +211,14 @@ final class ScrubWork: Sendable {
   }
 
   func waitUntilEnded(_ threads: Int) {
-    wait { unsafe state.ended == threads }
+    wait(until: { unsafe state.ended == threads })
   }
 
-  /// Waits for something that is so with the lock held.
-  private func wait(_ isSo: () -> Bool) {
+  /// Waits until a condition holds, which is checked with the lock held.
+  private func wait(until condition: () -> Bool) {
     while true {
       let ticket = changed.ticket()
-      if lock.withLock(isSo) { return }
+      if lock.withLock(condition) { return }
       changed.wait(since: ticket)
     }
   }
@@ -224,11 +231,11 @@ final class ScrubWork: Sendable {
       let before = lock.withLock { unsafe (state.working, state.turns) }
       let occupancy = memory.allocator.occupancy
       let after = lock.withLock { unsafe (state.working, state.turns) }
-      // Nothing was taken out of what is free while it was counted.
+      // No thread took frames while they were counted.
       if before == after, before.0 == 0, occupancy.free == occupancy.zeroed { return true }
       let left = end - clock.now
       if left <= .zero || isStopped.load(ordering: .sequentiallyConsistent) { return false }
-      // Frames may also be allocated that were dirty: look again from time to time.
+      // Allocations can take the last dirty frames too, without an announcement: look again.
       _ = changed.wait(since: ticket, atMost: min(left, .milliseconds(20)))
     }
   }
@@ -238,7 +245,7 @@ final class ScrubWork: Sendable {
     let state = lock.withLock { unsafe self.state }
     return Scrubber.Statistics(
       scrubbed: state.scrubbed, busy: state.busy, free: memory.geometry.bytes(occupancy.free),
-      zeroed: memory.geometry.bytes(occupancy.zeroed), inHand: state.inHand,
+      zeroed: memory.geometry.bytes(occupancy.zeroed), beingZeroed: state.beingZeroed,
       callbacks: scrubbing.reclaims, isPaused: isPaused.load(ordering: .relaxed), threads: threads,
       priority: state.priority, priorityProblem: state.priorityProblem)
   }

@@ -2,15 +2,15 @@ internal import HoldfastCore
 internal import Synchronization
 internal import SystemPackage
 
-/// How many mappings of the kernel's all windows of this process may make together: a process may have
-/// `vm.max_map_count`, and whoever removes or protects a part of one needs another.
+/// The limit on mappings (VMAs) that all windows of this process make together. A process may have
+/// `vm.max_map_count` of them, and to remove or protect a part of one takes another.
 ///
-/// No more than half of that in extents, as a gap may lie beside each, less what is set aside for the
-/// rest of the process and for undoing.
+/// The limit is half of that in extents, since a gap may follow each, less what is set aside for
+/// the rest of the process and for undoing operations.
 struct MappingRoom {
   private let limit: Int
 
-  /// The extents of all windows.
+  /// The number of extents of all windows.
   private static let count = Atomic<Int>(0)
   private static let setAside: UInt64 = 8192
 
@@ -20,21 +20,25 @@ struct MappingRoom {
   }
 
   /// Whether another mapping may be made.
-  var isThere: Bool { Self.count.load(ordering: .relaxed) < limit }
+  var isAvailable: Bool { Self.count.load(ordering: .relaxed) < limit }
 
-  /// Throws resourceShortage where a mapping has to be cut and there is no room for another.
+  /// Checks that a mapping may be split.
+  ///
+  /// - Throws: code `resourceShortage` if it has to be split and there is no room for another.
   func checkSplit(isCut: Bool, at address: Address) throws(HoldfastError) {
-    guard isCut, !isThere else { return }
+    guard isCut, !isAvailable else { return }
     throw HoldfastError(
       .resourceShortage, at: address,
-      "this process has too many mappings; raise vm.max_map_count", errno: Errno.noMemory.rawValue)
+      "this process has too many mappings", errno: Errno.noMemory.rawValue,
+      advice: .raiseLimit("vm.max_map_count"))
   }
 
+  /// Counts extents that a window made or, if negative, removed.
   func change(by difference: Int) {
     Self.count.wrappingAdd(difference, ordering: .relaxed)
   }
 
-  /// A window goes that had so many.
+  /// Uncounts the extents of a window that ends.
   func leave(_ count: Int) {
     Self.count.wrappingSubtract(count, ordering: .relaxed)
   }

@@ -1,22 +1,27 @@
 public import HoldfastCore
 internal import SystemPackage
 
-/// Taking pages away, and permissions.
+/// Removing and protecting pages.
 extension PagedWindow {
+  /// Checks that there is room for the mapping that a split takes. Takes the lock.
+  ///
+  /// - Throws: code `resourceShortage` if there is none.
   public func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {
     let bounds = range.start.rawValue..<range.end.rawValue
     let isCut = lock.withLock { unsafe extents.isCut(at: bounds) }
     try room.checkSplit(isCut: isCut, at: range.start)
   }
 
+  /// Removes the translations of a range; a later access waits for a handler thread. Takes the
+  /// lock.
   public func remove(_ range: AddressRange) {
     lock.withLock { clear(range.start.rawValue..<range.end.rawValue) }
   }
 
-  /// More mappings than this are replaced by one instead of being emptied one by one.
+  /// A range of more mappings than this is replaced as a whole instead of vacated one by one.
   static let fewMappings = 4
 
-  /// Takes what is entered in a range away. Needs the lock.
+  /// Removes what is entered in a range. Needs the lock.
   func clear(_ range: Range<UInt64>) {
     if unsafe isClosed { return }
     let parts = unsafe extents.parts(of: range)
@@ -24,20 +29,21 @@ extension PagedWindow {
       if parts.count > Self.fewMappings, (try? clearAtOnce(range)) != nil { return }
       for part in parts where !part.isVacant { try vacate(part) }
     } catch {
-      // Going on would let a guest reach frames that are about to be another's.
-      preconditionFailure("cannot take a translation away: \(error)")
+      // To continue would let a guest access frames that are about to be another guest's.
+      preconditionFailure("cannot remove a translation: \(error)")
     }
   }
 
-  /// Puts nothing in the place of all that is there.
+  /// Replaces all that is mapped in a range by nothing. Needs the lock.
   func clearAtOnce(_ range: Range<UInt64>) throws(Errno) {
     var isTrapped = true
-    if (try? moveNothing(to: range)) == nil {
-      // The kernel has no room for a second mapping (RLIMIT_AS, no overcommit). By steps, then: who
-      // touches between them, or after one that fails, gets an error, but nobody's memory.
-      try hostRange.unmap(range)
+    if (try? moveEmpty(to: range)) == nil {
+      // The kernel has no room for a second mapping (RLIMIT_AS, no overcommit), so do it in steps.
+      // A thread that accesses the range between them, or after one that fails, gets an error, but
+      // no memory of another guest.
+      try hostRange.reserveFixed(range)
       isTrapped =
-        (try? faults.register(hostRange, range, .nothingThere)) != nil
+        (try? faults.register(hostRange, range, .missing)) != nil
         && (try? hostRange.protect(range, .readWrite)) != nil
     }
     changeExtents { $0.remove(range) }
@@ -49,24 +55,25 @@ extension PagedWindow {
     }
   }
 
-  func moveNothing(to range: Range<UInt64>) throws(Errno) {
+  /// Moves an empty registered mapping over a range. Needs the lock.
+  func moveEmpty(to range: Range<UInt64>) throws(Errno) {
     let aside = try HostRange.anonymous(UInt64(range.count))
     do throws(Errno) {
-      try faults.register(aside, 0..<UInt64(range.count), .nothingThere)
+      try faults.register(aside, 0..<UInt64(range.count), .missing)
       try move(aside, to: range.lowerBound)
     } catch {
-      aside.release()
+      aside.unmap()
       throw error
     }
   }
 
-  /// Takes the pages of a part away and keeps its mapping.
+  /// Removes the pages of a part and keeps its mapping. Needs the lock.
   ///
-  /// - Parameter protection: what `refresh` is to enter them with, if it is called.
+  /// - Parameter protection: that with which `refresh` enters the pages again.
   func vacate(
     _ part: WindowExtents.Extent, _ protection: Protection = .readWrite
   ) throws(Errno) {
-    if !part.isTrapped { try faults.register(hostRange, part.range, .everything) }
+    if !part.isTrapped { try faults.register(hostRange, part.range, .all) }
     try hostRange.dropTranslations(part.range)
     changeExtents {
       $0.insert(
@@ -76,6 +83,7 @@ extension PagedWindow {
     }
   }
 
+  /// Changes the protection of the pages that are entered. Takes the lock.
   public func protect(_ range: AddressRange, _ protection: Protection) {
     lock.withLock {
       for var part in unsafe extents.parts(of: range.start.rawValue..<range.end.rawValue)
@@ -85,7 +93,7 @@ extension PagedWindow {
             part.protection = protection
             changeExtents { $0.insert(part) }
           } else if (try? protect(part, protection)) == nil {
-            // Without memory for page tables: what is gone comes again when it is touched.
+            // There is no memory for page tables: the pages are entered again on the next fault.
             try vacate(part, protection)
           }
         } catch {
@@ -103,7 +111,7 @@ extension PagedWindow {
     }
     var part = old
     if !part.isTrapped, isReadOnly {
-      try faults.register(hostRange, part.range, .everything)
+      try faults.register(hostRange, part.range, .all)
       part.isTrapped = true
     }
     if part.isTrapped, old.protection.contains(.write) == isReadOnly {

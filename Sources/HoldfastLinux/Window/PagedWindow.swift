@@ -2,123 +2,136 @@ public import HoldfastCore
 internal import Synchronization
 internal import SystemPackage
 
-/// A window whose faults are answered: who touches what is not there, or writes to what may only be
-/// read, waits until a `FaultHandler` has seen to it. A guest runs on such memory wired or not.
+/// A window with demand paging: a thread that accesses an absent page, or writes to a read-only
+/// one, waits until a `FaultHandler` has served the page fault. A guest runs on it wired or not.
 ///
-/// Every byte of the window is at all times one of these:
+/// At every moment each byte of the window is in one of these states:
 /// - *nothing*: anonymous memory, registered with userfaultfd for absent pages;
-/// - *vacant*: the arena's file, registered for all that can happen, no page of it in the page tables;
-/// - *trapped*: the same, its pages entered, perhaps protected from writing by userfaultfd;
-/// - *open*: the arena's file, for reading and writing, every page entered and nothing registered. The
-///   kernel itself puts pages back that it took out of the page tables for its own reasons.
+/// - *vacant*: the arena's file, registered for all faults, no page of it in the page tables;
+/// - *trapped*: the same with its pages entered, perhaps write-protected by userfaultfd;
+/// - *open*: the arena's file, readable and writable, every page entered, not registered. The
+///   kernel itself puts back pages that it took out of the page tables for its own reasons;
+/// - *refused*: reserved without access (`refuse`).
 ///
-/// So a guest can never reach a page that was not entered, nor meet a signal where it should wait. What
-/// makes that so:
-/// - what is entered for reading and writing may come by a plain mmap(2): whoever is faster than what
-///   follows it reaches just what it will be allowed to;
-/// - all else is mapped, registered and filled aside and moved into place at once by mremap(2), which
-///   the registration survives (UFFD_FEATURE_EVENT_REMAP: the call waits until the kernel's word of it
-///   was read, so there has to be a thread that does nothing but read while others work);
-/// - what is taken away loses its page-table entries and keeps its mapping, registered before;
-/// - what loses the permission to write is registered and then protected page by page; it stays mapped.
+/// So a guest never accesses a page that has not been entered, and never gets a signal where it
+/// should wait. That holds because
+/// - pages that are entered for reading and writing may come by a plain mmap(2): a thread that is
+///   faster than the calls after it accesses only what it may;
+/// - all else is mapped, registered and filled aside, and moved into place at once by mremap(2),
+///   which keeps the registration (UFFD_FEATURE_EVENT_REMAP). That call returns only when a thread
+///   has read the event from the userfaultfd, so `withReader` of the handler's threads keeps one
+///   reading meanwhile;
+/// - what is removed is registered first, then loses its page-table entries and keeps its mapping;
+/// - what becomes read-only is registered first, then protected page by page; it stays mapped.
 ///
-/// Where the file may have pages of 2 MiB made of base pages, protecting them one by one would split
-/// them all: there they become vacant, and come back when they are read.
+/// Protecting 4 KiB entries would split the kernel's huge pages of transparent backings. There the
+/// pages become vacant instead, and are entered again when they are read.
+///
+/// Safe to use from any thread. Takes its own lock, which is below those of the VM layer.
 public final class PagedWindow: GuestWindow {
+  /// The arena whose frames the window maps.
   public let arena: Arena
-  /// Where the window lies in this process. Aligned to 1 GiB.
+  /// The window's addresses in this process, aligned to 1 GiB.
   package let hostRange: HostRange
+  /// Nil: the window cannot be made without userfaultfd.
   package var userFaultProblem: String? { nil }
+  /// False: pages of any size can be entered.
   package var isAlwaysWhole: Bool { false }
 
-  let faults: PagingFault
+  let faults: Userfaultfd
   let file: MemoryFile
   let room: MappingRoom
   let lock = Lock()
-  /// Protected by `lock`, and so are the next.
+  // Protected by `lock`.
   nonisolated(unsafe) var extents = WindowExtents()
-  /// Where who touches gets an error: mappings too, of which a guest must not make as many as it likes.
+  /// Pages whose access is an error. Each takes a mapping, of which a guest must not make too many.
   private nonisolated(unsafe) var refused = WindowExtents()
   nonisolated(unsafe) var isClosed = false
   private nonisolated(unsafe) weak var reader: FaultHandlerThreads?
 
-  /// An empty window for guest addresses from 0 to `length`. A `FaultHandler` has to be made for it before
-  /// anything is entered.
+  /// Creates an empty window for guest addresses from 0 to `length`. It needs a `FaultHandler`
+  /// before anything is entered.
   ///
-  /// - Throws: `HoldfastError` where the addresses cannot be reserved or userfaultfd may not be used.
+  /// - Throws: `HoldfastError` with code `host` if the arena has no file, the addresses cannot be
+  ///   reserved, or userfaultfd may not be used.
   public init(arena: Arena, length: ByteCount, host: HostCapabilities) throws(HoldfastError) {
-    let operation = "make a window whose faults are answered"
+    let operation = "create a window with demand paging"
     self.arena = arena
     guard let file = arena.file else {
       throw HoldfastError(
-        .host, operation: operation, reason: "\(arena.backing.rawValue) has no file to map",
+        .host, operation: operation,
+        reason: "the arena's backing \(arena.backing.rawValue) has no file",
         advice: .useBacking([.hugetlb2M, .thp, .base]))
     }
     self.file = file
     room = MappingRoom(host)
     do throws(Errno) {
-      faults = try PagingFault(geometry: arena.geometry)
+      faults = try Userfaultfd(.paging, arena.geometry)
     } catch {
       throw HoldfastError(
-        .host, operation: operation, reason: "userfaultfd may not be used", errno: error.rawValue,
+        .host, operation: operation,
+        reason: error == .notSupported
+          ? "the kernel's userfaultfd lacks features that demand paging needs"
+          : "this process may not use userfaultfd(2)",
+        errno: error.rawValue,
         advice: error == .notSupported
-          ? .upgradeKernel("6.4") : .other("run as root, or grant access to /dev/userfaultfd"))
+          ? .upgradeKernel("6.4") : .other("root, or access to /dev/userfaultfd"))
     }
     do throws(Errno) {
       hostRange = try HostRange.reserve(length, alignment: .gibibytes(1))
     } catch {
       throw HoldfastError(
-        .host, operation: "reserve \(length) of addresses for a guest",
-        reason: "the kernel refused",
-        errno: error.rawValue,
-        advice: .other("a smaller guest, or raise RLIMIT_AS (ulimit -v unlimited)"))
+        .host, operation: "reserve \(length) of addresses for a guest", reason: "mmap(2) failed",
+        errno: error.rawValue, advice: .raiseLimit("RLIMIT_AS (ulimit -v unlimited)"))
     }
     do throws(Errno) {
       let all = 0..<hostRange.length.rawValue
-      // Nobody knows the addresses yet.
+      // No other thread knows the addresses yet.
       try hostRange.protect(all, .readWrite)
-      try faults.register(hostRange, all, .nothingThere)
+      try faults.register(hostRange, all, .missing)
     } catch {
-      hostRange.release()
+      hostRange.unmap()
       throw HoldfastError(
-        .host, operation: operation, reason: "userfaultfd refused", errno: error.rawValue)
+        .host, operation: operation, reason: "userfaultfd cannot trap the window's addresses",
+        errno: error.rawValue)
     }
   }
 
   deinit {
-    // Before the userfaultfd goes: without it absent pages would be filled by the kernel.
-    hostRange.release()
+    // Before the userfaultfd is closed: without it the kernel would populate absent pages.
+    hostRange.unmap()
     room.leave(unsafe extents.all.count + refused.all.count)
   }
 
-  /// How many mappings of the arena's file the window has, joined where alike.
+  /// The number of mappings of the arena's file in the window, equal neighbors merged.
   public var extentCount: Int { lock.withLock { unsafe extents.all.count } }
 
+  /// Calls `body` with each run of pages that is entered. Takes the window's lock.
   public func forEachTranslation(_ body: (Address, FrameRun, Protection, _ isWired: Bool?) -> Void)
   {
     lock.withLock { unsafe extents }.forEachTranslation(arena.geometry, body)
   }
 
-  /// From now on these threads answer the window's faults.
+  /// Sets the threads that read the window's faults.
   func setReader(_ work: FaultHandlerThreads) {
     lock.withLock { unsafe reader = work }
   }
 
-  /// Moves a mapping over a part of the window. The call returns when the kernel's word of it was read.
+  /// Moves a mapping over a part of the window. Returns when a thread has read the kernel's event.
   func move(_ aside: HostRange, to offset: UInt64) throws(Errno) {
     guard let reader = unsafe reader else { return try aside.move(to: hostRange, at: offset) }
     try reader.withReader { () throws(Errno) in try aside.move(to: hostRange, at: offset) }
   }
 
-  /// Ends the guest's access for good, before the threads that answer its faults stop: who touches the
-  /// window from now on, or waits in it, gets a SIGSEGV, a virtual processor EFAULT.
+  /// Ends the guest's access for good, before the threads that serve its faults stop. A thread that
+  /// accesses the window from now on, or waits in it, gets SIGSEGV, a virtual processor EFAULT.
   func close() {
     lock.withLock {
       unsafe isClosed = true
       do throws(Errno) {
-        try hostRange.unmap(0..<hostRange.length.rawValue)
+        try hostRange.reserveFixed(0..<hostRange.length.rawValue)
       } catch {
-        preconditionFailure("cannot take a guest's translations away: \(error)")
+        preconditionFailure("cannot remove a guest's translations: \(error)")
       }
       changeExtents { $0 = WindowExtents() }
       changeRefused { $0 = WindowExtents() }
@@ -126,8 +139,9 @@ public final class PagedWindow: GuestWindow {
     faults.wake(hostRange, 0..<hostRange.length.rawValue)
   }
 
-  /// The guest's address of one of this process's, at the start of its base page. Nil for what is being
-  /// prepared aside, where only a debugger can have touched: it is woken, and touches again.
+  /// The guest address of an address of this process, rounded down to the base page. Nil for a
+  /// mapping that is being prepared aside, which only a debugger can have accessed: the faulting
+  /// thread is woken, and repeats its access.
   func guestAddress(of address: UInt64) -> Address? {
     guard address >= hostRange.address, address - hostRange.address < hostRange.length.rawValue
     else {
@@ -137,20 +151,20 @@ public final class PagedWindow: GuestWindow {
     return Address(address - hostRange.address).roundedDown(to: arena.geometry.pageSize)
   }
 
-  /// Lets those who wait in a range touch again.
+  /// Wakes the threads that wait in a range, which repeat their access.
   func wake(_ range: AddressRange) {
     faults.wake(hostRange, range.start.rawValue..<range.end.rawValue)
   }
 
-  /// Makes a page one that cannot be had: who touches it gets SIGSEGV, a virtual processor EFAULT, until
-  /// something is entered there. Wakes nobody.
+  /// Makes every access to a page an error: a thread that accesses it gets SIGSEGV, a virtual
+  /// processor EFAULT, until something is entered there. Wakes no thread.
   ///
-  /// - Returns: false where there is no room for another mapping.
+  /// - Returns: false if there is no room for another mapping.
   func refuse(_ page: AddressRange) -> Bool {
     let part = page.start.rawValue..<page.end.rawValue
     return lock.withLock {
       if unsafe isClosed { return true }
-      guard room.isThere, (try? hostRange.unmap(part)) != nil else { return false }
+      guard room.isAvailable, (try? hostRange.reserveFixed(part)) != nil else { return false }
       changeExtents { $0.remove(part) }
       changeRefused {
         $0.insert(WindowExtents.Extent(range: part, delta: 0, isTrapped: false))
@@ -159,12 +173,14 @@ public final class PagedWindow: GuestWindow {
     }
   }
 
+  /// Changes the extents, and the count over all windows with them. Needs the lock.
   func changeExtents(_ body: (inout WindowExtents) -> Void) {
     let before = unsafe extents.all.count
     unsafe body(&extents)
     room.change(by: unsafe extents.all.count - before)
   }
 
+  /// Changes the refused pages, and the count over all windows with them. Needs the lock.
   func changeRefused(_ body: (inout WindowExtents) -> Void) {
     let before = unsafe refused.all.count
     unsafe body(&refused)

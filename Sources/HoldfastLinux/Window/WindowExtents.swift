@@ -1,27 +1,34 @@
 internal import HoldfastCore
 
-/// Which parts of a window are mapped to which parts of the arena's file, sorted and joined where
-/// alike. An extent is a mapping of the kernel's, and so is a gap between two.
+/// Which parts of a window are mapped to which parts of the arena's file, in ascending order; equal
+/// neighbors are merged. Each extent is a mapping of the kernel (VMA), and so is each gap.
 struct WindowExtents {
+  /// A range of the window that one mapping covers.
   struct Extent: Equatable {
+    /// In bytes from the window's start.
     var range: Range<UInt64>
-    /// File offset less window offset, modulo 2^64.
+    /// The offset in the file less that in the window, modulo 2^64.
     var delta: UInt64
-    /// Registered with userfaultfd: a page can be reached only once it was continued.
+    /// Whether it is registered with userfaultfd, so that a page is accessible only once it has
+    /// been installed.
     var isTrapped: Bool
+    /// The guest's permissions.
     var protection = Protection.readWrite
-    /// Trapped, and no page of it can be reached: only the mapping is there, for pages to come.
+    /// Whether no page is installed. A vacant extent is trapped, and there for pages to come.
     var isVacant = false
   }
 
+  /// All extents, in ascending order.
   private(set) var all: [Extent] = []
 
-  /// The position of the first extent that ends after `offset`.
+  /// The index of the first extent that ends after `offset`.
+  ///
+  /// - Complexity: O(log extents).
   private func position(after offset: UInt64) -> Int {
     all.partitioningIndex { $0.range.upperBound > offset }
   }
 
-  /// The extent that covers all of a range, if one does.
+  /// The extent that covers the whole range, or nil.
   func covering(_ range: Range<UInt64>) -> Extent? {
     let position = position(after: range.lowerBound)
     guard position < all.count, all[position].range.lowerBound <= range.lowerBound,
@@ -30,19 +37,19 @@ struct WindowExtents {
     return all[position]
   }
 
-  /// Whether all of a range is in extents, of whatever kind.
+  /// Whether extents of any kind cover the whole range.
   func covers(_ range: Range<UInt64>) -> Bool {
-    var place = range.lowerBound
-    var position = position(after: place)
-    while position < all.count, all[position].range.lowerBound <= place {
-      place = all[position].range.upperBound
-      if place >= range.upperBound { return true }
+    var covered = range.lowerBound
+    var position = position(after: covered)
+    while position < all.count, all[position].range.lowerBound <= covered {
+      covered = all[position].range.upperBound
+      if covered >= range.upperBound { return true }
       position += 1
     }
     return range.isEmpty
   }
 
-  /// Whether an end of a range lies inside of an extent: whole ones go or change without a split.
+  /// Whether a bound of the range is inside of an extent, so that a change of the range splits it.
   func isCut(at range: Range<UInt64>) -> Bool {
     [range.lowerBound, range.upperBound].contains { bound in
       let position = position(after: bound)
@@ -50,7 +57,7 @@ struct WindowExtents {
     }
   }
 
-  /// The extents of a range, cut to it.
+  /// The extents that overlap the range, clamped to it.
   func parts(of range: Range<UInt64>) -> [Extent] {
     var parts: [Extent] = []
     var position = position(after: range.lowerBound)
@@ -63,7 +70,7 @@ struct WindowExtents {
     return parts
   }
 
-  /// Calls `body` with what can be reached.
+  /// Calls `body` with each extent that is not vacant.
   func forEachTranslation(
     _ geometry: Geometry, _ body: (Address, FrameRun, Protection, _ isWired: Bool?) -> Void
   ) {
@@ -76,7 +83,7 @@ struct WindowExtents {
     }
   }
 
-  /// Forgets what was mapped in a range.
+  /// Removes what the extents say about a range.
   mutating func remove(_ range: Range<UInt64>) {
     let first = position(after: range.lowerBound)
     var last = first
@@ -98,7 +105,7 @@ struct WindowExtents {
     all.replaceSubrange(first..<last, with: rest)
   }
 
-  /// Notes a mapping, in place of what was there.
+  /// Inserts an extent in place of what was in its range.
   mutating func insert(_ extent: Extent) {
     remove(extent.range)
     var joined = extent

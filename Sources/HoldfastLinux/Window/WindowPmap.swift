@@ -1,95 +1,106 @@
 public import HoldfastCore
 internal import SystemPackage
 
-/// The translations of one address space as a window: a reserved range of this process's addresses
-/// that a monitor gives to its guest as RAM. Guest address `a` is at `hostRange.address + a`.
+/// A window without demand paging: a reserved range of this process's addresses that a monitor
+/// gives to its guest as RAM. Guest address `a` is at `hostRange.address + a`.
 ///
-/// A run is one mmap(2) of the arena's file at the run's offset, and one MADV_POPULATE_WRITE, which
-/// for memory that is there already only fills page tables, by 2 MiB or 1 GiB where it can; where the
-/// file is of base pages it is registered for minor faults, installed by one UFFDIO_CONTINUE, which is
-/// faster, and unregistered. Pages that come one by one (`reach`) have the region around them mapped
-/// once and registered, each is installed by UFFDIO_CONTINUE, and at the end of the reach the region
-/// is unregistered. Where userfaultfd may not be used, the region is mapped plainly (its frames are
-/// zero and the caller's alone) and pages are populated. A base page gets a mapping of its own only
-/// where its frame does not lie beside its neighbours'.
+/// A run takes one mmap(2) of the arena's file and one MADV_POPULATE_WRITE, which for resident
+/// memory only fills page tables, with entries of 2 MiB or 1 GiB where it can. A file of base pages
+/// is instead registered for minor faults, installed by one UFFDIO_CONTINUE, which is faster, and
+/// unregistered.
 ///
-/// What is not entered cannot be reached: it is reserved without access, or trapped, and then who
-/// touches it waits until it is entered or goes. Nothing stays trapped once an operation is over: the
-/// kernel may take a page out of the page tables for its own reasons (compaction, say), and puts it
-/// back by itself at the next touch, from the arena, which stays in memory.
+/// For pages that come one by one (`reach`), the region around them is mapped and registered once,
+/// each page is installed by UFFDIO_CONTINUE, and the end of the reach unregisters the region.
+/// Where userfaultfd may not be used, the region is mapped plainly (its frames are zero and the
+/// caller's alone) and pages are populated. A base page gets a mapping of its own only if its frame
+/// is not beside those of its neighbors.
 ///
-/// Removing and protecting may need the kernel to split mappings: `MappingRoom` is for that.
+/// A page that has not been entered is inaccessible: it is reserved without access, or trapped, and
+/// then a thread that accesses it waits until it is entered or removed. No range stays trapped
+/// after an operation. The kernel may take a page out of the page tables for its own reasons, such
+/// as compaction, and then puts it back itself on the next access, since it stays resident in the
+/// arena.
+///
+/// Removing and protecting may need the kernel to split mappings; `MappingRoom` keeps room for
+/// that.
+///
+/// Safe to use from any thread. Takes its own lock, which is below those of the VM layer.
 public final class WindowPmap: GuestWindow {
+  /// The arena whose frames the window maps.
   public let arena: Arena
-  /// Where the window lies in this process. Aligned to 1 GiB, so that superpages of guest addresses
-  /// are superpages here.
+  /// The window's addresses in this process, aligned to 1 GiB, so that superpages of guest
+  /// addresses are superpages here.
   package let hostRange: HostRange
-  /// Why pages are not installed by userfaultfd, or nil where they are.
+  /// Why pages are not installed through userfaultfd, or nil if they are.
   public let userFaultProblem: String?
+  /// Whether regions are mapped plainly, so that the kernel maps large pages in them by itself.
   package var isAlwaysWhole: Bool { userFaultProblem != nil }
 
   private let file: MemoryFile
-  private let userFault: UserFault?
+  private let userFault: Userfaultfd?
   private let room: MappingRoom
   private let lock = Lock()
   /// Protected by `lock`.
   private nonisolated(unsafe) var extents = WindowExtents()
 
-  /// An empty window for guest addresses from 0 to `length`.
+  /// Creates an empty window for guest addresses from 0 to `length`.
   ///
-  /// - Parameter usesUserFault: false to do without userfaultfd, as where it may not be used.
-  /// - Throws: `HoldfastError` where the addresses cannot be reserved.
+  /// - Throws: `HoldfastError` with code `host` if the arena has no file or the addresses cannot be
+  ///   reserved.
   public convenience init(arena: Arena, length: ByteCount, host: HostCapabilities)
     throws(HoldfastError)
   {
     try self.init(arena: arena, length: length, host: host, usesUserFault: true)
   }
 
+  /// The same.
+  ///
+  /// - Parameter usesUserFault: false to do without userfaultfd, as where it may not be used.
   package init(
     arena: Arena, length: ByteCount, host: HostCapabilities, usesUserFault: Bool
   ) throws(HoldfastError) {
     self.arena = arena
     guard let file = arena.file else {
       throw HoldfastError(
-        .host, operation: "make a window of an arena",
-        reason: "\(arena.backing.rawValue) has no file to map",
-        advice: .other("another backing: hugetlb-2M, thp or base"))
+        .host, operation: "create a window of an arena",
+        reason: "the arena's backing \(arena.backing.rawValue) has no file",
+        advice: .useBacking([.hugetlb2M, .thp, .base]))
     }
     self.file = file
     do {
       hostRange = try HostRange.reserve(length, alignment: .gibibytes(1))
     } catch {
       throw HoldfastError(
-        .host, operation: "reserve \(length) of addresses for a guest",
-        reason: "the kernel refused",
-        errno: error.rawValue,
-        advice: .other("a smaller guest, or raise RLIMIT_AS (ulimit -v unlimited)"))
+        .host, operation: "reserve \(length) of addresses for a guest", reason: "mmap(2) failed",
+        errno: error.rawValue, advice: .raiseLimit("RLIMIT_AS (ulimit -v unlimited)"))
     }
     do throws(Errno) {
       guard usesUserFault else { throw .notSupported }
-      userFault = try UserFault(geometry: arena.geometry)
+      userFault = try Userfaultfd(.installing, arena.geometry)
       userFaultProblem = nil
     } catch {
       userFault = nil
-      userFaultProblem = "userfaultfd may not be used (\(error)): base pages are populated instead"
+      userFaultProblem =
+        "this process may not use userfaultfd(2) (\(error)); base pages are populated instead"
     }
     room = MappingRoom(host)
   }
 
   deinit {
-    hostRange.release()
+    hostRange.unmap()
     room.leave(unsafe extents.all.count)
   }
 
-  /// How many mappings of the kernel's the window has, joined where alike.
+  /// The number of mappings of the arena's file in the window, equal neighbors merged.
   public var extentCount: Int { lock.withLock { unsafe extents.all.count } }
 
+  /// Calls `body` with each run of pages that is entered. Takes the window's lock.
   public func forEachTranslation(_ body: (Address, FrameRun, Protection, _ isWired: Bool?) -> Void)
   {
     lock.withLock { unsafe extents }.forEachTranslation(arena.geometry, body)
   }
 
-  /// Changes the extents, and the count over all windows with them.
+  /// Changes the extents, and the count over all windows with them. Needs the lock.
   private func changeExtents(_ body: (inout WindowExtents) -> Void) {
     let before = unsafe extents.all.count
     unsafe body(&extents)
@@ -98,15 +109,19 @@ public final class WindowPmap: GuestWindow {
 
   // MARK: Pmap
 
+  /// Maps a run of frames at an address, whatever was there. Takes the window's lock.
+  ///
+  /// - Throws: code `resourceShortage` where the kernel has no memory for page tables or no room
+  ///   for another mapping.
   public func enter(
     _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
     reach: AddressRange?
   ) throws(HoldfastError) {
-    let (part, delta) = place(of: run, at: address)
+    let (part, delta) = location(of: run, at: address)
     do throws(Errno) {
       let isTrapped = try prepare(part, reach, delta, protection)
       if isTrapped, let userFault {
-        try userFault.resume(hostRange, part)
+        try userFault.install(hostRange, part)
       } else {
         try hostRange.populate(part, protection)
       }
@@ -115,12 +130,12 @@ public final class WindowPmap: GuestWindow {
         .resourceShortage, at: address, "the kernel refused a translation (\(error))",
         errno: error.rawValue)
     }
-    if reach == nil { release(part) }
+    if reach == nil { open(part) }
   }
 
-  /// Sees to it that a range is mapped to the right part of the file.
+  /// Maps a range, or the reach that it begins, to the right part of the file, if it is not.
   ///
-  /// - Returns: whether pages of it are trapped until they are continued.
+  /// - Returns: whether its pages are trapped until they are installed.
   private func prepare(
     _ part: Range<UInt64>, _ reach: AddressRange?, _ delta: UInt64, _ protection: Protection
   ) throws(Errno) -> Bool {
@@ -131,7 +146,7 @@ public final class WindowPmap: GuestWindow {
     {
       return extent.isTrapped
     }
-    guard room.isThere else { throw .noMemory }
+    guard room.isAvailable else { throw .noMemory }
     let region = reach.map { $0.start.rawValue..<$0.end.rawValue } ?? part
     let replaced = unsafe extents.parts(of: region)
     do throws(Errno) {
@@ -139,18 +154,18 @@ public final class WindowPmap: GuestWindow {
         region, protection, file: file.descriptor, offset: region.lowerBound &+ delta,
         advice: arena.backing == .base ? .basePages : .noDump)
     } catch {
-      // What was there may be gone already, and nothing else of this process may come to lie there.
-      reserveAgain(region)
+      // mmap(2) may have unmapped what was there, and the kernel must not map anything else there.
+      reserveFixed(region)
       changeExtents { $0.remove(region) }
       wake(replaced)
       throw error
     }
     var isTrapped = false
-    // Where the file is of base pages, continuing a whole range costs a third of populating it; where
-    // it is of huge pages, populating maps them whole.
+    // UFFDIO_CONTINUE of a whole range of base pages takes a third of the time of populating it;
+    // huge pages are mapped whole by populating.
     if let userFault, reach != nil || arena.backing == .base {
-      // Where it cannot be had populating does as well.
-      isTrapped = (try? userFault.registerMinor(hostRange, region)) != nil
+      // If it fails, populating does as well.
+      isTrapped = (try? userFault.register(hostRange, region, .minor)) != nil
     }
     changeExtents {
       $0.insert(
@@ -161,19 +176,20 @@ public final class WindowPmap: GuestWindow {
     return isTrapped
   }
 
+  /// Lets the kernel serve faults in a reach, all of whose pages are entered. Takes the lock.
   public func endReach(_ range: AddressRange) {
-    release(range.start.rawValue..<range.end.rawValue)
+    open(range.start.rawValue..<range.end.rawValue)
   }
 
-  /// Lets the kernel serve faults in a range again: all of its pages are entered.
-  private func release(_ range: Range<UInt64>) {
+  /// Lets the kernel serve faults in a range, all of whose pages are entered.
+  private func open(_ range: Range<UInt64>) {
     guard let userFault else { return }
     lock.withLock {
       for var part in unsafe extents.parts(of: range) where part.isTrapped {
         do throws(Errno) {
           try userFault.unregister(hostRange, part.range)
         } catch {
-          preconditionFailure("a region stays trapped: \(error)")
+          preconditionFailure("cannot unregister a region from userfaultfd: \(error)")
         }
         part.isTrapped = false
         changeExtents { $0.insert(part) }
@@ -181,41 +197,47 @@ public final class WindowPmap: GuestWindow {
     }
   }
 
+  /// Checks that there is room for the mapping that a split takes. Takes the lock.
+  ///
+  /// - Throws: code `resourceShortage` if there is none.
   public func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {
     let bounds = range.start.rawValue..<range.end.rawValue
     let isCut = lock.withLock { unsafe extents.isCut(at: bounds) }
     try room.checkSplit(isCut: isCut, at: range.start)
   }
 
+  /// Removes the translations of a range; a later access is an error. Takes the lock.
   public func remove(_ range: AddressRange) {
     lock.withLock { clear(range.start.rawValue..<range.end.rawValue) }
   }
 
-  /// Takes what is mapped in a range away. Needs the lock.
+  /// Removes what is mapped in a range. Needs the lock.
   private func clear(_ range: Range<UInt64>) {
     let parts = unsafe extents.parts(of: range)
     for part in parts {
-      reserveAgain(part.range)
+      reserveFixed(part.range)
       changeExtents { $0.remove(part.range) }
     }
     wake(parts)
   }
 
-  private func reserveAgain(_ range: Range<UInt64>) {
+  /// Makes a range a reservation again; cannot fail.
+  private func reserveFixed(_ range: Range<UInt64>) {
     do throws(Errno) {
-      try hostRange.unmap(range)
+      try hostRange.reserveFixed(range)
     } catch {
-      // Going on would let a guest reach frames that are about to be another's.
-      preconditionFailure("cannot take a translation away: \(error)")
+      // To continue would let a guest access frames that are about to be another guest's.
+      preconditionFailure("cannot remove a translation: \(error)")
     }
   }
 
-  /// Who waits at a trap that is gone has to touch again.
+  /// Wakes the threads that wait in extents which no longer exist.
   private func wake(_ parts: [WindowExtents.Extent]) {
     guard let userFault else { return }
     for part in parts where part.isTrapped { userFault.wake(hostRange, part.range) }
   }
 
+  /// Changes the protection of the pages that are entered. Takes the lock.
   public func protect(_ range: AddressRange, _ protection: Protection) {
     lock.withLock {
       for var part in unsafe extents.parts(of: range.start.rawValue..<range.end.rawValue) {
@@ -230,7 +252,7 @@ public final class WindowPmap: GuestWindow {
     }
   }
 
-  /// Does nothing: frames never leave the arena, and what keeps them resident is the lock on the
-  /// arena's direct map, so a translation is the same wired or not.
+  /// Does nothing: frames never leave the arena, and the lock on the arena's direct map keeps them
+  /// resident, so a translation is the same wired or not.
   public func unwire(_ range: AddressRange) {}
 }

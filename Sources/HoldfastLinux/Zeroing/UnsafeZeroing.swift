@@ -4,11 +4,11 @@ internal import HoldfastCore
 internal import Synchronization
 internal import SystemPackage
 
-/// Zeroing memory in the way that was chosen for this process, and choosing it.
+/// Zeroes memory in the way that was chosen for this process, and chooses it.
 enum Zeroing {
-  /// Less than this may well be touched next, and is better left in a cache.
+  /// Less than this is likely to be accessed next, and is better left in a cache.
   private static let cached = 64 << 10
-  /// What threads take at once.
+  /// The bytes that a thread takes at once.
   static let piece = 16 << 20
 
   private static let lock = Lock()
@@ -16,15 +16,15 @@ enum Zeroing {
   nonisolated(unsafe) private static var choice: ZeroingChoice?
   nonisolated(unsafe) private static var isChoosing = false
 
-  /// The kernel's number, for those who zero; -1 before the choice.
+  /// The number of the chosen kernel; -1 before the choice.
   private static let chosen = Atomic<Int32>(-1)
-  /// What the environment names; a name that is none is the program's to complain of.
+  /// The kernel that the environment names. The program reports an invalid name.
   private static let named = (try? ZeroingChoice.environment()) ?? nil
   private static let fallback = (named ?? .unmeasured).number
 
   /// Zeroes on the calling thread.
   ///
-  /// SAFETY: the caller has `count` bytes that it may write to from `start` on.
+  /// SAFETY: the caller may write `count` bytes from `start`.
   @inline(__always)
   static func zero(_ start: UnsafeMutableRawPointer, _ count: Int) {
     var kernel = Int32(HF_ZERO_MEMSET.rawValue)
@@ -35,46 +35,47 @@ enum Zeroing {
     unsafe hf_zero_by(kernel, start, count)
   }
 
-  /// The memory that a candidate zeroes when it is measured: twice what the largest cache holds, so
-  /// that nothing of it stays there, and enough for all threads to have several pieces.
+  /// The bytes that a measurement zeroes: max(64 MiB, 2 x L3), at most 512 MiB. So the caches keep
+  /// nothing of it for the next one, and each thread has several pieces.
   static let slice: Int = {
     let cache = max(0, sysconf(Int32(_SC_LEVEL3_CACHE_SIZE)))
     return min(max(64 << 20, 2 * cache), 512 << 20) / piece * piece
   }()
 
-  /// Chooses on memory that is nobody's yet and zero, or may become so, unless that was done, is
-  /// being done or there is too little of it.
+  /// Chooses in memory that is not in use and that may be zeroed, unless the choice was made, is
+  /// being made, or `count` is less than a slice.
   ///
-  /// SAFETY: as `zero`; all of it may be written to by several threads.
+  /// SAFETY: as for `zero`; several threads may write all of it.
   static func chooseOnce(on start: UnsafeMutableRawPointer, _ count: Int, threads: Int) {
     guard chosen.load(ordering: .relaxed) < 0, named == nil, count >= slice, begin() else { return }
     end(unsafe measure(on: start, count, threads: threads))
   }
 
-  /// The choice of this process, made now on memory taken for it where none was made before.
+  /// The choice of this process, made now in memory taken for it if it was not made before.
   ///
-  /// - Parameter available: what the host can spare.
+  /// - Parameter available: the memory that the host has available; less than two slices of it
+  ///   leaves the choice unmade.
   static func choiceMadeNow(threads: Int, available: ByteCount) -> ZeroingChoice {
     if begin() {
       do throws(Errno) {
         let size = ByteCount(UInt64(slice))
         guard available >= size + size else { throw .noMemory }
         let scratch = try HostRange.scratch(size)
-        defer { scratch.release() }
-        // SAFETY: the range is mapped writable, as long as a slice, and nobody else knows it.
+        defer { scratch.unmap() }
+        // SAFETY: the range is mapped writable, as long as a slice, and no other thread knows it.
         end(unsafe measure(on: scratch.pointer(at: .zero), slice, threads: threads))
       } catch {
         lock.withLock { unsafe isChoosing = false }
       }
     }
-    // Without memory to spare, or while somebody else is choosing, there is nothing to tell.
+    // Without memory to spare, or while another thread is choosing, there is no measurement.
     return made
       ?? ZeroingChoice(
         kernel: named ?? .unmeasured, origin: named == nil ? .unmeasured : .environment,
         threads: threads, speeds: [])
   }
 
-  /// The choice, if there is one.
+  /// The choice, or nil before it is made.
   static var made: ZeroingChoice? { lock.withLock { unsafe choice } }
 
   private static func begin() -> Bool {
@@ -93,30 +94,30 @@ enum Zeroing {
     chosen.store(made.kernel.number, ordering: .relaxed)
   }
 
-  /// Measures all kernels on `count` bytes, of which it zeroes slice after slice.
+  /// Measures all kernels in `count` bytes, zeroing one slice after the other.
   private static func measure(
     on start: UnsafeMutableRawPointer, _ count: Int, threads: Int
   ) -> ZeroingChoice {
-    // An address, so that threads may share it.
+    // A number, so that threads may share it.
     let address = UInt(bitPattern: start)
-    var place = 0
+    var offset = 0
     let clock = ContinuousClock()
     func speed(_ kernel: ZeroingKernel) -> Double {
-      if place + slice > count { place = 0 }
-      let origin = address + UInt(place)
-      place += slice
+      if offset + slice > count { offset = 0 }
+      let origin = address + UInt(offset)
+      offset += slice
       let number = kernel.number
       let begin = clock.now
       Workers.perform(slice / piece, threads: threads) { index in
-        // SAFETY: the piece lies in the memory that the caller may write to.
+        // SAFETY: the piece is in the memory that the caller may write.
         unsafe hf_zero_by(
           number, UnsafeMutableRawPointer(bitPattern: origin + UInt(index * piece))!, piece)
         return true
       }
       return Double(slice) / max((clock.now - begin).seconds, 1e-9)
     }
-    // What the caches hold has to be written back before they can take anything else in: let them be
-    // full of such lines from the start, as they will be, or the first would pay less than the next.
+    // A modified line must be written back before its cache can hold another. Fill the caches with
+    // such lines first, as they are in use, or the first kernel would have an advantage.
     _ = speed(.memset)
     let choice = ZeroingChoice.measured(threads: threads, speed: speed)
     guard let named else { return choice }
@@ -126,8 +127,10 @@ enum Zeroing {
 }
 
 extension ZeroingChoice {
-  /// The choice of this process, made now if it was not made before: that takes some milliseconds
-  /// and 64 to 512 MiB of memory, twice the largest cache, which are given back.
+  /// The choice of this process, made now if it was not made before. That takes some milliseconds
+  /// and max(64 MiB, 2 x L3 cache) of memory, at most 512 MiB, which is returned.
+  ///
+  /// - Parameter host: decides the number of threads, and whether the memory is available.
   public static func current(_ host: HostCapabilities) -> ZeroingChoice {
     Zeroing.choiceMadeNow(threads: host.parallelism, available: host.availableForGuests)
   }

@@ -1,11 +1,11 @@
 internal import CHoldfastLinux
 
-/// A way to make memory zero. Which is the fastest differs between processors by a factor of three,
-/// and cannot be read off their features: see ``ZeroingChoice``.
+/// A way to zero memory. Their speeds differ by a factor of up to three, in an order that differs
+/// between processors and does not follow from their features; ``ZeroingChoice`` measures it.
 public enum ZeroingKernel: String, Hashable, Sendable, CaseIterable, Codable {
-  /// memset(3), through the caches for pieces of the size that threads share out.
+  /// memset(3), which goes through the caches for the pieces that threads take.
   case memset
-  /// `rep stosb` where the processor has it fast (ERMS).
+  /// `rep stosb`, on processors where it is fast (ERMS).
   case repStosb = "rep-stosb"
   /// Non-temporal stores of 16 bytes.
   case streamSSE2 = "stream-sse2"
@@ -18,7 +18,7 @@ public enum ZeroingKernel: String, Hashable, Sendable, CaseIterable, Codable {
   /// arm64's instruction that zeroes a block.
   case dcZVA = "dc-zva"
 
-  /// The number in C.
+  /// The number in hf_zero.h.
   var number: Int32 {
     let kernel: hf_zero_kernel =
       switch self {
@@ -33,12 +33,12 @@ public enum ZeroingKernel: String, Hashable, Sendable, CaseIterable, Codable {
     return Int32(kernel.rawValue)
   }
 
-  /// Whether this processor can do it.
+  /// Whether this processor and kernel support it.
   public var isSupported: Bool { hf_zero_supported(number) != 0 }
 
-  /// Those that this processor can do; memset is always one.
+  /// The kernels that are supported here, always including memset.
   public static let supported = allCases.filter(\.isSupported)
 
-  /// What is taken as long as nothing was measured.
+  /// The kernel that is used before anything is measured.
   static let unmeasured = streamSSE2.isSupported ? streamSSE2 : memset
 }

@@ -48,7 +48,7 @@ extension Reservoir {
     let needed = size.rawValue / pageSize.rawValue
     let available = try pages(node)
     guard needed > available else { return nil }
-    return try HugePagePool(size: pageSize, node: node).reserve(PageCount(needed - available))
+    return try HugePagePool(size: pageSize, node: node).increase(by: PageCount(needed - available))
   }
 
   /// The number of pages with which the pool would suffice.

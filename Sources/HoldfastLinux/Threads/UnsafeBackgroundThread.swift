@@ -2,7 +2,7 @@ internal import CHoldfastLinux
 internal import Glibc
 package import SystemPackage
 
-/// A thread of the library's own, with all signals blocked, which its owner waits for.
+/// A thread of Holdfast, with all signals blocked, which its owner joins or detaches.
 package final class BackgroundThread: Sendable {
   private let thread: pthread_t
 
@@ -16,16 +16,16 @@ package final class BackgroundThread: Sendable {
     }
   }
 
-  /// Starts it. The corresponding C function is `pthread_create`.
+  /// Starts the thread. The corresponding C function is `pthread_create`.
   ///
-  /// - Parameter name: of at most 15 bytes, for those who look at the process's threads.
+  /// - Parameter name: at most 15 bytes, shown by ps(1) and top(1).
   package init(_ name: String, _ body: @escaping @Sendable () -> Void) throws(Errno) {
-    // SAFETY: the box is retained for the thread, which takes that reference over.
+    // SAFETY: the box is retained for the thread, which releases it.
     let box = unsafe Unmanaged.passRetained(Work(name, body))
     var every = sigset_t()
     var before = sigset_t()
     unsafe sigfillset(&every)
-    // The program's own threads are to get its signals.
+    // Signals shall be delivered to the program's own threads.
     unsafe pthread_sigmask(SIG_SETMASK, &every, &before)
     var made = pthread_t()
     let status = unsafe pthread_create(&made, nil, BackgroundThread.start, box.toOpaque())
@@ -37,15 +37,17 @@ package final class BackgroundThread: Sendable {
     thread = made
   }
 
-  /// Returns when the thread has ended. Called once, by another thread.
+  /// Waits until the thread has ended. Called once, by another thread, in place of `detach`. The
+  /// corresponding C function is `pthread_join`.
   package func join() {
     _ = pthread_join(thread, nil)
   }
 
-  /// Whether the caller is the thread itself, which cannot wait for its own end.
+  /// Whether the caller is the thread itself, which cannot join itself.
   var isCurrent: Bool { pthread_equal(thread, pthread_self()) != 0 }
 
-  /// Lets the thread end without anybody waiting for it, in place of `join`.
+  /// Lets the thread end on its own, in place of `join`. The corresponding C function is
+  /// `pthread_detach`.
   package func detach() {
     _ = pthread_detach(thread)
   }

@@ -1,7 +1,7 @@
 internal import Glibc
 
-/// Threads that live for one piece of work, so that what they do to themselves, as pinning, ends with
-/// them. Those of Dispatch come back for others' work, and new ones inherit from them.
+/// Threads that live for one piece of work, so that changes to a thread, such as its affinity, end
+/// with it. Threads of Dispatch are reused for other work, and new ones inherit from them.
 enum Threads {
   private final class Work: Sendable {
     let body: @Sendable (Int) -> Void
@@ -13,10 +13,11 @@ enum Threads {
     }
   }
 
-  /// Calls `body` with the numbers below `count` on a thread each and waits for all. Where the host
-  /// lets no more threads be made the rest are left out.
+  /// Calls `body` with each number below `count`, each on a new thread, and waits for all. Where
+  /// the host allows no further thread, the remaining numbers are left out. The corresponding C
+  /// function is `pthread_create`.
   ///
-  /// - Returns: how many there were.
+  /// - Returns: the number of threads that ran.
   static func run(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) -> Int {
     var threads: [pthread_t] = []
     for number in 0..<count {

@@ -3,14 +3,14 @@ internal import HoldfastCore
 internal import Synchronization
 internal import SystemPackage
 
-/// Work on memory shared out to the machine's processors.
+/// Work on memory, divided among the host's processors.
 package enum Workers {
-  /// Calls `body` with each of `count` numbers, on up to `threads` threads at once, and returns when
-  /// all are done. Threads take the next number when they have finished one, so that a slow
-  /// processor holds nobody up. After `body` returns false no new numbers are given out.
+  /// Calls `body` with each number below `count`, on up to `threads` threads at once, and returns
+  /// when all calls have returned. A thread takes the next number when it has finished one, so a
+  /// slow processor does not delay the others. After `body` returns false no new numbers are taken.
   ///
-  /// - Parameter inherits: whether the threads are to have the caller's priority. Those of Dispatch
-  ///   have one of their own, whoever asks.
+  /// - Parameter inherits: whether the threads inherit the caller's priority; those of Dispatch do
+  ///   not.
   package static func perform(
     _ count: Int, threads: Int, inherits: Bool = false, _ body: @Sendable (Int) -> Bool
   ) {
@@ -38,17 +38,17 @@ package enum Workers {
 
   /// Work on memory of one node.
   struct Group: Sendable {
-    /// How many pieces there are.
+    /// The number of pieces.
     let count: Int
-    /// The processors that are near; empty for any.
+    /// The node's processors; empty for any.
     let processors: [UInt32]
   }
 
-  /// The same for memory of several nodes: each thread runs on the processors of the node whose memory
-  /// it works on, and moves on to another's when nothing is left there. No more threads run than
-  /// there are such processors.
+  /// The same for memory of several nodes: each thread runs on the processors of the node whose
+  /// memory it works on, and moves to another node's when no work is left there. No more threads
+  /// run than there are such processors.
   ///
-  /// - Returns: why a thread could not be pinned, and worked from where it was.
+  /// - Returns: why a thread could not be pinned, and worked on any processor; nil if all were.
   static func perform(
     _ groups: [Group], threads: Int, _ body: @escaping @Sendable (_ group: Int, Int) -> Bool
   ) -> Errno? {
@@ -56,8 +56,8 @@ package enum Workers {
     if groups.allSatisfy({ $0.element.processors.isEmpty }) {
       let starts = groups.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.element.count) }
       perform(starts[starts.count - 1], threads: threads) { number in
-        let place = starts.lastIndex { $0 <= number } ?? 0
-        return body(groups[place].offset, number - starts[place])
+        let group = starts.lastIndex { $0 <= number } ?? 0
+        return body(groups[group].offset, number - starts[group])
       }
       return nil
     }
@@ -69,10 +69,10 @@ package enum Workers {
     let problem = Atomic<Int32>(0)
     let work: @Sendable (Int?) -> Void = { thread in
       var pinned: Int?
-      while let (place, number) = plan.next(after: pinned, thread: thread ?? 0, of: count) {
-        let (index, group) = groups[place]
-        if pinned != place, thread != nil {
-          // Where a node has no processors, all others are as good.
+      while let (next, number) = plan.next(after: pinned, thread: thread ?? 0, of: count) {
+        let (index, group) = groups[next]
+        if pinned != next, thread != nil {
+          // For a node without processors, those of all other nodes are equal.
           let processors =
             group.processors.isEmpty
             ? groups.flatMap(\.element.processors) : group.processors
@@ -82,22 +82,22 @@ package enum Workers {
             problem.store(error.rawValue, ordering: .relaxed)
           }
         }
-        pinned = place
+        pinned = next
         if !body(index, number) { plan.stop() }
       }
     }
-    // The caller's thread is not ours to pin.
+    // The caller's own thread is never pinned.
     if Threads.run(count, { work($0) }) == 0 { work(nil) }
     let found = problem.load(ordering: .relaxed)
     return found == 0 ? nil : Errno(rawValue: found)
   }
 
-  /// What is left to do for each group.
+  /// The pieces that are left in each group.
   private final class Plan: Sendable {
     private let counts: [Int]
     let total: Int
     private let lock = Lock()
-    /// Protected by `lock`.
+    /// The pieces taken so far. Protected by `lock`.
     private nonisolated(unsafe) var done: [Int]
 
     init(_ counts: [Int]) {
@@ -106,8 +106,8 @@ package enum Workers {
       unsafe done = counts.map { _ in 0 }
     }
 
-    /// A piece of the group that the thread is at, or else of the one that it is for, or of that where
-    /// most is left.
+    /// Takes a piece of the thread's group, that is, `group` or the thread's first one; if that has
+    /// none left, of the group with the most pieces left. Nil when all pieces are taken.
     func next(after group: Int?, thread: Int, of threads: Int) -> (group: Int, number: Int)? {
       lock.withLock {
         let wanted = group ?? home(thread, of: threads)
@@ -115,13 +115,13 @@ package enum Workers {
         guard let most = left.indices.max(by: { left[$0] < left[$1] }), left[most] > 0 else {
           return nil
         }
-        let place = left[wanted] > 0 ? wanted : most
-        defer { unsafe done[place] += 1 }
-        return unsafe (place, done[place])
+        let chosen = left[wanted] > 0 ? wanted : most
+        defer { unsafe done[chosen] += 1 }
+        return unsafe (chosen, done[chosen])
       }
     }
 
-    /// Threads are shared out as the pieces are.
+    /// The first group of a thread: threads are divided among groups in proportion to the pieces.
     private func home(_ thread: Int, of threads: Int) -> Int {
       var before = 0
       for (group, count) in counts.enumerated() {
@@ -131,6 +131,7 @@ package enum Workers {
       return counts.count - 1
     }
 
+    /// Leaves no pieces to take.
     func stop() {
       lock.withLock { unsafe done = counts }
     }

@@ -1,34 +1,38 @@
 package import HoldfastCore
 internal import SystemPackage
 
-/// What the kernel itself says of a range of a window.
+/// What the kernel itself reports about a range of a window.
 package struct KernelView: Hashable, Sendable {
-  /// Bytes whose pages are in this window's page tables: a touch does not fault. Nil where pagemap
+  /// The bytes whose pages are in the page tables, so that an access does not fault. Nil if pagemap
   /// may not be read, as in a program with file capabilities.
   package var present: UInt64?
-  /// Bytes in memory, as mincore(2) says.
+  /// The resident bytes, from mincore(2).
   package var resident: UInt64 = 0
-  /// Present bytes by the size of the page-table entry that maps them.
+  /// The present bytes by the size of the page-table entry that maps them.
   package var bytesByPageSize: [ByteCount: UInt64] = [:]
-  /// A mapping of the kernel's goes on beyond the range, so that `bytesByPageSize` counts too much.
+  /// Whether a mapping exceeds the range, so that `bytesByPageSize` counts too much.
   package var isCut = false
-  /// Bytes of the arena that the kernel will not reclaim: locked, or hugetlb.
+  /// The bytes of the arena that the kernel will not reclaim, because they are locked or hugetlb.
   package var locked: UInt64 = 0
-  /// Pages whose frame could be compared with the arena's, and those where it was another.
+  /// The 4 KiB pages whose frame the kernel reported here and in the arena's direct map.
   package var comparedPages: UInt64 = 0
+  /// Those of them whose frames differ.
   package var misplacedPages: UInt64 = 0
-  /// The nodes that the pages lie on.
+  /// The nodes of the pages.
   package var nodes = NodeView()
 
+  /// Creates an empty view.
   package init() {}
 }
 
 extension GuestWindow {
-  /// Asks the kernel what of a range is mapped, resident and locked, from smaps, pagemap and
-  /// mincore, and on which nodes it lies.
+  /// Asks the kernel, through smaps, pagemap, mincore(2) and move_pages(2), how much of a range is
+  /// mapped, resident and locked, and on which nodes it is.
   ///
-  /// - Parameter placed: calls its argument with each run of frames that should be mapped and the
-  ///   address where.
+  /// - Parameter placed: calls its argument with each run of frames that should be mapped, and its
+  ///   address.
+  /// - Throws: `HoldfastError` with code `host` if /proc/self/smaps or pagemap cannot be read.
+  /// - Complexity: O(mappings of the process + 4 KiB pages of the range).
   package func kernelView(
     of range: AddressRange, placed: ((Address, FrameRun) -> Void) -> Void
   ) throws(HoldfastError) -> KernelView {
@@ -41,7 +45,7 @@ extension GuestWindow {
         try hostRange.residentPages(range.start.rawValue..<range.end.rawValue) << 12
     } catch {
       throw HoldfastError(
-        .host, operation: "check what the kernel mapped", reason: "mincore(2) failed",
+        .host, operation: "check the kernel's mappings", reason: "mincore(2) failed",
         errno: error.rawValue)
     }
     var runs: [(Address, FrameRun)] = []
@@ -54,7 +58,7 @@ extension GuestWindow {
     return view
   }
 
-  /// The bytes of the arena that the kernel will not reclaim, from smaps.
+  /// Adds what smaps reports: page sizes in the window, and the locked bytes of the arena.
   private func addMappings(_ host: Range<UInt64>, to view: inout KernelView) throws(HoldfastError) {
     let direct = arena.directMap.range
     for mapping in try KernelMapping.all(overlapping: 0..<UInt64.max) {
@@ -82,7 +86,7 @@ extension GuestWindow {
     }
   }
 
-  /// Counts the present pages of a run and sees whether they are the arena's frames.
+  /// Counts the present pages of a run and compares their frames with the arena's.
   private func compare(
     _ address: Address, _ frames: FrameRun, _ map: borrowing PageMap, _ view: inout KernelView
   ) throws(HoldfastError) {

@@ -1,0 +1,22 @@
+/// A set of small numbers as the kernel passes it: words of 64 bits.
+struct KernelMask: Equatable, Sendable {
+  let words: [UInt64]
+
+  init(words: [UInt64]) {
+    self.words = words
+  }
+
+  /// The set of the given numbers; at least one word.
+  init(_ numbers: [UInt32]) {
+    var words = [UInt64](repeating: 0, count: Int((numbers.max() ?? 0) / 64) + 1)
+    for number in numbers { words[Int(number / 64)] |= 1 << UInt64(number % 64) }
+    self.words = words
+  }
+
+  /// The numbers in ascending order.
+  var numbers: [UInt32] {
+    words.enumerated().flatMap { index, word in
+      (0..<64).filter { word & 1 << UInt64($0) != 0 }.map { UInt32(index) * 64 + $0 }
+    }
+  }
+}
