@@ -115,7 +115,9 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
     let findings = ConcurrentFailures()
     let done = runThreads(2) { index in
       if index == 1 {
-        if !eventually({ memory.allocator.scrubbing.reclaims > 0 }) { findings.report("no reclaim") }
+        if !eventually({ memory.allocator.scrubbing.reclaims > 0 }) {
+          findings.report("no reclaim")
+        }
         store.open()
         return
       }
