@@ -115,8 +115,11 @@ int hf_userfault_register(int fd, void *start, size_t length, int traps) {
   };
   if (ioctl(fd, UFFDIO_REGISTER, &request) < 0)
     return -errno;
-  if (traps & HF_TRAP_MINOR && (request.ioctls & ((uint64_t)1 << _UFFDIO_CONTINUE)) == 0)
+  if (traps & HF_TRAP_MINOR && (request.ioctls & ((uint64_t)1 << _UFFDIO_CONTINUE)) == 0) {
+    // A failure leaves nothing registered, so that no caller's access waits for a handler.
+    hf_userfault_unregister(fd, start, length);
     return -ENOTSUP;
+  }
   return 0;
 }
 

@@ -39,7 +39,7 @@ extension Reservoir {
         .noReservoir, operation: operation, reason: "it is on neither hugetlbfs nor tmpfs",
         advice: .other("a mount of hugetlbfs"))
     }
-    let top = try make(folderName, in: place, owner: owner, operation)
+    let top = try make(folderName, in: place, mount, owner: owner, operation)
     let group = try checkFiles(top, owner: owner, group: group, operation)
     let inherits: UInt32 = group != nil && owner != 0 ? 0o2000 : 0
     let folders: [(name: String, permissions: UInt32)] = [
@@ -47,7 +47,7 @@ extension Reservoir {
       ("leased", group == nil ? 0o700 : 0o1770),
     ]
     for (name, permissions) in folders {
-      let folder = try make(name, in: top, owner: owner, operation)
+      let folder = try make(name, in: top, mount + "/" + folderName, owner: owner, operation)
       try set(folder, name, owner, group, permissions, operation)
     }
     // Last, so that no other user gets in before the folders are complete.
@@ -93,7 +93,7 @@ extension Reservoir {
   }
 
   private static func make(
-    _ name: String, in folder: Folder, owner: UInt32, _ operation: String
+    _ name: String, in folder: Folder, _ parent: String, owner: UInt32, _ operation: String
   ) throws(HoldfastError) -> Folder {
     do throws(Errno) {
       try folder.makeFolder(name, permissions: 0o700)
@@ -111,7 +111,7 @@ extension Reservoir {
       throw HoldfastError(
         .untrusted, operation: operation,
         reason: "user \(status.owner) owns the folder '\(name)', which exists",
-        advice: .inspectAndRemove(path: "\(name)"))
+        advice: .inspectAndRemove(path: parent + "/" + name))
     }
     return made
   }

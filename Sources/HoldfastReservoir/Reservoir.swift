@@ -89,7 +89,7 @@ public final class Reservoir: Sendable {
     guard system.kind != .other else {
       throw HoldfastError(
         .noReservoir, operation: operation, reason: "it is on neither hugetlbfs nor tmpfs",
-        advice: .createReservoir(mount: nil))
+        advice: .other("a folder on hugetlbfs or tmpfs"))
     }
     let top = try Reservoir.open(Reservoir.folderName, in: place, operation)
     let ready = try Reservoir.open("ready", in: top, operation)
@@ -179,8 +179,8 @@ public final class Reservoir: Sendable {
     } catch {
       throw HoldfastError(
         error == .permissionDenied ? .notPermitted : .noReservoir, operation: operation,
-        reason: "cannot open the folder", errno: error.rawValue,
-        advice: .createReservoir(mount: nil))
+        reason: "the folder does not open", errno: error.rawValue,
+        advice: .other("a folder on hugetlbfs or tmpfs with a reservoir"))
     }
   }
 
@@ -198,7 +198,7 @@ public final class Reservoir: Sendable {
       case .permissionDenied:
         throw HoldfastError(
           .notPermitted, operation: operation,
-          reason: "this user is not a member of the group that may lease", errno: error.rawValue,
+          reason: "this user may not enter its folder '\(name)'", errno: error.rawValue,
           advice: .joinGroup)
       default:
         throw HoldfastError(

@@ -41,7 +41,7 @@ public enum ReservoirMounts {
   ///   - pageSize: the size of the huge pages; nil for any, and for 2 MiB in a new mount.
   /// - Returns: the mount point, and whether the call has mounted it.
   /// - Throws: ``HoldfastError`` with the code `invalidArgument` where the mount has another page
-  ///   size, `noReservoir` where the folder is not empty, `notPermitted`, `unsupported` or `host`.
+  ///   size, `noReservoir` where the folder is not empty, `notPermitted` or `host`.
   public static func prepare(
     path: String?, pageSize: ByteCount?
   ) throws(HoldfastError) -> (mount: String, isNew: Bool) {

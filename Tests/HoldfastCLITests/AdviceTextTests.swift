@@ -112,4 +112,20 @@ import Testing
     let bare = HoldfastError(.cancelled, operation: "fill", reason: "it was cancelled")
     #expect(AdviceText.line(bare) == "cannot fill: it was cancelled")
   }
+
+  @Test func `commands are for the reservoir that the user named`() {
+    #expect(AdviceText.mount(in: ["holdfast", "run", "--mount", "/a", "--", "x"]) == "/a")
+    #expect(AdviceText.mount(in: ["holdfast", "reservoir", "fill", "--mount=/b"]) == "/b")
+    #expect(AdviceText.mount(in: ["holdfast", "run", "--", "x", "--mount", "/a"]) == nil)
+    #expect(AdviceText.mount(in: ["holdfast", "reservoir", "status", "--mount"]) == nil)
+    func text(_ advice: Advice) -> String { AdviceText.text(advice, mount: "/a b", user: 0) }
+    #expect(
+      text(.release(lease: "vm"))
+        == "another --name, or: holdfast reservoir release vm --mount '/a b'")
+    #expect(text(.createReservoir(mount: nil)) == "holdfast reservoir init --mount '/a b'")
+    #expect(text(.createReservoir(mount: "/c")) == "holdfast reservoir init --mount /c")
+    #expect(
+      text(.fill(size: .gibibytes(1), node: NodeID(1)))
+        == "--wait <seconds>, or: holdfast reservoir fill 1x1G --mount '/a b' --host-numa-node 1")
+  }
 }

@@ -52,7 +52,7 @@ import Testing
       (["fill"], 64, "<plan>"),
       (["fill", "0x4M"], 64, "1 to 65536"),
       (["fill", "x4M"], 64, "such as 4x10G"),
-      (["fill", "4x"], 64, "512M or 10G"),
+      (["fill", "4x"], 64, "is not a size"),
       (["fill", "1x5000"], 1, "not a multiple"),
       (["fill", "1x999T"], 1, "999 TiB is needed"),
       (["fill", "65536x16777215T"], 1, "exceeds the largest size"),
@@ -67,7 +67,7 @@ import Testing
     }
     #expect(try place.rows() == ["4M 1 0 0"])
     try HoldfastProgram.run("reservoir", "status", "--mount", "/none").expectFailure(
-      1, "cannot open the folder")
+      1, "the folder does not open")
     try HoldfastProgram.run("reservoir", "status", "--mount", "/proc").expectFailure(
       1, "neither hugetlbfs nor tmpfs")
   }

@@ -26,7 +26,7 @@ struct BenchQEMUCommand: ParsableCommand {
   @OptionGroup var size: MemorySizeOption
   @OptionGroup var count: RunsOption
 
-  @Option(help: ArgumentHelp("The huge page size, 2M or 1G. (default: 2M)"))
+  @Option(help: ArgumentHelp("The huge page size. (default: 2M)", valueName: "size"))
   var hugepageSize: HugePageSize?
 
   @OptionGroup var pool: HugePageOption

@@ -8,21 +8,39 @@ enum AdviceText {
   ///
   /// - Parameter canWait: whether the command has `--wait`.
   static func line(_ error: HoldfastError, canWait: Bool = true) -> String {
-    error.statement + (error.advice.map { "; try: \(text($0, canWait: canWait))" } ?? "")
+    let mount = mount(in: CommandLine.arguments)
+    return error.statement
+      + (error.advice.map { "; try: \(text($0, canWait: canWait, mount: mount))" } ?? "")
+  }
+
+  /// The value of `--mount` on a command line, so that the commands of an advice are for the same
+  /// reservoir. What follows `--` belongs to the monitor.
+  static func mount(in arguments: [String]) -> String? {
+    let own = arguments.prefix { $0 != "--" }
+    if let index = own.lastIndex(of: "--mount"), index + 1 < own.endIndex { return own[index + 1] }
+    return own.last { $0.hasPrefix("--mount=") }.map { String($0.dropFirst("--mount=".count)) }
   }
 
   /// The advice as a phrase that fits behind `try:`.
   ///
-  /// - Parameter user: geteuid(2) of the user who gets it; 0 needs no sudo.
-  static func text(_ advice: Advice, canWait: Bool = true, user: UInt32 = geteuid()) -> String {
+  /// - Parameters:
+  ///   - mount: the reservoir's mount, if the user named it.
+  ///   - user: geteuid(2) of the user who gets it; 0 needs no sudo.
+  static func text(
+    _ advice: Advice, canWait: Bool = true, mount: String? = nil, user: UInt32 = geteuid()
+  ) -> String {
     let commands = Commands(user: user)
+    func reservoir(_ command: String, _ words: String = "") -> String {
+      "holdfast reservoir " + command + (mount.map { " --mount " + Commands.quoted($0) } ?? "")
+        + words
+    }
     return switch advice {
     case .requestLess(let size): "less than \(rounded(size))"
     case .requestAtLeast(let size): "at least \(size.shortDescription)"
     case .fill(let size, let node):
       (canWait ? "--wait <seconds>, or: " : "")
-        + "holdfast reservoir fill 1x\(size.shortDescription)"
-        + (node.map { " --host-numa-node \($0)" } ?? "")
+        + reservoir(
+          "fill 1x\(size.shortDescription)", node.map { " --host-numa-node \($0)" } ?? "")
     case .reserveHugePages(let goals): poolText(goals, commands)
     case .reserveAtBoot, .enlargeArena, .enableDemandPaging, .raiseLimit, .upgradeKernel, .retry,
       .wait, .other:
@@ -37,17 +55,18 @@ enum AdviceText {
     case .keepOwner(let owner, let group):
       "--owner \(owner)" + (group.map { " --group \($0)" } ?? " without --group")
         + ", or release all leases and run: "
-        + commands.asRoot("holdfast reservoir drain")
-    case .createReservoir(let mount):
+        + commands.asRoot(reservoir("drain"))
+    case .createReservoir(let other):
       commands.asRoot(
-        "holdfast reservoir init" + (mount.map { " --mount " + Commands.quoted($0) } ?? ""))
+        "holdfast reservoir init"
+          + ((other ?? mount).map { " --mount " + Commands.quoted($0) } ?? ""))
     case .inspectAndRemove(let path):
       "inspect \(Commands.quoted(path)) and remove it" + (user == 0 ? "" : " as root")
     case .useAnotherName: "another --name"
     case .release(let lease):
-      "another --name, or: holdfast reservoir release \(Commands.quoted(lease))"
+      "another --name, or: " + reservoir("release \(Commands.quoted(lease))")
     case .listLeases:
-      "holdfast reservoir status --leases"
+      reservoir("status --leases")
         + (user == 0 ? ", and --user <user> for another user's lease" : "")
     }
   }

@@ -37,7 +37,18 @@ struct UsageError {
       guard let range = text.ranges(of: second).last else { continue }
       text.replaceSubrange(range, with: joined)
     }
-    return text
+    return withoutRepeatedValue(text)
+  }
+
+  /// `the value '10Q' is invalid for '-m <size>': '10Q' is not a size` with `it` for the second
+  /// `'10Q'`: a value's own error quotes it, for errors that no parser introduces.
+  private static func withoutRepeatedValue(_ text: String) -> String {
+    let introduction = "the value "
+    guard text.hasPrefix(introduction), let end = text.firstRange(of: " is invalid for ") else {
+      return text
+    }
+    let value = text[text.index(text.startIndex, offsetBy: introduction.count)..<end.lowerBound]
+    return text.replacing(": \(value) is ", with: ": it is ")
   }
 
   /// A list of many values, which the parser writes on a line each, in the form that it has for

@@ -28,7 +28,8 @@ struct ReservoirInitCommand: ParsableCommand {
       valueName: "folder"))
   var mount: String?
 
-  @Option(help: ArgumentHelp("The huge page size, 2M or 1G. (default: 2M for a new mount)"))
+  @Option(
+    help: ArgumentHelp("The huge page size. (default: 2M for a new mount)", valueName: "size"))
   var hugepageSize: HugePageSize?
 
   @Option(help: "The user who fills and recycles, by name or number. (default: the caller)")

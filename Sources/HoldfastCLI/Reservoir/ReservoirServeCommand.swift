@@ -22,7 +22,7 @@ struct ReservoirServeCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The configuration file. (default: /etc/holdfast/reservoir.conf)", valueName: "file"))
+      "The configuration file.", valueName: "file"))
   var config = "/etc/holdfast/reservoir.conf"
 
   @Flag(help: "Check the configuration, report errors in it, and exit.")

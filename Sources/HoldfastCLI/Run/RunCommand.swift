@@ -86,7 +86,13 @@ struct RunCommand: ParsableCommand {
     } catch {
       lease = nil
       end(reservoir, name)
-      throw CLIError("cannot start '\(words[0])': \(error); try: its full path")
+      let advice =
+        switch (error, words[0].contains("/")) {
+        case (.noSuchFileOrDirectory, false): "its full path"
+        case (.permissionDenied, _): "a file that this user may execute"
+        default: "another program"
+        }
+      throw CLIError("cannot start '\(words[0])': \(error); try: \(advice)")
     }
     let status = child.wait(signals)
     // From here on only a process that inherited the file can hold the lock.
@@ -103,7 +109,14 @@ struct RunCommand: ParsableCommand {
   ) throws -> Lease {
     var request = request.request(memory.bytes)
     request.isHeld = true
-    let watch = try SignalWatch(signals)
+    let watch: SignalWatch
+    do throws(Errno) {
+      watch = try SignalWatch(signals)
+    } catch {
+      throw CLIError(
+        "cannot start a thread that waits for signals: \(error); try: a higher limit of threads "
+          + "(ulimit -u)")
+    }
     do throws(HoldfastError) {
       let lease = try reservoir.lease(request, cancellation: watch.cancellation)
       lateSignal = watch.stop()

@@ -25,8 +25,10 @@ final class SignalWatch: Sendable {
     cancellation = state.cancellation
     thread = try BackgroundThread("holdfast-signal") {
       while !state.isStopped.load(ordering: .acquiring) {
-        // The time limit is for the case that another thread takes the signal of `stop`.
-        guard let number = signals.nextTermination(atMost: 100) else { continue }
+        // A single wait, which SIGCHLD of `stop` ends at once. The time limit is for the case that
+        // another thread takes that signal.
+        guard let (number, _) = signals.wait(atMost: 100), number != SIGCHLD, number != SIGWINCH
+        else { continue }
         state.number.store(number, ordering: .relaxed)
         state.cancellation.cancel()
       }

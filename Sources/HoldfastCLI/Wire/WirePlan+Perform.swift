@@ -59,7 +59,11 @@ extension WirePlan {
     guard !memory.isMultiple(of: page) else { return }
     let nearest =
       memory.roundedUp(to: page).map { ", use for example \($0.shortDescription)" } ?? ""
+    // So few bytes are a number without a unit, as QEMU's -m takes it.
+    let unit =
+      memory < .kibibytes(4)
+      ? "; a number alone is in bytes, for MiB write \(memory.rawValue)M" : ""
     throw ValidationError(
-      "'--memory' of \(memory) is not a multiple of the page size \(page)" + nearest)
+      "'--memory' of \(memory) is not a multiple of the page size \(page)" + nearest + unit)
   }
 }

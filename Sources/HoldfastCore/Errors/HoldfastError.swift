@@ -93,6 +93,14 @@ public struct HoldfastError: Error, Hashable, Sendable, Codable {
       errno: errno, advice: self.advice ?? advice)
   }
 
+  /// The same error at this address, whatever address it has: that of another mapping, perhaps, of
+  /// another guest, whose translations the operation could not change.
+  package func relocated(to address: Address) -> HoldfastError {
+    HoldfastError(
+      code, operation: operation, range: range, address: address, reason: reason, errno: errno,
+      advice: advice)
+  }
+
   /// The same error at an address, unless it has one.
   package func at(_ address: Address) -> HoldfastError {
     HoldfastError(

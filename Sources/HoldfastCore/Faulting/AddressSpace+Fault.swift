@@ -80,7 +80,7 @@ extension AddressSpace {
         }
         if work != .paged, object.hidesBacking { object.collapse() }
       } catch {
-        throw error.at(address)
+        throw error.relocated(to: address)
       }
     }
   }

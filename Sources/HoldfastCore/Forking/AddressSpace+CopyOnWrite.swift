@@ -75,7 +75,7 @@ extension AddressSpace {
           try object.copyUp(index)
         } catch {
           let address = entry.range.start + geometry.bytes(index - pages.start)
-          throw error.at(address)
+          throw error.relocated(to: address)
         }
       }
     }

@@ -23,8 +23,9 @@ extension Arena {
   ///   - host: what the host offers, as just probed.
   ///   - threads: the number of threads that zero memory later; nil for one for each processor.
   /// - Throws: `HoldfastError` with code `host` if the file is of another kind, empty, not a whole
-  ///   number of pages or not open for reading and writing, or the host lacks the memory for absent
-  ///   pages. Except for these, the file is unchanged then.
+  ///   number of pages or not open for reading and writing, and `resourceShortage` if the host
+  ///   lacks the addresses, or the memory for absent pages. Except for these, the file is
+  ///   unchanged then.
   /// - Complexity: O(pages), to find the absent ones.
   public convenience init(
     adoptingZeroed descriptor: Int32, node: NodeID? = nil,
@@ -63,7 +64,8 @@ extension Arena {
       range = try HostRange.reserve(size, alignment: .gibibytes(1))
     } catch {
       throw HoldfastError(
-        .host, operation: operation, reason: "the addresses cannot be reserved",
+        error == .noMemory ? .resourceShortage : .host, operation: operation,
+        reason: "the addresses cannot be reserved",
         errno: error.rawValue, advice: .raiseLimit("RLIMIT_AS (ulimit -v unlimited)"))
     }
     let only = host.nodes.count == 1 ? host.nodes[0].id : nil
@@ -78,7 +80,7 @@ extension Arena {
       range.unmap()
       let isForbidden = error == .permissionDenied
       throw HoldfastError(
-        .host, operation: operation,
+        error == .noMemory ? .resourceShortage : .host, operation: operation,
         reason: isForbidden
           ? "the file is not open for reading and writing"
           : "its absent pages cannot be populated",

@@ -62,9 +62,9 @@ public struct HugePagePool: Sendable {
   /// again. The pages stay in the pool until ``HugePagePoolIncrease/giveBack()`` is called, even
   /// when the process has ended. Waits for other processes that change a pool, at most ten seconds.
   ///
-  /// - Throws: `HoldfastError` with code `host` if the caller is not root, the host has not enough
-  ///   memory available, or the kernel found fewer pages; it names the page size, the pages
-  ///   requested and those found.
+  /// - Throws: `HoldfastError` with code `resourceShortage` if the host has not enough memory available
+  ///   or the kernel found fewer pages, and `host` if the caller is not root; it names the page
+  ///   size, the pages requested and those found.
   public func increase(by count: PageCount) throws(HoldfastError) -> HugePagePoolIncrease {
     let lock = HostLock(files: files)
     defer { lock.unlock() }
@@ -92,10 +92,10 @@ public struct HugePagePool: Sendable {
     do {
       try lower(by: added)
     } catch {
-      outcome = "which could not be given back: \(error)"
+      outcome = "which could not be given back: \(error.statement)"
     }
     throw HoldfastError(
-      .host, operation: operation,
+      .resourceShortage, operation: operation,
       reason:
         "\(count.rawValue) pages of \(size)\(nodeSuffix) were requested and \(got) found, "
         + outcome,
@@ -126,7 +126,7 @@ public struct HugePagePool: Sendable {
 
   private func tooMany(_ count: PageCount, _ reason: String) -> HoldfastError {
     HoldfastError(
-      .host, operation: operation,
+      .resourceShortage, operation: operation,
       reason: "\(count.rawValue) pages of \(size)\(nodeSuffix) were requested, but \(reason)",
       errno: Errno.noMemory.rawValue, advice: .other("fewer pages, or end other programs"))
   }

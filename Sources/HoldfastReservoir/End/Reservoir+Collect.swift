@@ -203,7 +203,7 @@ extension Reservoir {
         report.inUse += 1
       } else if error.code != .noLease {
         // The other files are still collected.
-        report.failed.append("\(path)/leased/\(user)/\(name): \(error)")
+        report.failed.append("\(path)/leased/\(user)/\(name): \(error.during("").statement)")
       }
     }
   }

@@ -93,7 +93,9 @@ extension Reservoir {
       guard fallback == .release else {
         throw HoldfastError(
           .busy, operation: operation, reason: reason,
-          advice: .wait(until: "that process ends"))
+          advice: reason == Self.openElsewhere
+            ? .wait(until: "that process ends, or release the lease")
+            : .other("release the lease instead"))
       }
       try move(taken, status, operation) { () throws(Errno) in
         try taken.folder.unlink(taken.name)
@@ -155,6 +157,8 @@ extension Reservoir {
 
   /// Why a file cannot be made ready again, or nil; then the proof is held, and only the owner may
   /// open the file.
+  private static let openElsewhere = "another process has its memory open or mapped"
+
   private func obstacle(
     _ file: OpenFile, _ status: FileStatus, timeout: Duration
   ) throws(Errno) -> String? {
@@ -175,7 +179,7 @@ extension Reservoir {
     }
     guard let problem else { return nil }
     guard problem == .wouldBlock else { throw problem }
-    return "another process has its memory open or mapped"
+    return Self.openElsewhere
   }
 
   /// Zeroes all of a file, populates what the monitor has returned to the host, and ends with the

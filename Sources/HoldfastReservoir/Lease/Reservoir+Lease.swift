@@ -74,7 +74,7 @@ extension Reservoir {
       }
       guard clock.now - beginning < request.timeout else { throw search.noReadyMemory }
       if cancellation.isCancelled {
-        throw HoldfastError(.cancelled, operation: operation, reason: "the caller cancelled it")
+        throw cancelledError(operation)
       }
       contended = 0
       usleep(5000)
@@ -153,12 +153,14 @@ extension Reservoir {
         throw HoldfastError(
           errno: second, operation: search.operation,
           reason: "\(error.reason), and the file could not be made ready again",
-          advice: .release(lease: "\(lease.name)"))
+          advice: .run(["holdfast", "reservoir", "release", "\(lease.name)"], asRoot: false))
       }
       if let fatal = error.error {
+        if fatal == .canceled { throw cancelledError(search.operation) }
         throw HoldfastError(
           errno: fatal, operation: search.operation, reason: error.reason,
-          advice: .requestLess(than: search.request.size))
+          advice: fatal == .noMemory || fatal == .noSpace
+            ? .requestLess(than: search.request.size) : nil)
       }
       search.notes.append("\(name.text): \(error.reason)")
       search.isContended = true
@@ -170,6 +172,10 @@ extension Reservoir {
       throw releasedError(search)
     }
     return (receipt, file)
+  }
+
+  private func cancelledError(_ operation: String) -> HoldfastError {
+    HoldfastError(.cancelled, operation: operation, reason: "the caller cancelled it")
   }
 
   private func releasedError(_ search: LeaseSearch) -> HoldfastError {
