@@ -130,7 +130,8 @@ double hf_bench_memset(int fd, size_t length, int threads) {
     return -errno;
   double result;
   if (mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
-      madvise(start, length, MADV_DONTDUMP) < 0 || madvise(start, length, MADV_POPULATE_WRITE) < 0) {
+      madvise(start, length, MADV_DONTDUMP) < 0 ||
+      madvise(start, length, MADV_POPULATE_WRITE) < 0) {
     result = -errno;
   } else {
     double began = now();
