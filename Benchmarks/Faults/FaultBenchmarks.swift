@@ -4,8 +4,8 @@ import Holdfast
 import HoldfastCore
 import HoldfastLinux
 
-/// The time of a guest's access to an absent page, with Holdfast and with a handler in C, in turns in
-/// one run. Both map frames that are resident and zero, in the same kind of file.
+/// The time of a guest's access to an absent page, with Holdfast and with a handler in C, in turns
+/// in one run. Both map frames that are resident and zero, in the same kind of file.
 private struct FaultComparison: ~Copyable {
   static let size = ByteCount.mebibytes(128)
   static let page = ByteCount.mebibytes(2)

@@ -145,7 +145,7 @@ import Testing
     try stage.map(0..<2 * Self.superpage)
     try stage.space.wire(stage.machine.range(0..<2 * Self.superpage), .prefault)
     try stage.space.unwire(stage.machine.range(0..<2 * Self.superpage))
-    // A page of another mapping, so that the superpage is none in the object but one in the pmap.
+    // One page is removed, so that the object has no superpage there but the pmap still has one.
     stage.pmap.allowSplits(false)
     #expect(failure { try stage.space.remove(stage.machine.range(5..<6)) } != nil)
     #expect(stage.machine.memory.compact().moved == .zero)
@@ -154,8 +154,8 @@ import Testing
     try stage.expectNothingLeft()
   }
 
-  /// Spaces of which half of the memory is wired, at nine tenths of what there is, after base pages
-  /// and superpages have come and gone at random.
+  /// Spaces that have nine tenths of the memory, half of it wired, after base pages and superpages
+  /// were allocated and freed at random.
   @Test func `after random use of nine tenths, compaction frees as many superpages as fit`() throws
   {
     let steps = SuiteSize.compactionSteps

@@ -71,7 +71,7 @@ import Testing
     let space = family.spaces[1]
     let look: @Sendable (FrameRun?, [FrameRun]) -> Void = { source, filled in
       found.tally()
-      // Once is enough to tell, and a thread that waits may take its time.
+      // One failure is enough, and a thread that waits takes up to ten seconds.
       guard found.all.isEmpty else { return }
       let isDone = runThreads(1, seconds: 10) { _ in
         // All the chains as they are now: each object's lock is needed, and the space's.

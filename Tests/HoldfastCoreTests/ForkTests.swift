@@ -57,7 +57,7 @@ import Testing
     #expect(try family.byte(0, 0) == 8 && family.byte(0, 10) == 7)
     #expect(try family.byte(child, 5) == 10 && family.byte(child, 10) == 9)
     #expect(failure { _ = try family.byte(child, 20) }?.code == .invalidAddress)
-    // A guard, and untouched memory that is shared all the same.
+    // A guard, and memory that was never accessed, which is shared too.
     try space.map(at: machine.range(40..<50), protection: [], inheritance: .share)
     try space.map(at: machine.range(60..<70), inheritance: .share)
     let other = try family.fork(0)

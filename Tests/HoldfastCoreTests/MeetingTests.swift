@@ -3,11 +3,11 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Threads that come upon a page while it is zeroed, copied or paged in, or upon a range that is in
-/// transition for that: they wait, are woken, and find what they should.
+/// Threads that access a page while another thread zeroes it, copies it or pages it in, or a range
+/// that is in transition for that: they wait, are woken, and find the expected contents.
 ///
-/// The first thread lets the second one start, and gives it some time to come as far as its wait.
-/// Were that too short, a mistake might pass; what is right never fails.
+/// The first thread lets the second one start, and gives it some time to reach its wait. If that is
+/// too short, a test may miss an error; correct code never fails.
 @Suite struct MeetingTests {
   enum Operation: CaseIterable, Sendable {
     case touch, touchCopy, touchImage, wire, wireCopy, wireImage, copyAtOnce

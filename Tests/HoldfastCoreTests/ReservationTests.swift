@@ -70,7 +70,7 @@ import Testing
     #expect(memory.reservations.statistics.broken == 1)
     for page in 8..<Self.superpage { try touch(stage, page) }
     #expect(memory.reservations.statistics.broken == 1)
-    // Wiring the rest of what there is breaks the others too.
+    // Wiring the rest of the free memory breaks the others too.
     for page in 1..<7 as Range<UInt64> { try touch(stage, page) }
     let rest = memory.available
     try stage.space.wire(stage.machine.range(3 * Self.superpage + 1..<4 * Self.superpage))

@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// The error that `body` throws, or nil; an issue where it is none of the VM layer's.
+/// The error that `body` throws, or nil. Records an issue if it is not a `HoldfastError`.
 func failure(_ body: () throws -> Void) -> HoldfastError? {
   do {
     try body()

@@ -59,7 +59,7 @@ struct TrappedMemoryTests {
   }
 
   @Test(.enabled(if: hasUserFault, "needs userfaultfd that sees the kernel's faults"))
-  func `a guest waits until its page fault is served, and goes on`() throws {
+  func `a guest waits until its page fault is served, and continues`() throws {
     let memory = try #require(Trapped())
     let machine = try VirtualMachine()
     try machine.addSlot(
@@ -98,7 +98,7 @@ struct TrappedMemoryTests {
     // back.
     usleep(100_000)
     memory.serve(offset)
-    // Of a guest that goes on nevertheless only this page would be served.
+    // A guest that was not interrupted would wait here, since only this page is served.
     let result = try run.wait(timeLimit: .seconds(30))
     #expect(!result.isComplete && result.exits[.interrupted] == 1)
   }

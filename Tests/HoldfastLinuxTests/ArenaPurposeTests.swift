@@ -101,7 +101,7 @@ import Testing
     }
   }
 
-  /// The best of what there is room in.
+  /// The best backing for the purpose among those that have room.
   private func best(_ purpose: ArenaPurpose, _ rooms: [Backing]) -> Backing {
     let order: [Backing] =
       purpose == .wiring

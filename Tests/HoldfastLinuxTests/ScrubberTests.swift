@@ -5,7 +5,7 @@ import Testing
 
 @testable import HoldfastLinux
 
-/// A store that tells what is zeroed in it, piece by piece, and may have the zeroing wait.
+/// A store that records each piece that is zeroed, and can make the zeroing wait.
 private final class WatchedStore: FrameStore, @unchecked Sendable {
   private let condition = NSCondition()
   private var isOpen: Bool

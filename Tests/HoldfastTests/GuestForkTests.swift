@@ -132,7 +132,7 @@ struct GuestForkTests {
             let second = stride(from: UInt64(0), to: 32 << 20, by: 1 << 20).map {
               childTouch.read($0 + 8)
             }
-            if first != second { findings.report("round \(round): the child goes on") }
+            if first != second { findings.report("round \(round): the child changed") }
           }
         } catch {
           findings.report("\(error)")
