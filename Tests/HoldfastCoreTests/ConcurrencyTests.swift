@@ -3,7 +3,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Threads at work on the same memory. Run these with `--sanitize=thread` too.
+/// Threads that use the same memory. Run these with `--sanitize=thread` too.
 ///
 /// One at a time, as each runs for a fixed time with a thread for each processor and more.
 @Suite(.serialized) struct ConcurrencyTests {
@@ -43,9 +43,9 @@ import Testing
     /// The only byte that is ever written to a page, so that one of another page is a leak.
     static func byte(_ page: UInt64) -> UInt8 { UInt8(1 + page % 150) }
 
-    func check(_ bytes: [UInt8], _ page: UInt64, _ who: String) {
+    func check(_ bytes: [UInt8], _ page: UInt64, _ reader: String) {
       for byte in bytes where byte != 0 && byte != Scene.byte(page) {
-        report("\(who) finds \(byte) in page \(page)")
+        report("\(reader) finds \(byte) in page \(page)")
       }
     }
 

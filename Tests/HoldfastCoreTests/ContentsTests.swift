@@ -160,7 +160,7 @@ import Testing
     stage.pmap.fail(at: nil)
     let left = stage.machine.allocator.occupancy
     #expect(left.free == PageCount(64) && left.zeroed == PageCount(64 - 8))
-    // Nor the one of a fault, from among those that are zeroed still.
+    // The same for the frame of a fault, which was one of the zeroed frames.
     stage.pmap.fail(at: 0)
     #expect(failure { try stage.space.fault(.zero, .write) } != nil)
     stage.pmap.fail(at: nil)

@@ -199,7 +199,7 @@ import Testing
     for page in 0..<8 as Range<UInt64> {
       try family.spaces[child].fault(machine.address(page), .read)
     }
-    // Those of one that may only read too: the other may write.
+    // The pages of a space that may only read are copied too, since the other space may write.
     if isReader { try family.spaces[0].protect(range, .read) }
     let summary = try family.spaces[0].wire(range, path.options)
     #expect(summary.copied == PageCount(8))

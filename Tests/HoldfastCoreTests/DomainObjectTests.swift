@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Objects and address spaces that take frames by a policy of their own.
+/// Objects and address spaces that have a policy for the nodes of their frames.
 @Suite struct DomainObjectTests {
   /// Two nodes of 2,048 pages; the caller is always on node 0.
   private func machine(dirty: Bool = false) -> Machine {

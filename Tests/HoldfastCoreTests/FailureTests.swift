@@ -64,7 +64,7 @@ import Testing
     case .copyAtOnce: try space.protect(machine.range(0..<20), .readWrite)
     case .forkWired: _ = try family.fork(1)
     case .monitorWrites:
-      // The byte is the one that is there, so that what was written before a failure shows nowhere.
+      // Writes the byte that is there already, so that a write before a failure changes nothing.
       try space.write([43], at: machine.address(3) + ByteCount(9))
     }
   }

@@ -89,11 +89,13 @@ import Testing
     /// The only byte that a page ever holds but zero, in every space.
     static func byte(_ page: UInt64) -> UInt8 { UInt8(page + 1) }
 
-    func check(_ byte: UInt8, _ page: UInt64, _ who: String) {
+    func check(_ byte: UInt8, _ page: UInt64, _ reader: String) {
       if byte != 0, byte != Scene.byte(page) {
-        findings.report("\(who) finds \(byte) in page \(page)")
+        findings.report("\(reader) finds \(byte) in page \(page)")
       }
-      if page >= 64, byte == 0 { findings.report("\(who) finds page \(page) of the image empty") }
+      if page >= 64, byte == 0 {
+        findings.report("\(reader) finds page \(page) of the image empty")
+      }
     }
 
     func touch(_ guest: Guest, _ page: UInt64, writes: Bool) {

@@ -12,7 +12,7 @@ import Testing
   enum Operation: CaseIterable, Sendable {
     case touch, touchCopy, touchImage, wire, wireCopy, wireImage, copyAtOnce
 
-    /// The page that both want.
+    /// The page that both threads access.
     var page: UInt64 {
       switch self {
       case .touch, .wire: 15
@@ -145,7 +145,7 @@ import Testing
     pager.beforeReading { _ in second() }
     let done = runThreads(1, seconds: 10) { _ in
       let error = failure { try operation.perform(space, machine, path) }
-      // After the other removed it, the page of a fault is not there any more.
+      // If the other thread removed it, the page of a fault no longer exists.
       if !fails, let error, !(other == .remove && error.code == .invalidAddress) {
         found.report("it fails: \(error)")
       }

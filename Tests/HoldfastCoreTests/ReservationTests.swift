@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Behaviour 26 and the purpose of reservations: base pages that faults bring one by one become
+/// Behaviour 26 and the purpose of reservations: base pages that faults populate one by one become
 /// superpages in place, and an allocation gets the unused frames of a reservation before it fails.
 @Suite struct ReservationTests {
   private static let superpage: UInt64 = 512
@@ -42,7 +42,7 @@ import Testing
   @Test func `regions that fault one after the other get contiguous blocks`() throws {
     let stage = Stage(pages: 8 * Self.superpage)
     try stage.map(0..<8 * Self.superpage)
-    // So that there is room below the first of them.
+    // This leaves room below the first of them.
     var dirty: [FrameRun] = []
     let held = (0..<3).map { _ in stage.machine.allocator.allocate(order: 9, dirty: &dirty)! }
     try touch(stage, 3 * Self.superpage)

@@ -13,8 +13,8 @@ import Testing
 struct TrappedMemoryTests {
   static let hasUserFault = HostProbe().host().userFault.way != nil
 
-  /// Two mebibytes of shared memory that are there, behind a mapping that may only be reached once
-  /// a page was continued.
+  /// Two mebibytes of resident shared memory, behind a mapping in which a page can be accessed only
+  /// after UFFDIO_CONTINUE.
   final class Trapped: @unchecked Sendable {
     let size = 2 << 20
     let file: Int32
@@ -94,8 +94,8 @@ struct TrappedMemoryTests {
     let run = try runner.start(GuestTask(.fill, over: [range]))
     let offset = try #require(memory.next())
     run.cancel()
-    // Where KVM emulates, the kernel accesses the memory and keeps waiting; else the guest is
-    // back.
+    // Where KVM emulates, the kernel accesses the memory and continues to wait; otherwise the guest
+    // has stopped.
     usleep(100_000)
     memory.serve(offset)
     // A guest that was not interrupted would wait here, since only this page is served.

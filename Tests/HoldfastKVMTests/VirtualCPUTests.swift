@@ -141,10 +141,10 @@ struct VirtualCPUTests {
         }
       } else {
         for round in 0..<rounds {
-          // At all moments: before the guest is entered, on the way, and inside.
+          // At different moments: before KVM enters the guest, while it does so, and inside.
           if round % 3 > 0 { usleep(UInt32(round % 7) * 50) }
           processor.interrupt()
-          if stop.wait(timeout: .now() + 20) == .timedOut { findings.report("never came back") }
+          if stop.wait(timeout: .now() + 20) == .timedOut { findings.report("did not stop") }
         }
       }
     }

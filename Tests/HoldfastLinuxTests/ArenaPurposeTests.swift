@@ -4,7 +4,7 @@ import Testing
 
 @testable import HoldfastLinux
 
-/// What an arena for a purpose is made of, on hosts that are made up.
+/// The backing of an arena for a purpose, on simulated hosts.
 @Suite struct ArenaPurposeTests {
   /// What a process may do with userfaultfd.
   enum Ability: CaseIterable {

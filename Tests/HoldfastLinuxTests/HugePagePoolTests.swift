@@ -43,7 +43,7 @@ import Testing
     let reservation = try pool(tree).increase(by: PageCount(5))
     #expect(try number(tree) == "15")
     #expect(!reservation.isGivenBack)
-    // Others change the pool meanwhile: what was added goes, no more and no less.
+    // Other processes change the pool meanwhile: exactly the added pages are removed.
     try tree.write("18\n", to: path)
     try reservation.giveBack()
     try reservation.giveBack()

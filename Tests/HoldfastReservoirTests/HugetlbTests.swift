@@ -7,7 +7,7 @@ import Testing
 
 @testable import HoldfastReservoir
 
-/// A reservoir on real huge pages, on a mount of its own, so that every page is accounted for.
+/// A reservoir on real huge pages, on a separate mount, so that every page is accounted for.
 ///
 /// One at a time: all take the lock of the huge pages, and a test that waits keeps a thread from
 /// others.
