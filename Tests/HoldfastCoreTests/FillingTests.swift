@@ -2,9 +2,9 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// What holds while frames are zeroed, copied or paged in, which takes long: no thread can use
-/// their pages yet, the pages that they are copied from stay, and other operations proceed. Another
-/// thread sees to that each time, within the operation.
+/// Invariants while frames are zeroed, copied or paged in, which takes long: no thread can use
+/// their pages yet, the source pages of copies stay, and other operations proceed. Another thread
+/// checks that each time, during the operation.
 @Suite struct FillingTests {
   enum Operation: CaseIterable, Sendable {
     case touch, touchCopy, touchImage, monitorWrites, monitorReads
@@ -91,7 +91,7 @@ import Testing
             }
           }
         }
-        // A fork has its space for itself.
+        // A fork has its space locked exclusively.
         if operation == .forkWired { return }
         let free = machine.range(1000..<1001)
         if failure({ try space.map(at: free) }) != nil { found.report("nothing can be mapped") }

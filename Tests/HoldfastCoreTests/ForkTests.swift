@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Behaviours 17, 18 and 20: what a child and its parent have of each other's memory.
+/// Behaviours 17, 18 and 20: the memory that a child and its parent share, and the copies.
 @Suite struct ForkTests {
   @Test func `a child has the parent's contents, and neither sees what the other writes later`()
     throws

@@ -31,7 +31,7 @@ private final class Nodes: Sendable {
 }
 
 @Suite struct FrameDomainTests {
-  /// An allocator with contiguous domains of so many pages each.
+  /// An allocator with contiguous domains of these numbers of pages.
   private func allocator(
     _ nodes: Nodes, _ sizes: [(node: UInt32?, pages: UInt64)], geometry: Geometry = .small,
     policy: DomainPolicy = .firstTouch, zeroed: Bool = true

@@ -84,7 +84,7 @@ struct VirtualCPUTests {
       Issue.record("no device was touched")
       return
     }
-    // On at the HLT, with another RBX.
+    // It continues at the HLT, with another RBX.
     registers.rip = BareProcessor.code.rawValue + 3
     registers.rbx = 77
     try bare.processor.setRegisters(registers)
@@ -225,7 +225,7 @@ struct VirtualCPUTests {
       machine = bare.runner.machine
       let made = try bare.runner.machine.makeProcessor()
       try made.setRegisters(try bare.processor.registers())
-      // Real mode, at the same place.
+      // Real mode, at the same address.
       var special = try made.specialRegisters()
       special.code.base = 0
       special.code.selector = 0

@@ -92,7 +92,7 @@ struct HugetlbTests {
     try HugePageLock.withLock {
       let place = try Place(fileSystem: "hugetlbfs", size: .tebibytes(1))
       let reservoir = try place.reservoir()
-      // A mapping that is not touched reserves all free pages but four.
+      // A mapping that is never accessed reserves all free pages except four.
       let available = try pool.available.rawValue
       let length = Int(available - min(available, 4)) << 21
       let promised = mmap(
