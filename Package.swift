@@ -48,7 +48,7 @@ let package = Package(
     .library(name: "HoldfastReservoir", targets: ["HoldfastReservoir"]),
     // For work on virtual memory itself: address spaces, memory objects, the frame allocator.
     .library(name: "HoldfastCore", targets: ["HoldfastCore"]),
-    // For the same on real memory: arenas as frame stores, windows, userfaultfd. Benchmarks/ uses it.
+    // For the same on real memory, as Benchmarks do: arenas as frame stores, windows, userfaultfd.
     .library(name: "HoldfastLinux", targets: ["HoldfastLinux"]),
     .executable(name: "holdfast", targets: ["HoldfastCLI"]),
   ],
@@ -161,10 +161,10 @@ let package = Package(
   ]
 )
 
-// Two variables for the builds of CI and the Makefile. Without them the package is what users get.
+// Two more variables for the builds of CI and the Makefile, which users do not set.
 
-/// HOLDFAST_TESTS="HoldfastCoreTests …": only these test targets, and what they need.
-/// ThreadSanitizer and the optimized tests have build trees of their own, which need not have
+/// HOLDFAST_TESTS="HoldfastCoreTests …": only these test targets, and the targets that they need.
+/// ThreadSanitizer and the optimized tests have separate build trees, which need not have
 /// everything.
 if let names = Context.environment["HOLDFAST_TESTS"]?.split(separator: " ").map(String.init) {
   var needed: Set<String> = []
@@ -185,9 +185,10 @@ if let names = Context.environment["HOLDFAST_TESTS"]?.split(separator: " ").map(
 }
 
 /// HOLDFAST_TESTABLE=1: the release build allows `@testable import`, so that one build tree serves
-/// the optimized tests and the program. With -enable-testing the compiler must expect that others use
-/// and subclass what is internal, so it removes and specializes less: the program is 7 % larger, and
-/// `holdfast simulate` takes 4 % more processor time. What is shipped or measured is built without.
+/// the optimized tests and the program. With -enable-testing other modules may use and subclass
+/// internal types, so the compiler removes and specializes less: the program is 7 % larger, and
+/// `holdfast simulate` takes 4 % more processor time. Programs that are shipped or measured are
+/// built without it.
 if Context.environment["HOLDFAST_TESTABLE"] != nil {
   for target in package.targets {
     target.swiftSettings =

@@ -1,7 +1,7 @@
 // swift-tools-version: 6.3
 import PackageDescription
 
-// A package of its own, so that users of Holdfast do not get the benchmark harness.
+// A separate package, so that users of Holdfast do not get the benchmark harness.
 let package = Package(
   name: "holdfast-benchmarks",
   dependencies: [

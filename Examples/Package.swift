@@ -1,7 +1,7 @@
 // swift-tools-version: 6.3
 import PackageDescription
 
-// A package of its own, as a user's is: it depends on Holdfast's products alone. `make examples`
+// A separate package, as a user's is: it depends only on Holdfast's products. `make examples`
 // builds and runs everything here.
 let settings: [SwiftSetting] = [
   .swiftLanguageMode(.v6),

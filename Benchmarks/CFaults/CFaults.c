@@ -55,7 +55,7 @@ static void *handle(void *argument) {
     int status = answer(self, message.arg.pagefault.address, offset);
     offset += (off_t)self->page;
     if (status < 0) {
-      // Nobody is to wait for ever: without the descriptor the kernel itself serves the faults.
+      // No thread may wait forever: when the descriptor is closed the kernel serves the faults.
       self->problem = status;
       close(self->fault_fd);
       self->fault_fd = -1;
@@ -82,7 +82,7 @@ int cfaults_open(size_t length, int hugetlb) {
     place = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   int status = place == MAP_FAILED ? -errno : 0;
   if (status == 0) {
-    // As Holdfast's arena: of large pages if the host gives them.
+    // Of huge pages where the host allows them, like Holdfast's arena.
     (void)madvise(place, length, MADV_HUGEPAGE);
     if (madvise(place, length, MADV_POPULATE_WRITE) < 0)
       status = -errno;
@@ -104,8 +104,8 @@ int cfaults_run(int fd, size_t length, size_t page, uint64_t *touches) {
   if (self.fault_fd < 0)
     return -errno;
   size_t whole = length + page;
-  char *area = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                    -1, 0);
+  char *area = mmap(NULL, whole, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (area == MAP_FAILED) {
     status = -errno;
     goto close_fault;

@@ -1,7 +1,7 @@
 import Benchmark
 import HoldfastCore
 
-/// The VM layer alone: no memory behind the frames, nothing behind the translations.
+/// The VM layer alone: frames without memory, and a pmap that maps nothing.
 private func makeMemory(_ geometry: Geometry, _ size: ByteCount) -> PhysicalMemory {
   PhysicalMemory(
     allocator: FrameAllocator(
@@ -22,8 +22,8 @@ private func wire(_ geometry: Geometry, _ size: ByteCount, _ benchmark: Benchmar
   }
 }
 
-/// A guest whose memory is in so many entries, all of it resident in superpages or, as its pages came
-/// in disorder, in base pages.
+/// A guest with this number of map entries. All of its memory is resident: in superpages, or in
+/// base pages because page faults took frames out of order.
 private func makeParent(
   _ size: ByteCount, entries: UInt64, ordered: Bool
 ) throws -> AddressSpace {
@@ -33,7 +33,7 @@ private func makeParent(
   let part = ByteCount(size.rawValue / entries)
   for entry in 0..<entries {
     let start = Address(entry * part.rawValue)
-    // Neighbours that are alike would become one entry.
+    // Adjacent entries that are equal would merge.
     try space.map(
       at: AddressRange(start, start + part), protection: entry % 2 == 0 ? .readWrite : .all)
   }
@@ -95,7 +95,7 @@ let benchmarks: @Sendable () -> Void = {
     }
   }
 
-  // Both together are to take under 2 us, 1 us each.
+  // The goal is 1 us for each, thus 2 us for both.
   for (name, order) in orders {
     for percent in [UInt64(10), 50, 90, 99] {
       Benchmark(

@@ -1,9 +1,9 @@
 import HoldfastCore
 
-/// An allocator of 64 GiB that is taken to a share at least, all over and in pieces of every size,
-/// with blocks of one order held that are given back and taken again.
+/// An allocator of 64 GiB of which at least a percentage is allocated, everywhere and in pieces of
+/// every size. It holds blocks of one order, which a step frees and allocates again.
 ///
-/// It is made once for each share and order: that takes longer than the measurement.
+/// Creating it takes longer than the measurement, so there is one for each percentage and order.
 final class OccupiedAllocator {
   private let allocator: FrameAllocator
   private let order: Int
@@ -12,9 +12,9 @@ final class OccupiedAllocator {
   private var random: UInt64
 
   /// - Parameters:
-  ///   - percent: how much is taken at least. Half of the superpages that are left free at each level
-  ///     are broken up in the same way.
-  ///   - order: that of the blocks to work with. One of them is free at least.
+  ///   - percent: the least percentage that is allocated. Half of the superpages that remain free
+  ///     at each level are split in the same way.
+  ///   - order: the order of the blocks that are freed and allocated. At least one is free.
   init(percent: UInt64, order: Int) {
     self.order = order
     random = percent &* 977 &+ UInt64(order)
@@ -30,12 +30,13 @@ final class OccupiedAllocator {
     while held.count < 1024, let block = allocator.allocate(order: order, dirty: &dirty) {
       held.append(block.run)
     }
-    // Half of them go back, so that a block is searched for and not just found again.
+    // Half of them are freed, so that an allocation has to search and does not just get the block
+    // that was freed last.
     for run in held.dropFirst((held.count + 1) / 2) { allocator.free(run, zeroed: true) }
     held.removeSubrange(((held.count + 1) / 2)...)
   }
 
-  /// Frees a block or a part of it, by chance.
+  /// Frees a block, a part of it, or nothing, at random.
   private func release(_ block: FrameRun, level: Int, _ percent: UInt64) {
     if below(100) < percent { return }
     if level == 0 || below(2) == 0 {
@@ -54,13 +55,13 @@ final class OccupiedAllocator {
     return (random >> 33) % bound
   }
 
-  /// Gives a block back, by chance as zeroed or as dirty, and takes another one.
+  /// Frees a block, at random as zeroed or as dirty, and allocates another one.
   func step() {
     let place = Int(below(UInt64(held.count)))
     allocator.free(held[place], zeroed: below(2) == 0)
     dirty.removeAll(keepingCapacity: true)
     guard let block = allocator.allocate(order: order, dirty: &dirty) else {
-      preconditionFailure("a block that was given back is gone")
+      preconditionFailure("no block is free after one was freed")
     }
     held[place] = block.run
   }

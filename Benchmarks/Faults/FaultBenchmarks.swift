@@ -4,8 +4,8 @@ import Holdfast
 import HoldfastCore
 import HoldfastLinux
 
-/// Faults of a guest that touches what is not there, from the touch to its end, against a handler written
-/// in C, in turns in one run. Both map frames that are in memory and zero, in the same kind of file.
+/// The time of a guest's access to an absent page, with Holdfast and with a handler in C, in turns
+/// in one run. Both map frames that are resident and zero, in the same kind of file.
 private struct FaultComparison: ~Copyable {
   static let size = ByteCount.mebibytes(128)
   static let page = ByteCount.mebibytes(2)
@@ -38,7 +38,7 @@ private struct FaultComparison: ~Copyable {
     return touches.sorted()[touches.count / 2]
   }
 
-  /// The median time of a touch in nanoseconds, answered by Holdfast. Leaves the frames dirty.
+  /// The median nanoseconds of an access that Holdfast serves. Leaves the frames dirty.
   func holdfast() throws -> UInt64 {
     let guest = try GuestMemory(arena: arena, limit: Self.size, demandPaging: DemandPaging())
     let ram = try guest.allocateSegment("ram", size: Self.size)
@@ -48,7 +48,7 @@ private struct FaultComparison: ~Copyable {
     }
   }
 
-  /// The same, answered by C.
+  /// The same with the handler in C.
   func c() -> UInt64 {
     Self.median {
       let status = cfaults_run(file, Int(Self.size.rawValue), Int(Self.page.rawValue), $0)
@@ -101,7 +101,7 @@ let benchmarks: @Sendable () -> Void = {
     let parent = try GuestMemory(arena: arena, limit: size, demandPaging: DemandPaging())
     let ram = try parent.allocateSegment("ram", size: size)
     let receipt = try parent.map(ram, at: .zero, options: .wired)
-    // It stays resident, and is shared then.
+    // The memory stays resident, and the fork can share it.
     try parent.unwire(receipt.range)
     let (child, forked) = try parent.fork()
     benchmark.measurement(fork, Int(forked.duration / .microseconds(1)))

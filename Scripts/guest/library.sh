@@ -1,11 +1,11 @@
 # For scripts that boot Linux in QEMU without KVM, which source this after setting `name`. They need
-# qemu-system-x86_64, a static busybox and a Linux kernel with a serial console and an initial file system,
-# as Debian's for clouds: HOLDFAST_GUEST_KERNEL, or the newest of /boot.
+# qemu-system-x86_64, a static busybox, and a Linux kernel that supports a serial console and an
+# initial file system, like Debian's for clouds: HOLDFAST_GUEST_KERNEL, or the newest in /boot.
 
 missing() { echo "$name: skipped: $*" >&2; exit 77; }
 die() { echo "$name: $*" >&2; exit 1; }
 
-# Finds what is needed, as $busybox and $kernel, or ends with status 77.
+# Sets $busybox and $kernel; exits with status 77 if a requirement is missing.
 guest_look() {
   command -v qemu-system-x86_64 >/dev/null || missing "there is no qemu-system-x86_64"
   busybox=$(command -v busybox || true)
@@ -13,10 +13,12 @@ guest_look() {
   if ldd "$busybox" >/dev/null 2>&1; then missing "$busybox is not linked statically"; fi
   kernel=${HOLDFAST_GUEST_KERNEL:-$(find /boot -maxdepth 1 -name 'vmlinuz-*-cloud-*' 2>/dev/null |
     sort -V | tail -1 || true)}
-  [ -r "$kernel" ] || missing "there is no kernel: set HOLDFAST_GUEST_KERNEL, or install a cloud kernel"
+  [ -r "$kernel" ] ||
+    missing "there is no kernel: set HOLDFAST_GUEST_KERNEL, or install a cloud kernel"
 }
 
-# guest_tree <folder> <checks>: the initial file system's tree: busybox, the first process, the checks.
+# guest_tree <folder> <checks>: creates the tree of the initial file system: busybox, the first
+# process, the checks.
 guest_tree() {
   mkdir -p "$1"/{bin,proc,sys,dev,tmp}
   cp "$busybox" "$1/bin/busybox"
@@ -25,7 +27,7 @@ guest_tree() {
   chmod 755 "$1/init"
 }
 
-# guest_program <folder> <program>: adds a program and what it is linked with.
+# guest_program <folder> <program>: adds a program and the libraries that it is linked with.
 guest_program() {
   local library
   cp "$2" "$1/bin/"
@@ -36,9 +38,9 @@ guest_program() {
   done
 }
 
-# guest_pack <folder> <file>
+# guest_pack <folder> <file>: packs a tree into an initial file system.
 guest_pack() { (cd "$1" && find . | "$busybox" cpio -o -H newc -R 0:0 2>/dev/null) >"$2"; }
 
-# Arguments of QEMU that all guests have: nothing but what is named.
+# QEMU's arguments for all guests: no device that is not named.
 guest_options=(-nodefaults -no-user-config -no-reboot -display none)
 guest_console="console=ttyS0 quiet panic=-1"

@@ -1,5 +1,5 @@
-# What is checked inside of the guest. Nodes 0 and 1 have a processor and 448 MiB each, node 2 has
-# 192 MiB and no processor. The program's word is held against /proc/PID/numa_maps.
+# The checks inside the guest. Nodes 0 and 1 have a processor and 448 MiB each, node 2 has 192 MiB
+# and no processor. The program's output is compared with /proc/PID/numa_maps.
 
 problems=0
 pass() { echo "PASS $*"; }
@@ -10,7 +10,7 @@ fail() {
   problems=$((problems + 1))
 }
 
-# A JSON text without white space, so that its parts can be looked for.
+# A JSON text without white space, so that grep can find parts of it.
 flat() { tr -d ' \n\t' <"$1"; }
 
 # wire <what it shows> <expected nodes as JSON> <arguments...>
@@ -48,8 +48,8 @@ refused() {
   fi
 }
 
-# Where the arenas of a longer run are, as the kernel has it, sampled while it goes on.
-# watched <what it shows> <expected nodes, as N0 N1> <arguments...>
+# watched <what it shows> <expected nodes, as N0 N1> <arguments...>: samples the kernel's view of
+# the arenas during a longer run.
 watched() {
   what=$1 nodes=$2
   shift 2
@@ -90,7 +90,7 @@ done
 for node in 1 0; do
   wire "huge pages of node $node" "{\"$node\":$M}" \
     -m 32M --backing hugetlb-2M --reserve-hugepages --host-numa-node $node
-  says "reserved and given back" '"reserved":{"pageBytes":2097152,"pages":16}'
+  says "reserved and returned" '"reserved":{"pageBytes":2097152,"pages":16}'
   left=$(cat /sys/devices/system/node/node*/hugepages/hugepages-2048kB/nr_hugepages | tr '\n' ' ')
   [ "$left" = "0 0 0 " ] && pass "no huge page is left" || fail "huge pages are left: $left"
 done
@@ -115,8 +115,9 @@ watched "numa_maps: huge pages of node 1" "N1" \
   -m 64M --backing hugetlb-2M --reserve-hugepages --host-numa-node 1
 watched "numa_maps: both" "N0 N1" -m 32M --backing base --host-numa-node 0,1
 
-# From the other node's processor too: it is the binding that counts, not where threads run.
-taskset 1 holdfast wire --format json -m 32M --backing base --host-numa-node 1 >/tmp/out 2>/tmp/error
+# From the other node's processor too: the binding decides, not where threads run.
+taskset 1 holdfast wire --format json -m 32M --backing base --host-numa-node 1 \
+  >/tmp/out 2>/tmp/error
 says "on node 1 by node 0's processor" "\"nodes\":{\"1\":$M}"
 
 refused "a node that does not exist" \
@@ -129,10 +130,10 @@ refused "too few huge pages on a node" \
   -m 32M --backing hugetlb-2M --host-numa-node 1
 holdfast wire --format json -m 192M --backing base --host-numa-node 2 --host-numa-policy preferred \
   >/tmp/out 2>/tmp/error
-says "others help where a node is preferred" '"verified":true'
-says "and it is told" 'onothernodesthanthosethatwerepreferred'
+says "other nodes provide the rest where a node is preferred" '"verified":true'
+says "and the receipt notes that" 'onothernodesthanthosethatwerepreferred'
 
-# Ready memory of a node: where it is, by the kernel's own count of each node's huge pages.
+# Ready memory of a node: where it is, by the kernel's count of each node's huge pages.
 mkdir /tmp/huge && mount -t hugetlbfs -o mode=0755 none /tmp/huge
 reservoir() {
   command=$1
@@ -161,13 +162,17 @@ reservoir fill --reserve-hugepages --host-numa-node 0 1x8M
 are "ready memory of nodes" "4 16 0" "16M@1 16M@1 8M@0"
 reservoir lease -m 16M --name vm --host-numa-node 1
 path=$(cat /tmp/out)
-if [ "$path" = /tmp/huge/holdfast/leased/0/vm@1 ]; then pass "a lease of node 1"; else fail "$path"; fi
+if [ "$path" = /tmp/huge/holdfast/leased/0/vm@1 ]; then
+  pass "a lease of node 1"
+else
+  fail "$path"
+fi
 reservoir status --leases
 grep -q '^16M  *1  *1  *0  *2M  *1$' /tmp/out && pass "the status has the lease's node" ||
   fail "the status has no node"
 reservoir recycle vm --verify
 are "recycled, of its node" "4 16 0" "16M@1 16M@1 8M@0"
-# A lease that says another node than the one it is on, as if it had been moved.
+# A lease whose name has another node than its memory, as if the memory had been moved.
 reservoir lease -m 8M --name moved --host-numa-node 0
 mv /tmp/huge/holdfast/leased/0/moved@0 /tmp/huge/holdfast/leased/0/moved@1
 reservoir recycle moved
@@ -176,11 +181,12 @@ holdfast run --mount /tmp/huge -m 8M --host-numa-node 1 -- test -f {memory} 2>/t
   fail "run on node 1"
 are "cut and recycled, of its node" "4 12 0" "16M@1 8M 8M@1"
 reservoir drain
-[ "$(taken)" = "0 0 0 " ] && pass "given back" || fail "in use: $(taken)"
+[ "$(taken)" = "0 0 0 " ] && pass "the host has the memory again" || fail "in use: $(taken)"
 umount /tmp/huge
 echo 0 >/proc/sys/vm/nr_hugepages
 
-mkdir -p /tmp/cgroup && mount -t cgroup2 none /tmp/cgroup && echo +cpuset >/tmp/cgroup/cgroup.subtree_control
+mkdir -p /tmp/cgroup && mount -t cgroup2 none /tmp/cgroup &&
+  echo +cpuset >/tmp/cgroup/cgroup.subtree_control
 mkdir /tmp/cgroup/one && echo 0 >/tmp/cgroup/one/cpuset.mems
 (
   echo 0 >/tmp/cgroup/one/cgroup.procs

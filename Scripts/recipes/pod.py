@@ -2,8 +2,8 @@
 
 pod.py check FILE                    validates strictly; prints the version of Kubernetes
 pod.py config FILE ROOT [NAME=FOLDER...]
-                                     prints config.json: the first container on ROOT; the contents of the
-                                     volume NAME, where it is not a hostPath, are in FOLDER
+                                     prints config.json: the first container on ROOT; the contents
+                                     of the volume NAME, where it is not a hostPath, are in FOLDER
 pod.py limit FILE RESOURCE           prints a limit of the first container
 pod.py probe FILE                    prints the command of its liveness probe, one word a line
 """
@@ -25,7 +25,8 @@ def check():
 
 
 def config(root, *folders):
-    """What a kubelet passes to its runtime, without limits, which are those of the caller's cgroup."""
+    """The configuration that a kubelet passes to its runtime, without limits: the caller's cgroup
+    has them."""
     folders = dict(folder.split("=", 1) for folder in folders)
     security = container["securityContext"]
     assert security["capabilities"]["drop"] == ["ALL"], security

@@ -30,7 +30,8 @@ static double now(void) {
   return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-/// Addresses at a multiple of 1 GiB, as windows have them. `whole` and `total` are what to unmap.
+/// Addresses at a multiple of 1 GiB, like those of windows. `whole` and `total` are the range to
+/// unmap.
 static void *reserve(size_t length, void **whole, size_t *total) {
   *total = length + alignment;
   *whole = mmap(NULL, *total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -43,12 +44,12 @@ static void *reserve(size_t length, void **whole, size_t *total) {
 struct share {
   char *start;
   size_t length;
-  /// What to fill it with, for those who do.
+  /// The byte to fill it with, if the thread does so.
   int byte;
   int problem;
 };
 
-/// Gives each thread its part, in multiples of `unit`, and waits for all. Returns 0 or an errno.
+/// Runs each part, a multiple of `unit`, on a thread, and waits for all. Returns 0 or an errno.
 static int share_out(void *start, size_t length, size_t unit, int byte, int threads,
                      void *(*work)(void *)) {
   pthread_t *workers = calloc((size_t)threads, sizeof *workers);
@@ -61,7 +62,7 @@ static int share_out(void *start, size_t length, size_t unit, int byte, int thre
   for (int index = 0; index < threads; index++) {
     size_t from = (size_t)index * piece < length ? (size_t)index * piece : length;
     size_t end = from + piece < length ? from + piece : length;
-    // The rest of a length that is no multiple.
+    // The last part has the rest of a length that is not a multiple.
     if (index + 1 == threads)
       end = length;
     shares[index] = (struct share){(char *)start + from, end - from, byte, 0};
@@ -69,7 +70,7 @@ static int share_out(void *start, size_t length, size_t unit, int byte, int thre
         pthread_create(&workers[index], NULL, work, &shares[index]) == 0)
       started++;
   }
-  // This thread does the last share, and those for which no thread could be made.
+  // This thread does the last part, and the parts for which no thread could be created.
   for (int index = started; index < threads; index++)
     work(&shares[index]);
   for (int index = 0; index < started; index++)
@@ -91,8 +92,8 @@ double hf_bench_remap(int fd, size_t length) {
     return -errno;
   double began = now();
   double result;
-  // With the same flags as the arena's own mapping: only then does the kernel let hugetlb mappings
-  // share their page tables, which halves the time and so belongs to the floor.
+  // With the same flags as the arena's mapping: only then does the kernel let hugetlb mappings
+  // share their page tables, which halves the time and therefore belongs to the floor.
   if (mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
       madvise(start, length, MADV_DONTDUMP) < 0 || madvise(start, length, MADV_POPULATE_WRITE) < 0)
     result = -errno;
@@ -129,7 +130,8 @@ double hf_bench_memset(int fd, size_t length, int threads) {
     return -errno;
   double result;
   if (mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
-      madvise(start, length, MADV_DONTDUMP) < 0 || madvise(start, length, MADV_POPULATE_WRITE) < 0) {
+      madvise(start, length, MADV_DONTDUMP) < 0 ||
+      madvise(start, length, MADV_POPULATE_WRITE) < 0) {
     result = -errno;
   } else {
     double began = now();
@@ -242,7 +244,7 @@ double hf_bench_mlock(size_t length) {
   void *start = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (start == MAP_FAILED)
     return -errno;
-  // As malloc(3) would have it on a host that leaves huge pages to those who ask for them.
+  // As malloc(3) on a host where only programs that request huge pages get them.
   madvise(start, length, MADV_NOHUGEPAGE);
   double began = now();
   double result = mlock(start, length) < 0 ? -errno : 0;

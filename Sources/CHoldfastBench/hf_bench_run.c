@@ -27,7 +27,7 @@ static int spawn(pid_t *child, char *const *words, int input, int output, int ke
   if (!(problem = posix_spawn_file_actions_adddup2(&actions, input, 0)) &&
       !(problem = posix_spawn_file_actions_adddup2(&actions, output, 1)) &&
       !(problem = posix_spawn_file_actions_adddup2(&actions, output, 2)) &&
-      // A duplicate of itself is what is not closed on exec.
+      // dup2(2) to the same number clears close-on-exec in a child of posix_spawn(3).
       (keep < 0 || !(problem = posix_spawn_file_actions_adddup2(&actions, keep, keep))) &&
       !(problem = posix_spawnattr_setsigmask(&attributes, &none)) &&
       !(problem = posix_spawnattr_setsigdefault(&attributes, &expected)) &&
@@ -48,7 +48,7 @@ int hf_bench_run(char *const *words, const char *input, int keep, char *output, 
   pid_t child = 0;
   size_t length = strlen(input);
   int written = memfd_create("holdfast-bench-output", MFD_CLOEXEC);
-  // Not more than fits, so nobody waits; the end of the input follows.
+  // It fits into the pipe, so the write does not wait. Closing the pipe ends the input.
   if (written < 0 || write(ends[1], input, length) != (ssize_t)length)
     problem = errno ? errno : EIO;
   close(ends[1]);

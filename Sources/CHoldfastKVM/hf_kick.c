@@ -23,7 +23,7 @@ static void choose(void) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = nothing;
-    // One that comes late must not disturb what the thread does next. KVM_RUN returns all the same.
+    // A late signal must not interrupt the thread's next call. KVM_RUN returns nevertheless.
     action.sa_flags = SA_RESTART;
     if (sigaction(candidate, &action, NULL) < 0) continue;
     kick_signal = candidate;

@@ -181,7 +181,7 @@ struct pre_fault {
 int hf_kvm_pre_fault(int vcpu, uint64_t *address, uint64_t *length) {
   struct pre_fault request = {.address = *address, .length = *length};
   int result = answer(ioctl(vcpu, HF_PRE_FAULT_MEMORY, &request));
-  // What was done before an error counts too.
+  // The part that was mapped before an error counts too.
   *address = request.address;
   *length = request.length;
   return result;

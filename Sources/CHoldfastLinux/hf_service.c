@@ -45,7 +45,7 @@ int hf_listen_loopback(int version6, uint16_t port) {
   int fd = socket(version6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0)
     return -errno;
-  // A restarted service must not wait for the connections of the one before.
+  // A restarted service must not wait for connections of its predecessor.
   int on = 1;
   const struct sockaddr *name =
       version6 ? (const struct sockaddr *)&six : (const struct sockaddr *)&four;

@@ -95,7 +95,7 @@ int hf_userfault_open_paging(void) {
                     UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_MINOR_HUGETLBFS |
                     UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
                     UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_THREAD_ID |
-                    // A sign of Linux 6.4, whose UFFDIO_CONTINUE_MODE_WP has no bit of its own.
+                    // Implies Linux 6.4. UFFDIO_CONTINUE_MODE_WP has no feature bit.
                     UFFD_FEATURE_WP_UNPOPULATED;
   struct uffdio_api api = {.api = UFFD_API, .features = wanted};
   if (ioctl(fd, UFFDIO_API, &api) < 0 || (api.features & wanted) != wanted) {

@@ -8,6 +8,7 @@
 @_exported public import enum HoldfastCore.Advice
 @_exported public import enum HoldfastCore.Backing
 @_exported public import struct HoldfastCore.ByteCount
+@_exported public import class HoldfastCore.CancellationToken
 @_exported public import struct HoldfastCore.DomainPolicy
 @_exported public import enum HoldfastCore.FaultGranularity
 @_exported public import struct HoldfastCore.Geometry

@@ -4,15 +4,19 @@ public import HoldfastLinux
 internal import Synchronization
 internal import SystemPackage
 
-/// Measures what a guest's faults cost while other guests of the same process do their worst.
+/// Measures the time of a guest's page faults while a hostile guest of the same process faults, or
+/// changes its memory, as fast as it can.
 public struct HostileBenchmark: Sendable {
-  /// Nil for the best that the host offers.
+  /// The backing of the arena, or nil for the best that the host offers.
   public var backing: Backing?
-  /// How many faults a median is of.
+  /// The number of page faults of each median.
   public var faults: Int
+  /// The number of threads that populate and zero the arena.
   public var threads: Int
+  /// What the host offers.
   public var host: HostCapabilities
 
+  /// Creates a benchmark; the parameters are the properties.
   public init(backing: Backing?, faults: Int, threads: Int, host: HostCapabilities) {
     self.backing = backing
     self.faults = faults
@@ -20,42 +24,53 @@ public struct HostileBenchmark: Sendable {
     self.host = host
   }
 
-  /// What every guest has; the arena has four times as much.
+  /// The memory of each guest. The arena has four times as much.
   public static let guestMemory = ByteCount.mebibytes(64)
 
-  /// What the other guest does all the time.
+  /// What the hostile guest does until the measurement ends.
   public enum Act: String, Hashable, Sendable, CaseIterable {
-    /// Touches addresses where nothing is mapped, and is told to try again.
+    /// Writes to addresses where nothing is mapped; each failed page fault is retried.
     case unmapped
-    /// Writes where it may only read, and is told to try again.
+    /// Writes to memory that it may only read; each failed page fault is retried.
     case readOnly = "read-only"
-    /// Touches memory that its monitor maps and unmaps without end.
+    /// Writes to memory that its monitor maps and unmaps repeatedly.
     case unmapping
-    /// Writes to its memory while its monitor forks it without end.
+    /// Writes to its memory while its monitor forks it repeatedly.
     case forking
   }
 
+  /// The result of one act.
   public struct Measurement: Sendable {
+    /// What the hostile guest did.
     public let act: Act
-    /// Of a fault of the other guest, in seconds: right before, and meanwhile.
+    /// The median seconds of the measured guest's page fault before the hostile guest starts.
     public let quiet: Double
+    /// The same while the hostile guest runs.
     public let hostile: Double
-    /// Faults that the hostile guest had taken by then.
+    /// The page faults of the hostile guest until the end of the measurement.
     public let hostileFaults: UInt64
-    /// What the books of all guests have wrong afterwards.
+    /// The invariants of both guests that do not hold afterwards, and errors of the hostile guest's
+    /// monitor.
     public let problems: [String]
 
+    /// `hostile` divided by `quiet`.
     public var ratio: Double { hostile / quiet }
   }
 
+  /// The results of all acts.
   public struct Result: Sendable {
+    /// The backing of the arena.
     public let backing: Backing
+    /// The number of page faults of each median.
     public let faults: Int
+    /// One measurement for each act, in the order of `Act.allCases`.
     public let measurements: [Measurement]
   }
 
+  /// Runs all acts, one after another.
+  ///
   /// - Parameter progress: called before each act.
-  /// - Throws: where memory or threads cannot be had.
+  /// - Throws: `HoldfastError` where the arena, a guest or a thread cannot be created.
   public func run(progress: (Act) -> Void = { _ in }) throws(HoldfastError) -> Result {
     let arena: Arena
     arena = try Arena(
@@ -69,7 +84,7 @@ public struct HostileBenchmark: Sendable {
       progress(act)
       let quiet = try victim.median(of: faults)
       let guest = try HostileGuest(act, arena, host)
-      // Until it is at its worst.
+      // Until the hostile guest causes page faults.
       while guest.faults < 10, !guest.isOver { WorkPause.moment() }
       let hostile: Double
       do {
@@ -88,7 +103,7 @@ public struct HostileBenchmark: Sendable {
   }
 }
 
-/// The guest that suffers: its faults are taken and timed by the thread that asks.
+/// The guest that is measured. The calling thread takes and times its page faults.
 private struct Victim {
   let memory: GuestMemory
   private let all = AddressRange(.zero, .zero + HostileBenchmark.guestMemory)
@@ -98,12 +113,12 @@ private struct Victim {
       arena: arena, limit: HostileBenchmark.guestMemory, demandPaging: DemandPaging(), host: host)
   }
 
-  /// The middle of so many faults, each of a large page.
+  /// The median seconds of `count` page faults, each of a 2 MiB page.
   func median(of count: Int) throws(HoldfastError) -> Double {
     let clock = ContinuousClock()
     var seconds: [Double] = []
     while seconds.count < count {
-      // The pages go with the mapping, so that each round's are new.
+      // The pages are freed with the mapping, so that those of each round are new.
       let ram = try memory.allocateSegment("ram", size: HostileBenchmark.guestMemory)
       try memory.map(ram, at: .zero)
       try memory.freeSegment(ram)
@@ -118,7 +133,7 @@ private struct Victim {
   }
 }
 
-/// A guest that misbehaves on threads of its own until it is told to end.
+/// A guest that performs an act on its threads until `end()`.
 private final class HostileGuest: Sendable {
   let memory: GuestMemory
   private let ram: MemorySegment

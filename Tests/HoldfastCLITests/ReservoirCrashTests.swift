@@ -3,7 +3,8 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// kill -9 at random moments: of fill, lease, run, recycle and serve, and of the monitor that `run` has started.
+/// kill -9 at random moments: of fill, lease, run, recycle and serve, and of the monitor that `run`
+/// has started.
 /// After each, one `gc` leaves no file or page unaccounted for.
 ///
 /// HOLDFAST_CRASHES sets the number of kills, HOLDFAST_CRASH_SEED the random seed.

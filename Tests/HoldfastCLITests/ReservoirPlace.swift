@@ -6,7 +6,7 @@ final class ReservoirPlace {
   let path: String
   private let isMounted: Bool
 
-  /// On tmpfs, or with a size on a file system of its own, for root.
+  /// On tmpfs or, with a size, on a separate file system, for root.
   init(fileSystem: String? = nil, size: Int = 0, options: [String] = []) throws {
     path = (fileSystem == nil ? "/dev/shm" : "/tmp") + "/holdfast-cli-\(UUID())"
     isMounted = fileSystem != nil

@@ -119,8 +119,8 @@ import Testing
     #expect(try place.rows() == ["4M 1 0 0"])
   }
 
-  /// A ^C of a terminal, which script(1) provides, reaches a child that has left the terminal's foreground
-  /// group.
+  /// A ^C of a terminal, which script(1) provides, reaches a child that has left the terminal's
+  /// foreground group.
   @Test(
     .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/script"), "needs script"))
   func signalsOfATerminal() throws {

@@ -162,7 +162,7 @@ import Testing
   }
 
   @Test func continuesAfterAShortage() throws {
-    // No host has that much memory. The other level is reached all the same.
+    // No host has that much memory. The other level is reached nevertheless.
     try served.configure("[level]\nfiles = 1x1024T\n[level]\nfiles = 1x4M\n")
     try served.start()
     try served.until("other") { served.ready == ["4M"] }

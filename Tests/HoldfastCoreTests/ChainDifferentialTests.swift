@@ -3,8 +3,8 @@ import Testing
 
 @testable import HoldfastCore
 
-/// Behaviour 25 over shadow chains: the model's operations, forks and collapses among them, with
-/// all wirings done by the one path and by the other.
+/// Behaviour 25 over shadow chains: the model's operations, including forks and collapses, with all
+/// wirings by one path and by the other.
 @Suite struct ChainDifferentialTests {
   /// All that can be observed of a world.
   private struct Observed: Equatable {
@@ -76,7 +76,7 @@ import Testing
 
   @Test(arguments: 0..<batches, [1, 64] as [UInt64])
   func `both paths leave the same over forks and chains`(batch: UInt64, scale: UInt64) {
-    // Where each of the model's pages is many, an eighth as many steps.
+    // An eighth of the steps where a page of the model is many pages.
     let steps = SuiteSize.differentialSteps / (scale == 1 ? 4 : 32)
     let runs = max(1, steps / Self.batches / UInt64(Self.steps))
     for seed in batch * runs..<(batch + 1) * runs {

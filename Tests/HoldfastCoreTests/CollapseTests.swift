@@ -2,9 +2,9 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Behaviour 21 and what else collapse must and must not do.
+/// Behaviour 21: what a collapse does, and what it must leave unchanged.
 @Suite struct CollapseTests {
-  /// How many objects are below an address.
+  /// The number of objects in an address's chain.
   private func depth(_ family: Family, _ index: Int, _ page: UInt64 = 0) -> Int? {
     family.spaces[index].object(at: family.machine.address(page))?.chain.count
   }
@@ -19,7 +19,7 @@ import Testing
     let frames = family.pmaps[child].mappings.map(\.frames)
     try family.end(0)
     #expect(depth(family, child) == 1)
-    // The very frames: nothing was copied, and those that the parent alone had are free.
+    // The same frames: nothing was copied, and the frames that only the parent had are free.
     #expect(family.machine.allocator.occupancy.free == PageCount(128 - 10))
     #expect(family.pmaps[child].mappings.map(\.frames) == frames)
     for page in 0..<10 as Range<UInt64> {

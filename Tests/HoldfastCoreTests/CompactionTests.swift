@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Superpages assembled again from fragments, with every byte and every wired page where it was.
+/// Whole superpages from fragments; contents and wired pages stay as they are.
 @Suite struct CompactionTests {
   private static let superpage: UInt64 = 512
 
@@ -51,7 +51,7 @@ import Testing
     let family = try Family(pages: 0..<4 * Self.superpage, frames: 8 * Self.superpage)
     let machine = family.machine
     let space = family.spaces[0]
-    // Every third page by itself, some copies of a child's among them, and two wired.
+    // Every third page alone; some are copies of a child, and two are wired.
     for page in stride(from: UInt64(0), to: 4 * Self.superpage, by: 3) {
       try family.write(0, page, UInt8(page % 251))
     }
@@ -99,7 +99,7 @@ import Testing
     let other = family.addSpace()
     try family.spaces[other].map(at: machine.range(0..<512))
     for page in 0..<100 as Range<UInt64> { try family.write(other, page * 3, 9) }
-    // A shadow that two spaces have, the second with a translation of the page below.
+    // A shadow in two spaces, the second of which has a translation of the page below.
     let first = family.addSpace()
     try family.spaces[first].map(object, at: range, inheritance: .share, copyOnWrite: true)
     let second = try family.fork(first)
@@ -145,7 +145,7 @@ import Testing
     try stage.map(0..<2 * Self.superpage)
     try stage.space.wire(stage.machine.range(0..<2 * Self.superpage), .prefault)
     try stage.space.unwire(stage.machine.range(0..<2 * Self.superpage))
-    // A page of another mapping, so that the superpage is none in the object but one in the pmap.
+    // One page is removed, so that the object has no superpage there but the pmap still has one.
     stage.pmap.allowSplits(false)
     #expect(failure { try stage.space.remove(stage.machine.range(5..<6)) } != nil)
     #expect(stage.machine.memory.compact().moved == .zero)
@@ -154,8 +154,8 @@ import Testing
     try stage.expectNothingLeft()
   }
 
-  /// Spaces of which half of the memory is wired, at nine tenths of what there is, after base pages
-  /// and superpages have come and gone at random.
+  /// Spaces that have nine tenths of the memory, half of it wired, after base pages and superpages
+  /// were allocated and freed at random.
   @Test func `after random use of nine tenths, compaction frees as many superpages as fit`() throws
   {
     let steps = SuiteSize.compactionSteps
@@ -179,7 +179,7 @@ import Testing
         ? machine.range(first & ~511..<(first & ~511) + 512) : machine.range(first..<first + 1)
       let used = pages - machine.memory.available.rawValue
       if used * 10 > pages * 9 {
-        // Some of each size go.
+        // Some blocks of each size are freed.
         let low = first & ~63
         let gone = machine.range(low..<low + (Bool.random(using: &random) ? 512 : 64))
           .clamped(to: space.bounds)

@@ -3,11 +3,11 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Threads at work on the same memory. Run these with `--sanitize=thread` too.
+/// Threads that use the same memory. Run these with `--sanitize=thread` too.
 ///
 /// One at a time, as each runs for a fixed time with a thread for each processor and more.
 @Suite(.serialized) struct ConcurrencyTests {
-  /// What a test and its threads share.
+  /// The state that a test and its threads share.
   private final class Scene: @unchecked Sendable {
     let machine: Machine
     let object: MemoryObject
@@ -26,7 +26,7 @@ import Testing
 
     func report(_ problem: String) { findings.report(problem) }
 
-    /// What an operation of a thread may come to. Others take the memory away meanwhile.
+    /// Runs an operation, which may fail because other threads remove memory meanwhile.
     func attempt(_ body: () throws -> Void) {
       findings.tally()
       do {
@@ -40,12 +40,12 @@ import Testing
       }
     }
 
-    /// The only byte that is ever written to a page, so that one of another page is a leak.
+    /// The only byte that is ever written to a page, so that a byte of another page is a leak.
     static func byte(_ page: UInt64) -> UInt8 { UInt8(1 + page % 150) }
 
-    func check(_ bytes: [UInt8], _ page: UInt64, _ who: String) {
+    func check(_ bytes: [UInt8], _ page: UInt64, _ reader: String) {
       for byte in bytes where byte != 0 && byte != Scene.byte(page) {
-        report("\(who) finds \(byte) in page \(page)")
+        report("\(reader) finds \(byte) in page \(page)")
       }
     }
 
@@ -65,7 +65,7 @@ import Testing
       }
     }
 
-    /// Takes all away and expects that nothing is left.
+    /// Removes all mappings and expects that nothing is left.
     func finish(_ sourceLocation: SourceLocation = #_sourceLocation) throws {
       for (space, pmap) in spaces {
         #expect(machine.problems(in: space, pmap) == [], sourceLocation: sourceLocation)
@@ -134,7 +134,7 @@ import Testing
     let pages = UInt64(1200)
     let scene = Scene(pages: pages, frames: 4096, spaces: 2)
     let machine = scene.machine
-    // The object in three parts, in ascending order in one space and in descending in the other.
+    // The object in three parts, in ascending order in one space and descending in the other.
     let parts: [Range<UInt64>] = [0..<500, 500..<900, 900..<1200]
     /// The address of each page.
     func address(_ index: Int, _ page: UInt64) -> UInt64 {

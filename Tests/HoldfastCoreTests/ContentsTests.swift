@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Behaviours 13, 14 and 17: what wired pages hold.
+/// Behaviours 13, 14 and 17: the contents of wired pages.
 @Suite struct ContentsTests {
   @Test(arguments: WirePath.allCases, WirePath.allCases)
   func `every byte is zero although the frames were another guest's`(
@@ -62,7 +62,7 @@ import Testing
     try stage.map(0..<20)
     try stage.map(30..<40, offset: 20, .read)
     try stage.space.write([1], at: stage.machine.address(3))
-    // The hole is met when the pages before it are entered and the guest may write to them.
+    // The wire reaches the hole when the pages before it are entered and the guest may write them.
     stage.pmap.fail(at: 7)
     _ = stage.wire(0..<40, .user, path)
     stage.pmap.fail(at: nil)
@@ -90,7 +90,7 @@ import Testing
     #expect(all.isValid && !all.isBusy && all.wireCount == 1)
     #expect(stage.wiredInPmap == 1100)
     #expect(stage.problems == [])
-    // A second space that maps the same object finds all there.
+    // A second space that maps the same object finds the same contents.
     let (other, pmap) = stage.machine.makeSpace()
     try other.map(stage.object, offset: PageIndex(500), at: stage.machine.range(500..<1600))
     let summary = try other.wire(stage.machine.range(500..<1600), second.options)
@@ -160,7 +160,7 @@ import Testing
     stage.pmap.fail(at: nil)
     let left = stage.machine.allocator.occupancy
     #expect(left.free == PageCount(64) && left.zeroed == PageCount(64 - 8))
-    // Nor the one of a fault, from among those that are zeroed still.
+    // The same for the frame of a fault, which was one of the zeroed frames.
     stage.pmap.fail(at: 0)
     #expect(failure { try stage.space.fault(.zero, .write) } != nil)
     stage.pmap.fail(at: nil)

@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Behaviours 17 to 19: wiring what is shared with copies.
+/// Behaviours 17 to 19: wiring memory that is shared copy-on-write.
 @Suite struct CopyOnWriteTests {
   /// A parent and a child of 20 pages, of which the first 10 hold their number and one.
   private func makeFamily(frames: UInt64 = 256) throws -> (Family, child: Int, AddressRange) {
@@ -98,7 +98,7 @@ import Testing
     let (family, child, range) = try makeFamily()
     try family.spaces[child].protect(range, .read)
     try family.spaces[child].wire(range)
-    // The number of copies depends on what the wiring made the child's own.
+    // The number of copies depends on the pages that the wiring copied for the child.
     var call = 0
     while true {
       family.pmaps[child].fail(at: call)
@@ -172,7 +172,7 @@ import Testing
       try family.spaces[child].protect(range, .readWrite)
       let before = family.pmaps[second].mappings
       try family.write(child, 1, 9)
-      // Wired pages have been copied by now, and move no more.
+      // Wired pages have been copied by now, and do not move.
       if wired { #expect(family.pmaps[second].mappings == before) }
       try family.spaces[child].wire(range)
       #expect(try family.byte(second, 1) == 9 && family.byte(0, 1) == 3)
@@ -199,7 +199,7 @@ import Testing
     for page in 0..<8 as Range<UInt64> {
       try family.spaces[child].fault(machine.address(page), .read)
     }
-    // Those of one that may only read too: the other may write.
+    // The pages of a space that may only read are copied too, since the other space may write.
     if isReader { try family.spaces[0].protect(range, .read) }
     let summary = try family.spaces[0].wire(range, path.options)
     #expect(summary.copied == PageCount(8))

@@ -2,8 +2,8 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Copies among superpages where the pmap cannot split, and wirings of a part that fail: an error,
-/// and nothing has changed.
+/// Copies in superpages that the pmap cannot split, and wirings of a part that fail: both are
+/// errors, and nothing has changed.
 @Suite struct CopyShortageTests {
   private static let pages = 0..<UInt64(1024)
 
@@ -69,7 +69,7 @@ import Testing
       #expect(error?.code == .resourceShortage, "\(free) free")
       #expect(space.entryViews.count == 1, "\(free) free")
     }
-    // The same for what is wired for reading and is to become writable.
+    // The same for memory that is wired for reading and becomes writable.
     try space.protect(family.machine.range(Self.pages), .read)
     try space.wire(family.machine.range(Self.pages), path.options)
     // Copies made before a failure stay, so that the next attempt needs fewer.

@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Behaviour 25: both paths leave the same, whatever was done before.
+/// Behaviour 25: both paths leave the same state, after any operations before.
 @Suite struct DifferentialFuzzTests {
   private static func step(
     _ size: FuzzSize, using random: inout SeededGenerator
@@ -45,7 +45,7 @@ import Testing
         space: space, page: first, pick(50) ? .read : .write, free: free.map { $0 % 2 })
     case 48..<72:
       if pick(10) { options.insert(.write) }
-      // Where both fail, the paths may meet the one or the other first.
+      // Never both causes of failure, since the paths may meet either of them first.
       let pmapFails = free == nil && pick(8)
       return .wire(space: space, pages, options, free: free, pmapFails: pmapFails)
     case 72..<90: return .unwire(space: space, pages, options)
@@ -53,7 +53,7 @@ import Testing
     }
   }
 
-  /// The first thing that is wrong after a step.
+  /// The first difference or broken invariant after a step.
   private static func problem(
     _ worlds: [FuzzWorld], _ contents: FuzzContents, _ pages: [(space: Int, page: UInt64)]
   ) -> String? {

@@ -2,14 +2,14 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Objects and address spaces that take frames by a policy of their own.
+/// Objects and address spaces that have a policy for the nodes of their frames.
 @Suite struct DomainObjectTests {
   /// Two nodes of 2,048 pages; the caller is always on node 0.
   private func machine(dirty: Bool = false) -> Machine {
     Machine(dirty: dirty, domains: [2048, 2048], local: { NodeID(0) })
   }
 
-  /// Pages of an object, and how many are on each node.
+  /// The number of an object's pages on each node.
   private func nodes(_ machine: Machine, _ object: MemoryObject) -> [UInt32: UInt64] {
     var counts: [UInt32: UInt64] = [:]
     for run in machine.pages(of: object) {
@@ -75,7 +75,7 @@ import Testing
     }
     #expect(error?.code == .resourceShortage)
     #expect(machine.allocator.occupancy.free == PageCount(4096) && pmap.mappings.isEmpty)
-    // The same is no trouble where others may help.
+    // The same succeeds if other nodes may provide frames.
     let (open, _) = machine.makeSpace(policy: .prefer(NodeID(1)))
     try open.map(at: machine.range(0..<2049))
     try open.wire(machine.range(0..<2049), path.options.union([.user, .noHoles]))

@@ -3,8 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Fails the n-th allocation, translation or request of a pager, for n = 0, 1, 2 and so on until
-/// the operation succeeds. After each failure every invariant holds and nothing can be told to have
-/// happened.
+/// the operation succeeds. After each failure every invariant holds and nothing has changed.
 @Suite struct FailureTests {
   enum Kind: CaseIterable, Sendable {
     case frame, translation, pager
@@ -15,7 +14,7 @@ import Testing
     case forkWired, monitorWrites
   }
 
-  /// What can be observed of a page.
+  /// The observable state of a page.
   private struct Seen: Equatable {
     var protection: Protection?
     var isUserWired = false
@@ -24,7 +23,7 @@ import Testing
   }
 
   /// A child of 30 pages: 0..<10 are copies of the parent's, 10..<20 are absent, 20..<30 are
-  /// copies of an image. 5..<8 are the child's own already, 12..<14 wired by the system.
+  /// copies of an image. The child has copied 5..<8 already; the system has wired 12..<14.
   private func makeFamily() throws -> (Family, TestPager) {
     let machine = Machine(frames: 512, dirty: true, wiredLimit: WiredLimit(.tebibytes(1)))
     let family = Family(machine)
@@ -65,7 +64,7 @@ import Testing
     case .copyAtOnce: try space.protect(machine.range(0..<20), .readWrite)
     case .forkWired: _ = try family.fork(1)
     case .monitorWrites:
-      // The byte is the one that is there, so that what was written before a failure shows nowhere.
+      // Writes the byte that is there already, so that a write before a failure changes nothing.
       try space.write([43], at: machine.address(3) + ByteCount(9))
     }
   }
@@ -81,7 +80,7 @@ import Testing
     }
   }
 
-  /// Does the operation with the n-th of its needs refused.
+  /// Does the operation, in which the n-th request of the kind fails.
   private func attempt(
     _ operation: Operation, _ kind: Kind, _ number: Int, _ path: WirePath, _ family: Family,
     _ pager: TestPager
@@ -111,7 +110,7 @@ import Testing
     var failures = 0
     for path in WirePath.allCases {
       for number in 0... {
-        // A new machine each time, so that no failure finds the work of the one before done.
+        // A new machine each time, so that no attempt finds work of the one before.
         let (family, pager) = try makeFamily()
         try prepare(operation, family)
         let charged = family.machine.wiredLimit.current

@@ -17,7 +17,7 @@ final class Family {
     add(space, pmap)
   }
 
-  /// With anonymous memory in the parent.
+  /// Creates a family with anonymous memory in the parent.
   convenience init(pages: Range<UInt64>, frames: UInt64) throws {
     self.init(Machine(frames: frames, dirty: true, wiredLimit: WiredLimit(.tebibytes(1))))
     try spaces[0].map(at: machine.range(pages))
@@ -31,7 +31,7 @@ final class Family {
     return spaces.count - 1
   }
 
-  /// Another space, without ranges.
+  /// Adds a space without mappings.
   func addSpace() -> Int {
     let (space, pmap) = machine.makeSpace()
     return add(space, pmap)
@@ -42,7 +42,7 @@ final class Family {
     return add(try spaces[index].fork(pmap: pmap), pmap)
   }
 
-  /// Takes all that is mapped in a space away.
+  /// Removes all mappings of a space.
   func end(_ index: Int) throws {
     try spaces[index].remove(spaces[index].bounds)
     #expect(pmaps[index].mappings.isEmpty)
@@ -62,7 +62,7 @@ final class Family {
     #expect(touched)
   }
 
-  /// What a read finds, and the guest by its translation, if it has one.
+  /// The byte that a read finds; it must be that of the guest's translation, if there is one.
   func byte(_ index: Int, _ page: UInt64) throws -> UInt8 {
     let address = machine.address(page)
     let byte = try spaces[index].read(address + ByteCount(9), count: 1)[0]
@@ -79,7 +79,7 @@ final class Family {
       + Invariants.problems(in: machine.memory, spaces: spaces, handles: handles)
   }
 
-  /// Ends all and expects that nothing is left.
+  /// Removes all mappings and expects that nothing is left.
   func expectNothingLeft(sourceLocation: SourceLocation = #_sourceLocation) throws {
     for index in living { try end(index) }
     for handle in handles { handle.release() }

@@ -2,9 +2,9 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// What holds while frames are zeroed, copied or paged in, which takes long: no thread can use
-/// their pages yet, the pages that they are copied from stay, and other operations proceed. Another
-/// thread sees to that each time, within the operation.
+/// Invariants while frames are zeroed, copied or paged in, which takes long: no thread can use
+/// their pages yet, the source pages of copies stay, and other operations proceed. Another thread
+/// checks that each time, during the operation.
 @Suite struct FillingTests {
   enum Operation: CaseIterable, Sendable {
     case touch, touchCopy, touchImage, monitorWrites, monitorReads
@@ -71,7 +71,7 @@ import Testing
     let space = family.spaces[1]
     let look: @Sendable (FrameRun?, [FrameRun]) -> Void = { source, filled in
       found.tally()
-      // Once is enough to tell, and a thread that waits may take its time.
+      // One failure is enough, and a thread that waits takes up to ten seconds.
       guard found.all.isEmpty else { return }
       let isDone = runThreads(1, seconds: 10) { _ in
         // All the chains as they are now: each object's lock is needed, and the space's.
@@ -91,7 +91,7 @@ import Testing
             }
           }
         }
-        // A fork has its space for itself.
+        // A fork has its space locked exclusively.
         if operation == .forkWired { return }
         let free = machine.range(1000..<1001)
         if failure({ try space.map(at: free) }) != nil { found.report("nothing can be mapped") }

@@ -10,7 +10,7 @@ import Testing
 @Suite(.serialized) struct ForkConcurrencyTests {
   private typealias Guest = (space: AddressSpace, pmap: CheckingPmap)
 
-  /// What the threads share: guests that come and go.
+  /// The state that the threads share: guests that are created and end.
   private final class Scene: @unchecked Sendable {
     static let pages: UInt64 = 96
     let machine: Machine
@@ -30,7 +30,7 @@ import Testing
       image = MemoryObject(memory: machine.memory, size: PageCount(96), pager: pager)
       for _ in 0..<2 {
         let guest = machine.makeSpace()
-        // 0..<32 the shared object, 32..<64 of the guest's own, 64..<96 copies of the image.
+        // 0..<32: the shared object; 32..<64: private memory; 64..<96: copies of the image.
         try map(guest, 0..<96)
         guests.append(guest)
       }
@@ -86,14 +86,16 @@ import Testing
       }
     }
 
-    /// The only byte that a page ever holds but zero, in every space.
+    /// The only byte except zero that a page ever holds, in every space.
     static func byte(_ page: UInt64) -> UInt8 { UInt8(page + 1) }
 
-    func check(_ byte: UInt8, _ page: UInt64, _ who: String) {
+    func check(_ byte: UInt8, _ page: UInt64, _ reader: String) {
       if byte != 0, byte != Scene.byte(page) {
-        findings.report("\(who) finds \(byte) in page \(page)")
+        findings.report("\(reader) finds \(byte) in page \(page)")
       }
-      if page >= 64, byte == 0 { findings.report("\(who) finds page \(page) of the image empty") }
+      if page >= 64, byte == 0 {
+        findings.report("\(reader) finds page \(page) of the image empty")
+      }
     }
 
     func touch(_ guest: Guest, _ page: UInt64, writes: Bool) {

@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Behaviours 17, 18 and 20: what a child and its parent have of each other's memory.
+/// Behaviours 17, 18 and 20: the memory that a child and its parent share, and the copies.
 @Suite struct ForkTests {
   @Test func `a child has the parent's contents, and neither sees what the other writes later`()
     throws
@@ -57,7 +57,7 @@ import Testing
     #expect(try family.byte(0, 0) == 8 && family.byte(0, 10) == 7)
     #expect(try family.byte(child, 5) == 10 && family.byte(child, 10) == 9)
     #expect(failure { _ = try family.byte(child, 20) }?.code == .invalidAddress)
-    // A guard, and untouched memory that is shared all the same.
+    // A guard, and memory that was never accessed, which is shared too.
     try space.map(at: machine.range(40..<50), protection: [], inheritance: .share)
     try space.map(at: machine.range(60..<70), inheritance: .share)
     let other = try family.fork(0)

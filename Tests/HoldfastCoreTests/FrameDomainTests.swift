@@ -31,7 +31,7 @@ private final class Nodes: Sendable {
 }
 
 @Suite struct FrameDomainTests {
-  /// An allocator with contiguous domains of so many pages each.
+  /// An allocator with contiguous domains of these numbers of pages.
   private func allocator(
     _ nodes: Nodes, _ sizes: [(node: UInt32?, pages: UInt64)], geometry: Geometry = .small,
     policy: DomainPolicy = .firstTouch, zeroed: Bool = true
@@ -156,7 +156,7 @@ private final class Nodes: Sendable {
     var covered = held.reduce(UInt64(0)) { $0 + $1.count.rawValue }
     #expect(covered == 700 + 5000 + 1 << 18 && allocator.occupancy.free == .zero)
     covered = 0
-    // A run over the bound of two domains is given back to both.
+    // A run across the bound of two domains is freed in both.
     allocator.free(FrameRun(Frame(600), PageCount(200)), zeroed: false)
     #expect(allocator.domains.map(\.occupancy.free.rawValue) == [100, 100, 0])
     #expect(allocator.largestFreeOrder == 6)

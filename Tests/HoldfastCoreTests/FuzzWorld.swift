@@ -1,7 +1,7 @@
 import HoldfastCore
 import HoldfastTestKit
 
-/// One thing that is done to two spaces which share an object. Ranges are pages of the space.
+/// One operation on two spaces that share an object. Ranges are pages of the space.
 enum FuzzStep {
   case map(space: Int, Range<UInt64>, offset: UInt64?, Protection)
   case protect(space: Int, Range<UInt64>, Protection)
@@ -12,7 +12,7 @@ enum FuzzStep {
   case remove(space: Int, Range<UInt64>)
 }
 
-/// How large everything is.
+/// The sizes of the machine, the object and the spaces.
 struct FuzzSize {
   /// The shared object's pages. The pages of a space from 0 on map them, at any offset.
   var shared: UInt64
@@ -26,7 +26,7 @@ struct FuzzSize {
     shared: 1324, anonymous: 1 << 12..<(1 << 12) + 900, frames: 4096, limit: 2000)
 }
 
-/// What a step came to.
+/// The outcome of a step.
 struct FuzzOutcome: Equatable {
   var code: HoldfastError.Code?
   var address: Address?
@@ -98,13 +98,13 @@ struct FuzzWorld {
     machine.snapshot(of: spaces.map(\.space), sharing: [object], frames: false)
   }
 
-  /// What is wrong by itself.
+  /// The broken invariants.
   func problems() -> [String] {
     let area = SharedArea(machine.range(0..<size.anonymous.lowerBound), object)
     return spaces.flatMap { machine.problems(in: $0.space, $0.pmap, sharing: [area]) }
   }
 
-  /// How often each page of the object must be wired, by what the entries say.
+  /// The wire count that each page of the object must have according to the map entries.
   func wireCounts() -> [UInt16] {
     var counts = [UInt16](repeating: 0, count: Int(size.shared))
     for (space, _) in spaces {
@@ -142,7 +142,7 @@ struct FuzzWorld {
   }
 }
 
-/// What the guests must find, by a model that knows nothing of objects and frames.
+/// The contents that the guests must find, by a model without objects and frames.
 struct FuzzContents {
   private enum Place {
     case shared(Int)

@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Behaviours 1 to 4: what of a range cannot be wired.
+/// Behaviours 1 to 4: the parts of a range that cannot be wired.
 @Suite struct HoleTests {
   enum Hole: CaseIterable {
     case start, middle, end, all

@@ -74,7 +74,7 @@ import Testing
     #expect(try family.byte(child, 200) == 7 && family.byte(child, 900) == 7)
     let (all, shared) = family.spaces[child].residency(in: family.spaces[child].bounds)
     #expect(all == PageCount(1024) && shared == PageCount(512))
-    // The parent is the only one that reaches its own page now, and need not copy it.
+    // Now only the parent reaches its page, and need not copy it.
     try family.write(0, 100, 3)
     #expect(try family.byte(child, 100) == 7 && family.byte(0, 100) == 3)
     #expect(family.problems == [])

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastCore
 
-/// Faults that bring a large page in from a pager as a whole.
+/// Faults that page in a whole large page.
 @Suite struct LargePagerTests {
   /// A space with 1,200 pages at 0 of a pager that has those of 1,100 that `has` says.
   private func makeFamily(

@@ -3,16 +3,16 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Threads that come upon a page while it is zeroed, copied or paged in, or upon a range that is in
-/// transition for that: they wait, are woken, and find what they should.
+/// Threads that access a page while another thread zeroes it, copies it or pages it in, or a range
+/// that is in transition for that: they wait, are woken, and find the expected contents.
 ///
-/// The first thread lets the second one start, and gives it some time to come as far as its wait.
-/// Were that too short, a mistake might pass; what is right never fails.
+/// The first thread lets the second one start, and gives it some time to reach its wait. If that is
+/// too short, a test may miss an error; correct code never fails.
 @Suite struct MeetingTests {
   enum Operation: CaseIterable, Sendable {
     case touch, touchCopy, touchImage, wire, wireCopy, wireImage, copyAtOnce
 
-    /// The page that both want.
+    /// The page that both threads access.
     var page: UInt64 {
       switch self {
       case .touch, .wire: 15
@@ -145,7 +145,7 @@ import Testing
     pager.beforeReading { _ in second() }
     let done = runThreads(1, seconds: 10) { _ in
       let error = failure { try operation.perform(space, machine, path) }
-      // After the other removed it, the page of a fault is not there any more.
+      // If the other thread removed it, the page of a fault no longer exists.
       if !fails, let error, !(other == .remove && error.code == .invalidAddress) {
         found.report("it fails: \(error)")
       }

@@ -1,8 +1,8 @@
 import HoldfastCore
 import HoldfastTestKit
 
-/// One random operation. Every field has a meaning whatever came before, so that a sequence from
-/// which steps were removed is still one.
+/// One random operation. Every field is valid in every state, so that a sequence remains valid when
+/// steps are removed.
 struct ModelStep {
   enum Kind: CaseIterable {
     case mapAnonymous, mapShared, mapImage, write, touch, peek, wire, unwire, protect, fork, remove,
@@ -10,7 +10,7 @@ struct ModelStep {
     case collapse, compact
   }
 
-  /// What is made to run out.
+  /// The resource that the step makes scarce.
   enum Shortage {
     case frames(UInt64)
     case translations(Int)
@@ -18,7 +18,7 @@ struct ModelStep {
   }
 
   var kind: Kind
-  /// Which of the spaces that there are, modulo their number.
+  /// The index of the space, modulo the number of spaces.
   var space: Int
   var pages: Range<UInt64>
   var byte: UInt8

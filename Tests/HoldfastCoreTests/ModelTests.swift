@@ -8,7 +8,7 @@ import Testing
 @Suite struct ModelTests {
   private static let stepsOfARun = 200
 
-  /// Runs are shared out over so many test cases, which run side by side.
+  /// The number of test cases that share the runs and run in parallel.
   static let lanes: UInt64 = 4
 
   private static func sequence(_ seed: UInt64) -> [ModelStep] {
@@ -33,7 +33,7 @@ import Testing
     return found ?? left.map { (steps.count, $0) }
   }
 
-  /// Removes steps, by halves down to single ones, as long as what is left still fails.
+  /// Removes steps, by halves down to single ones, while the rest still fails.
   private static func shrink(_ steps: [ModelStep], _ seed: UInt64, scale: UInt64) -> [ModelStep] {
     var steps = steps
     var part = steps.count / 2

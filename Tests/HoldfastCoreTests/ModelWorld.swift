@@ -10,32 +10,32 @@ final class ModelWorld {
   static let geometry = Geometry(pageShift: 12, superpageLevels: 1)
   private static let coarse = Geometry(pageShift: 19, superpageLevels: 1)
   /// The pages at which addresses and objects begin, each at another distance from the next
-  /// superpage: so hardly a page has the number in an object that it has in the one above or as an
-  /// address. Where reservations are to be at work, the shared object's superpages are those of the
+  /// superpage: so a page seldom has the same index in an object as in the object above or as an
+  /// address. If the test is for reservations, the shared object's superpages are those of the
   /// addresses.
   let origin: UInt64
   let sharedOrigin: UInt64
   let imageOrigin: UInt64 = 3 * 512 - 17
 
   let machine: Machine
-  /// How all wirings are done, if not as each step says.
+  /// The path of all wirings, or nil for the path of each step.
   private let path: WirePath?
   private let shared: MemoryObject
   private let image: MemoryObject
   private let pager: TestPager
   private(set) var spaces: [(space: AddressSpace, pmap: CheckingPmap)]
   private(set) var model: PageModel
-  /// How many pages of the machine are one of the model's. With many, reservations are at work.
+  /// The number of the machine's pages for each page of the model. If it is large, the machine
+  /// makes reservations.
   private let scale: UInt64
 
-  /// What the last step came to; nil where it succeeded.
+  /// The error of the last step, or nil if it succeeded.
   private(set) var lastError: HoldfastError?
 
   /// - Parameters:
-  ///   - domains: the frames are on three nodes, and each object has a policy of its own.
+  ///   - domains: the frames are on three nodes, and each object has a policy.
   ///   - large: faults zero and copy large pages: four base pages of 512 KiB, or with a scale all
-  ///     512 of
-  ///     a superpage.
+  ///     512 pages of a superpage.
   init(
     dirty: Bool, path: WirePath? = nil, scale: UInt64 = 1, domains: Bool = false,
     large: Bool = false
@@ -66,7 +66,7 @@ final class ModelWorld {
   /// How many pages of the machine the model's are.
   var pages: Int { Int(ModelStep.pages * scale) }
 
-  /// The one of a model page's pages whose contents are compared.
+  /// The page of a model page whose contents are compared.
   private static func probe(_ page: UInt64, _ scale: UInt64) -> UInt64 { page * 13 % scale }
 
   private func address(_ page: UInt64) -> Address {
@@ -181,7 +181,7 @@ final class ModelWorld {
     }
   }
 
-  /// The first thing in which machine and model differ, or that is wrong by itself.
+  /// The first difference between machine and model, or the first broken invariant.
   private func problem() -> String? {
     for (index, (space, pmap)) in spaces.enumerated() {
       if let violation = pmap.violations.first { return violation }
@@ -225,7 +225,7 @@ final class ModelWorld {
     }
   }
 
-  /// Ends all; returns what is left.
+  /// Removes all spaces and objects; returns what is left.
   func finish() -> String? {
     for (space, _) in spaces {
       do { try space.remove(space.bounds) } catch { return "\(error)" }

@@ -2,12 +2,12 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Chains in which a page has another number in each object, and none that is its address's.
+/// Chains in which a page has a different index in each object, and none is that of its address.
 @Suite struct OffsetTests {
   private static let pages = 700..<UInt64(1730)
   private static let offset: UInt64 = 3 * 512 + 5
 
-  /// What a page held from the first.
+  /// The first contents of a page.
   private func original(_ page: UInt64) -> UInt8 {
     UInt8(truncatingIfNeeded: page - Self.pages.lowerBound + 6)
   }
@@ -42,7 +42,7 @@ import Testing
     return family
   }
 
-  /// Expects what a space must find in each page, and that nothing is wrong.
+  /// Expects the contents that a space must find in each page, and no broken invariant.
   private func check(
     _ family: Family, _ index: Int, _ changes: [UInt64: UInt8], in pages: Range<UInt64> = pages,
     sourceLocation: SourceLocation = #_sourceLocation
@@ -120,7 +120,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  /// Sees to it that pages of the object are busy while they are copied, unless they are wired.
+  /// Checks that pages of the object are busy while they are copied, unless they are wired.
   private func watchSources(_ family: Family) -> ConcurrentFailures {
     let found = ConcurrentFailures()
     let object = family.handles[0]

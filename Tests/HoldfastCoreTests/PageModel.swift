@@ -1,8 +1,8 @@
 import HoldfastCore
 import HoldfastTestKit
 
-/// What guests must find, by a model that knows of nothing but pages: a dictionary of them for each
-/// address space, and cells with a byte each that pages of several spaces may share.
+/// The contents that guests must find, by a model that has only pages: a dictionary of them for
+/// each address space, and cells with a byte each, which pages of several spaces may share.
 struct PageModel {
   struct Page {
     var cell: Int

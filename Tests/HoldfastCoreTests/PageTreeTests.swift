@@ -2,9 +2,9 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// A page tree against an array with an element a page.
+/// A page tree against an array with one element for each page.
 @Suite struct PageTreeTests {
-  /// The tree and what it has to be.
+  /// The tree and its model.
   private struct Pair {
     var tree: PageTree
     var model: [PageState?]
@@ -163,7 +163,7 @@ import Testing
     let isRight = pair.remove(0..<pages)
     #expect(isRight)
     #expect(pair.tree.residentCount == .zero)
-    // Nodes are used again, so that a tree grows no further by what it has had before.
+    // Nodes are reused, so a tree does not grow for pages that it had before.
     let metadata = pair.tree.metadata
     for _ in 0..<3 {
       pair.insert(0..<pages, frame: 3, isBusy: true)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastCore
 
-/// Objects whose pages come from somewhere.
+/// Objects with a pager.
 @Suite struct PagerTests {
   /// A space with 40 pages at 0 of a pager that has 30.
   private func makeFamily(

@@ -15,7 +15,7 @@ import Testing
     let next = try #require(
       machine.allocator.allocateContiguous(PageCount(1 << 18), dirty: &dirty))
     #expect(next.start == Frame(2 << 18))
-    // No largest block is left at whose start a frame is free.
+    // In no block of the largest order the first frame is free.
     let low = try #require(machine.allocator.allocateContiguous(PageCount(513), dirty: &dirty))
     #expect(low.start == Frame(512))
     #expect(machine.allocator.allocateContiguous(PageCount(1 << 18), dirty: &dirty) == nil)

@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Behaviour 26 and the purpose of reservations: base pages that faults bring one by one become
+/// Behaviour 26 and the purpose of reservations: base pages that faults populate one by one become
 /// superpages in place, and an allocation gets the unused frames of a reservation before it fails.
 @Suite struct ReservationTests {
   private static let superpage: UInt64 = 512
@@ -42,7 +42,7 @@ import Testing
   @Test func `regions that fault one after the other get contiguous blocks`() throws {
     let stage = Stage(pages: 8 * Self.superpage)
     try stage.map(0..<8 * Self.superpage)
-    // So that there is room below the first of them.
+    // This leaves room below the first of them.
     var dirty: [FrameRun] = []
     let held = (0..<3).map { _ in stage.machine.allocator.allocate(order: 9, dirty: &dirty)! }
     try touch(stage, 3 * Self.superpage)
@@ -70,7 +70,7 @@ import Testing
     #expect(memory.reservations.statistics.broken == 1)
     for page in 8..<Self.superpage { try touch(stage, page) }
     #expect(memory.reservations.statistics.broken == 1)
-    // Wiring the rest of what there is breaks the others too.
+    // Wiring the rest of the free memory breaks the others too.
     for page in 1..<7 as Range<UInt64> { try touch(stage, page) }
     let rest = memory.available
     try stage.space.wire(stage.machine.range(3 * Self.superpage + 1..<4 * Self.superpage))

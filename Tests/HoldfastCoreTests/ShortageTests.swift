@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Behaviours 8 and 9: a wiring that fails leaves all as it was.
+/// Behaviours 8 and 9: a wiring that fails changes nothing.
 @Suite struct ShortageTests {
   /// Maps 0..<50 as five entries that do not merge.
   private func mapFive(_ stage: Stage) throws {

@@ -73,7 +73,7 @@ import Testing
         try stage.space.map(at: stage.machine.range(range))
       }
       #expect(stage.wire(range, .user, path) == nil)
-      // The fault path enters page by page; the frames are contiguous all the same.
+      // The fault path enters page by page; the frames are contiguous nevertheless.
       let inPlace = stage.pmap.mappings.filter {
         let page = $0.address.rawValue >> 12
         return page >= 512 && page < 512 * 5 && $0.frames.start.rawValue % 512 == page % 512

@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// The error that `body` throws, or nil; an issue where it is none of the VM layer's.
+/// The error that `body` throws, or nil. Records an issue if it is not a `HoldfastError`.
 func failure(_ body: () throws -> Void) -> HoldfastError? {
   do {
     try body()
@@ -15,7 +15,7 @@ func failure(_ body: () throws -> Void) -> HoldfastError? {
   }
 }
 
-/// A machine with one space that has an object of its own mapped: the stage of most tests.
+/// A machine with one space, in which an object is mapped: the stage of most tests.
 struct Stage {
   let machine: Machine
   let space: AddressSpace
@@ -23,7 +23,7 @@ struct Stage {
   let object: MemoryObject
   let total: PageCount
 
-  /// An object of `pages` pages, which the test maps where it likes.
+  /// Creates a stage with an object of `pages` pages, which the test maps.
   init(
     pages: UInt64, frames: UInt64 = 1 << 14, dirty: Bool = true, geometry: Geometry = .small,
     limit: WiredLimit = .init(.tebibytes(1))
@@ -44,12 +44,12 @@ struct Stage {
 
   var snapshot: Snapshot { machine.snapshot(of: [space], sharing: [object]) }
 
-  /// What is wrong, if nothing but the object is mapped.
+  /// The broken invariants, if only the object is mapped.
   var problems: [String] {
     machine.problems(in: space, pmap, sharing: [SharedArea(space.bounds, object)])
   }
 
-  /// What is wrong, if anonymous memory is mapped too.
+  /// The broken invariants, if anonymous memory is mapped too.
   var anonymousProblems: [String] { machine.problems(in: space, pmap) }
 
   /// The wire counts of the object's resident pages, one for each run of alike pages.
@@ -78,7 +78,7 @@ struct Stage {
     }
   }
 
-  /// Ends all and expects that nothing is left.
+  /// Removes the space and expects that nothing is left.
   func expectNothingLeft(sourceLocation: SourceLocation = #_sourceLocation) throws {
     trapIfBusy()
     try space.remove(space.bounds)

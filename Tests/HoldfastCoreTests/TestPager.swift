@@ -1,8 +1,8 @@
 import HoldfastCore
 import HoldfastTestKit
 
-/// A pager whose n-th page is full of the byte n + 1, n counted from 0, which counts what it is
-/// asked and fails on request.
+/// A pager whose page n, counted from 0, is full of the byte n + 1. It records the requests, and
+/// fails when the test asks for that.
 final class TestPager: Pager, @unchecked Sendable {
   private let lock = Lock()
   private let first: UInt64
@@ -14,7 +14,8 @@ final class TestPager: Pager, @unchecked Sendable {
   private var failAt: Int?
   private var hook: (@Sendable (FrameRun) -> Void)?
 
-  /// A pager of `pages` pages from the object's page `first` on, but for those that it has not.
+  /// A pager of `pages` pages from the object's page `first` on, except for those that `has`
+  /// excludes.
   init(
     from first: UInt64 = 0, pages: UInt64, geometry: Geometry,
     has: @escaping @Sendable (UInt64) -> Bool = { _ in true }
@@ -27,7 +28,7 @@ final class TestPager: Pager, @unchecked Sendable {
 
   var requests: [PageRange] { lock.withLock { asked } }
 
-  /// Lets the `number`th request from now on fail.
+  /// Makes the `number`th request from now on fail.
   func fail(at number: Int?) {
     lock.withLock { failAt = number.map { asked.count + $0 } }
   }

@@ -2,8 +2,8 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Operations that are made to meet: which waits for which. Each thread stops when it first enters
-/// a translation, its pages busy, until the others have come as far.
+/// Operations that use the same pages at the same time: which waits for which. Each thread stops
+/// when it first enters a translation, its pages busy, until the others have reached that point.
 @Suite struct WaitingTests {
   @Test(arguments: WirePath.allCases, WirePath.allCases)
   func `wires that need each other's busy pages both succeed`(
@@ -44,7 +44,7 @@ import Testing
     let machine = Machine(frames: 256, dirty: true)
     let spaces = [machine.makeSpace(), machine.makeSpace()]
     let object = MemoryObject(memory: machine.memory, size: PageCount(8))
-    // The one has the end of the object first, the other all of it in one entry.
+    // One space maps the end of the object first, the other maps all of it by one entry.
     try spaces[0].space.map(object, offset: PageIndex(4), at: machine.range(0..<4))
     try spaces[0].space.map(object, at: machine.range(4..<8), protection: .all)
     try spaces[1].space.map(object, at: machine.range(0..<8))
@@ -78,7 +78,8 @@ import Testing
     let machine = Machine(frames: 256, dirty: true)
     let (space, pmap) = machine.makeSpace()
     let object = MemoryObject(memory: machine.memory, size: PageCount(8))
-    // The one wires the object, then what the other has in transition; that one the object.
+    // One thread wires the object, then the range that the other has in transition; the other wires
+    // the object.
     try space.map(object, at: machine.range(0..<8))
     try space.map(at: machine.range(8..<16))
     try space.map(object, at: machine.range(16..<24))

@@ -62,7 +62,7 @@ struct GuestIsolationTests {
       #expect(fill.isComplete)
       memset(bytes, 0xA5, Int(size.rawValue))
       if onDemand, round != 1 {
-        // A fork with pages of its own, which goes before or after its parent.
+        // A fork that has copies of pages, and is released before or after its parent.
         let (child, _) = try memory.fork()
         let own = UnsafeMutablePointer<UInt8>(bitPattern: UInt(child.hostAddress))!
         memset(own, 0x5A, 8 << 20)

@@ -30,7 +30,7 @@ struct WiredGuest {
   }
 }
 
-/// Two processors in long mode over a small guest, to run code of the test's own at `code`.
+/// Two processors in long mode over a small guest, to run the test's code at `code`.
 struct BareProcessor {
   static let code = Address(0x1000)
   let guest: WiredGuest

@@ -13,8 +13,8 @@ import Testing
 struct TrappedMemoryTests {
   static let hasUserFault = HostProbe().host().userFault.way != nil
 
-  /// Two mebibytes of shared memory that are there, behind a mapping that may only be reached once
-  /// a page was continued.
+  /// Two mebibytes of resident shared memory, behind a mapping in which a page can be accessed only
+  /// after UFFDIO_CONTINUE.
   final class Trapped: @unchecked Sendable {
     let size = 2 << 20
     let file: Int32
@@ -59,7 +59,7 @@ struct TrappedMemoryTests {
   }
 
   @Test(.enabled(if: hasUserFault, "needs userfaultfd that sees the kernel's faults"))
-  func `a guest waits until its page fault is served, and goes on`() throws {
+  func `a guest waits until its page fault is served, and continues`() throws {
     let memory = try #require(Trapped())
     let machine = try VirtualMachine()
     try machine.addSlot(
@@ -94,11 +94,11 @@ struct TrappedMemoryTests {
     let run = try runner.start(GuestTask(.fill, over: [range]))
     let offset = try #require(memory.next())
     run.cancel()
-    // Where KVM emulates, the kernel accesses the memory and keeps waiting; else the guest is
-    // back.
+    // Where KVM emulates, the kernel accesses the memory and continues to wait; otherwise the guest
+    // has stopped.
     usleep(100_000)
     memory.serve(offset)
-    // Of a guest that goes on nevertheless only this page would be served.
+    // A guest that was not interrupted would wait here, since only this page is served.
     let result = try run.wait(timeLimit: .seconds(30))
     #expect(!result.isComplete && result.exits[.interrupted] == 1)
   }

@@ -84,7 +84,7 @@ struct VirtualCPUTests {
       Issue.record("no device was touched")
       return
     }
-    // On at the HLT, with another RBX.
+    // It continues at the HLT, with another RBX.
     registers.rip = BareProcessor.code.rawValue + 3
     registers.rbx = 77
     try bare.processor.setRegisters(registers)
@@ -141,10 +141,10 @@ struct VirtualCPUTests {
         }
       } else {
         for round in 0..<rounds {
-          // At all moments: before the guest is entered, on the way, and inside.
+          // At different moments: before KVM enters the guest, while it does so, and inside.
           if round % 3 > 0 { usleep(UInt32(round % 7) * 50) }
           processor.interrupt()
-          if stop.wait(timeout: .now() + 20) == .timedOut { findings.report("never came back") }
+          if stop.wait(timeout: .now() + 20) == .timedOut { findings.report("did not stop") }
         }
       }
     }
@@ -225,7 +225,7 @@ struct VirtualCPUTests {
       machine = bare.runner.machine
       let made = try bare.runner.machine.makeProcessor()
       try made.setRegisters(try bare.processor.registers())
-      // Real mode, at the same place.
+      // Real mode, at the same address.
       var special = try made.specialRegisters()
       special.code.base = 0
       special.code.selector = 0

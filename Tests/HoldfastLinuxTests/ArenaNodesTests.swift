@@ -4,8 +4,8 @@ import Testing
 
 @testable import HoldfastLinux
 
-/// Arenas of several nodes. Nodes 900 and 901 are made up: the kernel cannot have them, so binding
-/// to them is refused as it is in containers, and all the rest is as with real ones.
+/// Arenas of several nodes. Nodes 900 and 901 are simulated: the kernel cannot have them, so it
+/// refuses to bind memory to them, as in containers. Everything else is as with real nodes.
 @Suite struct ArenaNodesTests {
   private func host(_ processors: [UInt32] = []) -> HostCapabilities {
     .withNodes([(900, .mebibytes(512), processors), (901, .mebibytes(512), processors)])
@@ -61,7 +61,7 @@ import Testing
   }
 
   @Test func `memory that the kernel refuses to spread comes from any node`() throws {
-    // Each node claims more than there is of huge pages, so the pool refuses.
+    // Each node claims more huge pages than the pool has, so the pool refuses.
     try HugePageLock.withLock { () throws in
       var host = HostCapabilities.withNodes(
         [(900, .gibibytes(1), []), (901, .gibibytes(1), [])], hugePages: 1 << 20)
@@ -80,7 +80,7 @@ import Testing
     let nodes = HostProbe().host().memoryNodes
     guard let node = nodes.last else { return }
     let arena = try Arena(size: .mebibytes(8), backing: .base, nodes: .bind(node.id))
-    // A container may not be let bind.
+    // A container may be forbidden to bind memory.
     let isBound = arena.preparation.parts[0].policy == .bind
     #expect(isBound == arena.preparation.fallbacks.isEmpty)
     let window = try WindowPmap(arena: arena, length: .mebibytes(8), host: HostProbe().host())
@@ -100,7 +100,8 @@ import Testing
 
   @Test func `pages on another node are reported`() throws {
     let host = HostCapabilities.withNodes([(900, .mebibytes(512), [])])
-    // A host of one node binds nothing, so it is taken at its word, wrongly here.
+    // On a host of one node memory is not bound, and the node is not verified, although it is wrong
+    // here.
     let arena = try Arena(size: .mebibytes(4), backing: .base, host: host)
     let window = try WindowPmap(arena: arena, length: .mebibytes(4), host: host)
     let run = FrameRun(Frame(0), PageCount(1024))

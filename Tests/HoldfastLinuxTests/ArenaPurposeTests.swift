@@ -4,7 +4,7 @@ import Testing
 
 @testable import HoldfastLinux
 
-/// What an arena for a purpose is made of, on hosts that are made up.
+/// The backing of an arena for a purpose, on simulated hosts.
 @Suite struct ArenaPurposeTests {
   /// What a process may do with userfaultfd.
   enum Ability: CaseIterable {
@@ -101,7 +101,7 @@ import Testing
     }
   }
 
-  /// The best of what there is room in.
+  /// The best backing for the purpose among those that have room.
   private func best(_ purpose: ArenaPurpose, _ rooms: [Backing]) -> Backing {
     let order: [Backing] =
       purpose == .wiring

@@ -40,10 +40,10 @@ import Testing
   }
 
   @Test func `an arena leaves no descriptor or mapping, even if it cannot be created`() async {
-    // In a process of its own: other tests open and map files too.
+    // In a separate process, since other tests open and map files too.
     await #expect(processExitsWith: .success) {
       let files = HostFiles(root: "/")
-      // Threads that share work keep descriptors of their own; these come with the first arena.
+      // Threads that share work keep descriptors, which the first arena opens.
       _ = try Arena(size: .mebibytes(600), backing: .base, threads: 2)
       let before = files.names(in: "/proc/self/fd").count
       do {
@@ -162,7 +162,7 @@ import Testing
     let fallbacks = arena.preparation.fallbacks
     #expect(fallbacks.count == 4 && fallbacks[2].contains("shmem_enabled is never"))
     #expect(fallbacks[3].contains("off for private memory (enabled is never)"))
-    // What is usual: no huge pages reserved, none for shared memory.
+    // The usual host: no huge pages are reserved, and none are for shared memory.
     var usual = bare
     usual.transparentHugePages.privateMemory = .madvise
     #expect(try Arena(size: .mebibytes(8), host: usual).backing == .thpPrivate)

@@ -38,12 +38,12 @@ import Testing
     #expect(error?.reason == "this host has no huge pages of 16 GiB, only of 2 MiB")
   }
 
-  @Test func `pages are added, and given back once`() throws {
+  @Test func `pages are added, and returned once`() throws {
     let tree = try HostTree(HostTree.pool(2048, total: 10, free: 6))
     let reservation = try pool(tree).increase(by: PageCount(5))
     #expect(try number(tree) == "15")
     #expect(!reservation.isGivenBack)
-    // Others change the pool meanwhile: what was added goes, no more and no less.
+    // Other processes change the pool meanwhile: exactly the added pages are removed.
     try tree.write("18\n", to: path)
     try reservation.giveBack()
     try reservation.giveBack()
@@ -90,7 +90,7 @@ import Testing
     #expect(throws: HoldfastError.self) { try missing.increase(by: .one) }
   }
 
-  @Test func `surplus pages that became part of the pool are given back too`() throws {
+  @Test func `surplus pages that became part of the pool are returned too`() throws {
     // 10 pages of which 3 are surplus; what a write sets is the other 7.
     let tree = try HostTree(HostTree.pool(2048, total: 10, free: 0, surplus: 3))
     let pool = pool(tree) { (file, text) throws(Errno) in
@@ -106,7 +106,7 @@ import Testing
     #expect(try number(tree) == "7")
   }
 
-  @Test func `fewer pages than requested are given back, with an error`() throws {
+  @Test func `fewer pages than requested are returned, with an error`() throws {
     let tree = try HostTree(HostTree.pool(2048, total: 10, free: 0))
     try tree.write("", to: "proc/sys/vm/compact_memory")
     // A kernel that has no more than 13 pages.
@@ -115,7 +115,9 @@ import Testing
       try HostFiles.replaceContents(of: file, with: limited)
     }
     let error = try #require(throws: HoldfastError.self) { try pool.increase(by: PageCount(5)) }
-    #expect(error.reason == "5 pages of 2 MiB were requested and 3 found, which were given back")
+    #expect(
+      error.reason
+        == "5 pages of 2 MiB were requested and 3 found, which were returned to the host")
     #expect(error.errno == ENOMEM)
     #expect(error.advice?.description.contains("hugepagesz=2048K hugepages=15") == true)
     #expect(try number(tree) == "10")
@@ -195,7 +197,7 @@ import Testing
           let reservation = try pool.increase(by: PageCount(3))
           DispatchQueue.concurrentPerform(iterations: 2) { _ in
             try? reservation.giveBack()
-            if !reservation.isGivenBack { Issue.record("returned before it was given back") }
+            if !reservation.isGivenBack { Issue.record("it ended before the return") }
           }
         } catch {
           Issue.record(error)

@@ -24,7 +24,7 @@ import Testing
         bytes[5000] = 7
         bytes[length - 1] = 8
         let written = try file.write(bytes.span.bytes, at: .zero)
-        // The block of the first byte, and what there is of the last one's.
+        // The block of the first byte, and the last block, which the end of the file cuts.
         #expect(written == ByteCount(UInt64(4096 + length % 4096)))
         #expect(try folder.names().contains("image") == (round > 0))
         try file.finish()

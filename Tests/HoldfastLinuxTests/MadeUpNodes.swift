@@ -3,8 +3,8 @@ import HoldfastCore
 @testable import HoldfastLinux
 
 extension HostCapabilities {
-  /// This host with made-up nodes in place of its own. The kernel refuses to bind memory
-  /// to nodes of numbers that it cannot have.
+  /// This host with simulated nodes. The kernel refuses to bind memory to nodes whose numbers it
+  /// cannot have.
   static func withNodes(
     _ nodes: [(id: UInt32, available: ByteCount, processors: [UInt32])], hugePages: UInt64 = 0
   ) -> HostCapabilities {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import HoldfastLinux
 
-/// A store that tells what is zeroed in it, piece by piece, and may have the zeroing wait.
+/// A store that records each piece that is zeroed, and can make the zeroing wait.
 private final class WatchedStore: FrameStore, @unchecked Sendable {
   private let condition = NSCondition()
   private var isOpen: Bool
@@ -193,7 +193,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
       // No more is being zeroed than a tenth of a second's work of each thread.
       #expect(scrubber.statistics.beingZeroed <= .mebibytes(4))
     }
-    // A rest that is ever so long is broken off.
+    // A rest of any length is ended early.
     scrubber.stop()
     #expect(memory.allocator.occupancy.free == PageCount(1 << 18))
     let slow = try Scrubber(memory: memory, options: Scrubber.Options(rate: ByteCount(1)))
@@ -219,7 +219,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
         return text.split(separator: ")").last?.split(separator: " ").dropFirst(38).first
           .map(String.init)
       }
-      // The second thread may not have come to run yet.
+      // The second thread may not have run yet.
       #expect(policies.contains("5"), "\(policies)")
     }
     scrubber.stop()

@@ -33,7 +33,7 @@ import Testing
     UnsafePointer<UInt64>(bitPattern: UInt(window.hostRange.address + page << 12))!.pointee
   }
 
-  /// What `/proc/self/maps` says may be done with a page.
+  /// The permissions of a page in `/proc/self/maps`.
   private func access(_ page: UInt64) throws -> String {
     let place = window.hostRange.address + page << 12
     let text = HostFiles(root: "/").text("/proc/self/maps", limit: 1 << 24) ?? ""
@@ -59,7 +59,7 @@ import Testing
     #expect(window.extentCount == 1)
     for page in 0..<UInt64(700) { #expect(number(512 + page) == 100 + page) }
     #expect(try access(511) == "---p" && access(512) == "rw-s" && access(1212) == "---p")
-    // The check is worth something: the wrong frames are found out.
+    // The check finds wrong frames.
     let wrong = try self.view(range(512..<1212), run(101, 700))
     #expect(wrong.misplacedPages == (HostNeeds.seesFrames ? 700 : 0))
   }

@@ -84,7 +84,7 @@ import Testing
   }
 
   @Test func `the first large arena is measured in, and zero afterwards`() async {
-    // In a process of its own, where nothing was chosen yet.
+    // In a separate process, which has chosen no way yet.
     await #expect(processExitsWith: .success) {
       let size = ByteCount(UInt64(Zeroing.slice) + (2 << 20))
       guard HostProbe().host().availableForGuests > size + .mebibytes(256) else { return }

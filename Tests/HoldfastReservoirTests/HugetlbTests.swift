@@ -7,7 +7,7 @@ import Testing
 
 @testable import HoldfastReservoir
 
-/// A reservoir on real huge pages, on a mount of its own, so that every page is accounted for.
+/// A reservoir on real huge pages, on a separate mount, so that every page is accounted for.
 ///
 /// One at a time: all take the lock of the huge pages, and a test that waits keeps a thread from
 /// others.
@@ -92,7 +92,7 @@ struct HugetlbTests {
     try HugePageLock.withLock {
       let place = try Place(fileSystem: "hugetlbfs", size: .tebibytes(1))
       let reservoir = try place.reservoir()
-      // A mapping that is not touched reserves all free pages but four.
+      // A mapping that is never accessed reserves all free pages except four.
       let available = try pool.available.rawValue
       let length = Int(available - min(available, 4)) << 21
       let promised = mmap(

@@ -5,7 +5,7 @@ import HoldfastReservoir
 import HoldfastTestKit
 import Testing
 
-/// A folder for a reservoir, on tmpfs or a hugetlbfs of its own, removed with the object.
+/// A folder for a reservoir, on tmpfs or a separate hugetlbfs, removed with the object.
 final class Place: Sendable {
   let path: String
   private let isMounted: Bool

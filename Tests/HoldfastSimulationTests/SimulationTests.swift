@@ -112,7 +112,7 @@ import Testing
     let zeroed = figures(options)
     #expect(zeroed.scrubbedBytes > .gibibytes(8))
     #expect((zeroed.wires.zeroedShare ?? 0) > (dirty.wires.zeroedShare ?? 0) + 0.3)
-    // Zeroing is none of the guests' business.
+    // Zeroing does not change the guests.
     #expect(dirty.guests == zeroed.guests)
   }
 

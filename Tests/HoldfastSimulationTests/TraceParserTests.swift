@@ -64,7 +64,7 @@ import Testing
       ("a,b,c,1,2,3,4,5,Unknown,2,99999999", .vmmemorybucket, "'99999999' is not"),
       ("a,b,c,1\u{1B},2,3,4,5,Unknown,2,4", .vmcreated, "'1?' is not"),
     ] as [(String, TraceColumn?, String)])
-  func `a bad line is told with its place and reason`(
+  func `the error for a bad line has its place and reason`(
     line: String, column: TraceColumn?, reason: String
   ) {
     let text = Self.good + "Unknown,2,4\n\(line)\n" + Self.good + "Unknown,2,4\n"

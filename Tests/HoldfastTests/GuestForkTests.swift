@@ -67,7 +67,8 @@ struct GuestForkTests {
     let residency = parent.residency(in: Self.all)
     #expect(residency.residentBytes == .mebibytes(32))
     let page = granularity == .largePage || backing == .hugetlb2M ? 2 << 20 : 4096
-    // What the child copied is the parent's alone, but for what it reads below its own copies.
+    // Pages that the child copied belong to the parent alone, except for those that the child reads
+    // below its copies.
     #expect(residency.sharedBytes.rawValue == (32 << 20) - 8 * UInt64(page))
   }
 
@@ -113,7 +114,7 @@ struct GuestForkTests {
     let touch = GuestAccess(parent)
     let findings = ConcurrentFailures()
     let isOver = Atomic<Bool>(false)
-    // Each thread counts in pages of its own. A fork may have any of the values, but they must not
+    // Each thread counts in separate pages. A fork may have any of the values, but they must not
     // change.
     let ended = runThreads(4, seconds: 120) { number in
       if number == 3 {
@@ -132,7 +133,7 @@ struct GuestForkTests {
             let second = stride(from: UInt64(0), to: 32 << 20, by: 1 << 20).map {
               childTouch.read($0 + 8)
             }
-            if first != second { findings.report("round \(round): the child goes on") }
+            if first != second { findings.report("round \(round): the child changed") }
           }
         } catch {
           findings.report("\(error)")

@@ -7,7 +7,7 @@ import HoldfastTestKit
 import Synchronization
 import Testing
 
-/// Threads that access what no guest should, while the memory changes under them.
+/// Threads that access addresses that a guest should not, while the memory there changes.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct HostileAccessTests {
   private static let size = UInt64(32 << 20)
@@ -22,7 +22,7 @@ struct HostileAccessTests {
     let guest = try DemandPagingTests.guest(
       backing, size: .mebibytes(128),
       paging: DemandPaging(threadLimit: 4) { _ in
-        // Who waits at the end gets an error, so that all come back.
+        // A thread that still waits at the end gets an error, so that all threads return.
         if isOver.load(ordering: .acquiring) { return .refuse }
         return switch answers.wrappingAdd(1, ordering: .relaxed).newValue % 16 {
         case 0: .refuse
@@ -47,7 +47,7 @@ struct HostileAccessTests {
           findings.report("\(error)")
         }
         isOver.store(true, ordering: .releasing)
-        // Who writes to a wired page that may only be read waits, whatever the answer.
+        // A write to a wired read-only page waits, whatever the answer.
         try? guest.space.unwire(AddressRange(.zero, Address(Self.size)), [.user, .holesOK])
         while returned.load(ordering: .acquiring) < 5 {
           thread.retryPaused()
@@ -72,7 +72,7 @@ struct HostileAccessTests {
       // The invariants show whether a page was left busy, the counts whether faults are still
       // served.
       let state = "\(thread.statistics), paused \(thread.pausedFaults)"
-      Issue.record("somebody waits for ever: \(backing), seed \(seed), \(state)")
+      Issue.record("a thread did not return: \(backing), seed \(seed), \(state)")
       print("storm stuck: \(backing) \(seed) \(state) \(guest.invariantProblems().prefix(4))")
       thread.stop()
       return
@@ -114,7 +114,7 @@ struct HostileAccessTests {
       case 6: try guest.space.protect(range, .read)
       case 7: try guest.space.protect(range, .readWrite)
       case 8:
-        // Nobody would answer for a child that touches what it does not have.
+        // The child's failed faults would not be retried, so it accesses a page that exists.
         try guest.write([1], to: range.start)
         let (child, _) = try guest.fork()
         _ = KernelAccess(child).read(range.start.rawValue)
@@ -147,8 +147,8 @@ struct HostileAccessTests {
             if protection.contains(.write) { #expect(touch.write(1, to: address)) }
           }
         }
-        // Between two protections it may be away for a moment, and only where pages are 2 MiB or
-        // nothing.
+        // Between two protections memory may be unmapped for a moment, but only where a page is
+        // mapped with 2 MiB or not at all.
         let statistics = try #require(guest.faultHandler).statistics
         #expect(statistics.demandFaults == 0 && statistics.copyFaults == 0, "\(statistics)")
         #expect(guest.invariantProblems() == [])
@@ -179,7 +179,7 @@ struct HostileAccessTests {
   @Test func `refused pages take no more mappings than there is room for`() throws {
     let arena = try Arena(size: .mebibytes(4), for: .paging, backing: .base, threads: 1)
     var host = HostProbe().host()
-    // Room for a hundred over the 8192 that are set aside.
+    // Room for a hundred refused pages, beyond the 8192 mappings that are kept free.
     host.maximumMapCount = 8192 + 200
     let guest = try GuestMemory(
       arena: arena, limit: .mebibytes(4), demandPaging: DemandPaging { _ in .refuse }, host: host)
@@ -209,7 +209,7 @@ struct HostileAccessTests {
       }
       let touch = KernelAccess(guest)
       for number in 0..<UInt64(16) { precondition(touch.write(number + 1, to: number << 21)) }
-      // What the process has, and a little, but not as much as is unmapped.
+      // The addresses that the process has and 8 MiB, which is less than the call unmaps.
       let pages = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
         .split(separator: " ").first.flatMap { UInt($0) }
       let most = pages! * 4096 + (8 << 20)
@@ -231,7 +231,7 @@ struct HostileAccessTests {
   }
 }
 
-/// Accesses by the kernel, for which inaccessible memory is an error and no signal.
+/// Accesses by the kernel: for them inaccessible memory is an error, not a signal.
 final class KernelAccess: @unchecked Sendable {
   private let base: UnsafeMutableRawPointer
   private var ends: [Int32] = [0, 0]
@@ -253,12 +253,12 @@ final class KernelAccess: @unchecked Sendable {
     return word
   }
 
-  /// Whether it could be written.
+  /// Writes a word; returns whether the address could be written.
   func write(_ value: UInt64, to address: UInt64) -> Bool {
     var word = value
     precondition(Glibc.write(ends[1], &word, 8) == 8)
     if Glibc.read(ends[0], base + Int(address), 8) == 8 { return true }
-    // Still in the pipe.
+    // The word is still in the pipe.
     var rest: UInt64 = 0
     _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
     _ = Glibc.read(ends[0], &rest, 8)

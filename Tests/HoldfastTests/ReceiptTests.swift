@@ -56,7 +56,7 @@ import Testing
     #expect(verification.description.hasPrefix("verified against smaps, pagemap and mincore(2)"))
   }
 
-  @Test func `a receipt of a mapping that is not wired says so`() throws {
+  @Test func `a receipt of a mapping that is not wired states that`() throws {
     let arena = try Arena(size: .mebibytes(8), backing: .base, threads: 1)
     let memory = try GuestMemory(arena: arena, limit: .mebibytes(8))
     let ram = try memory.allocateSegment("ram", size: .mebibytes(4))

@@ -98,7 +98,7 @@ struct SnapshotTests {
     let filled = stride(from: 0, to: Self.size, by: 4096).count { !Self.isZero(bytes, $0) }
     #expect(receipt.writtenBytes == ByteCount(UInt64(filled) << 12))
     #expect(receipt.bytes == .mebibytes(32) && receipt.duration >= receipt.syncDuration)
-    // File systems have blocks of their own too.
+    // File systems use blocks for metadata too.
     #expect(Int(status.st_blocks) * 512 <= filled << 12 + 1 << 20, "\(backing)")
     guard backing != .hugetlb2M else { return try restore(backing, path, bytes) }
     try restore(backing, path, bytes)
@@ -113,7 +113,7 @@ struct SnapshotTests {
   private func restore(_ backing: Backing, _ path: String, _ bytes: [UInt8]) throws {
     for granularity in [FaultGranularity.largePage, .basePage] {
       let arena = try Arena(size: .mebibytes(64), for: .paging, backing: backing, threads: 2)
-      // Frames that another guest has left are no excuse.
+      // Frames that another guest left behind must not show.
       do {
         let former = try GuestMemory(arena: arena, limit: .mebibytes(64))
         let ram = try former.allocateSegment("ram", size: .mebibytes(64))
@@ -130,7 +130,7 @@ struct SnapshotTests {
       #expect(mismatch(guest, bytes) == nil, "\(backing) \(granularity)")
       let thread = try #require(guest.faultHandler)
       func brought() -> UInt64 { thread.statistics.pagedFaults + thread.statistics.zeroedFaults }
-      // The faulting thread may go on before the handler has counted its work.
+      // The faulting thread may continue before the handler has counted its work.
       if granularity == .largePage { #expect(eventually { brought() >= 16 }) }
       let statistics = thread.statistics
       #expect(statistics.pagedFaults > 0 && statistics.failures == 0)
@@ -138,7 +138,7 @@ struct SnapshotTests {
         #expect(brought() == 16, "\(statistics)")
       }
       #expect(guest.invariantProblems() == [])
-      // What the guest writes is its own and not the file's.
+      // The guest's writes do not change the file.
       GuestAccess(guest).write(77, to: 8192)
       #expect(try [UInt8](Data(contentsOf: URL(filePath: path))).isSame(as: bytes))
     }
@@ -165,7 +165,7 @@ struct SnapshotTests {
       let hasPrivate = (modes.privateMemory ?? .never) != .never
       for backing in [Backing.base] + (hasPrivate ? [.thpPrivate] : []) {
         for prefetch in [SnapshotPrefetch.onDemand, .prefetched(threads: 3)] {
-          // What is placed in the arena's own mapping is placed when it is mapped.
+          // A segment in the arena's mapping gets its place when it is mapped.
           let arena = try Arena(size: .mebibytes(32), backing: backing, threads: 2)
           let guest = try GuestMemory(arena: arena, limit: .mebibytes(32))
           if backing == .thpPrivate, prefetch != .onDemand {

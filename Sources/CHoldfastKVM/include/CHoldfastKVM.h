@@ -1,6 +1,6 @@
-/// What Swift cannot do with KVM by itself: its request numbers are macros, and what a processor
-/// stopped for is a union. x86-64 alone. All return 0, a descriptor or a number, or a negative
-/// errno.
+/// KVM's calls that Swift cannot make: the request numbers are macros, and the reason of an exit is
+/// a union. Only for x86-64. Functions return 0, a descriptor or a number, or a negative errno
+/// unless said otherwise.
 #ifndef CHOLDFASTKVM_H
 #define CHOLDFASTKVM_H
 

@@ -70,7 +70,7 @@ int hf_link_nameless(int fd, int folder, const char *name);
 int hf_replace_at(int folder, const char *from, const char *to);
 
 /// lseek(2) with SEEK_HOLE or, if `hole` is zero, SEEK_DATA. The end of the file counts as a hole.
-/// Returns the offset or a negative errno: ENXIO if there is none.
+/// Returns the offset or a negative errno: ENXIO if the file has no hole or data from there on.
 int64_t hf_seek(int fd, uint64_t offset, int hole);
 
 /// fsync(2).

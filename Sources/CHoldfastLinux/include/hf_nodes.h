@@ -11,7 +11,7 @@
 /// The largest mask of processors that is passed, in 64-bit words.
 enum { HF_MASK_WORDS = 1024 };
 
-/// sched_getaffinity(2) of the calling thread. Words behind those that the kernel writes are zero.
+/// sched_getaffinity(2) of the calling thread. Words after those that the kernel writes are zero.
 /// EINVAL if the kernel's own mask is larger.
 int hf_get_affinity(uint64_t *mask, size_t words);
 

@@ -1,5 +1,5 @@
-/// Zeroing memory in every way that the processor has. Which is the fastest differs between vendors
-/// and generations, so HoldfastLinux measures it (`ZeroingChoice`).
+/// Zeroing memory in every way that the processor offers. The fastest way differs between vendors
+/// and generations, so HoldfastLinux measures them (`ZeroingChoice`).
 #ifndef HF_ZERO_H
 #define HF_ZERO_H
 

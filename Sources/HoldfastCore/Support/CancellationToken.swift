@@ -2,9 +2,9 @@ internal import Synchronization
 
 /// A request to cancel work, shared by the thread that works and the thread that cancels.
 ///
-/// A call that takes a token checks it between its steps, and throws ``HoldfastError`` with the
-/// code `cancelled` soon after ``cancel()``. Calls of Holdfast block their thread; a task can pass
-/// its cancellation on:
+/// A call that takes a token checks it between its steps, and ends soon after ``cancel()``. It
+/// throws ``HoldfastError`` with the code `cancelled`, unless its documentation says that it returns
+/// what it has done. Calls of Holdfast block their thread; a task can pass its cancellation on:
 ///
 ///     let token = CancellationToken()
 ///     try await withTaskCancellationHandler {

@@ -72,7 +72,7 @@ public struct HugePagePool: Sendable {
     try check(count)
     if count == .zero { return HugePagePoolIncrease(pool: self, count: count, added: .zero) }
     // Surplus pages are in use. A write makes them part of the pool's size before it adds others,
-    // so they are counted, and given back with the rest.
+    // so they are counted, and returned with the rest.
     let (target, overflow) = before.total.addingReportingOverflow(count.rawValue)
     if overflow { throw tooMany(count, "that exceeds the largest number of pages") }
 
@@ -88,11 +88,11 @@ public struct HugePagePool: Sendable {
     if reached == target { return HugePagePoolIncrease(pool: self, count: count, added: added) }
 
     let got = max(reached, before.total) - before.total
-    var outcome = "which were given back"
+    var outcome = "which were returned to the host"
     do {
       try lower(by: added)
     } catch {
-      outcome = "which could not be given back: \(error.statement)"
+      outcome = "which could not be returned to the host: \(error.statement)"
     }
     throw HoldfastError(
       .resourceShortage, operation: operation,

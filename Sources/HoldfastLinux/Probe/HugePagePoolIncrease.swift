@@ -2,9 +2,9 @@ internal import Glibc
 public import HoldfastCore
 internal import Synchronization
 
-/// Huge pages that were added to a pool, until they are given back.
+/// Huge pages that were added to a pool, until they are returned to the host.
 ///
-/// They are not given back automatically, because files on hugetlbfs may need them after the
+/// They are not returned automatically, because files on hugetlbfs may need them after the
 /// process has ended. A program that wants that calls ``giveBack()`` on every way out.
 ///
 /// Safe to use from any thread.
@@ -29,7 +29,7 @@ public final class HugePagePoolIncrease: Sendable {
     self.added = added
   }
 
-  /// Whether the pages have been given back.
+  /// Whether the pages have been returned to the host.
   public var isGivenBack: Bool { state.load(ordering: .acquiring) == State.given }
 
   /// Lowers the pool by exactly the pages that were added, whatever other processes did to it
