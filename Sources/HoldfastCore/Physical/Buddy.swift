@@ -171,3 +171,92 @@ struct Buddy {
     }
   }
 }
+
+// MARK: Freeing
+
+extension Buddy {
+  /// Frees frames. Traps on a frame that is free already or was never managed.
+  mutating func free(_ range: Range<Int>, zeroed: Bool) {
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= frameCount, "a foreign frame is freed")
+    var start = range.lowerBound
+    while start < range.upperBound {
+      let block = start >> blockOrder
+      let origin = block << blockOrder
+      let end = min(range.upperBound, origin + 1 << blockOrder)
+      if end - start == 1 << blockOrder {
+        precondition(
+          node(ofBlock: block) == nil && !freeBlocks.contains(block), "a frame is freed twice")
+        freeBlocks.insert(block)
+        if zeroed { zeroedBlocks.insert(block) } else { dirtyBlocks.insert(block) }
+      } else {
+        precondition(!freeBlocks.contains(block), "a frame is freed twice")
+        let node = splitBlock(block)
+        free(start - origin..<end - origin, zeroed: zeroed, node, level: levels)
+        settleBlock(block, node)
+      }
+      start = end
+    }
+    freeCount += range.count
+    if zeroed { zeroedCount += range.count }
+  }
+
+  private mutating func free(_ range: Range<Int>, zeroed: Bool, _ node: Int, level: Int) {
+    let childOrder = (level - 1) * Geometry.levelShift
+    if level == 1 {
+      precondition(!nodes[node].free.containsAny(range), "a frame is freed twice")
+      nodes[node].free.insert(range)
+      if zeroed { nodes[node].zeroed.insert(range) }
+      return
+    }
+    var start = range.lowerBound
+    while start < range.upperBound {
+      let child = start >> childOrder
+      let origin = child << childOrder
+      let end = min(range.upperBound, origin + 1 << childOrder)
+      precondition(!nodes[node].free.contains(child), "a frame is freed twice")
+      if end - start == 1 << childOrder {
+        precondition(nodes[node].child(child) == nil, "a frame is freed twice")
+        nodes[node].free.insert(child)
+        if zeroed { nodes[node].zeroed.insert(child) }
+      } else {
+        let inner = splitChild(child, of: node, level: level)
+        free(start - origin..<end - origin, zeroed: zeroed, inner, level: level - 1)
+        settleChild(child, inner, of: node, level: level)
+      }
+      start = end
+    }
+  }
+}
+
+// MARK: Kinds of blocks
+
+// Wholly dirty blocks are registered as the other kinds are, so that zeroing ahead finds the largest
+// without a search.
+
+extension Buddy {
+  /// The lowest block of the largest order of which every frame is of the kind.
+  func firstBlock(_ kind: FrameKind) -> Int? {
+    switch kind {
+    case .any: freeBlocks.first
+    case .zeroed: zeroedBlocks.first
+    case .dirty: dirtyBlocks.first
+    }
+  }
+
+  /// Removes a block from all sets, because it is allocated or gets a node.
+  mutating func removeBlock(_ block: Int) {
+    freeBlocks.remove(block)
+    zeroedBlocks.remove(block)
+    dirtyBlocks.remove(block)
+  }
+
+  /// Allocates the largest block of at most 2^`largestOrder` frames of which every frame is free
+  /// and dirty.
+  mutating func takeDirty(largestOrder: Int) -> Range<Int>? {
+    let order = min(largestOrder, self.largestOrder(.dirty))
+    var dirty: [Range<Int>] = []
+    guard order >= 0, let start = allocate(order: order, .dirty, dirty: &dirty) else { return nil }
+    return start..<start + 1 << order
+  }
+}

@@ -107,3 +107,29 @@ struct BuddyNode {
     MemoryLayout<BuddyNode>.stride + children.count * 4 + buckets.count * 64
   }
 }
+
+extension BuddyNode {
+  /// The children without a node of which every frame is free and none is known to be zero.
+  var dirty: Bits512 {
+    let dirty = free.subtracting(zeroed)
+    return childCount == 0 ? dirty : dirty.subtracting(split)
+  }
+}
+
+/// The largest order that can be served for each kind, or -1.
+struct BuddyOrders: Equatable {
+  var any: Int
+  var zeroed: Int
+  var dirty: Int
+
+  /// No order for any kind.
+  static let none = BuddyOrders(any: -1, zeroed: -1, dirty: -1)
+
+  subscript(kind: FrameKind) -> Int {
+    switch kind {
+    case .any: any
+    case .zeroed: zeroed
+    case .dirty: dirty
+    }
+  }
+}

@@ -30,7 +30,7 @@ public final class HugePagePoolIncrease: Sendable {
   }
 
   /// Whether the pages have been returned to the host.
-  public var isGivenBack: Bool { state.load(ordering: .acquiring) == State.given }
+  package var isGivenBack: Bool { state.load(ordering: .acquiring) == State.given }
 
   /// Lowers the pool by exactly the pages that were added, whatever other processes did to it
   /// meanwhile, but not below zero. Pages still in use become surplus, and leave the pool when they

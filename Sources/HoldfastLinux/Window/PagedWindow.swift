@@ -104,7 +104,7 @@ public final class PagedWindow: GuestWindow {
   }
 
   /// The number of mappings of the arena's file in the window, equal neighbors merged.
-  public var extentCount: Int { lock.withLock { unsafe extents.all.count } }
+  package var extentCount: Int { lock.withLock { unsafe extents.all.count } }
 
   /// Calls `body` with each run of pages that is entered. Takes the window's lock.
   public func forEachTranslation(_ body: (Address, FrameRun, Protection, _ isWired: Bool?) -> Void)
