@@ -66,7 +66,14 @@ import Testing
     try served.start()
     try served.until("first") { served.ready.count == 2 }
     let prefix = "holdfast_reservoir_"
-    try served.until("counted") { try page()[prefix + "fill_seconds_count"] == 2 }
+    func success(_ operation: String) -> String {
+      "\(prefix)last_success_timestamp_seconds{operation=\"\(operation)\"}"
+    }
+    try served.until("counted") {
+      let page = try page()
+      return page[prefix + "fill_seconds_count"] == 2
+        && ["status", "fill", "collect"].allSatisfy { page[success($0)] != nil }
+    }
     let bytes = 4 << 20
     let first = try page()
     let file = "{state=\"ready\",size_bytes=\"\(bytes)\",node=\"any\"}"
@@ -76,7 +83,7 @@ import Testing
     #expect(first[prefix + "level_files{size_bytes=\"\(bytes)\",node=\"any\"}"] == 2)
     #expect(first[prefix + "filled_bytes_total"] == Double(2 * bytes))
     for operation in ["status", "fill", "collect"] {
-      let time = first[prefix + "last_success_timestamp_seconds{operation=\"\(operation)\"}"]
+      let time = first[success(operation)]
       #expect(abs((time ?? 0) - Date().timeIntervalSince1970) < 60, "\(operation)")
     }
 

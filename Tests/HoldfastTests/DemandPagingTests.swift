@@ -155,6 +155,40 @@ struct DemandPagingTests {
     #expect(guest.faultHandler?.pausedFaults.isEmpty == true)
   }
 
+  /// The owner's answer to a fault may come when the thread has long been woken by `retryPaused`
+  /// and waits in another fault, which must not be forgotten.
+  @Test func `a late answer to a fault does not lose the thread's next one`() throws {
+    let isHeld = Atomic<Bool>(true)
+    let guest = try Self.guest(
+      .base,
+      paging: DemandPaging { failure in
+        guard failure.address == .zero else { return .pause }
+        while isHeld.load(ordering: .acquiring) { usleep(1000) }
+        return .retry
+      })
+    let ram = try guest.allocateSegment("ram", size: .mebibytes(4))
+    let touch = KernelAccess(guest)
+    let thread = BackgroundTouch {
+      _ = touch.write(1, to: 0)
+      _ = touch.write(2, to: 2 << 20)
+    }
+    let handler = try #require(guest.faultHandler)
+    try #require(eventually { handler.pausedFaults.contains { $0.address == .zero } })
+    try guest.map(ram, at: .zero, length: .mebibytes(2))
+    handler.retryPaused()
+    let next = Address(2 << 20)
+    try #require(eventually { handler.pausedFaults.contains { $0.address == next } })
+    isHeld.store(false, ordering: .releasing)
+    handler.waitUntilIdle()
+    #expect(handler.pausedFaults.map(\.address) == [next])
+    try guest.map(ram, at: next, offset: .mebibytes(2), length: .mebibytes(2))
+    handler.retryPaused()
+    #expect(eventually { (try? guest.read(next, count: 1)) == [2] })
+    // Ends a thread that was forgotten, too.
+    handler.stop()
+    thread.join()
+  }
+
   @Test func `a refused access fails like one to nothing, until something is mapped`()
     throws
   {

@@ -41,7 +41,10 @@ final class FaultHandlerThreads: Sendable {
   /// Faults that were read and that no thread serves yet.
   private nonisolated(unsafe) var queue: [Userfaultfd.Fault] = []
   private nonisolated(unsafe) var counts = FaultStatistics()
-  private nonisolated(unsafe) var paused: [FaultFailure] = []
+  /// The faults whose threads wait, each with its own number, at most one for each thread.
+  private nonisolated(unsafe) var paused: [(number: UInt64, failure: FaultFailure)] = []
+  /// Faults recorded in `paused` so far.
+  private nonisolated(unsafe) var pauses: UInt64 = 0
   /// Calls of `retryPaused` so far.
   private nonisolated(unsafe) var retries: UInt64 = 0
 
@@ -65,7 +68,7 @@ final class FaultHandlerThreads: Sendable {
   }
 
   var statistics: FaultStatistics { lock.withLock { unsafe counts } }
-  var pausedFaults: [FaultFailure] { lock.withLock { unsafe paused } }
+  var pausedFaults: [FaultFailure] { lock.withLock { unsafe paused.map(\.failure) } }
 
   private func addThread() throws(Errno) {
     // With the lock held, so that `stop` joins this thread too.
@@ -110,7 +113,7 @@ final class FaultHandlerThreads: Sendable {
       unsafe retries &+= 1
       return all
     }
-    for fault in retried { wake(fault.address) }
+    for (_, failure) in retried { wake(failure.address) }
   }
 
   private func wake(_ page: Address) {
@@ -236,18 +239,14 @@ final class FaultHandlerThreads: Sendable {
   }
 
   private func report(_ failure: FaultFailure, since round: UInt64) {
-    let isLate = lock.withLock {
+    // Nil if `retryPaused` was called while this fault was being served: the cause may be gone, and
+    // there may be no further call.
+    let number: UInt64? = lock.withLock {
       unsafe counts.failures += 1
-      // `retryPaused` was called while this fault was being served: the cause may be gone, and
-      // there may be no further call.
-      if unsafe retries != round { return true }
-      // Before the owner is called, which may call `retryPaused` at once. A thread that a signal
-      // interrupted in its wait faults again.
-      removePausedLocked(failure)
-      unsafe paused.append(failure)
-      return false
+      // Before the owner is called, which may call `retryPaused` at once.
+      return unsafe retries == round ? pauseLocked(failure) : nil
     }
-    if isLate { return wake(failure.address) }
+    guard let number else { return wake(failure.address) }
     // The owner may take long.
     ensureReader()
     switch onFailure(failure) {
@@ -255,8 +254,29 @@ final class FaultHandlerThreads: Sendable {
     case .retry: break
     case .refuse: guard refuse(failure) else { return }
     }
-    lock.withLock { removePausedLocked(failure) }
+    // Only this fault: since it was reported, the thread may have been woken and have failed anew.
+    lock.withLock { unsafe paused.removeAll { $0.number == number } }
     wake(failure.address)
+  }
+
+  /// Records a fault whose thread waits. A record that its thread has already is replaced, because
+  /// a thread waits at one address; a signal may have interrupted its wait at another. Needs the
+  /// lock.
+  ///
+  /// - Returns: the record's number.
+  private func pauseLocked(_ failure: FaultFailure) -> UInt64 {
+    let isOld = { (record: (number: UInt64, failure: FaultFailure)) in
+      record.failure.thread == failure.thread
+    }
+    // Which of the two faults is the later one is not known: handler threads may have served them
+    // in either order. A thread that waits at the other page repeats its access and is read again.
+    for record in unsafe paused where isOld(record) && record.failure.address != failure.address {
+      wake(record.failure.address)
+    }
+    unsafe paused.removeAll(where: isOld)
+    unsafe pauses &+= 1
+    unsafe paused.append((pauses, failure))
+    return unsafe pauses
   }
 
   /// Refuses a fault.
@@ -274,10 +294,5 @@ final class FaultHandlerThreads: Sendable {
     case .wired: false
     case .changed: true
     }
-  }
-
-  private func removePausedLocked(_ failure: FaultFailure) {
-    // A thread waits at one address; a signal may have interrupted its wait at another.
-    unsafe paused.removeAll { $0.thread == failure.thread }
   }
 }
