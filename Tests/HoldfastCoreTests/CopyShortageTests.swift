@@ -69,18 +69,6 @@ import Testing
       #expect(error?.code == .resourceShortage, "\(free) free")
       #expect(space.entryViews.count == 1, "\(free) free")
     }
-    // The same for memory that is wired for reading and becomes writable.
-    try space.protect(family.machine.range(Self.pages), .read)
-    try space.wire(family.machine.range(Self.pages), path.options)
-    // Copies made before a failure stay, so that the next attempt needs fewer.
-    for free in [0, 5, 4] as [UInt64] {
-      let error = family.machine.withFree(free) { failure { try space.protect(part, .readWrite) } }
-      #expect(error?.code == .resourceShortage, "\(free) free")
-      #expect(space.entryViews.count == 1, "\(free) free")
-    }
-    #expect(family.problems == [])
-    try space.protect(part, .readWrite)
-    #expect(space.entryViews.count == 3)
     #expect(family.problems == [])
     try family.expectNothingLeft()
   }

@@ -10,7 +10,7 @@ import Testing
   }
 
   enum Operation: CaseIterable, Sendable {
-    case writeToCopy, readImage, writeImage, wire, wireForReading, wireImage, wireAll, copyAtOnce
+    case writeToCopy, readImage, writeImage, wire, wireForReading, wireImage, wireAll
     case forkWired, monitorWrites
   }
 
@@ -43,9 +43,6 @@ import Testing
     let range = family.machine.range(0..<20)
     switch operation {
     case .wireForReading: try family.spaces[1].protect(range, .read)
-    case .copyAtOnce:
-      try family.spaces[1].protect(range, .read)
-      try family.spaces[1].wire(range)
     case .forkWired: try family.spaces[1].wire(range)
     default: break
     }
@@ -61,7 +58,6 @@ import Testing
     case .wire, .wireForReading: try space.wire(machine.range(0..<20), path.options)
     case .wireImage: try space.wire(machine.range(20..<30), path.options)
     case .wireAll: try space.wire(machine.range(0..<30), path.options)
-    case .copyAtOnce: try space.protect(machine.range(0..<20), .readWrite)
     case .forkWired: _ = try family.fork(1)
     case .monitorWrites:
       // Writes the byte that is there already, so that a write before a failure changes nothing.

@@ -8,7 +8,7 @@ import Testing
 @Suite struct FillingTests {
   enum Operation: CaseIterable, Sendable {
     case touch, touchCopy, touchImage, monitorWrites, monitorReads
-    case wire, wireCopy, wireImage, copyAtOnce, forkWired
+    case wire, wireCopy, wireImage, forkWired
   }
 
   /// A child of 40 pages: 0..<10 are copies of the parent's, 10..<20 are absent, 20..<30 are
@@ -32,9 +32,6 @@ import Testing
   private func prepare(_ operation: Operation, _ family: Family, _ path: WirePath) throws {
     let range = family.machine.range(0..<20)
     switch operation {
-    case .copyAtOnce:
-      try family.spaces[1].protect(range, .read)
-      try family.spaces[1].wire(range, path.options)
     case .forkWired: try family.spaces[1].wire(range, path.options)
     default: break
     }
@@ -52,7 +49,6 @@ import Testing
     case .wire: try space.wire(machine.range(30..<40), path.options)
     case .wireCopy: try space.wire(machine.range(0..<20), path.options)
     case .wireImage: try space.wire(machine.range(20..<30), path.options)
-    case .copyAtOnce: try space.protect(machine.range(0..<20), .readWrite)
     case .forkWired: _ = try space.fork(pmap: CheckingPmap(geometry: machine.geometry))
     }
   }
@@ -76,9 +72,7 @@ import Testing
       let isDone = runThreads(1, seconds: 10) { _ in
         // All the chains as they are now: each object's lock is needed, and the space's.
         let chains =
-          operation == .forkWired
-          ? objects
-          : objects + [0, 20, 30].flatMap { space.object(at: machine.address($0))?.chain ?? [] }
+          objects + [0, 20, 30].flatMap { space.object(at: machine.address($0))?.chain ?? [] }
         for object in chains {
           let pages = PageRange(start: .zero, count: object.size)
           object.forEachResident(in: pages) { range, state in
@@ -91,8 +85,6 @@ import Testing
             }
           }
         }
-        // A fork has its space locked exclusively.
-        if operation == .forkWired { return }
         let free = machine.range(1000..<1001)
         if failure({ try space.map(at: free) }) != nil { found.report("nothing can be mapped") }
         if failure({ try space.remove(free) }) != nil { found.report("nothing can be unmapped") }

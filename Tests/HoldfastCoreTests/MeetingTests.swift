@@ -10,13 +10,13 @@ import Testing
 /// too short, a test may miss an error; correct code never fails.
 @Suite struct MeetingTests {
   enum Operation: CaseIterable, Sendable {
-    case touch, touchCopy, touchImage, wire, wireCopy, wireImage, copyAtOnce
+    case touch, touchCopy, touchImage, wire, wireCopy, wireImage
 
     /// The page that both threads access.
     var page: UInt64 {
       switch self {
       case .touch, .wire: 15
-      case .touchCopy, .wireCopy, .copyAtOnce: 3
+      case .touchCopy, .wireCopy: 3
       case .touchImage, .wireImage: 24
       }
     }
@@ -35,7 +35,6 @@ import Testing
       case .touchImage: try space.fault(machine.address(page), .read)
       case .wire, .wireCopy: try space.wire(machine.range(0..<20), path.options)
       case .wireImage: try space.wire(machine.range(20..<30), path.options)
-      case .copyAtOnce: try space.protect(machine.range(0..<20), .readWrite)
       }
     }
   }
@@ -46,10 +45,9 @@ import Testing
     func mustWait(for operation: Operation) -> Bool {
       if operation.isTransition { return true }
       switch self {
-      // Pages of an object that others have stay; zeros and pages of a pager need no care in a
-      // fork.
+      // Pages of an object that others have stay. A fork leaves pages in the making to the parent.
       case .remove: return operation != .touchImage
-      case .forkAndWrite: return operation == .touchCopy
+      case .forkAndWrite: return false
       default: return true
       }
     }
@@ -86,12 +84,7 @@ import Testing
     for page in 0..<10 as Range<UInt64> { try family.write(0, page, 40 + UInt8(page)) }
     _ = try family.fork(0)
     let space = family.spaces[1]
-    if operation == .copyAtOnce {
-      try space.protect(machine.range(0..<20), .read)
-      try space.wire(machine.range(0..<20), path.options)
-    } else {
-      for page in 0..<10 as Range<UInt64> { try space.fault(machine.address(page), .read) }
-    }
+    for page in 0..<10 as Range<UInt64> { try space.fault(machine.address(page), .read) }
     return (family, pager)
   }
 
@@ -166,7 +159,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test(arguments: [Operation.touchCopy, .wireCopy, .copyAtOnce])
+  @Test(arguments: [Operation.touchCopy, .wireCopy])
   func `a thread that meets the source of a copy waits too`(operation: Operation) throws {
     for path in WirePath.allCases {
       let (family, _) = try makeFamily(operation, path)

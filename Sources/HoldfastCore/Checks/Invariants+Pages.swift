@@ -58,6 +58,10 @@ extension Invariants {
   private mutating func checkReservations() -> PageCount {
     var unpopulated = PageCount.zero
     var count = 0
+    let owners = Dictionary(
+      uniqueKeysWithValues: objects.values.map { (object, _) in
+        (object.lock.withLock { ObjectIdentifier(object.reservationOwner) }, object)
+      })
     for reservation in memory.reservations.all {
       count += 1
       unpopulated += reservation.unpopulated
@@ -65,7 +69,7 @@ extension Invariants {
       if members.count != reservation.population || !(1..<512).contains(members.count) {
         problems.append("a reservation counts \(reservation.population) of \(members.count) pages")
       }
-      guard let (owner, _) = objects[reservation.key.owner] else {
+      guard let owner = owners[reservation.key.owner] else {
         problems.append("a reservation belongs to no object")
         continue
       }

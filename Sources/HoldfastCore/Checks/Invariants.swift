@@ -71,8 +71,8 @@ public struct Invariants {
   private mutating func collect(_ entry: MapEntry, _ space: AddressSpace) {
     if entry.transition != nil { problems.append("\(entry.range) is left in transition") }
     if !entry.isEntered { problems.append("\(entry.range) is left half wired") }
-    if entry.isWired, entry.needsCopy, entry.protection.contains(.write) {
-      problems.append("\(entry.range) is wired and writable and needs a copy")
+    if entry.isWired, entry.needsCopy {
+      problems.append("\(entry.range) is wired and needs a copy")
     }
     guard let object = entry.object else {
       if entry.isWired { problems.append("\(entry.range) is wired without an object") }
@@ -89,6 +89,9 @@ public struct Invariants {
       found.append((ObjectIdentifier(holder), start, run.count))
     }
     for (holder, start, count) in found {
+      if holder != ObjectIdentifier(object) {
+        problems.append("pages \(start) of \(entry.range), which is wired, are below its object")
+      }
       for index in start.rawValue..<(start + count).rawValue {
         wirings[PageKey(object: holder, index: index), default: 0] += 1
       }

@@ -15,23 +15,19 @@ extension MemoryObject {
   func move(_ range: PageRange, from: Frame, to destination: Frame) -> Bool {
     guard lock.withLock({ claimLocked(range, from) }) else { return false }
     defer { pagesChanged.announce() }
-    // While the pages are busy no thread enters, copies or wires them. A mapping may change its top
-    // object, or a chain its objects, during the walk: then the walk starts again.
-    let state = memory.state
-    var before: UInt64
-    repeat {
-      before = state.chainChanges.load(ordering: .sequentiallyConsistent)
-      do throws(HoldfastError) {
+    // While the pages are busy no thread enters, copies or wires them.
+    do throws(HoldfastError) {
+      try untilChainsRest { () throws(HoldfastError) in
         try forEachMapping(of: range) { (record, addresses) throws(HoldfastError) in
           try record.pmap.prepareToSplit(addresses)
         }
         try forEachMapping(of: range) { record, addresses in record.pmap.remove(addresses) }
-      } catch {
-        // Translations that were removed are made again by the next faults.
-        lock.withLock { pages.update(in: range) { $0.isBusy = false } }
-        return false
       }
-    } while state.chainChanges.load(ordering: .sequentiallyConsistent) != before
+    } catch {
+      // Translations that were removed are made again by the next faults.
+      lock.withLock { pages.update(in: range) { $0.isBusy = false } }
+      return false
+    }
     memory.store.copy(from: FrameRun(from, range.count), to: destination)
     lock.withLock {
       pages.remove(in: range) { _, _ in }
@@ -58,6 +54,17 @@ extension MemoryObject {
     return isMovable
   }
 
+  /// Calls `walk`, which walks up from this object without its lock, until no mapping changed its
+  /// top object, and no chain its objects, during the walk.
+  func untilChainsRest(_ walk: () throws(HoldfastError) -> Void) throws(HoldfastError) {
+    let state = memory.state
+    var before: UInt64
+    repeat {
+      before = state.chainChanges.load(ordering: .sequentiallyConsistent)
+      try walk()
+    } while state.chainChanges.load(ordering: .sequentiallyConsistent) != before
+  }
+
   /// Calls `body` with each mapping that may have translations of this object's pages and their
   /// addresses: its own, and those of objects above in which the pages are absent. The lock of the
   /// mapping's object is held meanwhile, and no other.
@@ -65,19 +72,23 @@ extension MemoryObject {
     of range: PageRange, _ body: (MappingRecord, AddressRange) throws(HoldfastError) -> Void
   ) throws(HoldfastError) {
     lock.lock()
-    let above = shadows.values.compactMap(\.object)
     do throws(HoldfastError) {
       for record in mappings.values where record.pages.overlaps(range) {
-        let part = PageRange(
-          max(record.pages.start, range.start), min(record.pages.end, range.end))
-        try body(record, addresses(of: part, record))
+        try body(record, addresses(of: record.pages.clamped(to: range), record))
       }
     } catch {
       lock.unlock()
       throw error
     }
     lock.unlock()
-    for shadow in above {
+    try forEachMappingAbove(range, body)
+  }
+
+  /// The same for the mappings of objects above alone.
+  func forEachMappingAbove(
+    _ range: PageRange, _ body: (MappingRecord, AddressRange) throws(HoldfastError) -> Void
+  ) throws(HoldfastError) {
+    for shadow in lock.withLock({ shadows.values.compactMap(\.object) }) {
       for part in shadow.gaps(over: range, of: self) { try shadow.forEachMapping(of: part, body) }
     }
   }

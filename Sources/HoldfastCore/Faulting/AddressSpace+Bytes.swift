@@ -39,7 +39,7 @@ extension AddressSpace {
           bytes.storeBytes(of: 0, toByteOffset: index, as: UInt8.self)
         }
         done += available
-      case .busy(let object, _): try object.advance(claim)
+      case .busy(let object, let ticket): object.pagesChanged.wait(since: ticket)
       default: try resolve(here, .read, enters: true)
       }
     }
@@ -75,7 +75,7 @@ extension AddressSpace {
       lock.unlock()
       switch claim {
       case .resident: done += available
-      case .busy(let object, _): try object.advance(claim)
+      case .busy(let object, let ticket): object.pagesChanged.wait(since: ticket)
       default: try resolve(here, .write, enters: false)
       }
     }
@@ -91,12 +91,12 @@ extension AddressSpace {
   /// the objects are locked, so that the page neither goes nor moves. Needs the lock shared.
   ///
   /// - Returns: the claim, and how many bytes were copied or, where absent, read as zero. What else
-  ///   a page needs, `shared` included, is a fault's work: without the lock an entry's object may
-  ///   go.
+  ///   a page needs is a fault's work, because without the lock an entry's object may go; the claim
+  ///   is nil where a write has to copy the page up first.
   private func find(
     _ address: Address, _ entry: MapEntry, limit: UInt64, writes: Bool,
     copy: (Frame, _ offset: ByteCount, _ available: Int) -> Void
-  ) -> (PageClaim, available: Int) {
+  ) -> (PageClaim?, available: Int) {
     let limit = min(limit, (entry.range.end - address).rawValue, Self.copyChunk)
     let bounds = entry.pages(of: entry.range, geometry)
     let page = geometry.pages(in: address - entry.range.start)
@@ -104,13 +104,13 @@ extension AddressSpace {
     guard let object = entry.object else {
       return (.absent(PageRange(start: index, count: .one)), Int(limit))
     }
-    if writes, entry.needsCopy { return (.shared(index), 0) }
+    if writes, entry.needsCopy { return (nil, 0) }
     let inside = (address - entry.range.start) - geometry.bytes(page)
     do throws(HoldfastError) {
       return try object.withChain(index, in: bounds) { claim in
         switch claim {
         case .resident(let found):
-          guard found.holder === object || !writes else { return (.shared(index), 0) }
+          guard found.holder === object || !writes else { return (nil, 0) }
           let here = (geometry.bytes(found.range.end - index) - inside).rawValue
           let available = Int(min(limit, here))
           copy(found.state.frame, inside, available)

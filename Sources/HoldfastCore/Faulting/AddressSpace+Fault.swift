@@ -78,7 +78,7 @@ extension AddressSpace {
         case .paged: work = .paged
         default: continue
         }
-        if work != .paged, object.hidesBacking { object.collapse() }
+        if work != .paged, object.canShortenChain { object.collapse() }
       } catch {
         throw error.relocated(to: address)
       }

@@ -12,7 +12,7 @@ extension MemoryObject {
   ///   - writes: whether the guest is about to write, so that a page below has to be copied.
   ///   - granularity: how much to zero or copy at once where possible.
   ///   - enter: gets the run in this object's indexes, and whether it may be written to.
-  /// - Returns: neither `absent` nor `shared`; the range of `resident` is what was entered.
+  /// - Returns: never `absent`; the range of `resident` is what was entered.
   /// - Throws: what `enter` throws; resourceShortage where translations of the page below cannot be
   ///   split.
   func claimForFault(
@@ -126,16 +126,10 @@ extension MemoryObject {
     }
   }
 
-  /// Begins the copy of pages below that lie in one run. Nil where there is no frame, or, for a
-  /// large page, one of it is wired, which is replaced page by page.
+  /// Begins the copy of pages below that lie in one run. Nil where there is no frame.
   private func copyLocked(
     _ range: PageRange, of page: ResidentPage, at index: PageIndex
   ) throws(HoldfastError) -> PageClaim? {
-    if range.count > .one,
-      mappings.values.contains(where: { $0.isWired && $0.pages.overlaps(range) })
-    {
-      return nil
-    }
     try prepareCopyLocked(range)
     var dirty: [FrameRun] = []
     guard let frame = framesLocked(for: range, dirty: &dirty) else { return nil }

@@ -14,12 +14,13 @@ extension MemoryObject {
   ///     and a
   ///     block is free.
   func pageIn(_ index: PageIndex, limit: PageCount, isLarge: Bool = false) throws(HoldfastError) {
-    guard let pager else { return }
     var dirty: [FrameRun] = []
+    var source: (any Pager)?
     let found = lock.withLock { () -> (PageRange, Frame)?? in
-      // The object may have died since it was looked up: nothing would free its pages then. Or
-      // another thread was faster: the caller claims the page again.
-      guard references > 0, pages[index] == nil else { return .some(nil) }
+      // The object may have died since it was looked up: nothing would free its pages then. Its
+      // pager may have moved, or another thread was faster: the caller claims the page again.
+      guard references > 0, let pager, pages[index] == nil else { return .some(nil) }
+      source = pager
       guard let (range, frame) = framesToPageLocked(index, limit, isLarge, &dirty) else {
         return nil
       }
@@ -28,7 +29,7 @@ extension MemoryObject {
       return .some((range, frame))
     }
     guard let found else { throw HoldfastError(.resourceShortage, "no free frame is left") }
-    guard let (range, frame) = found else { return }
+    guard let (range, frame) = found, let pager = source else { return }
     do throws(HoldfastError) {
       try fill(range, frame, from: pager, dirty)
     } catch {
@@ -90,7 +91,7 @@ extension MemoryObject {
   ///
   /// - Throws: `pagerFailure` and `resourceShortage`; pages that are resident by then stay so.
   package func pageInAll(_ range: PageRange) throws(HoldfastError) {
-    guard let pager else { return }
+    guard let pager = lock.withLock({ pager }) else { return }
     var index = range.start
     while index < range.end {
       if pager.pages(at: index, limit: .one) == .zero {

@@ -46,39 +46,4 @@ extension AddressSpace {
     guard let object = entry.object else { return protection }
     return entry.needsCopy || !object.isPlain ? protection.subtracting(.write) : protection
   }
-
-  /// Whether pages of a wired entry have to be copied when it becomes writable, because they must
-  /// not fault later.
-  func mustCopyAtOnce(_ entry: MapEntry, for protection: Protection) -> Bool {
-    guard entry.isWired, protection.contains(.write), !entry.protection.contains(.write),
-      let object = entry.object
-    else { return false }
-    return entry.needsCopy || !object.isPlain
-  }
-
-  /// Copies every page of a wired entry that is below its top object up; the wirings move to the
-  /// copies. The entry is in transition, or the lock is held exclusive, for all of the copying.
-  ///
-  /// - Throws: `resourceShortage`. Pages that were copied before stay so.
-  /// - Complexity: O(runs + pages copied).
-  func copyPagesUp(_ entry: MapEntry) throws(HoldfastError) {
-    guard let object = entry.object else { return }
-    let pages = entry.pages(of: entry.range, geometry)
-    var below: [PageRange] = []
-    object.forEachTopmost(in: pages) { run, holder, _, _ in
-      if holder !== object { below.append(run) }
-    }
-    for run in below {
-      for number in run.start.rawValue..<run.end.rawValue {
-        let index = PageIndex(number)
-        do throws(HoldfastError) {
-          try object.copyUp(index)
-        } catch {
-          let address = entry.range.start + geometry.bytes(index - pages.start)
-          throw error.relocated(to: address)
-        }
-      }
-    }
-    if object.hidesBacking { object.collapse() }
-  }
 }

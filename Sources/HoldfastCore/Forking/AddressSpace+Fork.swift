@@ -2,24 +2,33 @@ extension AddressSpace {
   /// Creates a child's address space with the same ranges (FreeBSD: `vmspace_fork`; Linux:
   /// fork(2)). By each entry's inheritance the child shares the memory, gets a copy, or gets
   /// nothing. Copies are made when either side writes: the parent's translations lose the
-  /// permission to write, and the child has none yet.
+  /// permission to write, and the child has none yet. Entries that map the same pages of an object
+  /// do so in the child too, of an object of the child's own.
   ///
-  /// A wired writable entry must not fault, so its pages are copied at once. What a guest writes to
-  /// such pages meanwhile may or may not be in the copy: stop the guest for a copy of one moment.
-  /// Nothing of the child is wired. Waits for entries in transition.
+  /// A wired entry must not fault, so its pages are copied at once. What a guest writes to such
+  /// pages meanwhile may or may not be in the copy: stop the guest for a copy of one moment.
+  /// Nothing of the child is wired. Waits for entries in transition, and for wires of the same
+  /// objects in other address spaces.
   ///
   /// - Parameter pmap: the child's pmap, without translations.
   /// - Throws: `invalidArgument` for placed memory (`PhysicalMemory.placed`); `resourceShortage`
   ///   without frames for the copies, or where the pmap cannot split a translation at the end of an
   ///   entry. There is no child then, and the parent's contents, wirings and protections are
   ///   unchanged.
-  /// - Complexity: O(entries), plus the pages of wired writable entries and of wired entries that
-  ///   need a copy and are shared with the child. Holds the lock exclusive while it copies these,
-  ///   and waits with it for pages among them that another thread copies from.
+  /// - Complexity: O(entries), plus the pages of wired entries. Takes the lock exclusive, but not
+  ///   while it copies, except what other address spaces wire meanwhile.
   public func fork(pmap childPmap: any Pmap) throws(HoldfastError) -> AddressSpace {
     try during("fork the address space") { () throws(HoldfastError) in
       try child(pmap: childPmap)
     }
+  }
+
+  /// An object of which a child inherits copies of some pages, while a fork is under way.
+  private struct Source {
+    let object: MemoryObject
+    var parts: [MemoryObject.Inherited]
+    /// The object that gets the pages, with copies of the wired ones.
+    var frozen: MemoryObject?
   }
 
   private func child(pmap childPmap: any Pmap) throws(HoldfastError) -> AddressSpace {
@@ -28,14 +37,16 @@ extension AddressSpace {
         .invalidArgument, "placed memory cannot be shared with a child",
         advice: .useBacking(Backing.withFile))
     }
+    var sources: [ObjectIdentifier: Source] = [:]
+    defer { for source in sources.values { source.frozen?.discardFrozen() } }
     lock.lockExclusive()
     defer { lock.unlock() }
-    while entries.contains(where: { $0.transition != nil }) {
-      waitForTransitionLocked(exclusive: true)
-    }
+    try copyWiredLocked(&sources)
     let child = AddressSpace(
       bounds: bounds, memory: memory, pmap: childPmap, wiredLimit: wiredLimit,
       faultGranularity: faultGranularity)
+    var objects: [ObjectIdentifier: MemoryObject] = [:]
+    defer { for object in objects.values { object.release() } }
     for entry in entries where entry.inheritance != .none {
       // No other thread knows the child yet, so its lock is not needed. Where a later entry fails,
       // the child ends with all that it has.
@@ -44,106 +55,89 @@ extension AddressSpace {
         maximumProtection: entry.maximumProtection, inheritance: entry.inheritance)
       child.entries.append(copy)
       if entry.inheritance == .share {
-        try shareLocked(entry, with: copy)
-      } else if entry.object != nil {
-        try inheritCopyLocked(entry, copy)
+        shareLocked(entry, with: copy)
+      } else if let object = entry.object {
+        copy.object = try inheritedLocked(object, entry, &sources, &objects)
+        copy.offset = entry.offset
+        copy.needsCopy = entry.needsCopy
       }
       copy.publish(childPmap, geometry)
     }
     return child
   }
 
-  private func shareLocked(_ entry: MapEntry, with copy: MapEntry) throws(HoldfastError) {
-    let object = objectLocked(entry)
-    if entry.needsCopy {
-      // Both sides share the copies, so these belong to one object. Wired pages must be in it
-      // before another mapping can put pages above them.
-      copyOnWriteLocked(entry)
-      if entry.isWired { try copyPagesUp(entry) }
+  /// Copies the pages that the child inherits and that are wired, with the lock unlocked, until no
+  /// entry is in transition and none of those pages lacks a copy.
+  private func copyWiredLocked(
+    _ sources: inout [ObjectIdentifier: Source]
+  ) throws(HoldfastError) {
+    while true {
+      while entries.contains(where: { $0.transition != nil }) {
+        waitForTransitionLocked(exclusive: true)
+      }
+      findSourcesLocked(&sources)
+      let waiting = sources.values.filter { $0.object.mustCopyOrWait($0.parts, $0.frozen) }
+      if waiting.isEmpty { return }
+      for source in waiting { source.object.retain() }
+      lock.unlock()
+      defer {
+        for source in waiting { source.object.release() }
+        lock.lockExclusive()
+      }
+      for source in waiting {
+        let frozen = source.frozen ?? source.object.makeFrozen()
+        sources[ObjectIdentifier(source.object)]?.frozen = frozen
+        try source.object.copyWired(source.parts, to: frozen)
+      }
     }
-    let shared = entry.object ?? object
+  }
+
+  /// Finds the objects whose pages the child gets copies of. Copies that were made stay.
+  private func findSourcesLocked(_ sources: inout [ObjectIdentifier: Source]) {
+    for key in sources.keys { sources[key]?.parts = [] }
+    for entry in entries where entry.inheritance == .copy && !entry.needsCopy {
+      guard let object = entry.object else { continue }
+      let part = MemoryObject.Inherited(
+        pages: entry.pages(of: entry.range, geometry), start: entry.range.start)
+      sources[ObjectIdentifier(object), default: Source(object: object, parts: [])].parts
+        .append(part)
+    }
+  }
+
+  private func shareLocked(_ entry: MapEntry, with copy: MapEntry) {
+    // Both sides share the copies, so these belong to one object.
+    copyOnWriteLocked(entry)
+    let shared = objectLocked(entry)
     shared.retain()
     shared.share()
     copy.object = shared
     copy.offset = entry.offset
   }
 
-  private func inheritCopyLocked(_ entry: MapEntry, _ copy: MapEntry) throws(HoldfastError) {
-    guard let object = entry.object else { return }
-    if entry.isWired, entry.protection.contains(.write) {
-      try copyEagerlyLocked(entry, copy)
-      return
+  /// The object that the child's copy of an entry maps, with a reference for it.
+  private func inheritedLocked(
+    _ object: MemoryObject, _ entry: MapEntry, _ sources: inout [ObjectIdentifier: Source],
+    _ objects: inout [ObjectIdentifier: MemoryObject]
+  ) throws(HoldfastError) -> MemoryObject {
+    if entry.needsCopy {
+      object.retain()
+      object.share()
+      return object
     }
-    if !entry.needsCopy, entry.protection.contains(.write) {
-      try pmap.prepareToSplit(entry.range)
+    let key = ObjectIdentifier(object)
+    if let made = objects[key] {
+      made.retain()
+      return made
     }
-    object.retain()
-    object.share()
-    copy.object = object
-    copy.offset = entry.offset
-    copy.needsCopy = true
-    guard !entry.needsCopy else { return }
-    entry.needsCopy = true
-    if entry.protection.contains(.write) {
-      pmap.protect(entry.range, entry.protection.subtracting(.write))
-    }
-  }
-
-  /// Gives the child an object of its own with copies of a wired entry's pages.
-  private func copyEagerlyLocked(_ entry: MapEntry, _ copy: MapEntry) throws(HoldfastError) {
-    guard let object = entry.object else { return }
-    let target = giveObject(to: copy, like: entry)
-    let source = entry.pages(of: entry.range, geometry)
-    let copied = copy.pages(of: copy.range, geometry)
-    var index = source.start
-    while index < source.end {
-      let claim = try object.withChain(index, in: PageRange(index, source.end)) { $0 }
-      guard case .resident(let page) = claim else {
-        // Busy as the source of another copy, which needs no lock of an address space to finish.
-        guard case .busy = claim else { preconditionFailure("a wired page is missing") }
-        try object.advance(claim)
-        continue
-      }
-      // Wired pages stay where they are, without the object's lock.
-      let run = FrameRun(page.state.frame, page.range.end - index)
-      do throws(HoldfastError) {
-        try target.fill(copied.start + (index - source.start), from: run)
-      } catch {
-        throw error.at(entry.range.start + geometry.bytes(index - source.start))
-      }
-      index = index + run.count
-    }
-  }
-
-  /// Gives the child's entry a private object, in which pages have the same position in superpages
-  /// as in the parent's.
-  private func giveObject(to copy: MapEntry, like entry: MapEntry) -> MemoryObject {
-    let head = PageCount(entry.offset.rawValue % PageCount.order(geometry.maximumOrder).rawValue)
-    let object = MemoryObject(
-      memory: memory, size: head + geometry.pages(in: entry.range.length), head: head,
-      isPrivate: true)
-    copy.object = object
-    copy.offset = .zero + head
-    return object
-  }
-}
-
-extension MemoryObject {
-  /// Makes absent pages resident as copies of frames, in the largest free blocks. No other thread
-  /// knows the object.
-  fileprivate func fill(_ index: PageIndex, from source: FrameRun) throws(HoldfastError) {
-    var done = PageCount.zero
-    while done < source.count {
-      let order = memory.geometry.largestOrder(at: index + done, limit: source.count - done)
-      var dirty: [FrameRun] = []
-      guard let block = memory.allocateLargest(order: order, dirty: &dirty) else {
-        throw HoldfastError(.resourceShortage, "no free frame is left")
-      }
-      memory.store.copy(
-        from: FrameRun(source.start + done, block.run.count), to: block.run.start)
-      let state = PageState(frame: block.run.start, isValid: true, isBusy: false)
-      lock.withLock { pages.insert(block.run.count, at: index + done, state) }
-      done += block.run.count
-    }
+    guard let source = sources[key] else { preconditionFailure("an entry's object is missing") }
+    let frozen = source.frozen ?? object.makeFrozen()
+    sources[key]?.frozen = frozen
+    // Chains that could not be shortened when a child ended, because a page was busy.
+    object.collapse()
+    let made = try object.freeze(source.parts, frozen)
+    sources[key]?.frozen = nil
+    objects[key] = made
+    made.retain()
+    return made
   }
 }

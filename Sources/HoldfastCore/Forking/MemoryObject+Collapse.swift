@@ -16,7 +16,7 @@ extension MemoryObject {
         return
       }
       object.lock.lock()
-      let outcome = object.pager == nil ? collapseLocked(object, offset) : .nothing
+      let outcome = canTake(object, offset) ? collapseLocked(object, offset) : .nothing
       object.lock.unlock()
       lock.unlock()
       switch outcome {
@@ -28,6 +28,13 @@ extension MemoryObject {
       case .bypassed: object.release()
       }
     }
+  }
+
+  /// Whether the backing object has no pager, or one that can be this object's, because the pages
+  /// have the same numbers here and nothing else needs it. Needs both objects' locks.
+  private func canTake(_ below: MemoryObject, _ offset: PageCount) -> Bool {
+    if below.pager == nil { return true }
+    return below.references == 1 && offset == .zero && below.size == size
   }
 
   private enum Outcome {
@@ -60,14 +67,22 @@ extension MemoryObject {
       return .busy(self, pagesChanged.ticket())
     }
 
-    below.pages.remove(in: whole) { _, _ in }
-    for (range, state) in runs {
-      var index = range.start
-      while index < range.end {
-        let part = PageRange(index, range.end)
-        index = moveUpLocked(part, state.advanced(by: index - range.start), offset)
+    if pages.residentCount == .zero, offset == .zero, below.size == size, !isOnlyMapping {
+      swap(&pages, &below.pages)
+      swap(&reservationOwner, &below.reservationOwner)
+    } else {
+      below.pages.remove(in: whole) { _, _ in }
+      let mappedParts = mappedPartsLocked()
+      for (range, state) in runs {
+        var index = range.start
+        while index < range.end {
+          let part = PageRange(index, range.end)
+          index = moveUpLocked(part, state.advanced(by: index - range.start), offset, mappedParts)
+        }
       }
     }
+    pager = below.pager
+    below.pager = nil
     adoptLocked(below, offset)
     below.references = 0
     return .collapsed
@@ -85,29 +100,39 @@ extension MemoryObject {
     return isBusy
   }
 
+  /// The pages that can be reached, in ascending order: of a private object those that are mapped,
+  /// unless the mapping that it was made for is not recorded yet.
+  private func mappedPartsLocked() -> [PageRange] {
+    guard isOnlyMapping, !mappings.isEmpty else { return [mapped] }
+    return mappings.values.map(\.pages).sorted { $0.start < $1.start }
+  }
+
   /// Moves the first part of a run up, as far as it is all absent here, all shadowed here, or all
-  /// out of this object's range. Pages of the latter two kinds are freed.
+  /// out of reach: of this object's range, or in a private object of its mappings. Pages of the
+  /// latter two kinds are freed.
   ///
   /// - Returns: where the next part starts, in the backing object's indexes.
   private func moveUpLocked(
-    _ range: PageRange, _ state: PageState, _ offset: PageCount
+    _ range: PageRange, _ state: PageState, _ offset: PageCount, _ mappedParts: [PageRange]
   ) -> PageIndex {
     func free(upTo end: PageIndex) -> PageIndex {
       precondition(state.wireCount == 0, "a wired page is shadowed")
       memory.free(FrameRun(state.frame, end - range.start), zeroed: false)
       return end
     }
-    let origin = PageIndex((offset + head).rawValue)
-    if range.start < origin { return free(upTo: min(range.end, origin)) }
+    let next = mappedParts.partitioningIndex { ($0.end + offset) > range.start }
+    guard next < mappedParts.count else { return free(upTo: range.end) }
+    let reachable = PageRange(mappedParts[next].start + offset, mappedParts[next].end + offset)
+    if range.start < reachable.start { return free(upTo: min(range.end, reachable.start)) }
     let first = PageIndex(range.start.rawValue - offset.rawValue)
-    if first.rawValue >= size.rawValue { return free(upTo: range.end) }
-    let end = PageIndex(min(range.end.rawValue - offset.rawValue, size.rawValue))
-    let here = PageRange(first, end)
+    let here = PageRange(
+      first, PageIndex(min(range.end, reachable.end).rawValue - offset.rawValue))
     if let (run, _) = pages.run(at: first, in: here) { return free(upTo: run.end + offset) }
     let gap = pages.gap(at: first, in: here)
     pages.insert(gap.count, at: first, state)
     memory.reservations.rename(
-      FrameRun(state.frame, gap.count), to: ObjectIdentifier(self), at: first, mapped: mapped)
+      FrameRun(state.frame, gap.count), to: ObjectIdentifier(reservationOwner), at: first,
+      mapped: mapped)
     return gap.end + offset
   }
 
@@ -116,16 +141,20 @@ extension MemoryObject {
     _ below: MemoryObject, _ offset: PageCount, _ window: PageRange
   ) -> Outcome {
     var isShadowed = true
-    below.pages.forEach(in: window) { part, state in
-      guard state != nil else { return true }
-      let here = PageRange(
-        PageIndex(part.start.rawValue - offset.rawValue),
-        PageIndex(part.end.rawValue - offset.rawValue))
-      pages.forEach(in: here) { _, mine in
-        isShadowed = mine.map { $0.isValid && !$0.isBusy } ?? false
+    for part in mappedPartsLocked() where isShadowed {
+      let reachable = PageRange(part.start + offset, part.end + offset)
+      guard reachable.overlaps(window) else { continue }
+      below.pages.forEach(in: reachable.clamped(to: window)) { part, state in
+        guard state != nil else { return true }
+        let here = PageRange(
+          PageIndex(part.start.rawValue - offset.rawValue),
+          PageIndex(part.end.rawValue - offset.rawValue))
+        pages.forEach(in: here) { _, mine in
+          isShadowed = mine.map { $0.isValid && !$0.isBusy } ?? false
+          return isShadowed
+        }
         return isShadowed
       }
-      return isShadowed
     }
     guard isShadowed else { return .nothing }
     if let next = below.backing?.object { next.lock.withLock { next.references += 1 } }

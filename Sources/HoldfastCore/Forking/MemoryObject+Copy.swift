@@ -32,68 +32,46 @@ extension MemoryObject {
   }
 
   /// Replaces pages below by a fault's copies, whose contents are complete: the copies become
-  /// valid, wired translations are replaced and their wirings move to the copies, other
-  /// translations go. Takes the locks of this object and then of the one below. The pages below
-  /// stay busy.
-  ///
-  /// - Parameter copy: of a single page where a mapping of it is wired.
-  /// - Throws: where a wired translation cannot be replaced; the copy is gone then.
-  func finishCopy(_ copy: PageCopy) throws(HoldfastError) {
-    let copied = copy.range
-    defer { pagesChanged.announce() }
-    lock.lock()
-    defer { lock.unlock() }
-    copiesUnderWay -= 1
-    guard let frame = pages[copied.start]?.frame else { preconditionFailure("a copy is missing") }
-    let wired = mappings.values.filter {
-      $0.isWired && $0.isEntered && $0.pages.overlaps(copied)
-    }
-    if copied.count > .one, !wired.isEmpty {
-      // Wired since the copy began: a wired page is replaced page by page.
-      removeLocked(copied, zeroed: false)
-      return
-    }
-    var moved: UInt16 = 0
-    do throws(HoldfastError) {
-      for record in wired {
-        try record.pmap.enter(
-          FrameRun(frame, .one), at: addresses(of: copied, record).start,
-          protection: record.protection, wired: true, reach: nil)
-        moved += 1
+  /// valid, and the translations that mappings have of the pages below go. Takes this object's
+  /// lock. The pages below stay busy.
+  func finishCopy(_ copy: PageCopy) {
+    lock.withLock {
+      copiesUnderWay -= 1
+      for record in mappings.values where record.pages.overlaps(copy.range) {
+        record.pmap.remove(addresses(of: record.pages.clamped(to: copy.range), record))
       }
-    } catch {
-      for record in wired.prefix(Int(moved) + 1) { restore(copy.source, at: copied.start, record) }
-      removeLocked(copied, zeroed: false)
-      throw error
-    }
-    for record in mappings.values
-    where !(record.isWired && record.isEntered) && record.pages.overlaps(copied) {
-      record.pmap.remove(addresses(of: record.pages.clamped(to: copied), record))
-    }
-    pages.update(in: copied) { state in
-      state.isValid = true
-      state.isBusy = false
-      state.wireCount += moved
-    }
-    guard moved > 0 else { return }
-    copy.below.lock.withLock {
-      copy.below.pages.update(in: PageRange(start: copy.index, count: .one)) { state in
-        precondition(state.wireCount >= moved, "a wiring is missing below a copy")
-        state.wireCount -= moved
+      pages.update(in: copy.range) { state in
+        state.isValid = true
+        state.isBusy = false
       }
     }
+    pagesChanged.announce()
   }
 
-  /// Enters the page below again, as it was before a copy was to replace it.
-  private func restore(_ source: Frame, at index: PageIndex, _ record: MappingRecord) {
-    let page = PageRange(start: index, count: .one)
+  /// Removes the translations that mappings of the objects above have of the pages below a range
+  /// where this object has new pages. These are busy, so no thread enters, copies or wires them.
+  /// Takes the locks of the objects above in turn.
+  ///
+  /// - Parameter isFault: whether a failure ends the copy, which is a fault's; a wire undoes its
+  ///   copies itself.
+  /// - Throws: resourceShortage, where a translation cannot be split.
+  func removeTranslationsAbove(_ range: PageRange, isFault: Bool) throws(HoldfastError) {
+    if lock.withLock({ shadows.isEmpty }) { return }
     do throws(HoldfastError) {
-      try record.pmap.enter(
-        FrameRun(source, .one), at: addresses(of: page, record).start,
-        protection: record.protection.subtracting(.write), wired: true, reach: nil)
+      try untilChainsRest { () throws(HoldfastError) in
+        try forEachMappingAbove(range) { (record, addresses) throws(HoldfastError) in
+          try record.pmap.prepareToSplit(addresses)
+        }
+        try forEachMappingAbove(range) { record, addresses in record.pmap.remove(addresses) }
+      }
     } catch {
-      // There was room for it to be split (`prepareCopyLocked`), and splitting is all that it took.
-      preconditionFailure("a wired translation is lost: \(error)")
+      guard isFault else { throw error }
+      lock.withLock {
+        copiesUnderWay -= 1
+        removeLocked(range, zeroed: false)
+      }
+      pagesChanged.announce()
+      throw error
     }
   }
 
@@ -116,18 +94,6 @@ extension MemoryObject {
     for (identity, record) in mappings
     where identity != entry && record.pages.overlaps(range) {
       record.pmap.remove(addresses(of: record.pages.clamped(to: range), record))
-    }
-  }
-
-  /// Copies a page of the chain up into this object, unless this object has it already; wirings of
-  /// the page below move to the copy. Waits for busy pages. Called without objects' locks;
-  /// something that the caller holds, such as a transition of the entry, keeps the object.
-  func copyUp(_ index: PageIndex) throws(HoldfastError) {
-    let page = PageRange(start: index, count: .one)
-    while true {
-      let claim = try claimForFault(index, in: page, writes: true) { _, _ in }
-      if case .resident = claim { return }
-      try advance(claim)
     }
   }
 

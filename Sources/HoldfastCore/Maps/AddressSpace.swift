@@ -14,9 +14,9 @@
 ///
 /// These wait with `lock` held exclusively: `discardLocked`, for busy pages that it frees, which a
 /// fault or a compaction has busy; `copyOnWriteLocked`, for copies that faults make into the old
-/// top object (`waitForCopies`); and `fork`, for pages that it copies and that are busy as the
-/// source of another copy. The threads that they wait for need only objects' and pmaps' locks to
-/// finish.
+/// top object (`waitForCopies`); and `fork`, for pages that another thread copies or moves, and for
+/// wires of the same objects in other address spaces (`freeze`). The threads that they wait for
+/// need no lock of this address space to finish.
 public final class AddressSpace: @unchecked Sendable {
   /// The addresses that can be mapped (FreeBSD: `vm_map_min`, `vm_map_max`).
   public let bounds: AddressRange
@@ -182,9 +182,12 @@ public final class AddressSpace: @unchecked Sendable {
   /// the caller announces `transitions` after it has unlocked it.
   func endTransitionLocked(_ marked: [MapEntry], _ range: AddressRange) {
     for entry in marked {
+      let wasEntered = entry.isEntered
       entry.transition = nil
       entry.isEntered = true
       entry.publish(pmap, geometry)
+      // A fork of another address space may wait for the wire of the object (`freeze`).
+      if !wasEntered { entry.object?.pagesChanged.announce() }
     }
     mergeLocked(around: range)
   }
@@ -198,7 +201,7 @@ public final class AddressSpace: @unchecked Sendable {
     // the translations, or neither.
     if let object = entry.object {
       object.lock.withLock {
-        object.mappings[ObjectIdentifier(entry)] = nil
+        object.recordLocked(nil, for: ObjectIdentifier(entry))
         pmap.remove(entry.range)
       }
     } else {

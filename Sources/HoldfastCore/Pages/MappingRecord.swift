@@ -19,17 +19,24 @@ extension MapEntry {
     let record = MappingRecord(
       pmap: pmap, start: range.start, pages: pages(of: range, geometry), protection: protection,
       isWired: isWired, isEntered: isEntered)
-    object.lock.withLock { object.mappings[ObjectIdentifier(self)] = record }
+    object.lock.withLock { object.recordLocked(record, for: ObjectIdentifier(self)) }
   }
 
   /// Removes the entry's record from its object.
   func withdraw() {
     guard let object else { return }
-    object.lock.withLock { object.mappings[ObjectIdentifier(self)] = nil }
+    object.lock.withLock { object.recordLocked(nil, for: ObjectIdentifier(self)) }
   }
 }
 
 extension MemoryObject {
+  /// Records what a map entry maps, or nil where it maps nothing of the object any more.
+  func recordLocked(_ record: MappingRecord?, for entry: ObjectIdentifier) {
+    let old = mappings[entry]?.pages.count ?? .zero
+    mappings[entry] = record
+    mappedCount = mappedCount - old + (record?.pages.count ?? .zero)
+  }
+
   /// The addresses that a mapping has for some of its pages.
   func addresses(of pages: PageRange, _ record: MappingRecord) -> AddressRange {
     let geometry = memory.geometry

@@ -57,7 +57,7 @@ extension MemoryObject {
     // A region that is wholly absent has no reservation.
     if limit >= Reservation.pages, index.isAligned(toOrder: Reservation.order) { return nil }
     return memory.reservations.populate(
-      ObjectIdentifier(self), index, limit: limit, dirty: &dirty)
+      ObjectIdentifier(reservationOwner), index, limit: limit, dirty: &dirty)
   }
 
   /// Makes a reservation where no page of the region is resident and all of it can be mapped:
@@ -65,12 +65,12 @@ extension MemoryObject {
   private func reserveLocked(
     _ index: PageIndex, limit: PageCount, dirty: inout [FrameRun]
   ) -> FrameRun? {
-    let region = Reservation.Key(ObjectIdentifier(self), around: index).region
+    let region = Reservation.Key(ObjectIdentifier(reservationOwner), around: index).region
     guard memory.geometry.superpageLevels > 0, mapped.contains(region),
       pages.isAbsent(around: index, order: Reservation.order)
     else { return nil }
     return memory.reservations.reserve(
-      ObjectIdentifier(self), index, limit: limit, from: memory.allocator,
+      ObjectIdentifier(reservationOwner), index, limit: limit, from: memory.allocator,
       beside: frameBeside(region), dirty: &dirty)
   }
 

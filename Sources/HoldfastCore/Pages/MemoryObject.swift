@@ -8,8 +8,11 @@
 /// and frees them when its last reference is released.
 ///
 /// A translation is always that of the topmost resident page of the entry's chain. So when a copy
-/// is made above a page, every translation of that page through the copy's object is removed, or
-/// replaced where it is wired: for that an object knows its mappings (`MappingRecord`).
+/// is made above a page, every translation of that page through the copy's object or an object
+/// above that is removed: for that an object knows its mappings (`MappingRecord`) and its shadows.
+///
+/// A wired page is in the object that the wired entries map, never below it. So a wiring stays
+/// with its page from `wire` to `unwire`, and no copy replaces a wired translation.
 ///
 /// Lock order: address space; object, top before backing; then either the reservation pool and the
 /// frame domain, or the pmap. ARCHITECTURE.md has the whole order and every wait with a lock held.
@@ -26,21 +29,22 @@ public final class MemoryObject: @unchecked Sendable {
   /// Whether one mapping, for which an address space made the object, is the only way to reach its
   /// pages, so that they are freed when they are unmapped (FreeBSD: `OBJ_ONEMAPPING`).
   ///
-  /// Protected by `lock`. A fork makes it false; `claimIfAlone` makes it true again.
-  private var isOnlyMapping: Bool
+  /// Protected by `lock`. `share` makes it false; `claimIfAlone` makes it true again.
+  var isOnlyMapping: Bool
   /// For placed memory (`PhysicalMemory.placed`), the number of the frame that page 0 has or would
   /// have, modulo 2^64: page `n` is in frame `placement + n`. Protected by `lock`.
   var placement: UInt64?
-  /// The source of absent pages, where they do not read as zero. An object with a pager has no
-  /// backing object.
-  let pager: (any Pager)?
-
   /// Protects all that follows. Functions whose name ends in `Locked` need it held.
   let lock = Lock()
   /// Announced when busy pages of the object cease to be busy.
   let pagesChanged = Event()
+  /// The source of absent pages, where they do not read as zero. An object with a pager has no
+  /// backing object. Moves with the pages to the object that a fork puts below (`freeze`).
+  var pager: (any Pager)?
   /// The resident pages.
   var pages: PageTree
+  /// The owner of the pages' reservations. Moves with the pages where all of them move.
+  var reservationOwner = ReservationOwner()
   /// Map entries, handles and shadows that refer to the object. Without any the object is dead and
   /// has no pages.
   var references = 1
@@ -51,8 +55,10 @@ public final class MemoryObject: @unchecked Sendable {
   var shadows: [ObjectIdentifier: WeakObject] = [:]
   /// The number of copies that faults are making for this object.
   var copiesUnderWay = 0
-  /// The map entries whose top object this is.
+  /// The map entries whose top object this is. Changed by `recordLocked` alone.
   var mappings: [ObjectIdentifier: MappingRecord] = [:]
+  /// The pages of all of them; pages that several entries map count for each.
+  var mappedCount = PageCount.zero
 
   /// Creates an object of absent pages that read as zero, with one reference, which the caller
   /// returns by `release` (FreeBSD: `vm_object_allocate`).
@@ -126,8 +132,11 @@ public final class MemoryObject: @unchecked Sendable {
   /// - Parameters:
   ///   - head: the shadow's first pages, which nothing maps.
   ///   - offset: the page of this object that is below the shadow's page 0.
-  func makeShadow(size: PageCount, head: PageCount, offset: PageCount) -> MemoryObject {
-    let shadow = MemoryObject(memory: memory, size: size, head: head, isPrivate: true)
+  ///   - isPrivate: whether a single mapping will be the only way to reach the shadow's pages.
+  func makeShadow(
+    size: PageCount, head: PageCount, offset: PageCount, isPrivate: Bool = true
+  ) -> MemoryObject {
+    let shadow = MemoryObject(memory: memory, size: size, head: head, isPrivate: isPrivate)
     shadow.backing = (self, offset)
     lock.withLock { shadows[ObjectIdentifier(shadow)] = WeakObject(shadow) }
     return shadow
@@ -161,10 +170,16 @@ public final class MemoryObject: @unchecked Sendable {
     }
   }
 
-  /// Whether there is a backing object and every page that can be mapped is resident here, so that
-  /// no page of the backing object can be seen. Takes the object's lock.
-  var hidesBacking: Bool {
-    lock.withLock { backing != nil && pages.residentCount + head >= size }
+  /// Whether `collapse` may shorten the chain: no page of the backing object can be seen, because
+  /// every page that can be mapped is resident here, or only this object refers to it. Takes the
+  /// locks of both.
+  var canShortenChain: Bool {
+    lock.withLock {
+      guard let (below, _) = backing else { return false }
+      // Of a private object no page is mapped twice, and none resident that is not mapped.
+      let reachable = isOnlyMapping ? mappedCount : size - head
+      return pages.residentCount >= reachable || below.lock.withLock { below.references == 1 }
+    }
   }
 
   /// The number of pages that are resident in this object, busy ones included (FreeBSD:

@@ -18,9 +18,9 @@
 ///   until `WireTarget.finish` or `WireTarget.undo`.
 /// - `fresh` and `copy` name pages of the object that was asked, the top of the chain. Only that
 ///   object gets them; only a pager's object gets pages from its pager.
-/// - `busy`, `paged` and `shared` may wait in `advance`. A thread that has busy pages of its own
-///   finishes these first (`busy`, `shared`), so two operations cannot wait for each other. A pager
-///   waits for no busy page, so `paged` needs nothing.
+/// - `busy` and `paged` may wait in `advance`. A thread that has busy pages of its own finishes
+///   these first (`busy`), so two operations cannot wait for each other. A pager waits for no busy
+///   page, so `paged` needs nothing.
 /// - Whether a page is busy is asked before anything else is done with it. Only look-ups that
 ///   change no more than wire counts, or nothing, see busy pages as `resident` (`seesBusy`).
 enum PageClaim {
@@ -42,9 +42,6 @@ enum PageClaim {
   case paged(MemoryObject, PageIndex, count: PageCount, isLarge: Bool)
   /// Another thread works on the page, which is this object's.
   case busy(MemoryObject, Event.Ticket)
-  /// A fault has to copy the page up to this index first: it is below, the caller is about to
-  /// write, and cannot take its place by itself.
-  case shared(PageIndex)
   /// No frame or translation is available, or the page is wired too many times.
   case failed(HoldfastError)
 }
@@ -144,8 +141,8 @@ extension MemoryObject {
   ///   invalid, for no thread may use them until the whole wire is entered. Nil for a fault, whose
   ///   pages become valid at once.
   /// - Throws: the error of a claim that failed; pagerFailure; resourceShortage where there is no
-  ///   frame for a pager's page or no room to replace a translation of a copied one. A wire's
-  ///   `fresh` and `copy` do not fail.
+  ///   frame for a pager's page, or where the translations of a copied page cannot be split. The
+  ///   pages of a fault's `copy` are gone then; those of a wire's `copy` remain the caller's.
   func advance(
     _ claim: PageClaim, wiring entry: ObjectIdentifier? = nil
   ) throws(HoldfastError) {
@@ -157,16 +154,16 @@ extension MemoryObject {
       if entry == nil { finishFault(range) }
     case .copy(let copy):
       memory.store.copy(from: FrameRun(copy.source, copy.range.count), to: copy.frame)
+      // Until then the source does not move, and what shows it is not left behind.
       defer { copy.below.endCopy(copy.index, count: copy.range.count) }
+      try removeTranslationsAbove(copy.range, isFault: entry == nil)
       if let entry {
-        // Before the source may move: what shows it must not be left behind.
         hideBelow(copy.range, except: entry)
       } else {
-        try finishCopy(copy)
+        finishCopy(copy)
       }
     case .paged(let object, let index, let count, let isLarge):
       try object.pageIn(index, limit: count, isLarge: isLarge)
-    case .shared(let index): try copyUp(index)
     case .failed(let error): throw error
     }
   }

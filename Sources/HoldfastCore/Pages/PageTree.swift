@@ -22,6 +22,9 @@ public struct PageTree {
 
   /// The number of pages that are resident.
   public private(set) var residentCount = PageCount.zero
+  /// The numbers of those that are busy, and of those that are wired.
+  private(set) var busyCount = PageCount.zero
+  private(set) var wiredCount = PageCount.zero
 
   static let fanOut = 512
   private static let root = 0
@@ -173,7 +176,15 @@ public struct PageTree {
   /// - Complexity: O(slots of the run · height).
   public mutating func insert(_ count: PageCount, at index: PageIndex, _ state: PageState) {
     insert(PageTree.root, rootLevel, at: 0, PageRange(start: index, count: count), state)
-    residentCount += count
+    tally(state, count, isThere: true)
+  }
+
+  /// Counts pages of a state that are there now, or no longer.
+  private mutating func tally(_ state: PageState, _ count: PageCount, isThere: Bool) {
+    func change(_ sum: inout PageCount) { if isThere { sum += count } else { sum -= count } }
+    change(&residentCount)
+    if state.isBusy { change(&busyCount) }
+    if state.wireCount > 0 { change(&wiredCount) }
   }
 
   private mutating func insert(
@@ -223,7 +234,10 @@ public struct PageTree {
       let end = min(range.end.rawValue, start + 1 << shift)
       let number = node * PageTree.fanOut + index
       if end - position == 1 << shift, var state = slots[number].state {
+        let pages = PageCount(1 << shift)
+        tally(state, pages, isThere: false)
         body(&state)
+        tally(state, pages, isThere: true)
         slots[number] = PageSlot(state)
       } else if !slots[number].isAbsent {
         let child = childNode(of: node, index, level: level)
@@ -256,7 +270,7 @@ public struct PageTree {
       if end - position == 1 << shift, let state = slots[number].state {
         slots[number] = .absent
         present[node] -= 1
-        residentCount -= part.count
+        tally(state, part.count, isThere: false)
         body(part, state)
       } else if !slots[number].isAbsent {
         let child = childNode(of: node, index, level: level)

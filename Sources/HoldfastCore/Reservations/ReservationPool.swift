@@ -212,6 +212,19 @@ public final class ReservationPool: @unchecked Sendable {
     }
   }
 
+  /// Ends the reservations that frames in use belong to: their unpopulated frames are free.
+  ///
+  /// - Complexity: O(1). Takes the pool's lock, and under it those of the domains.
+  func endReservations(of run: FrameRun) {
+    lock.withLock {
+      for frame in [run.start, Frame(run.end.rawValue - 1)] {
+        guard let number = byBlock[block(of: frame)] else { continue }
+        counters.broken += 1
+        breakLocked(number)
+      }
+    }
+  }
+
   // MARK: Inspecting
 
   /// Every reservation, the least recently used first, for checks. Takes the pool's lock.

@@ -122,7 +122,7 @@ extension AddressSpace {
     let isPlain = target.object.isPlain
     while index < target.pages.end {
       let claim = target.object.claimForWire(
-        index, upTo: target.pages.end, writes: target.copies,
+        index, upTo: target.pages.end,
         offering: ahead.range.contains(index) ? ahead.frame(for: index) : nil)
       do throws(HoldfastError) {
         switch claim {
@@ -148,10 +148,6 @@ extension AddressSpace {
           try take(&ahead, at: index, target)
           continue
         case .busy:
-          try wait(for: claim, &target, finishOthers)
-          continue
-        case .shared:
-          giveBack(&ahead, target)
           try wait(for: claim, &target, finishOthers)
           continue
         case .paged, .failed:

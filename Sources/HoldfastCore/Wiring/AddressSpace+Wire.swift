@@ -16,8 +16,7 @@ extension AddressSpace {
   /// counters as they were, with one exception: pages that it made before it had to wait for
   /// another operation, or that it maps twice, or that a pager supplied, stay resident and unwired.
   ///
-  /// A writable entry that needs a copy gets a copy of every page; pages below a read-only entry
-  /// are wired in place. Absent pages are allocated in the largest free blocks, inserted busy,
+  /// A page that is shared, below the entry's object, is copied first. Absent pages are allocated in the largest free blocks, inserted busy,
   /// zeroed in parallel where dirty, and entered run by run.
   ///
   /// - Throws: `invalidAddress` for a hole or an inaccessible entry without `holesOK`;
@@ -167,9 +166,9 @@ extension AddressSpace {
           "protection \(entry.protection) does not allow wiring"
             + (options.contains(.write) ? " for writing" : ""))
       }
-      // No wired writable entry needs a copy. The shadow is made for the whole entry: parts with a
-      // shadow each could not merge again.
-      if !entry.isWired, entry.protection.contains(.write) { copyOnWriteLocked(entry) }
+      // No wired entry needs a copy. The shadow is made for the whole entry: parts with a shadow
+      // each could not merge again.
+      if !entry.isWired { copyOnWriteLocked(entry) }
       let claimed = entries[clipLocked(position, to: AddressRange(address, range.end))]
       claimed.transition = transition
       return claimed

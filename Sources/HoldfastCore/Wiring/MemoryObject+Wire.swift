@@ -104,31 +104,22 @@ extension MemoryObject {
   /// in `frame` if it is absent or has to be copied. Takes the locks of the chain.
   ///
   /// - Parameters:
-  ///   - writes: whether the mapping may write to the page, so that one below has to be copied;
-  ///     otherwise that one is wired in place.
   ///   - end: how far a pager may be asked for pages along with this one.
   ///   - frame: a frame that is zero and the caller's, or nil.
-  /// - Returns: `absent` where a frame is needed and none was offered; `shared` where another
-  ///   mapping has the page below wired, so that replacing it may fail: a fault can undo that.
+  /// - Returns: `absent` where a frame is needed and none was offered.
   func claimForWire(
-    _ index: PageIndex, upTo end: PageIndex, writes: Bool, offering frame: Frame?
+    _ index: PageIndex, upTo end: PageIndex, offering frame: Frame?
   ) -> PageClaim {
     let one = PageRange(start: index, count: .one)
     do throws(HoldfastError) {
       return try withChain(index, in: PageRange(index, end)) { (claim) throws(HoldfastError) in
         switch claim {
         case .resident(let page):
-          if page.holder === self || !writes {
+          if page.holder === self {
             guard page.state.wireCount < .max else { return .tooManyWirings }
-            page.holder.pages.update(in: PageRange(start: page.index, count: .one)) {
-              $0.wireCount += 1
-            }
+            pages.update(in: one) { $0.wireCount += 1 }
             return claim
           }
-          let isWiredBelow = mappings.values.contains {
-            $0.isWired && $0.isEntered && $0.pages.contains(index)
-          }
-          if isWiredBelow { return .shared(index) }
           guard let frame else { return .absent(one) }
           try prepareCopyLocked(one)
           return beginCopyLocked(one, of: page, at: index, to: frame)
@@ -173,34 +164,16 @@ extension MemoryObject {
     pagesChanged.announce()
   }
 
-  /// Returns one wiring of each page of the range: of the topmost one of the chain, which is
-  /// resident (FreeBSD: `vm_object_unwire`). Takes the locks of the chain.
+  /// Returns one wiring of each page of the range (FreeBSD: `vm_object_unwire`). All of them are
+  /// resident in this object, for a wired page is never below the object that is mapped. Takes the
+  /// object's lock.
   ///
-  /// - Complexity: O(runs of the chain).
+  /// - Complexity: O(runs).
   func unwire(_ range: PageRange) {
-    func lower(_ state: inout PageState) {
-      precondition(state.wireCount > 0, "a page is unwired too often")
-      state.wireCount -= 1
-    }
-    let isPlain = lock.withLock {
-      guard backing == nil else { return false }
-      pages.update(in: range, lower)
-      return true
-    }
-    if isPlain { return }
-    var index = range.start
-    while index < range.end {
-      do throws(HoldfastError) {
-        index = try withChain(index, in: PageRange(index, range.end), seesBusy: true) { claim in
-          guard case .resident(let page) = claim else {
-            preconditionFailure("a wired page is missing")
-          }
-          let part = PageRange(start: page.index, count: page.range.end - index)
-          page.holder.pages.update(in: part, lower)
-          return page.range.end
-        }
-      } catch {
-        preconditionFailure("looking a page up does not throw: \(error)")
+    lock.withLock {
+      pages.update(in: range) { state in
+        precondition(state.wireCount > 0, "a page is unwired too often")
+        state.wireCount -= 1
       }
     }
   }

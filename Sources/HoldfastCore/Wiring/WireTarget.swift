@@ -8,10 +8,6 @@ struct WireTarget {
   let pages: PageRange
   let start: Address
   let protection: Protection
-  /// Whether pages below the object are copied; otherwise they are wired in place. That is done
-  /// only where no page can be put above them: no write goes to the object, or no other entry can
-  /// reach the same pages of it.
-  let copies: Bool
   /// The entry's identity in the object's mapping records.
   let entry: ObjectIdentifier
   let geometry: Geometry
@@ -27,7 +23,6 @@ struct WireTarget {
     pages = entry.pages(of: entry.range, geometry)
     start = entry.range.start
     protection = entry.protection
-    copies = entry.protection.contains(.write) || !(entry.needsCopy || object.isPrivate)
     self.entry = ObjectIdentifier(entry)
   }
 
@@ -64,7 +59,7 @@ struct WireTarget {
 
   /// Bypasses objects below of which no page can be seen any more.
   func shortenChain() {
-    if object.hidesBacking { object.collapse() }
+    if object.canShortenChain { object.collapse() }
   }
 
   /// Undoes the operation: fresh pages are removed, others lose the wiring that they got.
