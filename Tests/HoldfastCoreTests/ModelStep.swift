@@ -5,7 +5,7 @@ import HoldfastTestKit
 /// steps are removed.
 struct ModelStep {
   enum Kind: CaseIterable {
-    case mapAnonymous, mapShared, mapImage, write, touch, peek, wire, unwire, protect, fork, remove,
+    case mapAnonymous, mapShared, mapImage, mapSegment, write, touch, peek, wire, unwire, protect, fork, remove,
       end
     case collapse, compact
   }
@@ -28,11 +28,21 @@ struct ModelStep {
   var shortage: Shortage?
 
   static let pages: UInt64 = 24
+  /// The number of pages of the segment.
+  static let segmentPages: UInt64 = 32
+
+  /// The page of the segment that the first page maps.
+  ///
+  /// - Parameter isAnywhere: whether segment and addresses need not have the same page numbers.
+  func segmentPage(isAnywhere: Bool) -> UInt64 {
+    isAnywhere
+      ? UInt64(byte) % (ModelStep.segmentPages - UInt64(pages.count) + 1) : pages.lowerBound
+  }
 
   init(using random: inout SeededGenerator) {
     func pick(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
     let weights: [(Kind, Int)] = [
-      (.mapAnonymous, 10), (.mapShared, 6), (.mapImage, 5), (.write, 16), (.touch, 16), (.peek, 8),
+      (.mapAnonymous, 10), (.mapShared, 6), (.mapImage, 5), (.mapSegment, 8), (.write, 16), (.touch, 16), (.peek, 8),
       (.wire, 14),
       (.unwire, 9), (.protect, 9), (.fork, 6), (.remove, 4), (.end, 3), (.collapse, 2),
       (.compact, 2),

@@ -22,6 +22,9 @@ final class ModelWorld {
   private let path: WirePath?
   private let shared: MemoryObject
   private let image: MemoryObject
+  /// Memory of a pager that spaces map as it is, several times and at any address, and of which
+  /// forks get copies.
+  private let segment: MemoryObject
   private let pager: TestPager
   private(set) var spaces: [(space: AddressSpace, pmap: CheckingPmap)]
   private(set) var model: PageModel
@@ -57,8 +60,12 @@ final class ModelWorld {
     image = MemoryObject(
       memory: machine.memory.withPolicy(.prefer(NodeID(2))), size: PageCount(imageOrigin + size),
       pager: pager)
+    segment = MemoryObject(
+      memory: machine.memory, size: PageCount(sharedOrigin + ModelStep.segmentPages * scale),
+      pager: TestPager(
+        from: sharedOrigin, pages: ModelStep.segmentPages * scale, geometry: machine.geometry))
     spaces = [machine.makeSpace()]
-    model = PageModel(limit: ModelWorld.limit) { page in
+    model = PageModel(limit: ModelWorld.limit, mapsAnywhere: scale == 1) { page in
       UInt8(truncatingIfNeeded: page * scale + ModelWorld.probe(page, scale) + 1)
     }
   }
@@ -130,6 +137,12 @@ final class ModelWorld {
       try space.map(
         image, offset: PageIndex(imageOrigin) + offset, at: range,
         protection: step.protection, inheritance: step.inheritance, copyOnWrite: true)
+    case .mapSegment:
+      // All pages of a superpage are not looked at, and which are depends on the address.
+      let page = step.segmentPage(isAnywhere: scale == 1) * scale
+      try space.map(
+        segment, offset: PageIndex(sharedOrigin + page), at: range,
+        protection: step.protection, inheritance: step.inheritance)
     case .write: try space.write([step.byte], at: address)
     case .touch: try touch(index, address, step.byte)
     case .peek:
@@ -192,7 +205,7 @@ final class ModelWorld {
       }
     }
     let problems = Invariants.problems(
-      in: machine.memory, spaces: spaces.map(\.space), handles: [shared, image])
+      in: machine.memory, spaces: spaces.map(\.space), handles: [shared, image, segment])
     return problems.isEmpty ? nil : "\(problems.prefix(4))"
   }
 
@@ -232,6 +245,7 @@ final class ModelWorld {
     }
     shared.release()
     image.release()
+    segment.release()
     let garbage = machine.falselyZeroed
     if !garbage.isEmpty { return "free frames are not zero: \(garbage)" }
     let left = machine.allocator.occupancy

@@ -17,12 +17,16 @@ struct PageModel {
   private(set) var spaces: [[UInt64: Page]] = [[:]]
   private(set) var cells: [UInt8] = Array(repeating: 0, count: Int(ModelStep.pages))
   let limit: Int
+  private let mapsAnywhere: Bool
   private let imageByte: (UInt64) -> UInt8
 
-  /// The first cells are those of the object that spaces share.
-  init(limit: Int, imageByte: @escaping (UInt64) -> UInt8) {
+  /// The first cells are those of the object that spaces share, the next ones those of the segment,
+  /// which spaces map at any address and whose pages a fork copies.
+  init(limit: Int, mapsAnywhere: Bool, imageByte: @escaping (UInt64) -> UInt8) {
+    self.mapsAnywhere = mapsAnywhere
     self.limit = limit
     self.imageByte = imageByte
+    cells += (0..<ModelStep.segmentPages).map { imageByte($0) }
   }
 
   func byte(_ space: Int, _ page: UInt64) -> UInt8? { spaces[space][page].map { cells[$0.cell] } }
@@ -40,7 +44,7 @@ struct PageModel {
   func allows(_ step: ModelStep, _ space: Int) -> Bool {
     let pages = step.pages
     switch step.kind {
-    case .mapAnonymous, .mapShared, .mapImage:
+    case .mapAnonymous, .mapShared, .mapImage, .mapSegment:
       return pages.allSatisfy { spaces[space][$0] == nil }
     case .write, .touch:
       return spaces[space][pages.lowerBound]?.protection.contains(.write) ?? false
@@ -73,11 +77,15 @@ struct PageModel {
   /// The step succeeded.
   mutating func perform(_ step: ModelStep, _ space: Int) {
     switch step.kind {
-    case .mapAnonymous, .mapShared, .mapImage:
+    case .mapAnonymous, .mapShared, .mapImage, .mapSegment:
       for page in step.pages {
         let cell =
           switch step.kind {
           case .mapShared: Int(page)
+          case .mapSegment:
+            Int(
+              ModelStep.pages + step.segmentPage(isAnywhere: mapsAnywhere) + page
+                - step.pages.lowerBound)
           case .mapImage: cell(imageByte(page))
           default: cell(0)
           }
@@ -106,10 +114,16 @@ struct PageModel {
     case .protect: for page in step.pages { spaces[space][page]!.protection = step.protection }
     case .fork:
       var child: [UInt64: Page] = [:]
+      // Pages that map the same memory do so in the child too.
+      var copies: [Int: Int] = [:]
       for (number, var page) in spaces[space] where page.inheritance != .none {
         page.isUserWired = false
         page.systemWirings = 0
-        if page.inheritance == .copy { page.cell = cell(cells[page.cell]) }
+        if page.inheritance == .copy {
+          let copy = copies[page.cell] ?? cell(cells[page.cell])
+          copies[page.cell] = copy
+          page.cell = copy
+        }
         child[number] = page
       }
       spaces.append(child)
