@@ -1,5 +1,7 @@
 #include "hf_files.h"
 
+#include "hf_size_limit.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -60,6 +62,18 @@ int hf_replace_at(int folder, const char *from, const char *to) {
 int64_t hf_seek(int fd, uint64_t offset, int hole) {
   off_t found = lseek(fd, (off_t)offset, hole ? SEEK_HOLE : SEEK_DATA);
   return found < 0 ? -errno : found;
+}
+
+int64_t hf_write_at(int fd, const void *bytes, size_t count, uint64_t offset) {
+  hf_size_limit limit;
+  ssize_t written;
+  errno = 0;
+  hf_block_size_signal(&limit);
+  do {
+    written = pwrite(fd, bytes, count, (off_t)offset);
+  } while (written < 0 && errno == EINTR);
+  hf_unblock_size_signal(&limit);
+  return written < 0 ? -errno : written;
 }
 
 int hf_synchronize(int fd) { return status(fsync(fd)); }

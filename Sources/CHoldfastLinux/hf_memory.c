@@ -1,5 +1,7 @@
 #include "hf_memory.h"
 
+#include "hf_size_limit.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -32,10 +34,14 @@ int hf_seal_size(int fd) {
 }
 
 int hf_truncate(int fd, uint64_t size) {
+  hf_size_limit limit;
   int result;
+  errno = 0;
+  hf_block_size_signal(&limit);
   do {
     result = ftruncate(fd, (off_t)size);
   } while (result < 0 && errno == EINTR);
+  hf_unblock_size_signal(&limit);
   return status(result);
 }
 

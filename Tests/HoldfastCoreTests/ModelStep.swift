@@ -5,7 +5,8 @@ import HoldfastTestKit
 /// steps are removed.
 struct ModelStep {
   enum Kind: CaseIterable {
-    case mapAnonymous, mapShared, mapImage, mapSegment, write, touch, peek, wire, unwire, protect, fork, remove,
+    case mapAnonymous, mapShared, mapImage, mapSegment, write, touch, peek, wire, unwire, protect,
+      fork, remove,
       end
     case collapse, compact
   }
@@ -42,7 +43,8 @@ struct ModelStep {
   init(using random: inout SeededGenerator) {
     func pick(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
     let weights: [(Kind, Int)] = [
-      (.mapAnonymous, 10), (.mapShared, 6), (.mapImage, 5), (.mapSegment, 8), (.write, 16), (.touch, 16), (.peek, 8),
+      (.mapAnonymous, 10), (.mapShared, 6), (.mapImage, 5), (.mapSegment, 8), (.write, 16),
+      (.touch, 16), (.peek, 8),
       (.wire, 14),
       (.unwire, 9), (.protect, 9), (.fork, 6), (.remove, 4), (.end, 3), (.collapse, 2),
       (.compact, 2),

@@ -142,4 +142,39 @@ struct SnapshotErrorTests {
       #expect(guest.invariantProblems() == [])
     }
   }
+
+  @Test func `a limit of file sizes is an error, and ends neither a guest nor the process`() async {
+    await #expect(processExitsWith: .success) {
+      let guest = try DemandPagingTests.guest(.base, size: .mebibytes(8), limit: .mebibytes(4))
+      let range = AddressRange(.zero, Address(4 << 20))
+      try guest.map(try guest.allocateSegment("ram", size: .mebibytes(4)), at: .zero)
+      try guest.write([UInt8](repeating: 5, count: 4 << 20), to: .zero)
+      func expectTooLarge(_ body: () throws -> Void) {
+        do {
+          try body()
+          preconditionFailure("the limit was not reached")
+        } catch let error as HoldfastError {
+          precondition(error.errno == EFBIG, "\(error)")
+        } catch {
+          preconditionFailure("\(error)")
+        }
+      }
+      try TemporaryFolder.with { folder in
+        var limit = rlimit(rlim_cur: 1 << 20, rlim_max: .max)
+        setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
+        // At its size, and at what an arena has in memory.
+        expectTooLarge { try guest.save(range, to: folder + "/image") }
+        expectTooLarge { _ = try Arena(size: .mebibytes(4), backing: .base, threads: 1) }
+        let names = try TemporaryFolder.names(folder)
+        precondition(names == [])
+        // No signal is left pending.
+        var pending = sigset_t()
+        sigpending(&pending)
+        precondition(sigismember(&pending, SIGXFSZ) == 0)
+        limit.rlim_cur = .max
+        setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
+        try guest.save(range, to: folder + "/image")
+      }
+    }
+  }
 }

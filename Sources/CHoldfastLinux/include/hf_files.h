@@ -73,6 +73,10 @@ int hf_replace_at(int folder, const char *from, const char *to);
 /// Returns the offset or a negative errno: ENXIO if the file has no hole or data from there on.
 int64_t hf_seek(int fd, uint64_t offset, int hole);
 
+/// pwrite(2). Returns the bytes written or a negative errno; beyond RLIMIT_FSIZE that is EFBIG, and
+/// no signal is sent.
+int64_t hf_write_at(int fd, const void *bytes, size_t count, uint64_t offset);
+
 /// fsync(2).
 int hf_synchronize(int fd);
 

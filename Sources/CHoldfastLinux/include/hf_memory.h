@@ -15,7 +15,8 @@ int hf_memfd_create(const char *name, unsigned huge_shift);
 /// fcntl(2), F_ADD_SEALS with F_SEAL_SHRINK and F_SEAL_GROW: the size cannot change any more.
 int hf_seal_size(int fd);
 
-/// ftruncate(2).
+/// ftruncate(2). Beyond RLIMIT_FSIZE, which holds for files in memory too, it fails with EFBIG, and
+/// no signal is sent.
 int hf_truncate(int fd, uint64_t size);
 
 /// fallocate(2) with FALLOC_FL_PUNCH_HOLE: frees the memory of a part, which reads as zero when it

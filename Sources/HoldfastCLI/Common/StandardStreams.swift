@@ -6,8 +6,9 @@ enum StandardStreams {
   private static let isOutputClosed = Atomic<Bool>(false)
 
   /// Opens /dev/null in place of a closed standard stream. Otherwise the next file opened would get
-  /// its number, and text could be printed into a guest's memory. Ignores SIGPIPE, so that a closed
-  /// pipe is an error of the write, after which the program can clean up.
+  /// its number, and text could be printed into a guest's memory. Ignores SIGPIPE and SIGXFSZ, so
+  /// that a closed pipe, or a file beyond RLIMIT_FSIZE, is an error of the write, after which the
+  /// program can clean up.
   static func prepare() throws(CLIError) {
     for number in Int32(0)...2 where fcntl(number, F_GETFD) < 0 && errno == EBADF {
       if number == STDOUT_FILENO { isOutputClosed.store(true, ordering: .relaxed) }
@@ -19,6 +20,7 @@ enum StandardStreams {
       }
     }
     signal(SIGPIPE, SIG_IGN)
+    signal(SIGXFSZ, SIG_IGN)
   }
 
   /// Fails if standard output cannot be written, before work is done in vain.

@@ -81,8 +81,9 @@ struct ChildProcess {
     var mask = signals.before
     var defaults = sigset_t()
     unsafe sigemptyset(&defaults)
-    // This program ignores SIGPIPE; others expect it to end them.
+    // This program ignores these; others expect them to end them.
     unsafe sigaddset(&defaults, SIGPIPE)
+    unsafe sigaddset(&defaults, SIGXFSZ)
     unsafe posix_spawnattr_setsigmask(&attributes, &mask)
     unsafe posix_spawnattr_setsigdefault(&attributes, &defaults)
     unsafe posix_spawnattr_setflags(

@@ -27,8 +27,10 @@ extension AddressSpace {
   private struct Source {
     let object: MemoryObject
     var parts: [MemoryObject.Inherited]
-    /// The object that gets the pages, with copies of the wired ones.
-    var frozen: MemoryObject?
+    /// The child's object, with copies of wired pages.
+    var child: MemoryObject?
+    /// Whether the pages are frozen, so that the child's object shows them.
+    var isFrozen = false
   }
 
   private func child(pmap childPmap: any Pmap) throws(HoldfastError) -> AddressSpace {
@@ -38,15 +40,17 @@ extension AddressSpace {
         advice: .useBacking(Backing.withFile))
     }
     var sources: [ObjectIdentifier: Source] = [:]
-    defer { for source in sources.values { source.frozen?.discardFrozen() } }
+    defer {
+      for source in sources.values {
+        if source.isFrozen { source.child?.release() } else { source.child?.discardChild() }
+      }
+    }
     lock.lockExclusive()
     defer { lock.unlock() }
     try copyWiredLocked(&sources)
     let child = AddressSpace(
       bounds: bounds, memory: memory, pmap: childPmap, wiredLimit: wiredLimit,
       faultGranularity: faultGranularity)
-    var objects: [ObjectIdentifier: MemoryObject] = [:]
-    defer { for object in objects.values { object.release() } }
     for entry in entries where entry.inheritance != .none {
       // No other thread knows the child yet, so its lock is not needed. Where a later entry fails,
       // the child ends with all that it has.
@@ -57,7 +61,7 @@ extension AddressSpace {
       if entry.inheritance == .share {
         shareLocked(entry, with: copy)
       } else if let object = entry.object {
-        copy.object = try inheritedLocked(object, entry, &sources, &objects)
+        copy.object = try inheritedLocked(object, entry, &sources)
         copy.offset = entry.offset
         copy.needsCopy = entry.needsCopy
       }
@@ -76,7 +80,7 @@ extension AddressSpace {
         waitForTransitionLocked(exclusive: true)
       }
       findSourcesLocked(&sources)
-      let waiting = sources.values.filter { $0.object.mustCopyOrWait($0.parts, $0.frozen) }
+      let waiting = sources.values.filter { $0.object.mustCopyOrWait($0.parts, $0.child) }
       if waiting.isEmpty { return }
       for source in waiting { source.object.retain() }
       lock.unlock()
@@ -85,9 +89,9 @@ extension AddressSpace {
         lock.lockExclusive()
       }
       for source in waiting {
-        let frozen = source.frozen ?? source.object.makeFrozen()
-        sources[ObjectIdentifier(source.object)]?.frozen = frozen
-        try source.object.copyWired(source.parts, to: frozen)
+        let child = source.child ?? source.object.makeChild()
+        sources[ObjectIdentifier(source.object)]?.child = child
+        try source.object.copyWired(source.parts, to: child)
       }
     }
   }
@@ -116,8 +120,7 @@ extension AddressSpace {
 
   /// The object that the child's copy of an entry maps, with a reference for it.
   private func inheritedLocked(
-    _ object: MemoryObject, _ entry: MapEntry, _ sources: inout [ObjectIdentifier: Source],
-    _ objects: inout [ObjectIdentifier: MemoryObject]
+    _ object: MemoryObject, _ entry: MapEntry, _ sources: inout [ObjectIdentifier: Source]
   ) throws(HoldfastError) -> MemoryObject {
     if entry.needsCopy {
       object.retain()
@@ -125,19 +128,16 @@ extension AddressSpace {
       return object
     }
     let key = ObjectIdentifier(object)
-    if let made = objects[key] {
-      made.retain()
-      return made
-    }
     guard let source = sources[key] else { preconditionFailure("an entry's object is missing") }
-    let frozen = source.frozen ?? object.makeFrozen()
-    sources[key]?.frozen = frozen
-    // Chains that could not be shortened when a child ended, because a page was busy.
-    object.collapse()
-    let made = try object.freeze(source.parts, frozen)
-    sources[key]?.frozen = nil
-    objects[key] = made
-    made.retain()
-    return made
+    let child = source.child ?? object.makeChild()
+    sources[key]?.child = child
+    if !source.isFrozen {
+      // Chains that could not be shortened when a child ended, because a page was busy.
+      object.collapse()
+      try object.freeze(source.parts, for: child)
+      sources[key]?.isFrozen = true
+    }
+    child.retain()
+    return child
   }
 }

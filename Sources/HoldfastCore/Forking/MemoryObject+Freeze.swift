@@ -9,7 +9,7 @@ internal import Synchronization
 /// child has gone, `collapse` moves the pages back. (FreeBSD's `vm_object_shadow` puts a shadow
 /// above for each entry that writes, so entries of one object part at a fork.)
 ///
-/// Wired pages must not fault, so they stay in this object and the new one gets copies of them
+/// Wired pages must not fault, so they stay in this object and the child's object gets copies of them
 /// (FreeBSD: `vm_fault_copy_entry`).
 extension MemoryObject {
   /// Pages of an object that a fork's child inherits, and the address of the first one.
@@ -18,17 +18,17 @@ extension MemoryObject {
     let start: Address
   }
 
-  /// An object for `freeze`, with this one's size and without pages. It is the caller's alone until
-  /// then, and may hold copies of wired pages, busy and invalid (`copyWired`).
-  func makeFrozen() -> MemoryObject {
+  /// A child's object for `freeze`, with this one's size and without pages. It is the caller's alone
+  /// until then, and may hold copies of wired pages, busy and invalid (`copyWired`).
+  func makeChild() -> MemoryObject {
     MemoryObject(memory: memory, size: size, head: head, isPrivate: false)
   }
 
   /// Whether `freeze` would have to copy or to wait. Takes the object's lock.
   ///
-  /// - Parameter frozen: the object that has copies already.
-  func mustCopyOrWait(_ parts: [Inherited], _ frozen: MemoryObject?) -> Bool {
-    lock.withLock { obstacleLocked(parts, frozen) != nil }
+  /// - Parameter child: the object that has copies already.
+  func mustCopyOrWait(_ parts: [Inherited], _ child: MemoryObject?) -> Bool {
+    lock.withLock { obstacleLocked(parts, child) != nil }
   }
 
   /// What prevents the pages from being frozen now.
@@ -39,14 +39,14 @@ extension MemoryObject {
     case wired
   }
 
-  private func obstacleLocked(_ parts: [Inherited], _ frozen: MemoryObject?) -> Obstacle? {
+  private func obstacleLocked(_ parts: [Inherited], _ child: MemoryObject?) -> Obstacle? {
     // The pages of a wire that is under way do not show yet which of them will be wired.
     if mappings.values.contains(where: { $0.isWired && !$0.isEntered }) {
       return .busy(pagesChanged.ticket())
     }
     if pages.busyCount > .zero, hasValidBusyPageLocked() { return .busy(pagesChanged.ticket()) }
     if pages.wiredCount == .zero { return nil }
-    return parts.contains { firstWiredLocked(in: $0.pages, missingFrom: frozen) != nil }
+    return parts.contains { firstWiredLocked(in: $0.pages, missingFrom: child) != nil }
       ? .wired : nil
   }
 
@@ -60,19 +60,19 @@ extension MemoryObject {
     return isBusy
   }
 
-  /// The first wired pages of a range that the frozen object has no copy of.
+  /// The first wired pages of a range that the child's object has no copy of.
   private func firstWiredLocked(
-    in range: PageRange, missingFrom frozen: MemoryObject?
+    in range: PageRange, missingFrom child: MemoryObject?
   ) -> (range: PageRange, state: PageState)? {
     var found: (range: PageRange, state: PageState)?
     pages.forEach(in: range) { part, state in
       guard let state, state.wireCount > 0 else { return true }
-      guard let frozen else {
+      guard let child else {
         found = (part, state)
         return false
       }
-      frozen.lock.withLock {
-        frozen.pages.forEach(in: part) { gap, copy in
+      child.lock.withLock {
+        child.pages.forEach(in: part) { gap, copy in
           guard copy == nil else { return true }
           found = (gap, state.advanced(by: gap.start - part.start))
           return false
@@ -83,18 +83,18 @@ extension MemoryObject {
     return found
   }
 
-  /// Copies wired pages into `frozen`, in the largest free blocks. What a guest writes to them
+  /// Copies wired pages into a child's object, in the largest free blocks. What a guest writes to them
   /// meanwhile may or may not be in the copies. Called without objects' locks; the caller's
   /// reference keeps the object.
   ///
   /// - Throws: resourceShortage, with the address that the part gives to the page.
   /// - Complexity: O(runs), plus the copying.
-  func copyWired(_ parts: [Inherited], to frozen: MemoryObject) throws(HoldfastError) {
+  func copyWired(_ parts: [Inherited], to child: MemoryObject) throws(HoldfastError) {
     for part in parts {
       var rest = part.pages
       while !rest.isEmpty {
         lock.lock()
-        guard let (range, state) = firstWiredLocked(in: rest, missingFrom: frozen) else {
+        guard let (range, state) = firstWiredLocked(in: rest, missingFrom: child) else {
           lock.unlock()
           break
         }
@@ -108,13 +108,13 @@ extension MemoryObject {
         pages.update(in: range) { $0.isBusy = true }
         lock.unlock()
         defer { endCopy(range.start, count: range.count) }
-        try frozen.fill(range.start, from: FrameRun(state.frame, range.count), part)
+        try child.fill(range.start, from: FrameRun(state.frame, range.count), part)
         rest = PageRange(range.end, rest.end)
       }
     }
   }
 
-  /// Makes absent pages of a frozen object copies of frames. They are busy and invalid until
+  /// Makes absent pages of a child's object copies of frames. They are busy and invalid until
   /// `freeze`, so that they are not moved.
   private func fill(
     _ index: PageIndex, from source: FrameRun, _ part: Inherited
@@ -135,56 +135,68 @@ extension MemoryObject {
     }
   }
 
-  /// Ends a frozen object that was not used.
-  func discardFrozen() {
+  /// Ends a child's object that was not used.
+  func discardChild() {
     abandon(fresh: [PageRange(start: .zero, count: size)], zeroed: false)
     release()
   }
 
-  /// Freezes the object's pages. Called with the lock of an address space that maps the object held
+  /// Freezes the object's pages for a child. Called with the lock of an address space that maps the object held
   /// exclusive; waits with it for pages that other address spaces or compaction have busy, and
   /// copies what these have wired since `copyWired`.
   ///
-  /// - Parameter frozen: from `makeFrozen`, perhaps with copies of wired pages. Becomes the
-  ///   callee's, except where the call throws.
-  /// - Returns: the child's object, with the same page numbers, and a reference for the caller.
+  /// - Parameter child: from `makeChild`, perhaps with copies of wired pages. Afterwards it is the
+  ///   object of the child's entries, with the same page numbers. It stays as it was where the call
+  ///   throws.
   /// - Throws: resourceShortage without frames for copies, or where translations cannot be split.
   ///   The object is as it was then.
   /// - Complexity: O(mappings), plus the runs of the pages where some are wired or busy.
-  func freeze(
-    _ parts: [Inherited], _ frozen: MemoryObject
-  ) throws(HoldfastError) -> MemoryObject {
+  func freeze(_ parts: [Inherited], for child: MemoryObject) throws(HoldfastError) {
     while true {
       lock.lock()
-      switch obstacleLocked(parts, frozen) {
+      switch obstacleLocked(parts, child) {
       case .busy(let ticket)?:
         lock.unlock()
         pagesChanged.wait(since: ticket)
       case .wired?:
         lock.unlock()
-        try copyWired(parts, to: frozen)
+        try copyWired(parts, to: child)
       case nil:
         defer { lock.unlock() }
-        return try freezeLocked(frozen)
+        return try freezeLocked(for: child)
       }
     }
   }
 
-  private func freezeLocked(_ frozen: MemoryObject) throws(HoldfastError) -> MemoryObject {
-    frozen.lock.lock()
-    finishCopiesLocked(in: frozen)
-    let staying = pages.wiredCount + pages.busyCount
-    guard pages.residentCount > staying || pager != nil else {
-      defer { frozen.lock.unlock() }
-      return standAloneLocked(frozen)
+  private func freezeLocked(for child: MemoryObject) throws(HoldfastError) {
+    // Without a page to be shared, the child needs only what is below.
+    if pages.residentCount > pages.wiredCount + pages.busyCount || pager != nil {
+      try moveBelowLocked()
     }
-    frozen.lock.unlock()
+    child.lock.withLock {
+      finishCopiesLocked(in: child)
+      child.isOnlyMapping = isOnlyMapping
+      child.backing = backing
+    }
+    guard let below = backing?.object else { return }
+    below.lock.withLock {
+      below.references += 1
+      below.shadows[ObjectIdentifier(child)] = WeakObject(child)
+    }
+  }
+
+  /// Puts a new object below this one, with all pages that are neither wired nor fresh, what is
+  /// below now, and the pager.
+  ///
+  /// - Throws: resourceShortage, where translations cannot be split.
+  private func moveBelowLocked() throws(HoldfastError) {
     let written = mappings.values.filter { !$0.isWired && $0.protection.contains(.write) }
     for record in written { try record.pmap.prepareToSplit(addresses(of: record.pages, record)) }
     for record in written {
       record.pmap.protect(
         addresses(of: record.pages, record), record.protection.subtracting(.write))
     }
+    let frozen = MemoryObject(memory: memory, size: size, head: head, isPrivate: false)
     frozen.lock.withLock {
       movePagesLocked(to: frozen)
       frozen.pager = pager
@@ -198,33 +210,17 @@ extension MemoryObject {
       }
     }
     pager = nil
-    // The reference from `makeFrozen` becomes this object's.
     backing = (frozen, .zero)
-    frozen.retain()
     memory.state.chainChanges.wrappingAdd(1, ordering: .sequentiallyConsistent)
-    return frozen.makeShadow(size: size, head: head, offset: .zero, isPrivate: isOnlyMapping)
-  }
-
-  /// Makes the frozen object the child's own, where there is no page to be shared: it has copies of
-  /// the wired pages, and the same object below.
-  private func standAloneLocked(_ frozen: MemoryObject) -> MemoryObject {
-    frozen.isOnlyMapping = isOnlyMapping
-    guard let (next, offset) = backing else { return frozen }
-    frozen.backing = (next, offset)
-    next.lock.withLock {
-      next.references += 1
-      next.shadows[ObjectIdentifier(frozen)] = WeakObject(frozen)
-    }
-    return frozen
   }
 
   /// Makes the copies of wired pages valid, and frees those of pages that are not wired any more,
-  /// which are shared themselves. Needs both objects' locks.
-  private func finishCopiesLocked(in frozen: MemoryObject) {
+  /// which are shared themselves, or in this object still. Needs both objects' locks.
+  private func finishCopiesLocked(in child: MemoryObject) {
+    if child.pages.residentCount == .zero { return }
     var stale: [PageRange] = []
     let whole = PageRange(.zero, PageIndex(size.rawValue))
-    if frozen.pages.residentCount == .zero { return }
-    frozen.pages.forEach(in: whole) { part, copy in
+    child.pages.forEach(in: whole) { part, copy in
       if copy == nil { return true }
       pages.forEach(in: part) { here, state in
         if state.map({ $0.wireCount == 0 }) ?? true { stale.append(here) }
@@ -232,16 +228,16 @@ extension MemoryObject {
       }
       return true
     }
-    for range in stale { frozen.removeLocked(range, zeroed: false) }
-    frozen.pages.update(in: whole) { state in
+    for range in stale { child.removeLocked(range, zeroed: false) }
+    child.pages.update(in: whole) { state in
       state.isValid = true
       state.isBusy = false
     }
   }
 
-  /// Moves all pages down that are neither wired nor fresh. Needs both objects' locks.
+  /// Moves all pages that are neither wired nor fresh. Needs both objects' locks.
   private func movePagesLocked(to frozen: MemoryObject) {
-    if pages.wiredCount == .zero, pages.busyCount == .zero, frozen.pages.residentCount == .zero {
+    if pages.wiredCount == .zero, pages.busyCount == .zero {
       swap(&pages, &frozen.pages)
       swap(&reservationOwner, &frozen.reservationOwner)
       return

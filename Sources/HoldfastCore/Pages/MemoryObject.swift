@@ -132,11 +132,8 @@ public final class MemoryObject: @unchecked Sendable {
   /// - Parameters:
   ///   - head: the shadow's first pages, which nothing maps.
   ///   - offset: the page of this object that is below the shadow's page 0.
-  ///   - isPrivate: whether a single mapping will be the only way to reach the shadow's pages.
-  func makeShadow(
-    size: PageCount, head: PageCount, offset: PageCount, isPrivate: Bool = true
-  ) -> MemoryObject {
-    let shadow = MemoryObject(memory: memory, size: size, head: head, isPrivate: isPrivate)
+  func makeShadow(size: PageCount, head: PageCount, offset: PageCount) -> MemoryObject {
+    let shadow = MemoryObject(memory: memory, size: size, head: head, isPrivate: true)
     shadow.backing = (self, offset)
     lock.withLock { shadows[ObjectIdentifier(shadow)] = WeakObject(shadow) }
     return shadow

@@ -1,7 +1,7 @@
 /// The objects that may have pages in a physical memory, so that a frame's owner is found by a scan
 /// of all of them: nothing is recorded for each frame.
 ///
-/// Its lock is a leaf, taken under `AddressSpace.lock`, `GuestMemory`'s lock or none.
+/// Its lock is a leaf, taken under an object's lock, `AddressSpace.lock`, `GuestMemory`'s or none.
 final class ObjectRegistry: @unchecked Sendable {
   private let lock = Lock()
   /// Protected by `lock`.

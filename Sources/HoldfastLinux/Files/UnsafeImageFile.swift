@@ -93,17 +93,14 @@ package final class ImageFile: Sendable {
     while done < bytes.byteCount {
       // SAFETY: the rest of the bytes lives through the call.
       let count = unsafe bytes.withUnsafeBytes { buffer in
-        guard let base = buffer.baseAddress else { return 0 }
-        return unsafe pwrite(
-          file.descriptor, base + done, buffer.count - done, off_t(offset) + off_t(done))
+        guard let base = buffer.baseAddress else { return Int64(0) }
+        return unsafe hf_write_at(
+          file.descriptor, base + done, buffer.count - done, offset + UInt64(done))
       }
-      if count < 0 {
-        if errno == EINTR { continue }
-        throw Errno(rawValue: errno)
-      }
+      if count < 0 { throw Errno(rawValue: Int32(-count)) }
       // pwrite(2) reports the reason of a short write in the next call.
       guard count > 0 else { throw .ioError }
-      done += count
+      done += Int(count)
     }
   }
 
