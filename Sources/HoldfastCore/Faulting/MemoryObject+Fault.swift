@@ -79,7 +79,7 @@ extension MemoryObject {
   }
 
   /// Whether all of an aligned large page is absent in an object with a pager.
-  private func isAbsentPagedLocked(_ region: PageRange) -> Bool {
+  func isAbsentPagedLocked(_ region: PageRange) -> Bool {
     pager != nil && pages.isAbsent(around: region.start, order: memory.geometry.largePageOrder)
   }
 

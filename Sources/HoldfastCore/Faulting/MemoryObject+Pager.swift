@@ -11,9 +11,12 @@ extension MemoryObject {
   /// - Parameters:
   ///   - limit: the most pages, all of which the pager has.
   ///   - isLarge: whether to make the whole large page around `index`, where all of it is absent
-  ///     and a
-  ///     block is free.
-  func pageIn(_ index: PageIndex, limit: PageCount, isLarge: Bool = false) throws(HoldfastError) {
+  ///     and a block is free.
+  /// - Returns: the pages that were made, or nil.
+  @discardableResult
+  func pageIn(
+    _ index: PageIndex, limit: PageCount, isLarge: Bool = false
+  ) throws(HoldfastError) -> PageRange? {
     var dirty: [FrameRun] = []
     var source: (any Pager)?
     let found = lock.withLock { () -> (PageRange, Frame)?? in
@@ -29,7 +32,7 @@ extension MemoryObject {
       return .some((range, frame))
     }
     guard let found else { throw HoldfastError(.resourceShortage, "no free frame is left") }
-    guard let (range, frame) = found, let pager = source else { return }
+    guard let (range, frame) = found, let pager = source else { return nil }
     do throws(HoldfastError) {
       try fill(range, frame, from: pager, dirty)
     } catch {
@@ -37,6 +40,7 @@ extension MemoryObject {
       throw error
     }
     finishFault(range)
+    return range
   }
 
   /// Allocates frames for paging in, and says for which pages.

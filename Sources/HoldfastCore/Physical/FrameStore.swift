@@ -17,6 +17,9 @@ public protocol FrameStore: AnyObject, Sendable {
   /// `pmap_copy_page`).
   func copy(from source: FrameRun, to destination: Frame)
 
+  /// Makes several such copies. A store may use several threads; it returns when all have finished.
+  func copy(_ copies: [FrameCopy])
+
   /// Copies bytes from contiguous frames to the byte offsets `range` of `bytes`, beginning `offset`
   /// bytes after the start of `frame`.
   func read(
@@ -32,4 +35,11 @@ public protocol FrameStore: AnyObject, Sendable {
 
   /// Whether every byte of the run is zero. Only checks call it.
   func isZero(_ run: FrameRun) -> Bool
+}
+
+extension FrameStore {
+  /// Copies one run after the other on the calling thread.
+  public func copy(_ copies: [FrameCopy]) {
+    for part in copies { copy(from: part.source, to: part.destination) }
+  }
 }

@@ -1,35 +1,129 @@
-/// The two paths that make the pages of an entry resident, wired and entered. The entry is in
+/// The prefault path, which makes the pages of an entry resident, wired and entered. The entry is in
 /// transition, so that it does not change meanwhile, and the address space is unlocked.
 ///
 /// `finishOthers` finishes the busy pages of entries that the operation populated before.
 extension AddressSpace {
-  /// The prefault path: batches of the largest blocks that alignment and free memory allow. The
-  /// object has neither a backing object nor a pager.
+  /// The prefault path: batches of the largest blocks that alignment and free memory allow, and of
+  /// copies of pages below.
   ///
   /// - Complexity: O(superpages and runs).
   func populateByPrefault(
     _ target: inout WireTarget, _ summary: inout WireSummary, finishOthers: () -> Void
   ) throws(HoldfastError) {
     let clock = ContinuousClock()
+    var ahead = BlockAhead()
+    defer { target.object.giveBack(&ahead) }
     var index = target.pages.start
     while index < target.pages.end {
       let start = clock.now
-      let batch = target.object.claimBatch(PageRange(index, target.pages.end))
-      let allocated = clock.now
-      summary.allocating += allocated - start
-      if case .failed(let error)? = batch.obstacle {
-        abandon(batch, &target)
-        throw error.at(target.address(of: batch.next))
-      }
-      if !batch.dirty.isEmpty { memory.store.zero(batch.dirty) }
-      let zeroed = clock.now
-      summary.zeroing += zeroed - allocated
-      for run in batch.runs { target.add(run.range, isFresh: run.isFresh) }
-      try enter(batch.runs, &target)
-      summary.entering += clock.now - zeroed
-      count(batch, &summary)
+      let rest = PageRange(index, target.pages.end)
+      let batch =
+        target.object.claimBatch(rest)
+        ?? target.object.claimBatchOfChain(rest, &ahead)
+      summary.allocating += clock.now - start
+      try populate(batch, &target, &summary)
       index = batch.next
-      if let obstacle = batch.obstacle { try wait(for: obstacle, &target, finishOthers) }
+      if let obstacle = batch.obstacle {
+        try advance(obstacle, at: index, &target, &ahead, finishOthers)
+      }
+    }
+  }
+
+  /// Fills and enters what a batch has claimed, or undoes the batch where it ended with a failure.
+  private func populate(
+    _ batch: WireBatch, _ target: inout WireTarget, _ summary: inout WireSummary
+  ) throws(HoldfastError) {
+    // Not before the copies are entered: no translation may show a page that has moved.
+    defer { batch.endCopies() }
+    if case .failed(let error)? = batch.obstacle {
+      abandon(batch, &target)
+      throw error.at(target.address(of: batch.next))
+    }
+    let clock = ContinuousClock()
+    let start = clock.now
+    do throws(HoldfastError) {
+      try fill(batch, target)
+    } catch {
+      abandon(batch, &target)
+      throw error
+    }
+    let filled = clock.now
+    summary.zeroing += filled - start
+    for run in batch.runs { target.add(run.range, isFresh: run.isFresh) }
+    try enter(batch.runs, &target)
+    summary.entering += clock.now - filled
+    count(batch, &summary)
+  }
+
+  /// Zeroes and copies what a batch has claimed.
+  ///
+  /// - Throws: resourceShortage, where a translation of a page below cannot be split.
+  private func fill(_ batch: WireBatch, _ target: WireTarget) throws(HoldfastError) {
+    if !batch.dirty.isEmpty { memory.store.zero(batch.dirty) }
+    if batch.copies.isEmpty { return }
+    memory.store.copy(
+      batch.copies.map { FrameCopy(FrameRun($0.source, $0.range.count), to: $0.frame) })
+    for copy in batch.copies {
+      do throws(HoldfastError) {
+        try target.object.removeTranslationsAbove(copy.range, isFault: false)
+      } catch {
+        throw error.at(target.address(of: copy.range.start))
+      }
+      target.object.hideBelow(copy.range, except: target.entry)
+    }
+  }
+
+  /// Does the work of the claim that ended a batch. The page is claimed again afterwards.
+  private func advance(
+    _ obstacle: PageClaim, at index: PageIndex, _ target: inout WireTarget,
+    _ ahead: inout BlockAhead, _ finishOthers: () -> Void
+  ) throws(HoldfastError) {
+    guard case .paged(let object, let own, let count, _) = obstacle else {
+      target.object.giveBack(&ahead)
+      do throws(HoldfastError) {
+        return try wait(for: obstacle, &target, finishOthers)
+      } catch {
+        throw error.at(target.address(of: index))
+      }
+    }
+    do throws(HoldfastError) {
+      try pageIn(object, own, count, at: index, target)
+    } catch {
+      guard error.code == .resourceShortage, !ahead.pages.isEmpty else { throw error }
+      // The pager's pages must not lack frames because this operation has some ahead.
+      target.object.giveBack(&ahead)
+      try pageIn(object, own, count, at: index, target)
+    }
+  }
+
+  /// Pages in what a pager has from a page on, by large pages, some of them at a time: the runs
+  /// that are wired afterwards are not too short, and no page waits long for the next one.
+  ///
+  /// - Parameters:
+  ///   - own: the page in the indexes of the pager's object.
+  ///   - count: how many pages the pager has there, with none above them.
+  private func pageIn(
+    _ object: MemoryObject, _ own: PageIndex, _ count: PageCount, at index: PageIndex,
+    _ target: WireTarget
+  ) throws(HoldfastError) {
+    let most = max(.one, geometry.pages(in: .mebibytes(32)))
+    let end = own + min(count, most)
+    var next = own
+    while next < end {
+      let region = PageRange(around: next, order: geometry.largePageOrder)
+      // Zeros between the pager's pages are wanted only where the mapping has them.
+      let isLarge =
+        object === target.object
+        ? target.pages.contains(region) : region.start == next && region.end <= own + count
+      do throws(HoldfastError) {
+        guard let made = try object.pageIn(next, limit: end - next, isLarge: isLarge) else {
+          return
+        }
+        next = made.end
+      } catch {
+        if error.code == .resourceShortage, next > own { return }
+        throw error.at(target.address(of: index + (next - own)))
+      }
     }
   }
 
@@ -58,7 +152,7 @@ extension AddressSpace {
     }
   }
 
-  private func enter(
+  func enter(
     _ frames: FrameRun, at index: PageIndex, reach: AddressRange?, _ target: WireTarget
   ) throws(HoldfastError) {
     let address = target.address(of: index)
@@ -75,7 +169,7 @@ extension AddressSpace {
   /// Does the work of a claim that may wait for other threads. The operation's own busy pages are
   /// finished first: otherwise two operations could wait for each other, or one for itself where it
   /// maps a page twice. The page is claimed again afterwards.
-  private func wait(
+  func wait(
     for claim: PageClaim, _ target: inout WireTarget, _ finishOthers: () -> Void
   ) throws(HoldfastError) {
     target.finish()
@@ -84,10 +178,11 @@ extension AddressSpace {
     try target.object.advance(claim)
   }
 
-  /// Undoes a batch that was not entered.
+  /// Undoes a batch that was not entered. Its copies are ended elsewhere.
   private func abandon(_ batch: WireBatch, _ target: inout WireTarget) {
-    target.object.abandon(
-      fresh: batch.runs.filter(\.isFresh).map(\.range), zeroed: batch.dirty.isEmpty)
+    // Frames for copies may be dirty without being listed.
+    let isZeroed = batch.dirty.isEmpty && batch.copies.isEmpty
+    target.object.abandon(fresh: batch.runs.filter(\.isFresh).map(\.range), zeroed: isZeroed)
     for run in batch.runs where !run.isFresh { target.object.unwire(run.range) }
   }
 
@@ -102,107 +197,8 @@ extension AddressSpace {
     }
     let dirty = batch.dirty.reduce(PageCount.zero) { $0 + $1.count }
     summary.zeroedNow += dirty
-    summary.zeroedAhead += fresh - dirty
+    summary.zeroedAhead += fresh - dirty - batch.copied
+    summary.copied += batch.copied
     summary.fragmented += batch.fragmented
-  }
-
-  /// The fault path: each page by itself, as if the guest had touched it, in frames that are
-  /// allocated a superpage at a time, so that they can become superpages.
-  ///
-  /// - Complexity: O(pages).
-  func populateByFault(
-    _ target: inout WireTarget, _ summary: inout WireSummary, finishOthers: () -> Void
-  ) throws(HoldfastError) {
-    let clock = ContinuousClock()
-    let start = clock.now
-    var ahead = FramesAhead()
-    defer { summary.entering += clock.now - start }
-    var index = target.pages.start
-    // Where there may be translations of pages below, a pmap must not map pages ahead.
-    let isPlain = target.object.isPlain
-    while index < target.pages.end {
-      let claim = target.object.claimForWire(
-        index, upTo: target.pages.end,
-        offering: ahead.range.contains(index) ? ahead.frame(for: index) : nil)
-      do throws(HoldfastError) {
-        switch claim {
-        case .resident(let page):
-          target.add(PageRange(start: index, count: .one), isFresh: false)
-          ahead.pass(index)
-          summary.residentBefore += .one
-          try enter(FrameRun(page.state.frame, .one), at: index, reach: nil, target)
-        case .fresh(let page, _):
-          target.add(page, isFresh: true)
-          try target.object.advance(claim, wiring: target.entry)
-          count(index, ahead, &summary)
-          ahead.use(index, isReached: isPlain)
-          let reach = isPlain ? target.addresses(of: PageRange(index, ahead.range.end)) : nil
-          try enter(FrameRun(ahead.frame(for: index), .one), at: index, reach: reach, target)
-        case .copy(let copy):
-          target.add(copy.range, isFresh: true)
-          try target.object.advance(claim, wiring: target.entry)
-          summary.copied += .one
-          ahead.use(index, isReached: false)
-          try enter(FrameRun(copy.frame, .one), at: index, reach: nil, target)
-        case .absent:
-          try take(&ahead, at: index, target)
-          continue
-        case .busy:
-          try wait(for: claim, &target, finishOthers)
-          continue
-        case .paged, .failed:
-          // The pager's page must not lack frames because this operation has some ahead.
-          giveBack(&ahead, target)
-          try target.object.advance(claim)
-          continue
-        }
-      } catch {
-        giveBack(&ahead, target)
-        throw error.at(target.address(of: index))
-      }
-      index = index + .one
-    }
-    giveBack(&ahead, target)
-  }
-
-  private func count(_ index: PageIndex, _ ahead: FramesAhead, _ summary: inout WireSummary) {
-    if ahead.wasDirty(index) { summary.zeroedNow += .one } else { summary.zeroedAhead += .one }
-    summary.faulted += .one
-  }
-
-  /// Allocates and zeroes frames for the pages from `index` on, up to a superpage of the first
-  /// level.
-  private func take(
-    _ ahead: inout FramesAhead, at index: PageIndex, _ target: WireTarget
-  ) throws(HoldfastError) {
-    giveBack(&ahead, target)
-    // Only up to the next resident page, whose translation must stay.
-    let missing = target.object.missingPages(from: index, to: target.pages.end)
-    guard missing > .zero else { return }
-    let order = min(Geometry.levelShift, geometry.largestOrder(at: index, limit: missing))
-    var dirty: [FrameRun] = []
-    let limit = min(missing, Reservation.pages)
-    let object = target.object
-    guard
-      let run = object.lock.withLock({
-        object.reservedFrames(for: index, limit: limit, dirty: &dirty)
-          ?? object.anyFrames(order: order, dirty: &dirty)
-      })
-    else {
-      throw HoldfastError(.resourceShortage, at: target.address(of: index), "no free frame is left")
-    }
-    if !dirty.isEmpty { memory.store.zero(dirty) }
-    ahead = FramesAhead(PageRange(start: index, count: run.count), run, dirty)
-  }
-
-  /// Frees the frames that were allocated ahead and not used. Where a page was passed over, its own
-  /// translation has replaced what the reach may have mapped; the rest of the reach is removed.
-  private func giveBack(_ ahead: inout FramesAhead, _ target: WireTarget) {
-    if ahead.isReached, !ahead.left.isEmpty { pmap.remove(target.addresses(of: ahead.left)) }
-    if ahead.isReached { pmap.endReach(target.addresses(of: ahead.range)) }
-    for pages in ahead.passedOver + [ahead.left] where !pages.isEmpty {
-      memory.free(ahead.run(for: pages), zeroed: !ahead.isReached)
-    }
-    ahead = FramesAhead()
   }
 }

@@ -16,15 +16,16 @@ extension AddressSpace {
   /// counters as they were, with one exception: pages that it made before it had to wait for
   /// another operation, or that it maps twice, or that a pager supplied, stay resident and unwired.
   ///
-  /// A page that is shared, below the entry's object, is copied first. Absent pages are allocated in the largest free blocks, inserted busy,
-  /// zeroed in parallel where dirty, and entered run by run.
+  /// A page that is shared, below the entry's object, is copied first. Absent pages and copies are
+  /// allocated in the largest free blocks, inserted busy, zeroed where dirty or copied, in parallel,
+  /// and entered run by run. What a pager has is paged in by large pages.
   ///
   /// - Throws: `invalidAddress` for a hole or an inaccessible entry without `holesOK`;
   ///   `resourceShortage` where frames or translations run out or the wired limit would be
   ///   exceeded; `pagerFailure`; `invalidArgument` for a range that is not page-aligned. The error
   ///   has the address that failed.
-  /// - Complexity: O(entries + superpages); O(pages) behind a shadow chain or a pager. Takes the
-  ///   lock exclusive, but not while it populates.
+  /// - Complexity: O(entries + superpages and runs). Takes the lock exclusive, but not while it
+  ///   populates.
   @discardableResult
   public func wire(
     _ range: AddressRange, _ options: WireOptions = .user
@@ -111,11 +112,10 @@ extension AddressSpace {
       entry.isEntered = false
       var target = WireTarget(entry, objectLocked(entry), geometry)
       entry.publish(pmap, geometry)
-      let isPlain = target.object.isPlain
       lock.unlock()
       let failure: HoldfastError?
       do throws(HoldfastError) {
-        if options.contains(.faultPath) || !isPlain {
+        if options.contains(.faultPath) {
           try populateByFault(&target, &summary) { finish(&steps) }
         } else {
           try populateByPrefault(&target, &summary) { finish(&steps) }

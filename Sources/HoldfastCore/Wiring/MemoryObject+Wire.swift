@@ -1,35 +1,47 @@
-/// A batch of pages that a wire has claimed, to be zeroed where dirty and then entered.
+/// A batch of pages that a wire has claimed, to be zeroed or copied and then entered.
 struct WireBatch {
   var runs: [PageRun] = []
-  /// The frames of fresh runs that are not known to be zero.
+  /// The frames of fresh runs that have to be zeroed.
   var dirty: [FrameRun] = []
-  /// What is at the next page and ended the batch, `busy` or `failed`. Nil where the range or the
-  /// batch is complete.
+  /// Those of the fresh runs that have to become copies of pages below, which are busy until
+  /// `endCopies`.
+  var copies: [PageCopy] = []
+  /// The pages of the copies.
+  var copied = PageCount.zero
+  /// What is at the next page and ended the batch, for example `busy` or `failed`. Nil where the
+  /// range or the batch is complete.
   var obstacle: PageClaim?
   /// Fresh pages in smaller blocks than their alignment allows.
   var fragmented = PageCount.zero
   /// The index after the last page of the batch.
   var next: PageIndex
+
+  /// Ends the busy state of the pages that were copied from. Takes their objects' locks.
+  func endCopies() {
+    for copy in copies { copy.below.endCopy(copy.index, count: copy.range.count) }
+  }
 }
 
 extension MemoryObject {
   /// How many runs a batch has at most, so that the object is not locked for a whole large range.
-  private static let batchRuns = 1024
+  static let batchRuns = 1024
 
   /// The first step of the prefault path (the FreeBSD review's routine, made sound): claims the
   /// pages from the start of a range on. Absent ones are inserted in the largest free blocks, busy
   /// and invalid, so that no other thread can use them and collapse must wait. Resident ones are
-  /// wired in place and keep their contents. Takes the object's lock. The object has neither a
-  /// backing object nor a pager.
+  /// wired in place and keep their contents. Takes the object's lock.
   ///
-  /// This claims runs and not pages, because the cost of a wire must grow with superpages:
-  /// `withChain` and `PageClaim` answer for one page. What ends a batch is a claim like any other.
+  /// This claims runs and not pages, because the cost of a wire must grow with superpages. What
+  /// ends a batch is a claim like any other.
   ///
   /// An operation claims pages in ascending order, and never waits while it has busy pages: so two
   /// operations cannot wait for each other.
-  func claimBatch(_ range: PageRange) -> WireBatch {
+  ///
+  /// - Returns: nil where the object has a backing object or a pager (`claimBatchOfChain`).
+  func claimBatch(_ range: PageRange) -> WireBatch? {
     lock.lock()
     defer { lock.unlock() }
+    guard backing == nil, pager == nil else { return nil }
     var batch = WireBatch(next: range.start)
     var pieces: [(range: PageRange, state: PageState?)] = []
     pages.forEach(in: range) { part, state in
@@ -43,7 +55,8 @@ extension MemoryObject {
           batch.obstacle = .busy(self, pagesChanged.ticket())
           break
         }
-        guard wireLocked(part, state, &batch) else { break }
+        batch.obstacle = wireLocked(part, state, &batch)
+        if batch.obstacle != nil { break }
       } else {
         guard fillLocked(part, &batch) else { break }
       }
@@ -52,16 +65,18 @@ extension MemoryObject {
     return batch
   }
 
-  /// Wires resident pages.
-  private func wireLocked(_ part: PageRange, _ state: PageState, _ batch: inout WireBatch) -> Bool {
-    guard state.wireCount < .max else {
-      batch.obstacle = .tooManyWirings
-      return false
-    }
+  /// Wires resident pages of this object.
+  ///
+  /// - Returns: why that cannot be done, if it cannot.
+  func wireLocked(
+    _ part: PageRange, _ state: PageState, _ batch: inout WireBatch
+  ) -> PageClaim? {
+    guard state.wireCount < .max else { return .tooManyWirings }
     pages.update(in: part) { $0.wireCount += 1 }
     batch.runs.append(
       PageRun(index: part.start, frames: FrameRun(state.frame, part.count), isFresh: false))
-    return true
+    batch.next = part.end
+    return nil
   }
 
   /// Fills a gap with the largest free blocks that its alignment allows.
@@ -136,32 +151,44 @@ extension MemoryObject {
   }
 
   /// Makes fresh pages, which are zeroed and entered, valid and wired, and ends their busy state.
-  /// Translations that other mappings have of pages below are removed. Takes the object's lock.
+  /// Translations that other mappings have of pages below are removed. Takes the object's lock,
+  /// for a superpage of the largest size at a time.
   ///
   /// - Parameter entry: the map entry that was wired.
   func finishWire(fresh ranges: [PageRange], by entry: ObjectIdentifier) {
     if ranges.isEmpty { return }
-    lock.withLock {
-      for range in ranges {
-        if backing != nil { removeTranslationsLocked(of: range, except: entry) }
-        pages.update(in: range) { state in
-          precondition(state.isBusy && !state.isValid, "another thread changed a fresh page")
-          state.isValid = true
-          state.isBusy = false
-          state.wireCount = 1
-        }
+    forEachSlice(of: ranges) { range in
+      if backing != nil { removeTranslationsLocked(of: range, except: entry) }
+      pages.update(in: range) { state in
+        precondition(state.isBusy && !state.isValid, "another thread changed a fresh page")
+        state.isValid = true
+        state.isBusy = false
+        state.wireCount = 1
       }
     }
     pagesChanged.announce()
   }
 
-  /// Removes fresh pages, which have no translations, without a trace. Takes the object's lock.
+  /// Removes fresh pages, which have no translations, without a trace. Takes the object's lock, for
+  /// a superpage of the largest size at a time.
   func abandon(fresh ranges: [PageRange], zeroed: Bool) {
     if ranges.isEmpty { return }
-    lock.withLock {
-      for range in ranges { removeLocked(range, zeroed: zeroed) }
-    }
+    forEachSlice(of: ranges) { removeLocked($0, zeroed: zeroed) }
     pagesChanged.announce()
+  }
+
+  /// Calls `body`, with the object locked, for each part of the ranges that lies in one superpage
+  /// of the largest size, so that no other thread waits for the whole of a large range.
+  private func forEachSlice(of ranges: [PageRange], _ body: (PageRange) -> Void) {
+    for range in ranges {
+      var index = range.start
+      while index < range.end {
+        let superpage = PageRange(around: index, order: memory.geometry.maximumOrder)
+        let end = min(superpage.end, range.end)
+        lock.withLock { body(PageRange(index, end)) }
+        index = end
+      }
+    }
   }
 
   /// Returns one wiring of each page of the range (FreeBSD: `vm_object_unwire`). All of them are
@@ -181,7 +208,7 @@ extension MemoryObject {
 
 extension PageClaim {
   /// A claim that failed because a page's wire count is at its maximum.
-  fileprivate static var tooManyWirings: PageClaim {
+  static var tooManyWirings: PageClaim {
     .failed(HoldfastError(.resourceShortage, "a page is wired 65,535 times already"))
   }
 }

@@ -16,7 +16,7 @@ public struct WireSummary: Hashable, Sendable {
   public internal(set) var copied = PageCount.zero
   /// Time for allocating frames and inserting them into objects.
   public internal(set) var allocating = Duration.zero
-  /// Time for zeroing dirty frames.
+  /// Time for zeroing dirty frames and for copying pages of objects below.
   public internal(set) var zeroing = Duration.zero
   /// Time for entering translations; on the fault path for all that it does.
   public internal(set) var entering = Duration.zero

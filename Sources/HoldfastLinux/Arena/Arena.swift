@@ -223,6 +223,9 @@ public final class Arena: FrameStore {
     directMap.copy(from: source, to: destination)
   }
 
+  /// Copies runs of frames on all threads. Takes no lock.
+  public func copy(_ copies: [FrameCopy]) { directMap.copy(copies) }
+
   /// Copies bytes from an offset in a frame into a range of `bytes`. Takes no lock.
   public func read(
     _ frame: Frame, offset: ByteCount, into bytes: inout MutableRawSpan, _ range: Range<Int>

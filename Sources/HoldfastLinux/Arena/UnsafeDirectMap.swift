@@ -14,9 +14,11 @@ struct DirectMap: Sendable {
   /// The parts of the arena, in ascending order.
   let parts: [ArenaPart]
 
-  /// Up to so many bytes are zeroed on the calling thread alone: waking a thread takes as long as
-  /// zeroing some hundred kilobytes.
+  /// Up to so many bytes are zeroed or copied on the calling thread alone: waking a thread takes as
+  /// long as zeroing some hundred kilobytes.
   private static let alone: UInt64 = 1 << 20
+  /// The bytes that a thread copies at once.
+  private static let copyPiece: UInt64 = 2 << 20
 
   private func offset(_ frame: Frame) -> ByteCount { geometry.bytes(frame - Frame(0)) }
 
@@ -28,34 +30,78 @@ struct DirectMap: Sendable {
 
   /// Zeroes runs of frames, on several threads if they are large.
   func zero(_ runs: [FrameRun]) {
-    var pieces = [[(offset: ByteCount, count: UInt64)]](repeating: [], count: parts.count)
-    var total: UInt64 = 0
-    for run in runs {
-      var start = offset(run.start)
-      let length = geometry.bytes(run.count).rawValue
-      check(start, length)
+    var pieces = Pieces(self, limit: UInt64(Zeroing.piece))
+    for run in runs { pieces.add(run, number: 0) }
+    pieces.perform { piece in zero(piece.offset, piece.count) }
+  }
+
+  /// Copies runs of frames, on several threads if they are large.
+  func copy(_ copies: [FrameCopy]) {
+    var pieces = Pieces(self, limit: Self.copyPiece)
+    for (number, part) in copies.enumerated() {
+      let (from, length) = (offset(part.source.start), geometry.bytes(part.source.count))
+      check(from, length.rawValue)
+      pieces.add(FrameRun(part.destination, part.source.count), number: number)
+    }
+    pieces.perform { piece in
+      let part = copies[piece.number]
+      let ahead = piece.offset - offset(part.destination)
+      let from = offset(part.source.start) + ahead
+      unsafe memcpy(range.pointer(at: piece.offset), range.pointer(at: from), Int(piece.count))
+    }
+  }
+
+  /// Work on runs of frames, cut into pieces that threads take one after the other.
+  private struct Pieces {
+    struct Piece: Sendable {
+      var offset: ByteCount
+      var count: UInt64
+      /// The number of the run.
+      var number: Int
+    }
+
+    private let map: DirectMap
+    private let limit: UInt64
+    private var byPart: [[Piece]]
+    private var total: UInt64 = 0
+
+    /// No pieces yet; each gets at most `limit` bytes.
+    init(_ map: DirectMap, limit: UInt64) {
+      self.map = map
+      self.limit = limit
+      byPart = [[Piece]](repeating: [], count: map.parts.count)
+    }
+
+    mutating func add(_ run: FrameRun, number: Int) {
+      var start = map.offset(run.start)
+      let length = map.geometry.bytes(run.count).rawValue
+      map.check(start, length)
       total += length
       let end = start + ByteCount(length)
       while start < end {
-        let part = part(of: start)
-        let limit = min(end.rawValue, parts[part].bytes.upperBound) - start.rawValue
-        let count = min(UInt64(Zeroing.piece), limit)
-        pieces[part].append((start, count))
+        let part = map.part(of: start)
+        let rest = min(end.rawValue, map.parts[part].bytes.upperBound) - start.rawValue
+        let count = min(limit, rest)
+        byPart[part].append(Piece(offset: start, count: count, number: number))
         start += ByteCount(count)
       }
     }
-    let work = pieces
-    if total <= Self.alone {
-      for (offset, count) in work.joined() { zero(offset, count) }
-      return
-    }
-    // A thread that cannot be pinned is slower; the arena's preparation has reported that.
-    _ = Workers.perform(
-      zip(work, parts).map { Workers.Group(count: $0.count, processors: $1.processors) },
-      threads: threads
-    ) { group, number in
-      zero(work[group][number].offset, work[group][number].count)
-      return true
+
+    /// Calls `body` with each piece, on threads that are near the frames.
+    func perform(_ body: @escaping @Sendable (Piece) -> Void) {
+      if total <= DirectMap.alone {
+        for piece in byPart.joined() { body(piece) }
+        return
+      }
+      let work = byPart
+      // A thread that cannot be pinned is slower; the arena's preparation has reported that.
+      _ = Workers.perform(
+        zip(work, map.parts).map { Workers.Group(count: $0.count, processors: $1.processors) },
+        threads: map.threads
+      ) { group, number in
+        body(work[group][number])
+        return true
+      }
     }
   }
 
