@@ -2,6 +2,7 @@
 #ifndef CHOLDFASTLINUX_H
 #define CHOLDFASTLINUX_H
 
+#include "hf_copy.h"
 #include "hf_files.h"
 #include "hf_memory.h"
 #include "hf_nodes.h"

@@ -1,3 +1,4 @@
+internal import CHoldfastLinux
 internal import Glibc
 internal import HoldfastCore
 
@@ -47,7 +48,9 @@ struct DirectMap: Sendable {
       let part = copies[piece.number]
       let ahead = piece.offset - offset(part.destination)
       let from = offset(part.source.start) + ahead
-      unsafe memcpy(range.pointer(at: piece.offset), range.pointer(at: from), Int(piece.count))
+      // SAFETY: `add` and the check above have checked both parts; copies do not overlap.
+      unsafe hf_copy_streaming(
+        range.pointer(at: piece.offset), range.pointer(at: from), Int(piece.count))
     }
   }
 
