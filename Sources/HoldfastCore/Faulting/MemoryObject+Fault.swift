@@ -90,7 +90,7 @@ extension MemoryObject {
     }
     guard placement == nil else { return nil }
     let order = memory.geometry.largePageOrder
-    return memory.allocator.allocate(order: order, dirty: &dirty)?.run.start
+    return memory.allocator.allocateNow(order: order, dirty: &dirty)?.run.start
   }
 
   /// Makes pages of zeros, which are valid at once if there are zeroed frames. Nil where there is

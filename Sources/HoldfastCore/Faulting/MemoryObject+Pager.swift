@@ -51,7 +51,7 @@ extension MemoryObject {
     let region = PageRange(around: index, order: order)
     if isLarge, order > 0, memory.geometry.superpageLevels > 0, mapped.contains(region),
       pages.isAbsent(around: index, order: order), placement == nil,
-      let block = memory.allocator.allocate(order: order, dirty: &dirty)
+      let block = memory.allocator.allocateNow(order: order, dirty: &dirty)
     {
       return (region, block.run.start)
     }

@@ -23,7 +23,7 @@ extension MemoryObject {
       return beside.run
     }
     let order = memory.geometry.largestOrder(at: index, limit: limit)
-    return memory.allocateLargest(order: order, dirty: &dirty)?.run
+    return memory.allocateLargestNow(order: order, dirty: &dirty)?.run
   }
 
   /// Binds the frames of the object's pages, for placed memory: page `index` to `frame`, and the

@@ -185,6 +185,26 @@ public final class FrameAllocator: Sendable {
     return nil
   }
 
+  /// Allocates one block of 2^order frames for a caller that would rather use a smaller block than
+  /// wait, such as a page fault: a thread of idle priority, which zeroes frames, may not run for
+  /// some time. Waits as `allocate(order:isLast:dirty:)` does only where no frame at all is free.
+  ///
+  /// - Parameter dirty: gets the runs of the block that are not known to be zero.
+  /// - Returns: the block, or nil when no domain that the policy allows has one of the order.
+  /// - Complexity: as `allocate(order:isLast:dirty:)`.
+  func allocateNow(order: Int, dirty: inout [FrameRun]) -> Allocation? {
+    let candidates = only == nil ? candidates() : [0]
+    for index in candidates {
+      if let block = domains[index].allocate(
+        orders: order...order, isLast: false, waits: false, dirty: &dirty)
+      {
+        return block
+      }
+    }
+    if candidates.contains(where: { domains[$0].largestFreeOrder != nil }) { return nil }
+    return allocate(order: order, isLast: false, dirty: &dirty)
+  }
+
   /// Allocates the largest free block of at most 2^order frames, for wiring, in the first domain of
   /// the policy's order that has any. Round robin allocates no more than a large page at a time.
   ///
@@ -196,11 +216,26 @@ public final class FrameAllocator: Sendable {
   /// - Complexity: O(order · levels) for each domain, plus the dirty runs of a block of both kinds.
   ///   Takes the domains' locks one after the other.
   public func allocateLargest(order: Int, dirty: inout [FrameRun]) -> Allocation? {
-    if let only { return only.allocateLargest(order: order, dirty: &dirty) }
+    allocateLargest(order: order, waits: true, dirty: &dirty)
+  }
+
+  /// The same for a caller that would rather use a smaller block than wait: it waits only where no
+  /// frame at all is free.
+  func allocateLargestNow(order: Int, dirty: inout [FrameRun]) -> Allocation? {
+    allocateLargest(order: order, waits: false, dirty: &dirty)
+      ?? allocateLargest(order: order, waits: true, dirty: &dirty)
+  }
+
+  private func allocateLargest(
+    order: Int, waits: Bool, dirty: inout [FrameRun]
+  ) -> Allocation? {
+    if let only { return only.allocateLargest(order: order, waits: waits, dirty: &dirty) }
     let isSpread = policy.order == .roundRobin && allowed.count > 1
     let order = isSpread ? min(order, geometry.largePageOrder) : order
     for index in candidates() {
-      if let block = domains[index].allocateLargest(order: order, dirty: &dirty) { return block }
+      if let block = domains[index].allocateLargest(order: order, waits: waits, dirty: &dirty) {
+        return block
+      }
     }
     return nil
   }

@@ -60,12 +60,14 @@ public final class FrameDomain: @unchecked Sendable {
   /// Allocates the largest zeroed block of the orders, or else the largest of any kind. Reclaims
   /// frames that are being zeroed rather than allocate less than the largest order.
   ///
-  /// - Parameter isLast: whether the caller tries no smaller orders if this fails.
+  /// - Parameters:
+  ///   - isLast: whether the caller tries no smaller orders if this fails.
+  ///   - waits: whether to reclaim frames at all.
   func allocate(
-    orders: ClosedRange<Int>, isLast: Bool, dirty: inout [FrameRun]
+    orders: ClosedRange<Int>, isLast: Bool, waits: Bool = true, dirty: inout [FrameRun]
   ) -> FrameAllocator.Allocation? {
     var ranges: [Range<Int>] = []
-    let mark = scrubbing.mark
+    let mark = waits ? scrubbing.mark : nil
     let least = isLast ? orders.lowerBound : 0
     var search = lock.withLock { searchLocked(orders, least, mark, &ranges) }
     if case .short(let wouldFail) = search {
@@ -85,7 +87,8 @@ public final class FrameDomain: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - least: the smallest order that the caller can use.
-  ///   - mark: `scrubbing.mark` from before the lock was taken; nil after a reclaim.
+  ///   - mark: `scrubbing.mark` from before the lock was taken; nil after a reclaim, or where the
+  ///     caller does not wait for one.
   private func searchLocked(
     _ orders: ClosedRange<Int>, _ least: Int, _ mark: UInt64?, _ ranges: inout [Range<Int>]
   ) -> Search {
@@ -106,14 +109,16 @@ public final class FrameDomain: @unchecked Sendable {
   }
 
   /// The largest block of at most 2^order frames; see `FrameAllocator.allocateLargest`.
-  func allocateLargest(order: Int, dirty: inout [FrameRun]) -> FrameAllocator.Allocation? {
+  func allocateLargest(
+    order: Int, waits: Bool = true, dirty: inout [FrameRun]
+  ) -> FrameAllocator.Allocation? {
     let large = geometry.largePageOrder
     if order >= large,
-      let block = allocate(orders: large...order, isLast: false, dirty: &dirty)
+      let block = allocate(orders: large...order, isLast: false, waits: waits, dirty: &dirty)
     {
       return block
     }
-    return allocate(orders: 0...min(order, large), isLast: true, dirty: &dirty)
+    return allocate(orders: 0...min(order, large), isLast: true, waits: waits, dirty: &dirty)
   }
 
   /// The largest order of which a block is free and dirty throughout; -1 when there is no such

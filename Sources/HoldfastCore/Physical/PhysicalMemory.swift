@@ -49,6 +49,15 @@ public struct PhysicalMemory: Sendable {
     return nil
   }
 
+  /// The same for a page fault, which would rather have a smaller block than wait for frames that
+  /// are being zeroed. It waits only where no frame at all is free.
+  func allocateLargestNow(order: Int, dirty: inout [FrameRun]) -> FrameAllocator.Allocation? {
+    repeat {
+      if let block = allocator.allocateLargestNow(order: order, dirty: &dirty) { return block }
+    } while reservations.breakOldest(for: allocator)
+    return nil
+  }
+
   /// Frees frames that were allocated for pages of objects.
   func free(_ run: FrameRun, zeroed: Bool) { reservations.free(run, zeroed: zeroed) }
 }

@@ -77,7 +77,7 @@ public final class ReservationPool: @unchecked Sendable {
     }
     guard
       let whole = beside
-        ?? allocator.allocate(order: Reservation.order, isLast: false, dirty: &blockDirty)
+        ?? allocator.allocateNow(order: Reservation.order, dirty: &blockDirty)
     else { return nil }
     let run: FrameRun?? = lock.withLock {
       // Another thread has made one, for pages that are not resident yet.
