@@ -35,9 +35,7 @@ extension AddressSpace {
       switch claim {
       case .resident: done += available
       case .absent:
-        for index in done..<done + available {
-          bytes.storeBytes(of: 0, toByteOffset: index, as: UInt8.self)
-        }
+        bytes.zero(done..<done + available)
         done += available
       case .busy(let object, let ticket): object.pagesChanged.wait(since: ticket)
       default: try resolve(here, .read, enters: true)
@@ -46,7 +44,8 @@ extension AddressSpace {
   }
 
   /// Copies bytes into the guest's memory (FreeBSD: `copyout`). Faults absent and shared pages in,
-  /// but enters none.
+  /// but enters none. Where faults make large pages, so does a write that begins with the first base
+  /// page of one or covers all of it.
   ///
   /// - Throws: `invalidAddress`, `protectionFailure`, `resourceShortage` and `pagerFailure` as
   ///   `fault`; bytes before the failing address are written then. `invalidArgument` where the
@@ -72,13 +71,25 @@ extension AddressSpace {
         let part = bytes.extracting(done..<done + available)
         memory.store.write(part, to: frame, offset: offset)
       }
+      let granularity = granularityLocked(ofWrite: here, entry)
       lock.unlock()
       switch claim {
       case .resident: done += available
       case .busy(let object, let ticket): object.pagesChanged.wait(since: ticket)
-      default: try resolve(here, .write, enters: false)
+      default: try resolve(here, .write, enters: false, granularity: granularity)
       }
     }
+  }
+
+  /// How much a write to an address makes at once. A few bytes within a large page may be all that
+  /// is ever written there. Needs the lock shared.
+  private func granularityLocked(ofWrite address: Address, _ entry: MapEntry) -> FaultGranularity {
+    // An object that is made later has the positions of the addresses.
+    let index =
+      entry.object == nil
+      ? PageIndex(geometry.pages(in: address - .zero).rawValue)
+      : entry.offset + geometry.pages(in: address - entry.range.start)
+    return index.isAligned(toOrder: geometry.largePageOrder) ? faultGranularity : .basePage
   }
 
   private func checkCopy(_ address: Address, _ count: Int) throws(HoldfastError) {
@@ -97,12 +108,13 @@ extension AddressSpace {
     _ address: Address, _ entry: MapEntry, limit: UInt64, writes: Bool,
     copy: (Frame, _ offset: ByteCount, _ available: Int) -> Void
   ) -> (PageClaim?, available: Int) {
-    let limit = min(limit, (entry.range.end - address).rawValue, Self.copyChunk)
+    let rest = min(limit, (entry.range.end - address).rawValue)
+    let limit = min(rest, Self.copyChunk)
     let bounds = entry.pages(of: entry.range, geometry)
     let page = geometry.pages(in: address - entry.range.start)
     let index = bounds.start + page
     guard let object = entry.object else {
-      return (.absent(PageRange(start: index, count: .one)), Int(limit))
+      return (.absent(PageRange(start: index, count: .one)), Int(rest))
     }
     if writes, entry.needsCopy { return (nil, 0) }
     let inside = (address - entry.range.start) - geometry.bytes(page)
@@ -115,8 +127,9 @@ extension AddressSpace {
           let available = Int(min(limit, here))
           copy(found.state.frame, inside, available)
           return (claim, available)
-        case .absent:
-          return (claim, Int(min(limit, geometry.pageSize.rawValue - inside.rawValue)))
+        case .absent(let gap):
+          let end = object.absentLocked(at: index, gap, in: bounds).end
+          return (claim, Int(min(rest, (geometry.bytes(end - index) - inside).rawValue)))
         default: return (claim, 0)
         }
       }

@@ -31,10 +31,14 @@ extension AddressSpace {
 
   /// The same, without naming the operation in errors. Without `enters` no translation is made, for
   /// callers that reach the memory otherwise.
+  ///
+  /// - Parameter granularity: how much to make at once; nil for the address space's.
   @discardableResult
   func resolve(
-    _ address: Address, _ access: Protection, enters: Bool, beforeLongWork: () -> Void = {}
+    _ address: Address, _ access: Protection, enters: Bool, granularity: FaultGranularity? = nil,
+    beforeLongWork: () -> Void = {}
   ) throws(HoldfastError) -> FaultResolution {
+    let granularity = granularity ?? faultGranularity
     let page = address.roundedDown(to: geometry.pageSize)
     var work = FaultResolution.Work.none
     while true {
@@ -61,7 +65,8 @@ extension AddressSpace {
       }
       let index = entry.pages(of: AddressRange(page, page + geometry.pageSize), geometry).start
       do throws(HoldfastError) {
-        let claim = try faultLocked(entry, object, index, writes: writes, enters: enters)
+        let claim = try faultLocked(
+          entry, object, index, writes: writes, enters: enters, granularity)
         switch claim {
         case .resident(let found):
           let start = Address(page.rawValue - geometry.bytes(index - found.range.start).rawValue)
@@ -88,12 +93,12 @@ extension AddressSpace {
   /// Claims the page, and enters it if it is resident. Needs the lock shared, and unlocks it.
   private func faultLocked(
     _ entry: MapEntry, _ object: MemoryObject, _ index: PageIndex, writes: Bool,
-    enters: Bool
+    enters: Bool, _ granularity: FaultGranularity
   ) throws(HoldfastError) -> PageClaim {
     defer { lock.unlock() }
     let bounds = entry.pages(of: entry.range, geometry)
     return try object.claimForFault(
-      index, in: bounds, writes: writes, granularity: enters ? faultGranularity : .basePage
+      index, in: bounds, writes: writes, granularity: granularity
     ) { (run, isTop) throws(HoldfastError) in
       guard enters else { return }
       let start = entry.range.start + geometry.bytes(run.index - bounds.start)

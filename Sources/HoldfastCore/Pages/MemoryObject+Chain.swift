@@ -32,6 +32,15 @@ extension MemoryObject {
     }
   }
 
+  /// The absent pages around one of which `withChain` found that it is absent: `gap`, which it
+  /// found, or more in an object without backing object and pager, where it looks at one page only.
+  /// Needs the object's lock.
+  ///
+  /// - Complexity: O(height + 512).
+  func absentLocked(at index: PageIndex, _ gap: PageRange, in bounds: PageRange) -> PageRange {
+    backing == nil && pager == nil ? pages.gap(at: index, in: bounds) : gap
+  }
+
   /// Calls `body` with the parts of a range that may hold anything but zeros, in ascending order:
   /// pages that are resident or busy somewhere in the chain, and those that a pager has. Takes the
   /// locks of the chain; `body` must not call the objects.

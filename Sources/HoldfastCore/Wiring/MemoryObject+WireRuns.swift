@@ -65,11 +65,8 @@ extension MemoryObject {
   private func fillRunLocked(
     _ gap: PageRange, _ rest: PageRange, _ ahead: inout BlockAhead, _ batch: inout WireBatch
   ) -> PageClaim? {
-    var end = gap.end
-    if backing == nil, pager == nil {
-      // The chain has become shorter since the batch began.
-      end = pages.gap(at: rest.start, in: rest).end
-    } else if pager != nil {
+    var end = absentLocked(at: rest.start, gap, in: rest).end
+    if pager != nil {
       // A large page of which the pager has a part is read as a whole.
       let last = PageRange(
         around: PageIndex(end.rawValue - 1), order: memory.geometry.largePageOrder)
