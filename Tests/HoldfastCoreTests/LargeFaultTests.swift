@@ -100,6 +100,53 @@ import Testing
     try family.expectNothingLeft()
   }
 
+  @Test func `a write that begins or covers a large page makes it, another one a base page`() throws
+  {
+    let family = try family(0..<2048, frames: 8192)
+    let (space, machine) = (family.spaces[0], family.machine)
+    try space.write([1], at: machine.address(700))
+    #expect(resident(family, 0) == 1)
+    try space.write([2], at: machine.address(1024) + ByteCount(9))
+    #expect(resident(family, 0) == 513)
+    // From the middle of the first large page to that of the last one.
+    let bytes = [UInt8](repeating: 5, count: Int((1800 - 300) * 4096))
+    try space.write(bytes, at: machine.address(300))
+    #expect(resident(family, 0) == 212 + 512 + 512 + 512)
+    #expect(try space.read(machine.address(300), count: bytes.count) == bytes)
+    #expect(try space.read(machine.address(1799), count: 8192) == bytes[..<4096] + zeros(4096))
+    #expect(family.pmaps[0].mappings.isEmpty && family.problems == [])
+    // A write to shared memory copies by the same rule.
+    let child = try family.fork(0)
+    let before = machine.allocator.occupancy.free
+    try family.spaces[child].write([9], at: machine.address(1024))
+    #expect(before - machine.allocator.occupancy.free == PageCount(512))
+    try family.spaces[child].write([9], at: machine.address(1537))
+    #expect(try family.byte(0, 1024) == 5 && family.byte(0, 1537) == 5)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  @Test(arguments: [false, true])
+  func `a read of absent memory finds zeros up to what is resident`(isFork: Bool) throws {
+    let family = try family(0..<2048, frames: 8192)
+    let machine = family.machine
+    let before = [3, 4, 900, 1500] as [UInt64]
+    for page in before { try family.spaces[0].write([7], at: machine.address(page) + ByteCount(1)) }
+    let index = isFork ? try family.fork(0) : 0
+    if isFork { try family.spaces[1].write([8], at: machine.address(1400) + ByteCount(1)) }
+    let (start, count) = (machine.address(2) + ByteCount(77), 1900 * 4096 + 5)
+    var expected = zeros(count)
+    for page in before { expected[Int((page - 2) * 4096) + 1 - 77] = 7 }
+    if isFork { expected[1398 * 4096 + 1 - 77] = 8 }
+    let free = machine.allocator.occupancy.free
+    #expect(try family.spaces[index].read(start, count: count) == expected)
+    #expect(machine.allocator.occupancy.free == free)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  private func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
+
   @Test func `a copy for which the pmap has no room changes nothing`() throws {
     let family = try family(0..<1024, frames: 4096)
     try family.write(0, 10, 1)

@@ -83,6 +83,47 @@ import Testing
     #expect(allocator.allocateLargest(order: 18, dirty: &dirty)?.run.count == PageCount(1 << 18))
   }
 
+  /// A fault that would get a smaller page does not wait for a thread of idle priority.
+  @Test(arguments: [FaultGranularity.largePage, .basePage], ["zeros", "copy", "pager"])
+  func `a fault does not wait while a base page is free`(
+    granularity: FaultGranularity, kind: String
+  ) throws {
+    let machine = Machine(frames: 2048, dirty: true, faultGranularity: granularity)
+    let family = Family(machine)
+    let pager = TestPager(pages: 512, geometry: machine.geometry)
+    let image = MemoryObject(memory: machine.memory, size: PageCount(512), pager: pager)
+    family.handles = [image]
+    let range = machine.range(0..<512)
+    try family.spaces[0].map(kind == "pager" ? image : nil, at: range)
+    if kind == "copy" {
+      try family.spaces[0].wire(range)
+      try family.spaces[0].unwire(range)
+      _ = try family.fork(0)
+    }
+    let scrubbing = machine.allocator.scrubbing
+    #expect(scrubbing.begin())
+    var held: [FrameRun] = []
+    while let run = machine.allocator.takeDirty(largestOrder: 9) { held.append(run) }
+    // Frames of blocks of two are free, and the thread that zeroes does not run.
+    let last = held.removeLast()
+    machine.allocator.free(FrameRun(last.start, PageCount(2)), zeroed: false)
+    machine.allocator.free(FrameRun(last.start + PageCount(8), PageCount(2)), zeroed: false)
+    let space = family.spaces[0]
+    let done = runThreads(1, seconds: 10) { _ in
+      _ = failure { try space.fault(machine.address(100), .write) }
+    }
+    #expect(scrubbing.reclaims == 0)
+    for run in held { machine.allocator.free(run, zeroed: false) }
+    let middle = FrameRun(last.start + PageCount(2), PageCount(6))
+    let rest = FrameRun(last.start + PageCount(10), PageCount(502))
+    for run in [middle, rest] { machine.allocator.free(run, zeroed: false) }
+    scrubbing.end()
+    try #require(done, "the fault waits")
+    #expect(space.residency(in: machine.range(100..<101)).resident == .one)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
   @Test func `an allocation does not reclaim when no frame is being zeroed`() throws {
     var dirty: [FrameRun] = []
     #expect(allocator.scrubbing.begin())

@@ -96,8 +96,8 @@ extension AddressSpace {
     }
   }
 
-  /// Pages in what a pager has from a page on, by large pages, some of them at a time: the runs
-  /// that are wired afterwards are not too short, and no page waits long for the next one.
+  /// Pages in, by large pages, what a pager has from a page on and the mapping shows, some of it at
+  /// a time: so the runs that are wired afterwards are long, and no thread waits long for a page.
   ///
   /// - Parameters:
   ///   - own: the page in the indexes of the pager's object.
@@ -107,23 +107,32 @@ extension AddressSpace {
     _ target: WireTarget
   ) throws(HoldfastError) {
     let most = max(.one, geometry.pages(in: .mebibytes(32)))
-    let end = own + min(count, most)
-    var next = own
-    while next < end {
-      let region = PageRange(around: next, order: geometry.largePageOrder)
-      // Zeros between the pager's pages are wanted only where the mapping has them.
-      let isLarge =
-        object === target.object
-        ? target.pages.contains(region) : region.start == next && region.end <= own + count
-      do throws(HoldfastError) {
-        guard let made = try object.pageIn(next, limit: end - next, isLarge: isLarge) else {
-          return
+    let range = PageRange(index, min(target.pages.end, index + most))
+    var claim = PageClaim.paged(object, own, count: count, isLarge: false)
+    var next = index
+    while true {
+      switch claim {
+      case .resident(let page): next = page.range.end
+      case .absent(let gap): next = gap.end
+      case .paged(let object, let own, let count, _):
+        let region = PageRange(around: own, order: geometry.largePageOrder)
+        // Zeros between the pager's pages are wanted only where the mapping has them.
+        let isLarge =
+          object === target.object
+          ? target.pages.contains(region) : region.start == own && region.count <= count
+        do throws(HoldfastError) {
+          let limit = min(count, range.end - next)
+          guard let made = try object.pageIn(own, limit: limit, isLarge: isLarge) else { return }
+          next = next + (made.end - own)
+        } catch {
+          // With fewer frames, what there is may be enough for the pages before this one.
+          if error.code == .resourceShortage, next > index { return }
+          throw error.at(target.address(of: next))
         }
-        next = made.end
-      } catch {
-        if error.code == .resourceShortage, next > own { return }
-        throw error.at(target.address(of: index + (next - own)))
+      default: return
       }
+      if next >= range.end { return }
+      claim = try target.object.withChain(next, in: PageRange(next, range.end)) { $0 }
     }
   }
 
