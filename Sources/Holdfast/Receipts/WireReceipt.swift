@@ -56,7 +56,7 @@ public struct WireReceipt: Sendable {
   public struct Stages: Hashable, Sendable {
     /// Allocating frames and inserting them into the memory object.
     public let allocating: Duration
-    /// Zeroing dirty frames.
+    /// Zeroing dirty frames, and copying pages that are shared with other memory.
     public let zeroing: Duration
     /// Entering translations into the window.
     public let entering: Duration

@@ -5,7 +5,8 @@
 /// under the chain's locks; a fault (`claimForFault`) or a wire (`claimForWire`) makes there, under
 /// the same locks, what it needs of a page that is absent or has to be copied; and `advance` does
 /// the rest of the work of a claim, without locks. An operation then either has the page
-/// (`resident`, and for a wire `fresh` and `copy`) or claims it again.
+/// (`resident`, and for a wire `fresh` and `copy`) or claims it again. A wire by runs looks up in
+/// the same way, keeps what it claims in a `WireBatch`, and passes only what ends a batch on.
 ///
 /// Invariants:
 /// - A claim is valid under the locks that it was made under. After that only `fresh` and `copy`
@@ -13,9 +14,10 @@
 ///   frees them. All others have to be claimed again, unless the caller's map lock, transition or
 ///   wiring keeps the page.
 /// - The thread that gets `fresh` or `copy` passes it to `advance` exactly once, and does so before
-///   it waits for anything. `advance` ends the busy state of the pages of a fault, in success and
-///   failure, and of the source of a copy. The new pages of a wire remain busy and invalid
-///   until `WireTarget.finish` or `WireTarget.undo`.
+///   it waits for anything; a batch is filled, and its copies ended (`endCopies`), likewise.
+///   `advance` ends the busy state of the pages of a fault, in success and failure, and of the
+///   source of a copy. The new pages of a wire remain busy and invalid until `WireTarget.finish`
+///   or `WireTarget.undo`.
 /// - `fresh` and `copy` name pages of the object that was asked, the top of the chain. Only that
 ///   object gets them; only a pager's object gets pages from its pager.
 /// - `busy` and `paged` may wait in `advance`. A thread that has busy pages of its own finishes
