@@ -80,6 +80,14 @@ final class ModelWorld {
     machine.address(origin + page * scale + ModelWorld.probe(page, scale)) + ModelWorld.inset
   }
 
+  /// How many pages of the image are resident.
+  var imageResidency: PageCount { image.residentCount }
+
+  /// Pages in all of the image.
+  func pageImageIn() throws {
+    try image.pageInAll(PageRange(.zero, PageIndex(image.size.rawValue)))
+  }
+
   /// Does a step and returns what is wrong then.
   func perform(_ step: ModelStep) -> String? {
     let index = step.space % spaces.count
