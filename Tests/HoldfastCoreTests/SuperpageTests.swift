@@ -231,4 +231,20 @@ import Testing
     for run in held.prefix(56) where !single.contains(run) { allocator.free(run, zeroed: false) }
     try stage.expectNothingLeft()
   }
+
+  @Test func `unmapping prepares the split of a superpage between two entries`() throws {
+    let stage = Stage(pages: 512)
+    try stage.map(0..<512)
+    #expect(stage.wire(0..<512, .system, .prefault) == nil)
+    // Two entries from here on, and still one translation.
+    #expect(stage.wire(0..<300, .user, .prefault) == nil)
+    #expect(stage.pmap.mappings.count == 1)
+    stage.pmap.allowSplits(false)
+    let error = failure { try stage.space.remove(stage.machine.range(0..<512)) }
+    #expect(error?.code == .resourceShortage && stage.space.entryViews.count == 2)
+    stage.pmap.allowSplits(true)
+    try stage.space.remove(stage.machine.range(0..<512))
+    #expect(stage.pmap.violations == [] && stage.problems == [])
+    try stage.expectNothingLeft()
+  }
 }

@@ -161,15 +161,23 @@ extension AddressSpace {
     if range.isEmpty { return }
     lock.lockExclusive()
     defer { lock.unlock() }
-    try pmap.prepareToSplit(range)
+    while entriesLocked(in: range).contains(where: { $0.transition != nil }) {
+      waitForTransitionLocked(exclusive: true)
+    }
+    // A superpage may cover several entries, which are removed one after the other.
+    for entry in entriesLocked(in: range) {
+      try pmap.prepareToSplit(
+        AddressRange(max(entry.range.start, range.start), min(entry.range.end, range.end)))
+    }
     while true {
       let position = positionLocked(after: range.start)
       guard position < entries.count, entries[position].range.start < range.end else { return }
-      if entries[position].transition != nil {
-        waitForTransitionLocked(exclusive: true)
-        continue
-      }
       discardLocked(entries.remove(at: clipLocked(position, to: range)))
     }
+  }
+
+  /// The entries that map some of a range.
+  private func entriesLocked(in range: AddressRange) -> ArraySlice<MapEntry> {
+    entries[positionLocked(after: range.start)...].prefix { $0.range.start < range.end }
   }
 }
