@@ -11,7 +11,7 @@ extension MemoryObject {
   ///   - destination: as many frames, which the caller allocated.
   /// - Returns: false where the pages have other frames or must not move now; only translations may
   ///   have changed then. Otherwise the old frames are the caller's.
-  /// - Complexity: O(runs + mappings), and the pages where there are objects above.
+  /// - Complexity: O(runs · log mappings + mappings of the pages), and the pages where there are objects above.
   func move(_ range: PageRange, from: Frame, to destination: Frame) -> Bool {
     guard lock.withLock({ claimLocked(range, from) }) else { return false }
     defer { pagesChanged.announce() }
@@ -73,7 +73,7 @@ extension MemoryObject {
   ) throws(HoldfastError) {
     lock.lock()
     do throws(HoldfastError) {
-      for record in mappings.values where record.pages.overlaps(range) {
+      try mappings.forEach(overlapping: range) { (_, record) throws(HoldfastError) in
         try body(record, addresses(of: record.pages.clamped(to: range), record))
       }
     } catch {

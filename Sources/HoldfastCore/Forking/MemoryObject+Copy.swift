@@ -6,7 +6,7 @@ extension MemoryObject {
   ///
   /// - Throws: resourceShortage.
   func prepareCopyLocked(_ pages: PageRange) throws(HoldfastError) {
-    for record in mappings.values where record.pages.overlaps(pages) {
+    try mappings.forEach(overlapping: pages) { (_, record) throws(HoldfastError) in
       try record.pmap.prepareToSplit(addresses(of: record.pages.clamped(to: pages), record))
     }
   }
@@ -37,7 +37,7 @@ extension MemoryObject {
   func finishCopy(_ copy: PageCopy) {
     lock.withLock {
       copiesUnderWay -= 1
-      for record in mappings.values where record.pages.overlaps(copy.range) {
+      mappings.forEach(overlapping: copy.range) { _, record in
         record.pmap.remove(addresses(of: record.pages.clamped(to: copy.range), record))
       }
       pages.update(in: copy.range) { state in
@@ -91,8 +91,8 @@ extension MemoryObject {
 
   /// As `hideBelow`, with the object's lock held.
   func removeTranslationsLocked(of range: PageRange, except entry: ObjectIdentifier) {
-    for (identity, record) in mappings
-    where identity != entry && record.pages.overlaps(range) {
+    mappings.forEach(overlapping: range) { identity, record in
+      if identity == entry { return }
       record.pmap.remove(addresses(of: record.pages.clamped(to: range), record))
     }
   }

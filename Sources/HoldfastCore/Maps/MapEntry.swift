@@ -30,7 +30,7 @@ final class MapEntry {
   /// The bytes of an entry with its record in the object. A class's fields are laid out as a
   /// tuple's, behind the two words of the object's header.
   static let metadataBytes =
-    16 + MemoryLayout<Fields>.size + MemoryLayout<(ObjectIdentifier, MappingRecord)>.stride
+    16 + MemoryLayout<Fields>.size + MappingIndex.bytesForEntry
 
   private typealias Fields = (
     AddressRange, MemoryObject?, PageIndex, Bool, Protection, Protection, Inheritance, UInt32,

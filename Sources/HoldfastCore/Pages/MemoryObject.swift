@@ -56,7 +56,7 @@ public final class MemoryObject: @unchecked Sendable {
   /// The number of copies that faults are making for this object.
   var copiesUnderWay = 0
   /// The map entries whose top object this is. Changed by `recordLocked` alone.
-  var mappings: [ObjectIdentifier: MappingRecord] = [:]
+  var mappings = MappingIndex()
   /// The pages of all of them; pages that several entries map count for each.
   var mappedCount = PageCount.zero
 

@@ -16,7 +16,7 @@ extension MemoryObject {
   ///   - ahead: the block whose frames are used next; the caller gives back what is left at the
   ///     end, and before it waits.
   /// - Returns: as `claimBatch`; the obstacle may also be `paged`.
-  /// - Complexity: O(runs · (objects of the chain + mappings)).
+  /// - Complexity: O(runs · (objects of the chain + log mappings)).
   func claimBatchOfChain(
     _ range: PageRange, _ ahead: inout BlockAhead
   ) -> WireBatch {
