@@ -65,9 +65,9 @@ extension AddressSpace {
     lock.withSharedLock {
       for entry in entries where entry.range.overlaps(range) {
         guard let object = entry.object else { continue }
-        let others = object.sharedPartOfChain
-        object.forEachTopmost(in: entry.pages(of: entry.range.clamped(to: range), geometry)) {
-          run, holder, _, _ in
+        let pages = entry.pages(of: entry.range.clamped(to: range), geometry)
+        let others = object.sharedPartOfChain(below: pages)
+        object.forEachTopmost(in: pages) { run, holder, _, _ in
           resident += run.count
           if others.contains(ObjectIdentifier(holder)) { shared += run.count }
         }

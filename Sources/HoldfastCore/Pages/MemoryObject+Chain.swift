@@ -82,12 +82,20 @@ extension MemoryObject {
     return chain
   }
 
-  /// The objects of the chain that are also reached in another way than by a mapping of this
-  /// object: by another mapping, or by another shadow. Takes the objects' locks in turn.
-  package var sharedPartOfChain: Set<ObjectIdentifier> {
+  /// The objects of the chain whose pages are also reached in another way than by one mapping of
+  /// some pages of this object: by another mapping of these, or by another shadow. Takes the
+  /// objects' locks in turn.
+  package func sharedPartOfChain(below pages: PageRange) -> Set<ObjectIdentifier> {
     var shared: Set<ObjectIdentifier> = []
     for object in chain {
-      let ways = object.lock.withLock { object.mappings.count + object.shadows.count }
+      let ways = object.lock.withLock {
+        var mappings = object.mappings.count
+        if object === self {
+          mappings = 0
+          object.mappings.forEach(overlapping: pages) { _, _ in mappings += 1 }
+        }
+        return mappings + object.shadows.count
+      }
       // Ours is one: a mapping of the top object, a shadow of each one below.
       if ways > 1 || !shared.isEmpty {
         shared.insert(ObjectIdentifier(object))
