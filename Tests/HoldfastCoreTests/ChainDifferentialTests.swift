@@ -29,8 +29,8 @@ import Testing
     for (space, _) in world.spaces {
       seen.entries.append(space.entryViews)
       var pages = [Observed.Page](repeating: .init(), count: world.pages)
-      for entry in space.entries {
-        guard let object = entry.object else { continue }
+      space.entries.visitAll { entry in
+        guard let object = entry.object else { return }
         let first = geometry.pages(in: entry.range.start - .zero).rawValue - world.origin
         let range = entry.pages(of: entry.range, geometry)
         object.forEachTopmost(in: range) { run, _, _, state in

@@ -11,7 +11,11 @@ extension Invariants {
       if state.1 != 0 { problems.append("\(state.1) copies are left under way") }
       let mapped = spaces.reduce(0) { sum, space in
         sum
-          + space.lock.withSharedLock { space.entries.count(where: { $0.object === object }) }
+          + space.lock.withSharedLock {
+            var mapped = 0
+            space.entries.visitAll { mapped += $0.object === object ? 1 : 0 }
+            return mapped
+          }
       }
       if state.2 != mapped {
         problems.append("an object knows \(state.2) mappings and has \(mapped)")
@@ -100,7 +104,7 @@ extension Invariants {
       }
     }
     space.lock.withSharedLock {
-      for entry in space.entries { check(entry, geometry, number, &translations) }
+      space.entries.visitAll { check($0, geometry, number, &translations) }
     }
     for address in translations.keys.sorted() {
       problems.append("space \(number): \(address) is mapped and should not be")

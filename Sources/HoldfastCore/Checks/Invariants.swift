@@ -53,7 +53,11 @@ public struct Invariants {
     for object in handles { refer(to: object) }
     for space in spaces {
       space.lock.withSharedLock {
-        for entry in space.entries { collect(entry, space) }
+        problems += space.entries.problems
+        space.entries.visitAll { collect($0, space) }
+        if space.entriesInTransition != 0 {
+          problems.append("\(space.entriesInTransition) entries are counted in transition")
+        }
       }
     }
   }
@@ -119,7 +123,9 @@ public struct Invariants {
     for space in spaces {
       let limit = space.wiredLimit
       let wired = space.lock.withSharedLock {
-        space.entries.reduce(ByteCount.zero) { $0 + ($1.isUserWired ? $1.range.length : .zero) }
+        var wired = ByteCount.zero
+        space.entries.visitAll { wired += $0.isUserWired ? $0.range.length : .zero }
+        return wired
       }
       charges[ObjectIdentifier(limit), default: (limit, .zero)].bytes += wired
     }

@@ -51,13 +51,14 @@ extension AddressSpace {
     let child = AddressSpace(
       bounds: bounds, memory: memory, pmap: childPmap, wiredLimit: wiredLimit,
       faultGranularity: faultGranularity)
-    for entry in entries where entry.inheritance != .none {
+    try entries.visitAll { (entry) throws(HoldfastError) in
+      if entry.inheritance == .none { return }
       // No other thread knows the child yet, so its lock is not needed. Where a later entry fails,
       // the child ends with all that it has.
       let copy = MapEntry(
         range: entry.range, object: nil, offset: .zero, protection: entry.protection,
         maximumProtection: entry.maximumProtection, inheritance: entry.inheritance)
-      child.entries.append(copy)
+      child.entries.insert(copy)
       if entry.inheritance == .share {
         shareLocked(entry, with: copy)
       } else if let object = entry.object {
@@ -76,9 +77,7 @@ extension AddressSpace {
     _ sources: inout [ObjectIdentifier: Source]
   ) throws(HoldfastError) {
     while true {
-      while entries.contains(where: { $0.transition != nil }) {
-        waitForTransitionLocked(exclusive: true)
-      }
+      while entriesInTransition > 0 { waitForTransitionLocked(exclusive: true) }
       findSourcesLocked(&sources)
       let waiting = sources.values.filter { $0.object.mustCopyOrWait($0.parts, $0.child) }
       if waiting.isEmpty { return }
@@ -99,8 +98,8 @@ extension AddressSpace {
   /// Finds the objects whose pages the child gets copies of. Copies that were made stay.
   private func findSourcesLocked(_ sources: inout [ObjectIdentifier: Source]) {
     for key in sources.keys { sources[key]?.parts = [] }
-    for entry in entries where entry.inheritance == .copy && !entry.needsCopy {
-      guard let object = entry.object else { continue }
+    entries.visitAll { entry in
+      guard entry.inheritance == .copy, !entry.needsCopy, let object = entry.object else { return }
       let part = MemoryObject.Inherited(
         pages: entry.pages(of: entry.range, geometry), start: entry.range.start)
       sources[ObjectIdentifier(object), default: Source(object: object, parts: [])].parts

@@ -11,11 +11,11 @@ extension AddressSpace {
     lock.withSharedLock { entryLocked(at: address)?.isWired ?? false }
   }
 
-  /// The size of the entries' records. That of the objects, which other address spaces may share,
+  /// The size of the entries' tree and records. That of the objects, which other address spaces may share,
   /// is `MemoryObject.metadata`. Takes the lock shared.
   public var metadata: ByteCount {
     lock.withSharedLock {
-      ByteCount(UInt64(entries.count * (8 + MapEntry.metadataBytes)))
+      entries.metadata + ByteCount(UInt64(entries.count * MapEntry.metadataBytes))
     }
   }
 
@@ -23,7 +23,7 @@ extension AddressSpace {
   /// chains comes several times. Takes the lock shared and the objects' in turn.
   package func forEachObject(_ body: (MemoryObject) -> Void) {
     lock.withSharedLock {
-      for entry in entries { entry.object?.chain.forEach(body) }
+      entries.visitAll { $0.object?.chain.forEach(body) }
     }
   }
 
@@ -32,16 +32,14 @@ extension AddressSpace {
   /// (Linux: mincore(2)). Takes the lock shared and the objects' in turn; `body` must not call the
   /// address space or its objects.
   ///
-  /// - Complexity: O(entries + superpage slots of the range · objects of the chains).
+  /// - Complexity: O(log entries + entries of the range + superpage slots of the range · objects of
+  ///   the chains).
   public func forEachResident(
     in range: AddressRange, _ body: (Address, FrameRun, PageState) -> Void
   ) {
     lock.withSharedLock {
-      var position = positionLocked(after: range.start)
-      while position < entries.count, entries[position].range.start < range.end {
-        let entry = entries[position]
-        position += 1
-        guard let object = entry.object else { continue }
+      entries.visit(in: range) { entry in
+        guard let object = entry.object else { return }
         let part = entry.range.clamped(to: range)
         let pages = entry.pages(of: part, geometry)
         object.forEachTopmost(in: pages) { run, _, _, state in
@@ -63,8 +61,8 @@ extension AddressSpace {
     var resident = PageCount.zero
     var shared = PageCount.zero
     lock.withSharedLock {
-      for entry in entries where entry.range.overlaps(range) {
-        guard let object = entry.object else { continue }
+      entries.visit(in: range) { entry in
+        guard let object = entry.object else { return }
         let pages = entry.pages(of: entry.range.clamped(to: range), geometry)
         let others = object.sharedPartOfChain(below: pages)
         object.forEachTopmost(in: pages) { run, holder, _, _ in
@@ -87,10 +85,7 @@ extension AddressSpace {
     var parts: [AddressRange] = []
     var mapped = ByteCount.zero
     lock.withSharedLock {
-      var position = positionLocked(after: range.start)
-      while position < entries.count, entries[position].range.start < range.end {
-        let entry = entries[position]
-        position += 1
+      entries.visit(in: range) { entry in
         let part = entry.range.clamped(to: range)
         mapped += part.length
         let pages = entry.pages(of: part, geometry)

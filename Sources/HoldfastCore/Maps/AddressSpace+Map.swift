@@ -15,7 +15,7 @@ extension AddressSpace {
   /// - Throws: `invalidArgument` for a range that is empty, not page-aligned, beyond the object's
   ///   end or not within `bounds`, or for a protection that exceeds the maximum; `noSpace` where a
   ///   part of the range is mapped.
-  /// - Complexity: O(entries), in moved references. Takes the lock exclusive.
+  /// - Complexity: O(log entries). Takes the lock exclusive.
   public func map(
     _ object: MemoryObject? = nil, offset: PageIndex = .zero, at range: AddressRange,
     protection: Protection = .readWrite, maximum: Protection = .all,
@@ -24,14 +24,12 @@ extension AddressSpace {
     try during("map \(range)", range) { () throws(HoldfastError) in
       try check(object, offset: offset, range, protection, maximum)
       try lock.withExclusiveLock { () throws(HoldfastError) in
-        let position = positionLocked(after: range.start)
-        if position < entries.count, entries[position].range.start < range.end {
+        let following = entries.position(after: range.start).map { entries[$0].range }
+        if let following, following.start < range.end {
           throw HoldfastError(
-            .noSpace, at: max(range.start, entries[position].range.start),
-            "the range overlaps a mapping")
+            .noSpace, at: max(range.start, following.start), "the range overlaps a mapping")
         }
-        insertLocked(
-          object, offset, range, protection, maximum, inheritance, copyOnWrite, at: position)
+        insertLocked(object, offset, range, protection, maximum, inheritance, copyOnWrite)
       }
     }
   }
@@ -43,7 +41,8 @@ extension AddressSpace {
   ///   default.
   /// - Returns: the range.
   /// - Throws: as `map(_:offset:at:)`; `noSpace` where no free range is long enough.
-  /// - Complexity: O(entries). Takes the lock exclusive.
+  /// - Complexity: O(log entries) for the alignment of a base page or a superpage (otherwise see
+  ///   `EntryTree.firstGap`). Takes the lock exclusive.
   package func map(
     _ object: MemoryObject? = nil, offset: PageIndex = .zero, anywhere length: ByteCount,
     alignment: ByteCount? = nil, protection: Protection = .readWrite, maximum: Protection = .all,
@@ -61,11 +60,10 @@ extension AddressSpace {
         object, offset: offset, AddressRange(bounds.start, bounds.start + length), protection,
         maximum)
       return try lock.withExclusiveLock { () throws(HoldfastError) in
-        guard let (range, position) = findSpaceLocked(length, alignment) else {
+        guard let range = entries.firstGap(length, alignment: alignment) else {
           throw noSpace(length)
         }
-        insertLocked(
-          object, offset, range, protection, maximum, inheritance, copyOnWrite, at: position)
+        insertLocked(object, offset, range, protection, maximum, inheritance, copyOnWrite)
         return range
       }
     }
@@ -114,33 +112,16 @@ extension AddressSpace {
     HoldfastError(.noSpace, "no free range of \(length) is left in \(bounds)")
   }
 
-  private func findSpaceLocked(
-    _ length: ByteCount, _ alignment: ByteCount
-  ) -> (AddressRange, position: Int)? {
-    var position = 0
-    var start = bounds.start
-    while true {
-      guard let aligned = start.roundedUp(to: alignment),
-        let range = AddressRange(start: aligned, length: length), range.end <= bounds.end
-      else { return nil }
-      if position == entries.count || range.end <= entries[position].range.start {
-        return (range, position)
-      }
-      start = entries[position].range.end
-      position += 1
-    }
-  }
-
   private func insertLocked(
     _ object: MemoryObject?, _ offset: PageIndex, _ range: AddressRange, _ protection: Protection,
-    _ maximum: Protection, _ inheritance: Inheritance, _ copyOnWrite: Bool, at position: Int
+    _ maximum: Protection, _ inheritance: Inheritance, _ copyOnWrite: Bool
   ) {
     object?.retain()
     let entry = MapEntry(
       range: range, object: object, offset: object == nil ? .zero : offset,
       protection: protection, maximumProtection: maximum, inheritance: inheritance)
     entry.needsCopy = object != nil && copyOnWrite
-    entries.insert(entry, at: position)
+    entries.insert(entry)
     entry.publish(pmap, geometry)
     mergeLocked(around: range)
   }
@@ -150,8 +131,8 @@ extension AddressSpace {
   ///
   /// - Throws: `invalidArgument` for a range that is not page-aligned; `resourceShortage` where the
   ///   pmap cannot split a translation at an end of the range. Nothing has changed then.
-  /// - Complexity: O(entries + runs of their pages). Takes the lock exclusive, and waits with it
-  ///   for busy pages that are freed.
+  /// - Complexity: O(log entries) for the look-up and for each entry of the range, plus the runs of
+  ///   its pages. Takes the lock exclusive, and waits with it for busy pages that are freed.
   public func remove(_ range: AddressRange) throws(HoldfastError) {
     try during("unmap \(range)", range) { () throws(HoldfastError) in try unmap(range) }
   }
@@ -161,23 +142,25 @@ extension AddressSpace {
     if range.isEmpty { return }
     lock.lockExclusive()
     defer { lock.unlock() }
-    while entriesLocked(in: range).contains(where: { $0.transition != nil }) {
-      waitForTransitionLocked(exclusive: true)
-    }
+    while hasTransitionLocked(in: range) { waitForTransitionLocked(exclusive: true) }
     // A superpage may cover several entries, which are removed one after the other.
-    for entry in entriesLocked(in: range) {
+    try entries.visit(in: range) { (entry) throws(HoldfastError) in
       try pmap.prepareToSplit(
         AddressRange(max(entry.range.start, range.start), min(entry.range.end, range.end)))
     }
-    while true {
-      let position = positionLocked(after: range.start)
-      guard position < entries.count, entries[position].range.start < range.end else { return }
-      discardLocked(entries.remove(at: clipLocked(position, to: range)))
+    var position = entries.position(after: range.start)
+    while let here = position, entries[here].range.start < range.end {
+      let part = clipLocked(here, to: range)
+      let entry = entries[part]
+      position = entries.remove(at: part)
+      discardLocked(entry)
     }
   }
 
-  /// The entries that map some of a range.
-  private func entriesLocked(in range: AddressRange) -> ArraySlice<MapEntry> {
-    entries[positionLocked(after: range.start)...].prefix { $0.range.start < range.end }
+  private func hasTransitionLocked(in range: AddressRange) -> Bool {
+    guard entriesInTransition > 0 else { return false }
+    var found = false
+    entries.visit(in: range) { found = found || $0.transition != nil }
+    return found
   }
 }

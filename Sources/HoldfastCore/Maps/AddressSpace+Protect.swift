@@ -7,7 +7,8 @@ extension AddressSpace {
   ///   exceeded; `invalidArgument` for a range that is not page-aligned, or for less than reading
   ///   and writing on placed memory; `resourceShortage` where the pmap cannot split a translation
   ///   at an end of the range. The protection is unchanged then.
-  /// - Complexity: O(entries). Takes the lock exclusive.
+  /// - Complexity: O(log entries) for the look-up and for each entry of the range that is cut or
+  ///   merged, plus the entries of the range. Takes the lock exclusive.
   public func protect(_ range: AddressRange, _ protection: Protection) throws(HoldfastError) {
     try during("set the protection of \(range) to \(protection)", range) {
       () throws(HoldfastError) in try change(range, to: protection)
@@ -29,11 +30,11 @@ extension AddressSpace {
     defer { lock.unlock() }
     try checkProtectLocked(range, protection)
     try pmap.prepareToSplit(range)
-    var position = positionLocked(after: range.start)
-    while position < entries.count, entries[position].range.start < range.end {
-      position = clipLocked(position, to: range)
-      let entry = entries[position]
-      position += 1
+    var position = entries.position(after: range.start)
+    while let here = position, entries[here].range.start < range.end {
+      let part = clipLocked(here, to: range)
+      let entry = entries[part]
+      position = entries.position(after: part)
       entry.protection = protection
       let allowed = entry.isWired ? protection : allowedProtection(entry, protection)
       pmap.protect(entry.range, allowed)
@@ -51,12 +52,12 @@ extension AddressSpace {
   ) throws(HoldfastError) {
     scan: while true {
       var address = range.start
-      var position = positionLocked(after: address)
+      var position = entries.position(after: address)
       while address < range.end {
-        guard position < entries.count, entries[position].range.start <= address else {
+        guard let here = position, entries[here].range.start <= address else {
           throw HoldfastError(.invalidAddress, at: address, "nothing is mapped")
         }
-        let entry = entries[position]
+        let entry = entries[here]
         if entry.transition != nil {
           waitForTransitionLocked(exclusive: true)
           continue scan
@@ -67,7 +68,7 @@ extension AddressSpace {
             "protection \(protection) exceeds the maximum \(entry.maximumProtection)")
         }
         address = entry.range.end
-        position += 1
+        position = entries.position(after: here)
       }
       return
     }

@@ -1,8 +1,8 @@
 /// The address space of a guest: which ranges map which parts of which objects, with what
 /// protection, wired or not (FreeBSD: `vm_map` and `vmspace`; Linux: `mm_struct`).
 ///
-/// Entries are sorted and do not overlap. A look-up is O(log entries); inserting or removing an
-/// entry moves the references behind it, 8 bytes each. All functions may be called from any thread.
+/// Entries are sorted and do not overlap; a balanced tree has them and the gaps between them
+/// (`EntryTree`). All functions may be called from any thread.
 ///
 /// Lock order: `lock` (shared to look up and fault, exclusive to change); then an object's; then
 /// either the reservation pool's and a frame domain's, or the pmap's. ARCHITECTURE.md has the whole
@@ -33,7 +33,9 @@ public final class AddressSpace: @unchecked Sendable {
   /// Announced whenever entries leave transition.
   let transitions = Event()
   /// Protected by `lock`.
-  var entries: [MapEntry] = []
+  var entries: EntryTree
+  /// How many entries are in transition. Protected by `lock`.
+  private(set) var entriesInTransition = 0
 
   /// Creates an address space without mappings (FreeBSD: `vm_map_init`).
   ///
@@ -54,10 +56,11 @@ public final class AddressSpace: @unchecked Sendable {
     self.pmap = pmap
     self.wiredLimit = wiredLimit
     self.faultGranularity = faultGranularity
+    entries = EntryTree(bounds: bounds, geometry: memory.geometry)
   }
 
   deinit {
-    for entry in entries { discardLocked(entry) }
+    entries.visitAll(discardLocked)
   }
 
   /// The sizes of base pages and superpages.
@@ -68,7 +71,10 @@ public final class AddressSpace: @unchecked Sendable {
   /// - Complexity: O(entries).
   public var entryViews: [MapEntryView] {
     lock.withSharedLock {
-      entries.map(MapEntryView.init)
+      var views: [MapEntryView] = []
+      views.reserveCapacity(entries.count)
+      entries.visitAll { views.append(MapEntryView($0)) }
+      return views
     }
   }
 
@@ -78,7 +84,7 @@ public final class AddressSpace: @unchecked Sendable {
   /// - Complexity: O(log entries).
   public func lookup(_ address: Address) -> MapEntryView? {
     lock.withSharedLock {
-      entryLocked(at: address).map(MapEntryView.init)
+      entries.entry(at: address).map(MapEntryView.init)
     }
   }
 
@@ -98,16 +104,11 @@ public final class AddressSpace: @unchecked Sendable {
 
   // MARK: With the lock held
 
-  /// The position in `entries` of the first entry that ends after `address`.
-  func positionLocked(after address: Address) -> Int {
-    entries.partitioningIndex { $0.range.end > address }
-  }
-
   /// The entry that maps an address.
+  ///
+  /// - Complexity: O(log entries).
   func entryLocked(at address: Address) -> MapEntry? {
-    let position = positionLocked(after: address)
-    guard position < entries.count, entries[position].range.contains(address) else { return nil }
-    return entries[position]
+    entries.entry(at: address)
   }
 
   /// Cuts the entry at `position` at both ends of `range` (FreeBSD: `vm_map_clip_start`,
@@ -115,38 +116,52 @@ public final class AddressSpace: @unchecked Sendable {
   /// not merge again.
   ///
   /// - Returns: the position of the part within the range.
-  func clipLocked(_ position: Int, to range: AddressRange) -> Int {
+  /// - Complexity: O(log entries).
+  func clipLocked(_ position: EntryTree.Position, to range: AddressRange) -> EntryTree.Position {
+    let entry = entries[position]
+    if range.contains(entry.range) { return position }
+    _ = objectLocked(entry)
     var position = position
-    if !range.contains(entries[position].range) { _ = objectLocked(entries[position]) }
-    if entries[position].range.start < range.start {
-      splitLocked(position, at: range.start)
-      position += 1
+    if entry.range.start < range.start { position = splitLocked(entry, at: range.start) }
+    guard entries[position].range.end > range.end else { return position }
+    let tail = splitLocked(entries[position], at: range.end)
+    guard let part = entries.position(before: tail) else {
+      preconditionFailure("an entry is missing before its tail")
     }
-    if entries[position].range.end > range.end { splitLocked(position, at: range.end) }
-    return position
+    return part
   }
 
-  private func splitLocked(_ position: Int, at address: Address) {
-    let tail = entries[position].split(at: address, geometry)
-    entries.insert(tail, at: position + 1)
+  /// - Returns: the position of the part behind `address`.
+  private func splitLocked(_ entry: MapEntry, at address: Address) -> EntryTree.Position {
+    let tail = entry.split(at: address, geometry)
+    let position = entries.insert(tail)
     // The tail first: the object's records must cover all translations at every moment.
     tail.publish(pmap, geometry)
-    entries[position].publish(pmap, geometry)
+    entry.publish(pmap, geometry)
+    return position
   }
 
   /// Merges adjacent entries that are equal, from the entry before `range` to the one behind it
   /// (FreeBSD: `vm_map_try_merge_entries`).
+  ///
+  /// - Complexity: O(log entries) for the look-up and for each merge, plus the entries of the range.
   func mergeLocked(around range: AddressRange) {
-    var position = max(0, positionLocked(after: range.start) - 1)
-    while position + 1 < entries.count, entries[position].range.start <= range.end {
-      let next = entries[position + 1]
-      guard entries[position].canMerge(with: next, geometry) else {
-        position += 1
+    let following = entries.position(after: range.start)
+    guard var position = entries.position(before: following) ?? following else { return }
+    var entry = entries[position]
+    while entry.range.start <= range.end, let behind = entries.position(after: position) {
+      let next = entries[behind]
+      guard entry.canMerge(with: next, geometry) else {
+        position = behind
+        entry = next
         continue
       }
-      entries[position].range = AddressRange(entries[position].range.start, next.range.end)
-      entries.remove(at: position + 1)
-      entries[position].publish(pmap, geometry)
+      entry.range = AddressRange(entry.range.start, next.range.end)
+      guard let merged = entries.position(before: entries.remove(at: behind)) else {
+        preconditionFailure("an entry is missing after a merge")
+      }
+      position = merged
+      entry.publish(pmap, geometry)
       next.withdraw()
       next.object?.release()
     }
@@ -169,6 +184,13 @@ public final class AddressSpace: @unchecked Sendable {
     return object
   }
 
+  /// Puts an entry in transition, which is in none. Needs the lock exclusive.
+  func beginTransitionLocked(_ entry: MapEntry, _ transition: Transition) {
+    precondition(entry.transition == nil, "an entry in transition begins another one")
+    entry.transition = transition
+    entriesInTransition += 1
+  }
+
   /// Waits, with the lock unlocked, until some entry has left transition. The caller looks entries
   /// up again.
   func waitForTransitionLocked(exclusive: Bool) {
@@ -181,6 +203,7 @@ public final class AddressSpace: @unchecked Sendable {
   /// Ends the transition of an operation's entries and merges equal ones. Needs the lock exclusive;
   /// the caller announces `transitions` after it has unlocked it.
   func endTransitionLocked(_ marked: [MapEntry], _ range: AddressRange) {
+    entriesInTransition -= marked.count
     for entry in marked {
       let wasEntered = entry.isEntered
       entry.transition = nil

@@ -24,8 +24,8 @@ extension AddressSpace {
   ///   `resourceShortage` where frames or translations run out or the wired limit would be
   ///   exceeded; `pagerFailure`; `invalidArgument` for a range that is not page-aligned. The error
   ///   has the address that failed.
-  /// - Complexity: O(entries + superpages and runs). Takes the lock exclusive, but not while it
-  ///   populates.
+  /// - Complexity: O(log entries) for each entry of the range, plus its superpages and runs. Takes
+  ///   the lock exclusive, but not while it populates.
   @discardableResult
   public func wire(
     _ range: AddressRange, _ options: WireOptions = .user
@@ -145,8 +145,9 @@ extension AddressSpace {
     willWait: () -> Void
   ) throws(HoldfastError) -> MapEntry? {
     while true {
-      let position = positionLocked(after: address)
-      guard position < entries.count, entries[position].range.start <= address else {
+      guard let position = entries.position(after: address),
+        entries[position].range.start <= address
+      else {
         if options.contains(.holesOK) { return nil }
         throw HoldfastError(.invalidAddress, at: address, "nothing is mapped")
       }
@@ -170,15 +171,14 @@ extension AddressSpace {
       // each could not merge again.
       if !entry.isWired { copyOnWriteLocked(entry) }
       let claimed = entries[clipLocked(position, to: AddressRange(address, range.end))]
-      claimed.transition = transition
+      beginTransitionLocked(claimed, transition)
       return claimed
     }
   }
 
   /// The address at which to go on where `claimLocked` returned nil.
   func addressAfterHoleLocked(_ address: Address, _ range: AddressRange) -> Address {
-    let position = positionLocked(after: address)
-    guard position < entries.count else { return range.end }
+    guard let position = entries.position(after: address) else { return range.end }
     let entry = entries[position].range
     return min(range.end, entry.start > address ? entry.start : entry.end)
   }
@@ -204,7 +204,8 @@ extension AddressSpace {
   /// - Throws: `invalidAddress` for a hole without `holesOK`; `invalidArgument` for a system
   ///   unwiring of an entry without system wirings, or for a range that is not page-aligned.
   ///   Nothing has changed then.
-  /// - Complexity: O(entries + superpages). Takes the lock exclusive.
+  /// - Complexity: O(log entries) for each entry of the range, plus its superpages. Takes the lock
+  ///   exclusive.
   public func unwire(_ range: AddressRange, _ options: WireOptions = .user) throws(HoldfastError) {
     try during("unwire \(range)", range) { () throws(HoldfastError) in
       try returnWirings(range, options)
@@ -226,8 +227,9 @@ extension AddressSpace {
     }
     var address = range.start
     while address < range.end {
-      let position = positionLocked(after: address)
-      guard position < entries.count, entries[position].range.start <= address else {
+      guard let position = entries.position(after: address),
+        entries[position].range.start <= address
+      else {
         guard options.contains(.holesOK) else {
           throw HoldfastError(.invalidAddress, at: address, "nothing is mapped")
         }
@@ -239,7 +241,7 @@ extension AddressSpace {
         continue
       }
       let entry = entries[clipLocked(position, to: AddressRange(address, range.end))]
-      entry.transition = transition
+      beginTransitionLocked(entry, transition)
       claimed.append(entry)
       if options.contains(.system), entry.systemWirings == 0 {
         guard options.contains(.holesOK) else {
