@@ -1,6 +1,7 @@
-import HoldfastCore
 import HoldfastTestKit
 import Testing
+
+@testable import HoldfastCore
 
 /// A page tree against an array with one element for each page.
 @Suite struct PageTreeTests {
@@ -240,7 +241,69 @@ import Testing
     #expect(runs == 1024)
   }
 
-  @Test func `an index beyond the object has no page and is no other page's`() {
+  @Test(arguments: [1, 2, 511, 512, 513, 1024, 1 << 18, 1 << 18 + 1] as [UInt64])
+  func `an index beyond the size has no page and is no other page's`(size: UInt64) {
+    var tree = PageTree(size: PageCount(size), superpageLevels: 2)
+    let end = PageIndex(size)
+    let state = PageState(frame: Frame(7), isValid: true, isBusy: false)
+    tree.insert(.one, at: .zero, state)
+    if size > 1 { tree.insert(.one, at: PageIndex(size - 1), state) }
+    #expect(tree[.zero] == state && tree[PageIndex(size - 1)] == state)
+    let beyond = [0, 1, 511, 512, 1 << 18, 1 << 40].map { PageIndex(size + $0) }
+    for index in beyond + [PageIndex(1 << 63), PageIndex(.max - 1)] {
+      let bounds = PageRange(.zero, PageIndex(.max))
+      #expect(tree[index] == nil)
+      #expect(tree.run(at: index, in: bounds) == nil)
+      #expect(tree.gap(at: index, in: bounds) == PageRange(end, bounds.end))
+      let part = PageRange(index, index + .one)
+      #expect(tree.gap(at: index, in: part) == part)
+      let isApart = index.rawValue / 512 > (size - 1) / 512
+      #expect(tree.isAbsent(around: index, order: 9) == isApart)
+      for start in [.zero, PageIndex(size - 1), end, index] {
+        var next = start
+        var resident: [PageIndex] = []
+        tree.forEach(in: PageRange(start, index)) { part, state in
+          #expect(part.start == next && !part.isEmpty)
+          next = part.end
+          if state != nil { resident.append(part.start) }
+          return true
+        }
+        let expected = Set([.zero, PageIndex(size - 1)]).filter { $0 >= start }.sorted()
+        if start < index { #expect(next == index && resident == expected) }
+      }
+    }
+    if size > 1 {
+      let last = PageIndex(size - 1)
+      tree.remove(in: PageRange(last, end)) { _, _ in }
+      #expect(tree.gap(at: last, in: PageRange(last, end)) == PageRange(last, end))
+    }
+  }
+
+  @Test func `a tree has only the slots that its size needs`() {
+    for (size, bytes) in [(0, 2), (1, 10), (10, 82), (512, 4098), (513, 18), (1 << 18, 4098)] {
+      let tree = PageTree(size: PageCount(UInt64(size)), superpageLevels: 2)
+      #expect(tree.metadata == ByteCount(UInt64(bytes)))
+      #expect(tree[.zero] == nil && tree[PageIndex(512)] == nil)
+    }
+  }
+
+  @Test func `changing a page beyond the size is a broken invariant`() async {
+    await #expect(processExitsWith: .failure) {
+      var tree = PageTree(size: PageCount(512), superpageLevels: 2)
+      let state = PageState(frame: Frame(7), isValid: true, isBusy: false)
+      tree.insert(PageCount(2), at: PageIndex(511), state)
+    }
+    await #expect(processExitsWith: .failure) {
+      var tree = PageTree(size: PageCount(3), superpageLevels: 2)
+      tree.update(in: PageRange(.zero, PageIndex(4))) { $0.isBusy = true }
+    }
+    await #expect(processExitsWith: .failure) {
+      var tree = PageTree(size: PageCount(3), superpageLevels: 2)
+      tree.remove(in: PageRange(PageIndex(512), PageIndex(513))) { _, _ in }
+    }
+  }
+
+  @Test func `an index beyond an object has no page`() {
     let machine = Machine(frames: 64)
     let object = MemoryObject(memory: machine.memory, size: PageCount(10))
     let (space, _) = machine.makeSpace()

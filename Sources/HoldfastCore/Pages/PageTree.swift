@@ -5,7 +5,11 @@
 /// no frames, and merges again when its 512 parts are contiguous, aligned and equal. Costs grow
 /// with the slots, not with the pages.
 ///
+/// An index at or beyond the size is absent; making one resident, or changing a range that reaches
+/// beyond the size, is a broken invariant.
+///
 /// Invariants:
+/// - The root has only as many slots as the size needs, and every other node 512.
 /// - A run at level n starts at an index and at a frame that are multiples of 512^n.
 /// - `present[node]` is the number of slots in use; no node but the root is empty.
 /// - No node could be a run of its parent: 512 equal slots have merged.
@@ -13,9 +17,12 @@
 /// Not safe for threads: the object's lock protects it. FreeBSD's counterpart is the object's
 /// radix tree (`vm_radix`), which has no superpage slots.
 public struct PageTree {
+  private let size: PageCount
   private let superpageLevels: Int
   /// The level of the root's slots.
   private let rootLevel: Int
+  private let rootSlots: Int
+  /// Those of the root, then those of the other nodes.
   private var slots: [PageSlot]
   private var present: [UInt16] = [0]
   private var spareNodes: [Int] = []
@@ -39,8 +46,11 @@ public struct PageTree {
     self.superpageLevels = superpageLevels
     var level = 0
     while level < 6, size.rawValue > 1 << UInt64((level + 1) * Geometry.levelShift) { level += 1 }
+    self.size = size
     rootLevel = level
-    slots = [PageSlot](repeating: .absent, count: PageTree.fanOut)
+    let shift = UInt64(level * Geometry.levelShift)
+    rootSlots = Int((size.rawValue + (1 << shift - 1)) >> shift)
+    slots = [PageSlot](repeating: .absent, count: rootSlots)
   }
 
   /// The size of the nodes.
@@ -50,6 +60,12 @@ public struct PageTree {
 
   // MARK: Reading
 
+  /// The number of a node's first slot.
+  @inline(__always)
+  private func base(of node: Int) -> Int {
+    node == PageTree.root ? 0 : node * PageTree.fanOut - (PageTree.fanOut - rootSlots)
+  }
+
   /// The slot without a child at which the descent to a page ends.
   private struct Location {
     /// The slot's number among all, and the base two logarithm of its pages.
@@ -58,18 +74,19 @@ public struct PageTree {
     var slot: PageSlot
   }
 
+  /// Finds the slot of an index below the size.
   @inline(__always)
   private func locate(_ index: PageIndex) -> Location {
-    var node = PageTree.root
+    var base = 0
     var level = rootLevel
     while true {
       let shift = UInt64(level * Geometry.levelShift)
-      let number = node * PageTree.fanOut + Int(index.rawValue >> shift & 511)
+      let number = base + Int(index.rawValue >> shift & 511)
       let slot = slots[number]
       guard let child = slot.child else {
         return Location(number: number, shift: shift, slot: slot)
       }
-      node = child
+      base = self.base(of: child)
       level -= 1
     }
   }
@@ -78,6 +95,7 @@ public struct PageTree {
   ///
   /// - Complexity: O(height), at most 7 steps.
   public subscript(index: PageIndex) -> PageState? {
+    if index.rawValue >= size.rawValue { return nil }
     let location = locate(index)
     return location.slot.state?.advanced(by: PageCount(index.rawValue & (1 << location.shift - 1)))
   }
@@ -88,6 +106,7 @@ public struct PageTree {
   package func run(
     at index: PageIndex, in bounds: PageRange
   ) -> (range: PageRange, state: PageState)? {
+    if index.rawValue >= size.rawValue { return nil }
     let location = locate(index)
     guard let state = location.slot.state else { return nil }
     let origin = (index.rawValue >> location.shift) << location.shift
@@ -100,31 +119,37 @@ public struct PageTree {
   }
 
   /// Absent pages around an absent one, cut to `bounds`: those of the empty slot and of the empty
-  /// ones behind it in the same node.
+  /// ones behind it in the same node, or those beyond the size.
   ///
   /// - Complexity: O(height + 512).
   func gap(at index: PageIndex, in bounds: PageRange) -> PageRange {
+    if index.rawValue >= size.rawValue {
+      return PageRange(max(bounds.start, PageIndex(size.rawValue)), bounds.end)
+    }
     let location = locate(index)
     precondition(location.slot.isAbsent, "a gap is looked for where a page is")
     let origin = (index.rawValue >> location.shift) << location.shift
-    let nodeEnd = (location.number / PageTree.fanOut + 1) * PageTree.fanOut
+    let behindRoot = location.number - rootSlots
+    let nodeEnd =
+      behindRoot < 0 ? rootSlots : location.number + PageTree.fanOut - behindRoot % PageTree.fanOut
     var end = origin
     var number = location.number
-    // An end that would pass 2^64 pages is that of the bounds.
     repeat {
-      let (next, overflow) = end.addingReportingOverflow(1 << location.shift)
-      end = overflow ? bounds.end.rawValue : min(next, bounds.end.rawValue)
+      end = min(end + 1 << location.shift, bounds.end.rawValue)
       number += 1
     } while end < bounds.end.rawValue && number < nodeEnd && slots[number].isAbsent
     return PageRange(PageIndex(max(origin, bounds.start.rawValue)), PageIndex(end))
   }
 
-  /// Whether nothing is resident in the aligned block of pages around one.
+  /// Whether nothing is resident in the aligned block of pages around one, of which a part may lie
+  /// beyond the size.
   ///
   /// - Complexity: O(height).
   func isAbsent(around index: PageIndex, order: Int) -> Bool {
     if residentCount == .zero { return true }
-    let location = locate(index)
+    let block = (index.rawValue >> UInt64(order)) << UInt64(order)
+    if block >= size.rawValue { return true }
+    let location = locate(min(index, PageIndex(size.rawValue - 1)))
     return location.slot.isAbsent && location.shift >= UInt64(order)
   }
 
@@ -133,7 +158,13 @@ public struct PageTree {
   ///
   /// - Complexity: O(slots of the range).
   public func forEach(in range: PageRange, _ body: (PageRange, PageState?) -> Bool) {
-    if !range.isEmpty { _ = visit(PageTree.root, rootLevel, at: 0, range, body) }
+    let within = PageIndex(min(range.end.rawValue, size.rawValue))
+    if range.start < within {
+      let part = PageRange(range.start, within)
+      guard visit(PageTree.root, rootLevel, at: 0, part, body) else { return }
+    }
+    let beyond = max(range.start, within)
+    if beyond < range.end { _ = body(PageRange(beyond, range.end), nil) }
   }
 
   private func visit(
@@ -141,12 +172,13 @@ public struct PageTree {
     _ body: (PageRange, PageState?) -> Bool
   ) -> Bool {
     let shift = UInt64(level * Geometry.levelShift)
+    let base = base(of: node)
     var position = range.start.rawValue
     while position < range.end.rawValue {
       let index = Int((position - origin) >> shift)
       let start = origin + UInt64(index) << shift
       var end = min(range.end.rawValue, start + 1 << shift)
-      let slot = slots[node * PageTree.fanOut + index]
+      let slot = slots[base + index]
       if let child = slot.child {
         let part = PageRange(PageIndex(position), PageIndex(end))
         guard visit(child, level - 1, at: start, part, body) else { return false }
@@ -156,7 +188,7 @@ public struct PageTree {
       } else {
         var next = index + 1
         while end < range.end.rawValue, next < PageTree.fanOut,
-          slots[node * PageTree.fanOut + next].isAbsent
+          slots[base + next].isAbsent
         {
           next += 1
           end = min(range.end.rawValue, origin + UInt64(next) << shift)
@@ -175,7 +207,9 @@ public struct PageTree {
   ///
   /// - Complexity: O(slots of the run · height).
   public mutating func insert(_ count: PageCount, at index: PageIndex, _ state: PageState) {
-    insert(PageTree.root, rootLevel, at: 0, PageRange(start: index, count: count), state)
+    let range = PageRange(start: index, count: count)
+    checkBounds(range)
+    insert(PageTree.root, rootLevel, at: 0, range, state)
     tally(state, count, isThere: true)
   }
 
@@ -185,6 +219,11 @@ public struct PageTree {
     change(&residentCount)
     if state.isBusy { change(&busyCount) }
     if state.wireCount > 0 { change(&wiredCount) }
+  }
+
+  private func checkBounds(_ range: PageRange) {
+    precondition(
+      range.end.rawValue <= size.rawValue, "pages beyond the end of an object are changed")
   }
 
   private mutating func insert(
@@ -197,7 +236,7 @@ public struct PageTree {
       let start = origin + UInt64(index) << shift
       let end = min(range.end.rawValue, start + 1 << shift)
       let part = state.advanced(by: PageCount(position - range.start.rawValue))
-      let number = node * PageTree.fanOut + index
+      let number = base(of: node) + index
       if end - position == 1 << shift, level <= superpageLevels,
         part.frame.isAligned(toOrder: Int(shift))
       {
@@ -219,6 +258,7 @@ public struct PageTree {
   ///
   /// - Complexity: O(slots of the range · height); splitting takes a node, never a frame.
   public mutating func update(in range: PageRange, _ body: (inout PageState) -> Void) {
+    checkBounds(range)
     if !range.isEmpty { update(PageTree.root, rootLevel, at: 0, range, body) }
   }
 
@@ -232,7 +272,7 @@ public struct PageTree {
       let index = Int((position - origin) >> shift)
       let start = origin + UInt64(index) << shift
       let end = min(range.end.rawValue, start + 1 << shift)
-      let number = node * PageTree.fanOut + index
+      let number = base(of: node) + index
       if end - position == 1 << shift, var state = slots[number].state {
         let pages = PageCount(1 << shift)
         tally(state, pages, isThere: false)
@@ -252,6 +292,7 @@ public struct PageTree {
   ///
   /// - Complexity: O(slots of the range · height).
   public mutating func remove(in range: PageRange, _ body: (PageRange, PageState) -> Void) {
+    checkBounds(range)
     if !range.isEmpty { remove(PageTree.root, rootLevel, at: 0, range, body) }
   }
 
@@ -266,7 +307,7 @@ public struct PageTree {
       let start = origin + UInt64(index) << shift
       let end = min(range.end.rawValue, start + 1 << shift)
       let part = PageRange(PageIndex(position), PageIndex(end))
-      let number = node * PageTree.fanOut + index
+      let number = base(of: node) + index
       if end - position == 1 << shift, let state = slots[number].state {
         slots[number] = .absent
         present[node] -= 1
@@ -285,7 +326,7 @@ public struct PageTree {
 
   /// The child node at a slot of a node of `level`; a run there is split into its parts.
   private mutating func childNode(of node: Int, _ index: Int, level: Int) -> Int {
-    let number = node * PageTree.fanOut + index
+    let number = base(of: node) + index
     let slot = slots[number]
     if let child = slot.child { return child }
     let child = spareNodes.popLast() ?? present.count
@@ -295,8 +336,9 @@ public struct PageTree {
     }
     if slot.isRun {
       let step = UInt64(1) << UInt64((level - 1) * Geometry.levelShift)
+      let first = base(of: child)
       for part in 0..<PageTree.fanOut {
-        slots[child * PageTree.fanOut + part] = slot.advanced(by: UInt64(part) * step)
+        slots[first + part] = slot.advanced(by: UInt64(part) * step)
       }
       present[child] = UInt16(PageTree.fanOut)
     } else {
@@ -309,9 +351,9 @@ public struct PageTree {
   /// Restores the invariants of a slot whose child has changed: an empty child is removed, equal
   /// parts become a run again.
   private mutating func settle(_ child: Int, of node: Int, _ index: Int, level: Int) {
-    let first = child * PageTree.fanOut
+    let first = base(of: child)
     if present[child] == 0 {
-      slots[node * PageTree.fanOut + index] = .absent
+      slots[base(of: node) + index] = .absent
       present[node] -= 1
       spareNodes.append(child)
       return
@@ -320,19 +362,19 @@ public struct PageTree {
       return
     }
     let step = UInt64(1) << UInt64((level - 1) * Geometry.levelShift)
-    let base = slots[first]
+    let run = slots[first]
     // The last part first: where a node fills up or changes from one end, it is the one that
     // differs.
-    guard slots[first + 511] == base.advanced(by: 511 * step), let state = base.state,
+    guard slots[first + 511] == run.advanced(by: 511 * step), let state = run.state,
       state.frame.isAligned(toOrder: level * Geometry.levelShift)
     else { return }
-    for part in 1..<511 where slots[first + part] != base.advanced(by: UInt64(part) * step) {
+    for part in 1..<511 where slots[first + part] != run.advanced(by: UInt64(part) * step) {
       return
     }
     for part in 0..<PageTree.fanOut { slots[first + part] = .absent }
     present[child] = 0
     spareNodes.append(child)
-    slots[node * PageTree.fanOut + index] = base
+    slots[base(of: node) + index] = run
   }
 }
 
