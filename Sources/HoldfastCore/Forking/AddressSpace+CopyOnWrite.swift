@@ -17,9 +17,8 @@ extension AddressSpace {
     // the object's mappings have entered of the page below, and this entry will not be one of them.
     object.waitForCopies()
     // Pages have the same position in superpages of the shadow as in those of the object.
-    let superpage = PageCount.order(geometry.maximumOrder)
-    let head = PageCount(entry.offset.rawValue % superpage.rawValue)
     let pages = geometry.pages(in: entry.range.length)
+    let head = geometry.head(at: entry.offset, count: pages)
     let shadow = object.makeShadow(
       size: head + pages, head: head, offset: PageCount(entry.offset.rawValue) - head)
     entry.withdraw()

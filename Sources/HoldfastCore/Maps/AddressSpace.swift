@@ -172,14 +172,12 @@ public final class AddressSpace: @unchecked Sendable {
   /// would rule superpages out (FreeBSD: the object's `pg_color`). Needs the lock exclusive.
   func objectLocked(_ entry: MapEntry) -> MemoryObject {
     if let object = entry.object { return object }
-    let superpage = geometry.size(ofLevel: geometry.superpageLevels)
-    let start = entry.range.start
-    let offset = geometry.pages(in: start - start.roundedDown(to: superpage))
-    let object = MemoryObject(
-      memory: memory, size: offset + geometry.pages(in: entry.range.length), head: offset,
-      isPrivate: true)
+    let pages = geometry.pages(in: entry.range.length)
+    let head = geometry.head(
+      at: PageIndex.zero + geometry.pages(in: entry.range.start - .zero), count: pages)
+    let object = MemoryObject(memory: memory, size: head + pages, head: head, isPrivate: true)
     entry.object = object
-    entry.offset = .zero + offset
+    entry.offset = .zero + head
     entry.publish(pmap, geometry)
     return object
   }

@@ -82,4 +82,12 @@ public struct Geometry: Hashable, Sendable {
     let fit = 63 - limit.rawValue.leadingZeroBitCount
     return min(maximumOrder, alignment, fit)
   }
+
+  /// How many pages an object needs before its `count` mapped pages, of which there is one at
+  /// least, so that these have the positions in blocks that they have from `position` on. Longer
+  /// blocks than all of the pages do not matter, so the object is less than twice as long.
+  func head(at position: some PagePosition, count: PageCount) -> PageCount {
+    let order = min(maximumOrder, 63 - count.rawValue.leadingZeroBitCount)
+    return PageCount(position.rawValue & (1 << UInt64(order) - 1))
+  }
 }
