@@ -77,11 +77,12 @@ extension EntryTree {
       }
       if range.start < end || range.isEmpty { problems.append("\(range) starts before \(end)") }
       // Counted as the tree does not: one alignment at a time.
-      for lane in tree.masks.indices {
-        let aligned = end.roundedUp(to: ByteCount(tree.masks[lane] + 1))
+      for level in 0...2 {
+        let alignment = UInt64(1) << UInt64(tree.pageShift + level * Geometry.levelShift)
+        let aligned = end.roundedUp(to: ByteCount(alignment))
         let length = aligned.map { $0 < range.start ? range.start - $0 : .zero } ?? .zero
-        if tree.nodes.gaps(leaf, index)[lane] != length.rawValue {
-          problems.append("the gap before \(range) is not \(length) at alignment \(lane)")
+        if tree.nodes.gaps(leaf, index)[level] != length.rawValue {
+          problems.append("the gap before \(range) is not \(length) at alignment \(alignment)")
         }
       }
       end = range.end

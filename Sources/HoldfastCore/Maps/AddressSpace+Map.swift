@@ -121,9 +121,9 @@ extension AddressSpace {
       range: range, object: object, offset: object == nil ? .zero : offset,
       protection: protection, maximumProtection: maximum, inheritance: inheritance)
     entry.needsCopy = object != nil && copyOnWrite
-    entries.insert(entry)
+    let position = entries.insert(entry)
     entry.publish(pmap, geometry)
-    mergeLocked(around: range)
+    mergeLocked(from: entries.position(before: position) ?? position, to: range.end)
   }
 
   /// Unmaps a range (FreeBSD: `vm_map_delete`; Linux: munmap(2)). Returns all its wirings; skips

@@ -147,9 +147,16 @@ public final class AddressSpace: @unchecked Sendable {
   /// - Complexity: O(log entries) for the look-up and for each merge, plus the entries of the range.
   func mergeLocked(around range: AddressRange) {
     let following = entries.position(after: range.start)
-    guard var position = entries.position(before: following) ?? following else { return }
+    guard let first = entries.position(before: following) ?? following else { return }
+    mergeLocked(from: first, to: range.end)
+  }
+
+  /// Merges adjacent entries that are equal, from the one at a position to the one that starts at or
+  /// contains `end`.
+  func mergeLocked(from first: EntryTree.Position, to end: Address) {
+    var position = first
     var entry = entries[position]
-    while entry.range.start <= range.end, let behind = entries.position(after: position) {
+    while entry.range.start <= end, let behind = entries.position(after: position) {
       let next = entries[behind]
       guard entry.canMerge(with: next, geometry) else {
         position = behind

@@ -4,8 +4,28 @@
 /// Numbers instead of references cost no reference counting on the way down, and all nodes end at
 /// once. A node that is freed is used again.
 struct EntryNodes: ~Copyable {
-  /// The lengths of the longest gaps, in bytes, one for each alignment (`EntryTree`).
-  typealias Gaps = SIMD4<UInt64>
+  /// The lengths of the longest gaps in bytes, for each alignment (`EntryTree`).
+  struct Gaps: Equatable {
+    var unaligned: UInt64 = 0
+    var aligned: UInt64 = 0
+    var wideAligned: UInt64 = 0
+
+    static let zero = Gaps()
+
+    /// The length for the alignment of a level.
+    @inline(__always)
+    subscript(level: Int) -> UInt64 {
+      level == 0 ? unaligned : level == 1 ? aligned : wideAligned
+    }
+
+    /// The longer lengths of both.
+    @inline(__always)
+    func union(_ other: Gaps) -> Gaps {
+      Gaps(
+        unaligned: max(unaligned, other.unaligned), aligned: max(aligned, other.aligned),
+        wideAligned: max(wideAligned, other.wideAligned))
+    }
+  }
 
   /// The slots of a node.
   static let fanOut = 32
@@ -67,9 +87,7 @@ struct EntryNodes: ~Copyable {
   func longestGaps(_ node: Int) -> Gaps {
     let first = node * EntryNodes.fanOut
     var longest = Gaps.zero
-    for slot in first..<first + nodes[node].count {
-      longest.replace(with: gaps[slot], where: gaps[slot] .> longest)
-    }
+    for slot in first..<first + nodes[node].count { longest = longest.union(gaps[slot]) }
     return longest
   }
 

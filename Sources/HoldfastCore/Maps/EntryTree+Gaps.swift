@@ -11,25 +11,25 @@ extension EntryTree {
   ///   multiple of the next smaller of these alignments on, but not from that of `alignment` on.
   func firstGap(_ length: ByteCount, alignment: ByteCount) -> AddressRange? {
     let order = alignment.rawValue.trailingZeroBitCount - pageShift
-    let lane = min(max(0, order) / Geometry.levelShift, masks.scalarCount - 1)
-    if let found = firstGap(below: root, lane, length, alignment) { return found }
+    let level = min(max(0, order) / Geometry.levelShift, 2)
+    if let found = firstGap(below: root, level, length, alignment) { return found }
     let end = last.map { self[$0].range.end } ?? bounds.start
     return range(length, alignment, from: end, to: bounds.end)
   }
 
   private func firstGap(
-    below node: Int, _ lane: Int, _ length: ByteCount, _ alignment: ByteCount
+    below node: Int, _ level: Int, _ length: ByteCount, _ alignment: ByteCount
   ) -> AddressRange? {
     let isLeaf = nodes[node].isLeaf
     for index in 0..<nodes[node].count {
       let gaps = nodes.gaps(node, index)
-      if gaps[lane] < length.rawValue { continue }
+      if gaps[level] < length.rawValue { continue }
       let found: AddressRange?
       if isLeaf {
         let end = Address(nodes.key(node, index))
-        found = range(length, alignment, from: end - ByteCount(gaps[0]), to: end)
+        found = range(length, alignment, from: end - ByteCount(gaps.unaligned), to: end)
       } else {
-        found = firstGap(below: nodes.link(node, index), lane, length, alignment)
+        found = firstGap(below: nodes.link(node, index), level, length, alignment)
       }
       if let found { return found }
     }
@@ -48,10 +48,17 @@ extension EntryTree {
   /// What a gap offers for each alignment.
   func gaps(from start: UInt64, to end: UInt64) -> EntryNodes.Gaps {
     if start == end { return .zero }
-    let aligned = (EntryNodes.Gaps(repeating: start) &+ masks) & ~masks
-    let lengths = EntryNodes.Gaps(repeating: end) &- aligned
-    // Rounded up past 2^64, or past the end.
-    return lengths.replacing(with: 0, where: (aligned .< start) .| (aligned .> end))
+    return EntryNodes.Gaps(
+      unaligned: end - start, aligned: length(from: start, to: end, level: 1),
+      wideAligned: length(from: start, to: end, level: 2))
+  }
+
+  @inline(__always)
+  private func length(from start: UInt64, to end: UInt64, level: Int) -> UInt64 {
+    let mask = UInt64(1) << UInt64(pageShift + level * Geometry.levelShift) - 1
+    let aligned = (start &+ mask) & ~mask
+    // Rounding up may pass 2^64, or the end.
+    return aligned < start || aligned > end ? 0 : end - aligned
   }
 
   /// Sets the gap before an entry.
@@ -63,6 +70,17 @@ extension EntryTree {
     if old == gaps { return }
     nodes.setGaps(position.leaf, position.index, gaps)
     gapsChanged(of: position.leaf, from: old, to: gaps)
+  }
+
+  /// Whether a gap, which is shorter now for some alignment, was a longest one for that.
+  @inline(__always)
+  private func isLongest(
+    _ old: EntryNodes.Gaps, of longest: EntryNodes.Gaps, after new: EntryNodes.Gaps
+  ) -> Bool {
+    func isLongest(_ level: Int) -> Bool {
+      old[level] == longest[level] && new[level] < old[level]
+    }
+    return isLongest(0) || isLongest(1) || isLongest(2)
   }
 
   /// Sets the longest gaps of the nodes above one of which a slot's gaps have changed.
@@ -77,7 +95,7 @@ extension EntryTree {
       let slot = nodes.slotInParent(node)
       let longest = nodes.gaps(parent, slot)
       // Elsewhere below is one as long, unless it was this one that is shorter now.
-      if !any((new .> longest) .| ((old .> new) .& (old .>= longest))) { return }
+      if new.union(longest) == longest, !isLongest(old, of: longest, after: new) { return }
       let changed = nodes.longestGaps(node)
       if changed == longest { return }
       nodes.setGaps(parent, slot, changed)

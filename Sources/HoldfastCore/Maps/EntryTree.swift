@@ -17,7 +17,7 @@
 ///   where the address space starts. The slot of another node has the longest gaps below it. The
 ///   gap behind the last entry is not stored.
 /// - Of gaps, the tree has the length that is left from the first multiple of an alignment on, for
-///   four alignments: the base page's, and 512, 512^2 and 512^3 times that.
+///   three alignments: the base page's, and 512 and 512^2 times that.
 ///
 /// Not safe for threads: the address space's lock protects it.
 struct EntryTree: ~Copyable {
@@ -33,8 +33,6 @@ struct EntryTree: ~Copyable {
   let bounds: AddressRange
   /// The base two logarithm of the base page in bytes.
   let pageShift: Int
-  /// For each alignment of the gaps, one less.
-  let masks: EntryNodes.Gaps
 
   var nodes = EntryNodes()
   var root: Int
@@ -51,11 +49,7 @@ struct EntryTree: ~Copyable {
   ///   - geometry: the entries start and end on a base page.
   init(bounds: AddressRange, geometry: Geometry) {
     self.bounds = bounds
-    let shift = geometry.pageShift
-    pageShift = shift
-    var masks = EntryNodes.Gaps.zero
-    for lane in masks.indices { masks[lane] = 1 << UInt64(shift + lane * Geometry.levelShift) - 1 }
-    self.masks = masks
+    pageShift = geometry.pageShift
     root = nodes.make(isLeaf: true)
   }
 
