@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef USERFAULTFD_IOC_NEW
@@ -36,18 +37,31 @@ static int open_any(void) {
   return fd < 0 ? -problem : fd;
 }
 
-int hf_userfault_open_minor(int hugetlb) {
-  int fd = open_any();
+int hf_userfault_problem(int result, int error, uint64_t found, uint64_t wanted) {
+  // A successful call leaves errno as an earlier one set it.
+  if (result >= 0)
+    return (found & wanted) == wanted ? 0 : -ENOTSUP;
+  // The kernel's answer to a feature that it does not know.
+  return error == EINVAL ? -ENOTSUP : -error;
+}
+
+// Asks for features, and closes the descriptor if the kernel lacks one.
+static int with_features(int fd, uint64_t wanted) {
   if (fd < 0)
     return fd;
-  uint64_t wanted = hugetlb ? UFFD_FEATURE_MINOR_HUGETLBFS : UFFD_FEATURE_MINOR_SHMEM;
   struct uffdio_api api = {.api = UFFD_API, .features = wanted};
-  if (ioctl(fd, UFFDIO_API, &api) < 0 || (api.features & wanted) == 0) {
-    int problem = errno == EINVAL || errno == 0 ? ENOTSUP : errno;
+  int result = ioctl(fd, UFFDIO_API, &api);
+  int problem = hf_userfault_problem(result, errno, api.features, wanted);
+  if (problem < 0) {
     close(fd);
-    return -problem;
+    return problem;
   }
   return fd;
+}
+
+int hf_userfault_open_minor(int hugetlb) {
+  return with_features(
+      open_any(), hugetlb ? UFFD_FEATURE_MINOR_HUGETLBFS : UFFD_FEATURE_MINOR_SHMEM);
 }
 
 int hf_userfault_continue(int fd, void *start, size_t length, size_t page, int read_only) {
@@ -88,22 +102,13 @@ int hf_userfault_wake(int fd, void *start, size_t length) {
 }
 
 int hf_userfault_open_paging(void) {
-  int fd = open_any();
-  if (fd < 0)
-    return fd;
   uint64_t wanted = UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MISSING_HUGETLBFS |
                     UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_MINOR_HUGETLBFS |
                     UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
                     UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_THREAD_ID |
                     // Implies Linux 6.4. UFFDIO_CONTINUE_MODE_WP has no feature bit.
                     UFFD_FEATURE_WP_UNPOPULATED;
-  struct uffdio_api api = {.api = UFFD_API, .features = wanted};
-  if (ioctl(fd, UFFDIO_API, &api) < 0 || (api.features & wanted) != wanted) {
-    int problem = errno == EINVAL || errno == 0 ? ENOTSUP : errno;
-    close(fd);
-    return -problem;
-  }
-  return fd;
+  return with_features(open_any(), wanted);
 }
 
 int hf_userfault_register(int fd, void *start, size_t length, int traps) {
@@ -141,6 +146,13 @@ int hf_userfault_wait(int fd, int stop_fd) {
   do {
     result = poll(files, 2, -1);
   } while (result < 0 && errno == EINTR);
+  if (result < 0 && (errno == EINVAL || errno == ENOMEM || errno == EAGAIN)) {
+    // The process has lowered RLIMIT_NOFILE below the number of descriptors here, as some sandboxes
+    // do, or the kernel is out of memory. Faults are served all the same, a little later.
+    struct timespec pause = {.tv_nsec = 1000000};
+    nanosleep(&pause, NULL);
+    return 1;
+  }
   if (result < 0)
     return -errno;
   return files[1].revents == 0;

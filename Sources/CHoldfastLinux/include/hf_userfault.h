@@ -18,6 +18,11 @@ int hf_userfault_open_minor(int hugetlb);
 /// negative errno: ENOTSUP without the features.
 int hf_userfault_open_paging(void);
 
+/// The negative errno of an answer to UFFDIO_API, or 0: `result` is that of ioctl(2), `error` is
+/// errno, which has a meaning only after a failure, and `found` are the features of the answer.
+/// ENOTSUP if one of the features `wanted` is missing.
+int hf_userfault_problem(int result, int error, uint64_t found, uint64_t wanted);
+
 /// The faults that a range traps; to be combined.
 enum { HF_TRAP_MISSING = 1, HF_TRAP_MINOR = 2, HF_TRAP_WRITE = 4 };
 
@@ -51,7 +56,8 @@ typedef struct {
 } hf_userfault_event;
 
 /// poll(2): waits until there is something to read, or `stop_fd` is readable. Returns 1 for the
-/// first, 0 for the second, or a negative errno.
+/// first, 0 for the second, or a negative errno. Where poll(2) refuses to wait for a reason that is
+/// not a bad argument, it returns 1 after a millisecond.
 int hf_userfault_wait(int fd, int stop_fd);
 
 /// read(2): reads at most `capacity` page faults, without waiting, and drops events of other kinds,
