@@ -14,6 +14,13 @@
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
 
 static int status(int result) { return result < 0 ? -errno : 0; }
 
@@ -56,11 +63,18 @@ int hf_punch(int fd, uint64_t offset, uint64_t length) {
 
 int hf_close(int fd) { return status(close(fd)); }
 
+// Under mlockall(MCL_FUTURE) the kernel locks each new mapping, and would populate it as soon as it
+// is accessible. Fails only for an invalid range.
+static void unlock(void *start, size_t length) { (void)munlock(start, length); }
+
 int hf_reserve(size_t length, void **start) {
   void *found =
       mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (found == MAP_FAILED)
     return -errno;
+  unlock(found, length);
+  // Nothing is accessible in a child, so a failure matters to nobody.
+  (void)madvise(found, length, MADV_DONTFORK);
   *start = found;
   return 0;
 }
@@ -68,42 +82,56 @@ int hf_reserve(size_t length, void **start) {
 int hf_reserve_fixed(void *start, size_t length) {
   void *found = mmap(start, length, PROT_NONE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-  return found == MAP_FAILED ? -errno : 0;
+  if (found == MAP_FAILED)
+    return -errno;
+  // The same flags as the rest of the reservation has, so that the kernel joins them.
+  unlock(start, length);
+  (void)madvise(start, length, MADV_DONTFORK);
+  return 0;
 }
 
-// Excludes the guest from core dumps. All mappings of a hugetlb file get the same flags, without
-// which the kernel would not share page tables between them.
-static void advise(void *start, size_t length, int advice) {
+// Excludes the guest from core dumps and from children of fork(2), which would have the mapping
+// without its traps. All mappings of a hugetlb file get the same flags, without which the kernel
+// would not share page tables between them.
+static int advise(void *start, size_t length, int advice) {
+  if (madvise(start, length, MADV_DONTFORK) < 0)
+    return -errno;
   if (advice >= HF_ADVICE_NO_DUMP)
     (void)madvise(start, length, MADV_DONTDUMP);
   if (advice == HF_ADVICE_BASE_PAGES)
     (void)madvise(start, length, MADV_NOHUGEPAGE);
+  return 0;
 }
 
 int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int advice) {
   void *found =
       mmap(start, length, protection(access), MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
-  if (found == MAP_FAILED)
-    return -errno;
-  advise(start, length, advice);
-  return 0;
+  return found == MAP_FAILED ? -errno : advise(start, length, advice);
 }
 
 int hf_map_anonymous(size_t length, void **start) {
-  void *found = mmap(NULL, length, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (found == MAP_FAILED)
-    return -errno;
-  (void)madvise(found, length, MADV_DONTDUMP);
+  void *found = NULL;
+  int result = hf_reserve(length, &found);
+  if (result < 0)
+    return result;
+  if ((result = hf_keep_private(found, length)) < 0) {
+    munmap(found, length);
+    return result;
+  }
   *start = found;
   return 0;
 }
 
 int hf_map_anywhere(size_t length, int fd, uint64_t offset, int advice, void **start) {
-  void *found = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+  void *found = mmap(NULL, length, PROT_NONE, MAP_SHARED, fd, (off_t)offset);
   if (found == MAP_FAILED)
     return -errno;
-  advise(found, length, advice);
+  unlock(found, length);
+  int result = advise(found, length, advice);
+  if (result < 0) {
+    munmap(found, length);
+    return result;
+  }
   *start = found;
   return 0;
 }
@@ -114,12 +142,27 @@ int hf_move(void *from, size_t length, void *to) {
 }
 
 int hf_drop_translations(void *start, size_t length) {
+  // Since Linux 5.18. MADV_DONTNEED refuses memory that mlockall(2) has locked.
+  int advice = MADV_DONTNEED_LOCKED;
+  for (;;) {
+    if (madvise(start, length, advice) == 0)
+      return 0;
+    if (errno == EINVAL && advice == MADV_DONTNEED_LOCKED)
+      advice = MADV_DONTNEED;
+    else if (errno != EINTR && errno != EAGAIN)
+      return -errno;
+  }
+}
+
+int hf_guard(void *start, size_t length, int install) {
   int result;
   do {
-    result = madvise(start, length, MADV_DONTNEED);
+    result = madvise(start, length, install ? MADV_GUARD_INSTALL : MADV_GUARD_REMOVE);
   } while (result < 0 && (errno == EINTR || errno == EAGAIN));
   return status(result);
 }
+
+int hf_unlock(void *start, size_t length) { return status(munlock(start, length)); }
 
 int hf_keep_private(void *start, size_t length) {
   if (madvise(start, length, MADV_DONTDUMP) < 0)

@@ -6,7 +6,7 @@ import Testing
 @Suite struct WindowExtentsTests {
   private struct Page: Equatable {
     var delta: UInt64
-    var isTrapped: Bool
+    var isVacant: Bool
   }
 
   @Test(arguments: 1...20 as ClosedRange<UInt64>)
@@ -23,16 +23,16 @@ import Testing
       } else {
         let page = Page(
           delta: UInt64.random(in: 0..<2, using: &random),
-          isTrapped: Bool.random(using: &random))
+          isVacant: Bool.random(using: &random))
         extents.insert(
-          WindowExtents.Extent(range: range, delta: page.delta, isTrapped: page.isTrapped))
+          WindowExtents.Extent(range: range, delta: page.delta, isVacant: page.isVacant))
         for index in range { model[index] = page }
       }
       var told: [UInt64: Page] = [:]
       for extent in extents.all {
         for page in extent.range {
           #expect(told[page] == nil)
-          told[page] = Page(delta: extent.delta, isTrapped: extent.isTrapped)
+          told[page] = Page(delta: extent.delta, isVacant: extent.isVacant)
         }
       }
       #expect(told == model)
@@ -41,11 +41,12 @@ import Testing
         #expect(one.range.upperBound <= next.range.lowerBound)
         #expect(
           one.range.upperBound < next.range.lowerBound || one.delta != next.delta
-            || one.isTrapped != next.isTrapped)
+            || one.isVacant != next.isVacant)
       }
       let probe = UInt64.random(in: 0..<70, using: &random)
       let extent = extents.covering(probe..<probe + 1)
       #expect((extent == nil) == (model[probe] == nil))
+      #expect(extents.count == extents.all.count)
       let parts = extents.parts(of: 10..<50).reduce(0) { $0 + $1.range.count }
       #expect(parts == model.keys.filter { (10..<50).contains($0) }.count)
     }

@@ -32,12 +32,12 @@ enum {
   HF_WRITE = 2,
 };
 
-/// mmap(2) with PROT_NONE: reserves addresses that the kernel chooses, without memory. Stores the
-/// start.
+/// mmap(2) with PROT_NONE: reserves addresses that the kernel chooses, without memory, unlocked and
+/// excluded from children of fork(2). Stores the start.
 int hf_reserve(size_t length, void *_Nullable *_Nonnull start);
 
-/// mmap(2) with PROT_NONE and MAP_FIXED: makes a range a reservation, in place of what is mapped
-/// there.
+/// mmap(2) with PROT_NONE and MAP_FIXED: makes a range a reservation as `hf_reserve` does, in place
+/// of what is mapped there.
 int hf_reserve_fixed(void *start, size_t length);
 
 /// Advice to the kernel about a mapping: exclude it from core dumps (MADV_DONTDUMP), and map base
@@ -48,7 +48,8 @@ enum {
   HF_ADVICE_BASE_PAGES = 2,
 };
 
-/// mmap(2) of a file, with MAP_SHARED and MAP_FIXED.
+/// mmap(2) of a file, with MAP_SHARED and MAP_FIXED, excluded from children of fork(2). After a
+/// failure the old or the new mapping may be there.
 int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int advice);
 
 /// madvise(2) with MADV_DONTDUMP and MADV_DONTFORK: excludes private memory from core dumps and
@@ -75,11 +76,12 @@ int hf_lock(void *start, size_t length);
 /// mincore(2): one byte for each page of 4 KiB.
 int hf_mincore(void *start, size_t length, unsigned char *residence);
 
-/// mmap(2) with MAP_PRIVATE and MAP_ANONYMOUS, readable and writable, without pages. Stores the
-/// start.
+/// mmap(2) with MAP_PRIVATE and MAP_ANONYMOUS, without access or pages, not locked, excluded from
+/// core dumps and from children of fork(2). Stores the start.
 int hf_map_anonymous(size_t length, void *_Nullable *_Nonnull start);
 
-/// mmap(2) of a part of a file with MAP_SHARED, readable and writable. Stores the start.
+/// mmap(2) of a part of a file with MAP_SHARED, without access, not locked, excluded from children
+/// of fork(2). Stores the start.
 int hf_map_anywhere(size_t length, int fd, uint64_t offset, int advice,
                     void *_Nullable *_Nonnull start);
 
@@ -87,9 +89,17 @@ int hf_map_anywhere(size_t length, int fd, uint64_t offset, int advice,
 /// or the other at every moment.
 int hf_move(void *from, size_t length, void *to);
 
-/// madvise(2) with MADV_DONTNEED: removes the page-table entries of a shared mapping; the file
-/// keeps its pages.
+/// madvise(2) with MADV_DONTNEED_LOCKED or, before Linux 5.18, MADV_DONTNEED: removes the
+/// page-table entries of a shared mapping, locked or not; the file keeps its pages.
 int hf_drop_translations(void *start, size_t length);
+
+/// madvise(2) with MADV_GUARD_INSTALL or, if `install` is zero, MADV_GUARD_REMOVE: removes the
+/// page-table entries of a part of a mapping and makes each access to it fail, without splitting
+/// the mapping. EINVAL before Linux 6.13, for files before 6.15, and for hugetlb and locked memory.
+int hf_guard(void *start, size_t length, int install);
+
+/// munlock(2).
+int hf_unlock(void *start, size_t length);
 
 #pragma clang assume_nonnull end
 

@@ -63,8 +63,11 @@ extension HostRange {
     }
   }
 
-  /// Private memory without pages, at an address that the kernel chooses. The corresponding C
-  /// function is `mmap`, with MAP_ANONYMOUS.
+  /// Private memory without pages or access, at an address that the kernel chooses. The
+  /// corresponding C function is `mmap`, with MAP_ANONYMOUS and PROT_NONE.
+  ///
+  /// Its owner gives access after it has trapped the pages: under mlockall(2) the kernel populates
+  /// what is accessible.
   static func anonymous(_ length: UInt64) throws(Errno) -> HostRange {
     var found: UnsafeMutableRawPointer?
     try unsafe check(hf_map_anonymous(Int(length), &found))
@@ -72,8 +75,9 @@ extension HostRange {
     return unsafe HostRange(start: start, length: ByteCount(length))
   }
 
-  /// A part of a file, shared, readable and writable, at an address that the kernel chooses. The
-  /// corresponding C function is `mmap`, with MAP_SHARED.
+  /// A part of a file, shared and without access, at an address that the kernel chooses. The
+  /// corresponding C function is `mmap`, with MAP_SHARED and PROT_NONE. Access follows as for
+  /// `anonymous`.
   static func shared(
     _ length: UInt64, file: Int32, offset: UInt64, advice: Advice
   ) throws(Errno) -> HostRange {
@@ -99,7 +103,8 @@ extension HostRange {
 // MARK: Changing what is mapped
 
 extension HostRange {
-  /// Advice to the kernel about a mapping of a file.
+  /// Advice to the kernel about a mapping of a file. Each is excluded from children of fork(2),
+  /// where userfaultfd would trap nothing (MADV_DONTFORK).
   enum Advice: Int32 {
     case none = 0
     /// Exclude it from core dumps (MADV_DONTDUMP).
@@ -148,10 +153,24 @@ extension HostRange {
     try unsafe check(hf_populate(start + Int(part.lowerBound), part.count, access(protection)))
   }
 
-  /// Removes the page-table entries of a shared part; the file keeps its pages. The corresponding C
-  /// function is `madvise`, with MADV_DONTNEED.
+  /// Removes the page-table entries of a shared part, locked or not; the file keeps its pages. The
+  /// corresponding C function is `madvise`, with MADV_DONTNEED_LOCKED.
   func dropTranslations(_ part: Range<UInt64>) throws(Errno) {
     try unsafe check(hf_drop_translations(start + Int(part.lowerBound), part.count))
+  }
+
+  /// Removes the page-table entries of a shared part and makes each access to it fail, without
+  /// splitting its mapping; or allows access again. The corresponding C function is `madvise`, with
+  /// MADV_GUARD_INSTALL or MADV_GUARD_REMOVE.
+  ///
+  /// - Throws: `invalidArgument` before Linux 6.15, and for hugetlb or locked memory.
+  func guardAccess(_ part: Range<UInt64>, _ isGuarded: Bool) throws(Errno) {
+    try unsafe check(hf_guard(start + Int(part.lowerBound), part.count, isGuarded ? 1 : 0))
+  }
+
+  /// The corresponding C function is `munlock`.
+  func unlock(_ part: Range<UInt64>) throws(Errno) {
+    try unsafe check(hf_unlock(start + Int(part.lowerBound), part.count))
   }
 
   /// The corresponding C function is `madvise`, with MADV_HUGEPAGE or MADV_NOHUGEPAGE.

@@ -3,43 +3,43 @@ internal import Synchronization
 internal import SystemPackage
 
 /// The limit on mappings (VMAs) that all windows of this process make together. A process may have
-/// `vm.max_map_count` of them, and to remove or protect a part of one takes another.
+/// `vm.max_map_count` of them, less what is set aside here for the rest of the process and for
+/// operations that undo others.
 ///
-/// The limit is half of that in extents, since a gap may follow each, less what is set aside for
-/// the rest of the process and for undoing operations.
+/// A window may take another mapping only while it has no more of them than are left for all. So a
+/// guest that causes mappings on purpose, by writing to every second page of a forked image, gets
+/// at most half of them, a second one half of the rest, and so on: something is left for the first
+/// access of the next guest, however many others do their worst, and a guest alone is limited late.
+/// A fixed share for each guest would need to know how many will come.
 struct MappingRoom {
+  /// The mappings that all windows may have together.
   private let limit: Int
 
-  /// The number of extents of all windows.
+  /// The number of mappings of all windows.
   private static let count = Atomic<Int>(0)
   private static let setAside: UInt64 = 8192
 
   init(_ host: HostCapabilities) {
     let mappings = host.maximumMapCount ?? 65_530
-    limit = Int(clamping: (mappings - min(mappings, Self.setAside)) / 2)
+    limit = Int(clamping: mappings - min(mappings, Self.setAside))
   }
 
-  /// Whether another mapping may be made.
-  var isAvailable: Bool { Self.count.load(ordering: .relaxed) < limit }
+  /// Whether a window that has `own` mappings may make `added` more. Windows that ask at once may
+  /// exceed the limit by a few, for which enough is set aside.
+  func allows(_ added: Int, own: Int) -> Bool {
+    added <= 0 || own + added <= limit - Self.count.load(ordering: .relaxed) - added
+  }
 
-  /// Checks that a mapping may be split.
-  ///
-  /// - Throws: code `resourceShortage` if it has to be split and there is no room for another.
-  func checkSplit(isCut: Bool, at address: Address) throws(HoldfastError) {
-    guard isCut, !isAvailable else { return }
-    throw HoldfastError(
+  /// The error where it may not.
+  func shortage(at address: Address) -> HoldfastError {
+    HoldfastError(
       .resourceShortage, at: address,
       "this process has too many mappings", errno: Errno.noMemory.rawValue,
       advice: .raiseLimit("vm.max_map_count"))
   }
 
-  /// Counts extents that a window made or, if negative, removed.
+  /// Counts mappings that a window made or, if negative, removed.
   func change(by difference: Int) {
     Self.count.wrappingAdd(difference, ordering: .relaxed)
-  }
-
-  /// Uncounts the extents of a window that ends.
-  func leave(_ count: Int) {
-    Self.count.wrappingSubtract(count, ordering: .relaxed)
   }
 }

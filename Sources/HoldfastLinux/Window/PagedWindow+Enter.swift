@@ -5,69 +5,81 @@ internal import SystemPackage
 extension PagedWindow {
   /// Maps a run of frames at an address, whatever was there. Takes the window's lock.
   ///
-  /// - Throws: code `resourceShortage` where the kernel has no memory for page tables or no room
-  ///   for another mapping.
+  /// - Throws: code `resourceShortage` where the kernel has no memory for page tables or there is no
+  ///   room for another mapping; `host` where the guest's access has ended for good.
   public func enter(
     _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
     reach: AddressRange?
   ) throws(HoldfastError) {
     let (part, delta) = location(of: run, at: address)
+    lock.lock()
+    defer { lock.unlock() }
+    // The guest's access has ended for good.
+    if unsafe isClosed { return }
+    if let loss = unsafe loss { throw loss.at(address) }
+    let region = reach.map { $0.start.rawValue..<$0.end.rawValue }
+    let place = place(part, delta, protection, region)
+    if let mapping = place.new, !allows(mapping) { throw room.shortage(at: address) }
     do throws(Errno) {
-      try enter(part, delta, protection, wired: wired, reach: reach)
+      try enter(place, part, delta, protection)
     } catch {
       throw HoldfastError(
         .resourceShortage, at: address, "the kernel refused a translation (\(error))",
         errno: error.rawValue)
     }
+    // A thread must not wait for a handler thread at a wired page. The rest of a reach comes later.
+    if wired, protection.contains(.write), reach == nil { open(part) }
   }
 
-  /// Enters the pages of a part, in place or aside, as `PagedWindow` describes.
-  func enter(
-    _ part: Range<UInt64>, _ delta: UInt64, _ protection: Protection, wired: Bool,
-    reach: AddressRange?
-  ) throws(Errno) {
+  /// How the pages of a part are entered.
+  private struct Place {
+    /// The mapping to make; nil if the part is mapped as it should be.
+    var new: WindowMappings.Mapping?
+    /// Whether the kernel serves the faults of the part, all of whose pages are entered.
+    var isOpen = false
+  }
+
+  /// Finds out how to enter the pages of a part. Needs the lock.
+  ///
+  /// - Parameter reach: what to map with them, or nil if that is to be found out.
+  private func place(
+    _ part: Range<UInt64>, _ delta: UInt64, _ protection: Protection, _ reach: Range<UInt64>?
+  ) -> Place {
+    let mapped = unsafe mappings.parts(of: part)
     let isReadOnly = !protection.contains(.write)
-    lock.lock()
-    defer { lock.unlock() }
-    // The guest's access has ended for good.
-    if unsafe isClosed { return }
-    let there = unsafe extents.parts(of: part)
-    let isMapped = unsafe there.allSatisfy { $0.delta == delta } && extents.covers(part)
-    if isMapped, !isReadOnly, there.allSatisfy({ !$0.isTrapped }) {
-      return try hostRange.populate(part, .readWrite)
+    if mapped.allSatisfy({ $0.delta == delta }) {
+      return Place(isOpen: !isReadOnly && mapped.allSatisfy { !$0.isTrapped })
     }
-    if isMapped {
-      try enterMapped(part, there, delta, protection)
+    let region = reach ?? region(around: part, delta)
+    return Place(
+      new: WindowMappings.Mapping(
+        region, delta: delta, isTrapped: isReadOnly || region != part, access: .readWrite))
+  }
+
+  /// Enters the pages of a part, in place or aside, as `PagedWindow` describes. Needs the lock.
+  private func enter(
+    _ place: Place, _ part: Range<UInt64>, _ delta: UInt64, _ protection: Protection
+  ) throws(Errno) {
+    let extent = WindowExtents.Extent(range: part, delta: delta, protection: protection)
+    if let mapping = place.new {
+      if mapping.isTrapped { try moveIn(mapping, extent) } else { try mapOver(mapping, extent) }
+    } else if place.isOpen {
+      try hostRange.populate(part, .readWrite)
     } else {
-      guard room.isAvailable else { throw .noMemory }
-      let region = reach.map { $0.start.rawValue..<$0.end.rawValue } ?? region(around: part, delta)
-      if isReadOnly || region != part {
-        try moveIn(region, part, delta, protection)
-      } else {
-        try mapOver(part, delta)
-      }
+      try enterMapped(extent)
     }
-    // A thread must not wait for a handler thread at a wired page. The rest of a reach comes later.
-    if wired, !isReadOnly, reach == nil { open(part) }
   }
 
   /// Enters pages whose mapping exists. Needs the lock.
-  func enterMapped(
-    _ part: Range<UInt64>, _ there: [WindowExtents.Extent], _ delta: UInt64,
-    _ protection: Protection
-  ) throws(Errno) {
-    let isReadOnly = !protection.contains(.write)
-    for extent in there where !extent.isTrapped {
-      try faults.register(hostRange, extent.range, .all)
-    }
-    changeExtents {
-      $0.insert(
-        WindowExtents.Extent(range: part, delta: delta, isTrapped: true, protection: protection))
-    }
-    try faults.install(hostRange, part, readOnly: isReadOnly)
+  private func enterMapped(_ new: WindowExtents.Extent) throws(Errno) {
+    let isReadOnly = !new.protection.contains(.write)
+    let old = unsafe extents.parts(of: new.range)
+    try trap(new.range)
+    // Before the first page: a failure half way leaves pages entered.
+    unsafe extents.insert(new)
+    try faults.install(hostRange, new.range, readOnly: isReadOnly)
     // Entries that existed have kept their protection.
-    for extent in there
-    where !extent.isVacant && extent.protection.contains(.write) == isReadOnly {
+    for extent in old where !extent.isVacant && extent.protection.contains(.write) == isReadOnly {
       try faults.protect(hostRange, extent.range, readOnly: isReadOnly)
     }
   }
@@ -78,21 +90,22 @@ extension PagedWindow {
     arena.backing == .base ? .basePages : arena.backing.hugePageSize == nil ? .noDump : .none
   }
 
-  /// Maps pages for reading and writing over what is there, in place. Needs the lock.
-  func mapOver(_ part: Range<UInt64>, _ delta: UInt64) throws(Errno) {
+  /// Maps pages for reading and writing over what is there, in place. All of them are the guest's
+  /// own, so they may be accessible at once. Needs the lock.
+  private func mapOver(
+    _ mapping: WindowMappings.Mapping, _ extent: WindowExtents.Extent
+  ) throws(Errno) {
+    let part = extent.range
     do throws(Errno) {
       try hostRange.map(
-        part, .readWrite, file: file.descriptor, offset: part.lowerBound &+ delta,
+        part, .readWrite, file: file.descriptor, offset: part.lowerBound &+ extent.delta,
         advice: advice)
     } catch {
-      // mmap(2) may have unmapped what was there.
-      try clearAtOnce(part)
+      restore(part)
       throw error
     }
-    changeRefused { $0.remove(part) }
-    changeExtents {
-      $0.insert(WindowExtents.Extent(range: part, delta: delta, isTrapped: false))
-    }
+    changeMappings { $0.set(mapping) }
+    unsafe extents.insert(extent)
     guard arena.backing == .base, (try? faults.register(hostRange, part, .all)) != nil else {
       return try hostRange.populate(part, .readWrite)
     }
@@ -101,25 +114,40 @@ extension PagedWindow {
       try faults.install(hostRange, part)
       try faults.unregister(hostRange, part)
     } catch {
-      changeExtents {
-        $0.insert(WindowExtents.Extent(range: part, delta: delta, isTrapped: true))
-      }
+      changeMappings { $0.update(part) { $0.isTrapped = true } }
       throw error
     }
   }
 
-  /// Maps a region aside with the pages of `part` entered, and moves it over what is there. Needs
+  /// Makes a range empty after a mmap(2) or mremap(2) that failed, which may have unmapped what was
+  /// there. Needs the lock.
+  private func restore(_ range: Range<UInt64>) {
+    if (try? clearAtOnce(range)) != nil { return }
+    // What was there is still there, unless a part is not mapped. The kernel could map memory of
+    // this process there, which the guest would reach.
+    do throws(Errno) {
+      _ = try hostRange.residentPages(range)
+    } catch {
+      lose(error)
+    }
+  }
+
+  /// Maps a region aside with the pages of `extent` entered, and moves it over what is there. Needs
   /// the lock.
-  func moveIn(
-    _ region: Range<UInt64>, _ part: Range<UInt64>, _ delta: UInt64, _ protection: Protection
+  private func moveIn(
+    _ mapping: WindowMappings.Mapping, _ extent: WindowExtents.Extent
   ) throws(Errno) {
+    let region = mapping.range
+    let part = extent.range
+    let all = 0..<UInt64(region.count)
     let aside = try HostRange.shared(
-      UInt64(region.count), file: file.descriptor, offset: region.lowerBound &+ delta,
+      all.upperBound, file: file.descriptor, offset: region.lowerBound &+ extent.delta,
       advice: advice)
     do throws(Errno) {
-      try faults.register(aside, 0..<UInt64(region.count), .all)
+      try faults.register(aside, all, .all)
+      try aside.protect(all, .readWrite)
       let inside = part.lowerBound - region.lowerBound..<part.upperBound - region.lowerBound
-      try faults.install(aside, inside, readOnly: !protection.contains(.write))
+      try faults.install(aside, inside, readOnly: !extent.protection.contains(.write))
     } catch {
       aside.unmap()
       throw error
@@ -128,17 +156,12 @@ extension PagedWindow {
       try move(aside, to: region.lowerBound)
     } catch {
       aside.unmap()
-      // mremap(2) may have unmapped what was there.
-      try clearAtOnce(region)
+      restore(region)
       throw error
     }
-    changeRefused { $0.remove(region) }
-    changeExtents {
-      $0.insert(
-        WindowExtents.Extent(range: region, delta: delta, isTrapped: true, isVacant: true))
-      $0.insert(
-        WindowExtents.Extent(range: part, delta: delta, isTrapped: true, protection: protection))
-    }
+    changeMappings { $0.set(mapping) }
+    unsafe extents.remove(region)
+    unsafe extents.insert(extent)
   }
 
   /// The region to map for base pages: the large page around them, if nothing else is entered in
@@ -153,7 +176,7 @@ extension PagedWindow {
     // The part of the file must be an aligned block too, and within the arena.
     let offset = start &+ delta
     guard offset.isMultiple(of: large), offset + large <= arena.size.rawValue,
-      unsafe extents.parts(of: region).allSatisfy({ $0.isVacant })
+      unsafe !extents.overlaps(region)
     else { return part }
     return region
   }
@@ -164,14 +187,18 @@ extension PagedWindow {
   }
 
   /// Lets the kernel serve faults where all pages are entered for writing. Needs the lock.
-  func open(_ range: Range<UInt64>) {
-    for var part in unsafe extents.parts(of: range)
-    where part.isTrapped && !part.isVacant && part.protection.contains(.write) {
-      // If the kernel cannot split the mapping it stays trapped, and handler threads serve its
-      // faults.
-      guard (try? faults.unregister(hostRange, part.range)) != nil else { continue }
-      part.isTrapped = false
-      changeExtents { $0.insert(part) }
+  private func open(_ range: Range<UInt64>) {
+    for extent in unsafe extents.parts(of: range)
+    where !extent.isVacant && extent.protection.contains(.write) {
+      for part in unsafe mappings.parts(of: extent.range) where part.isTrapped {
+        var opened = part
+        opened.isTrapped = false
+        // If the mapping cannot be split it stays trapped, and handler threads serve its faults.
+        guard allows(opened), (try? faults.unregister(hostRange, part.range)) != nil else {
+          continue
+        }
+        changeMappings { $0.update(part.range) { $0.isTrapped = false } }
+      }
     }
   }
 
@@ -179,16 +206,18 @@ extension PagedWindow {
   /// became vacant when their protection changed. Takes the lock.
   public func refresh(_ range: AddressRange) {
     lock.withLock {
-      for var part in unsafe extents.parts(of: range.start.rawValue..<range.end.rawValue)
-      where part.isTrapped && !part.protection.isEmpty {
-        let isReadOnly = !part.protection.contains(.write)
-        // If it fails, the faulting thread faults again.
-        guard (try? faults.install(hostRange, part.range, readOnly: isReadOnly)) != nil,
-          part.isVacant
-        else { continue }
-        // It became vacant when its protection changed.
-        part.isVacant = false
-        changeExtents { $0.insert(part) }
+      for var extent in unsafe extents.parts(of: range.start.rawValue..<range.end.rawValue)
+      where !extent.protection.isEmpty {
+        // Before the first page: a failure half way leaves pages entered, which `remove` must find.
+        if extent.isVacant {
+          extent.isVacant = false
+          unsafe extents.insert(extent)
+        }
+        let isReadOnly = !extent.protection.contains(.write)
+        for part in unsafe mappings.parts(of: extent.range) where part.isTrapped {
+          // If it fails, the faulting thread faults again.
+          try? faults.install(hostRange, part.range, readOnly: isReadOnly)
+        }
       }
     }
   }

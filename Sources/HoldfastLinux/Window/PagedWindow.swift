@@ -8,7 +8,7 @@ internal import SystemPackage
 /// At every moment each byte of the window is in one of these states:
 /// - *nothing*: anonymous memory, registered with userfaultfd for absent pages;
 /// - *vacant*: the arena's file, registered for all faults, no page of it in the page tables;
-/// - *trapped*: the same with its pages entered, perhaps write-protected by userfaultfd;
+/// - *trapped*: the same with its page entered, perhaps write-protected by userfaultfd;
 /// - *open*: the arena's file, readable and writable, every page entered, not registered. The
 ///   kernel itself puts back pages that it took out of the page tables for its own reasons;
 /// - *refused*: reserved without access (`refuse`).
@@ -22,7 +22,15 @@ internal import SystemPackage
 ///   has read the event from the userfaultfd, so `withReader` of the handler's threads keeps one
 ///   reading meanwhile;
 /// - what is removed is registered first, then loses its page-table entries and keeps its mapping;
-/// - what becomes read-only is registered first, then protected page by page; it stays mapped.
+/// - what becomes read-only is registered first, then protected page by page; it stays mapped;
+/// - what is not all the guest's own is mapped without access, unlocked and registered before it
+///   becomes accessible, because under mlockall(2) the kernel populates what is accessible;
+/// - no mapping is inherited by a child of fork(2), where userfaultfd traps nothing.
+///
+/// `mappings` are the kernel's mappings and `extents` the pages that are entered. Removing a page
+/// needs no further mapping: where the kernel or `MappingRoom` allows none to be split, all of it is
+/// registered, and handler threads serve the faults in the rest. Where even that fails, `lose` ends
+/// this guest's access for good.
 ///
 /// Protecting 4 KiB entries would split the kernel's huge pages of transparent backings. There the
 /// pages become vacant instead, and are entered again when they are read.
@@ -44,9 +52,10 @@ public final class PagedWindow: GuestWindow {
   let lock = Lock()
   // Protected by `lock`.
   nonisolated(unsafe) var extents = WindowExtents()
-  /// Pages whose access is an error. Each takes a mapping, of which a guest must not make too many.
-  private nonisolated(unsafe) var refused = WindowExtents()
+  nonisolated(unsafe) var mappings: WindowMappings
   nonisolated(unsafe) var isClosed = false
+  /// Why the guest's access has ended, if the kernel failed to remove a page.
+  nonisolated(unsafe) var loss: HoldfastError?
   private nonisolated(unsafe) weak var reader: FaultHandlerThreads?
 
   /// Creates an empty window for guest addresses from 0 to `length`. It needs a `FaultHandler`
@@ -77,34 +86,37 @@ public final class PagedWindow: GuestWindow {
         advice: error == .notSupported
           ? .upgradeKernel("6.4") : .other("root, or access to /dev/userfaultfd"))
     }
+    let range = try GuestReservation.range(length)
+    let all = 0..<range.length.rawValue
     do throws(Errno) {
-      hostRange = try HostRange.reserve(length, alignment: .gibibytes(1))
-    } catch {
-      throw HoldfastError(
-        .host, operation: "reserve \(length) of addresses for a guest", reason: "mmap(2) failed",
-        errno: error.rawValue, advice: .raiseLimit("RLIMIT_AS (ulimit -v unlimited)"))
-    }
-    do throws(Errno) {
-      let all = 0..<hostRange.length.rawValue
       // No other thread knows the addresses yet.
-      try hostRange.protect(all, .readWrite)
-      try faults.register(hostRange, all, .missing)
+      try range.keepPrivate(all)
+      try faults.register(range, all, .missing)
+      try range.protect(all, .readWrite)
     } catch {
-      hostRange.unmap()
+      range.unmap()
       throw HoldfastError(
         .host, operation: operation, reason: "userfaultfd cannot trap the window's addresses",
         errno: error.rawValue)
     }
+    hostRange = range
+    unsafe mappings = WindowMappings(
+      WindowMappings.Mapping(all, isTrapped: true, access: .readWrite),
+      isHugetlb: arena.backing.hugePageSize != nil)
+    room.change(by: 1)
   }
 
   deinit {
     // Before the userfaultfd is closed: without it the kernel would populate absent pages.
     hostRange.unmap()
-    room.leave(unsafe extents.all.count + refused.all.count)
+    room.change(by: unsafe -mappings.count)
   }
 
-  /// The number of mappings of the arena's file in the window, equal neighbors merged.
-  package var extentCount: Int { lock.withLock { unsafe extents.all.count } }
+  /// The number of ranges of pages that are entered, equal neighbors joined.
+  package var extentCount: Int { lock.withLock { unsafe extents.count } }
+
+  /// The number of the kernel's mappings in the window.
+  package var mappingCount: Int { lock.withLock { unsafe mappings.count } }
 
   /// Calls `body` with each run of pages that is entered. Takes the window's lock.
   public func forEachTranslation(_ body: (Address, FrameRun, Protection, _ isWired: Bool?) -> Void)
@@ -128,13 +140,24 @@ public final class PagedWindow: GuestWindow {
   func close() {
     lock.withLock {
       unsafe isClosed = true
-      do throws(Errno) {
-        try hostRange.reserveFixed(0..<hostRange.length.rawValue)
-      } catch {
-        preconditionFailure("cannot remove a guest's translations: \(error)")
-      }
-      changeExtents { $0 = WindowExtents() }
-      changeRefused { $0 = WindowExtents() }
+      endAccess()
+    }
+  }
+
+  /// Ends the guest's access for good because the kernel failed to remove a page: to continue would
+  /// let the guest access frames that are about to be another guest's. Later calls of `enter`
+  /// throw, so that the fault handler reports each fault that it is serving. Needs the lock.
+  func lose(_ error: Errno) {
+    if unsafe isClosed || loss != nil { return }
+    unsafe loss = GuestReservation.loss(error)
+    endAccess()
+  }
+
+  private func endAccess() {
+    hostRange.endAccess()
+    unsafe extents = WindowExtents()
+    changeMappings {
+      $0.set(WindowMappings.Mapping(0..<hostRange.length.rawValue, access: []))
     }
     faults.wake(hostRange, 0..<hostRange.length.rawValue)
   }
@@ -161,29 +184,28 @@ public final class PagedWindow: GuestWindow {
   ///
   /// - Returns: false if there is no room for another mapping.
   func refuse(_ page: AddressRange) -> Bool {
-    let part = page.start.rawValue..<page.end.rawValue
+    let refused = WindowMappings.Mapping(
+      page.start.rawValue..<page.end.rawValue, access: [])
     return lock.withLock {
-      if unsafe isClosed { return true }
-      guard room.isAvailable, (try? hostRange.reserveFixed(part)) != nil else { return false }
-      changeExtents { $0.remove(part) }
-      changeRefused {
-        $0.insert(WindowExtents.Extent(range: part, delta: 0, isTrapped: false))
+      if unsafe isClosed || loss != nil { return true }
+      guard allows(refused), (try? hostRange.reserveFixed(refused.range)) != nil else {
+        return false
       }
+      unsafe extents.remove(refused.range)
+      changeMappings { $0.set(refused) }
       return true
     }
   }
 
-  /// Changes the extents, and the count over all windows with them. Needs the lock.
-  func changeExtents(_ body: (inout WindowExtents) -> Void) {
-    let before = unsafe extents.all.count
-    unsafe body(&extents)
-    room.change(by: unsafe extents.all.count - before)
+  /// Whether there is room for a mapping in place of what is in its range. Needs the lock.
+  func allows(_ mapping: WindowMappings.Mapping) -> Bool {
+    unsafe room.allows(mappings.added(by: mapping), own: mappings.count)
   }
 
-  /// Changes the refused pages, and the count over all windows with them. Needs the lock.
-  func changeRefused(_ body: (inout WindowExtents) -> Void) {
-    let before = unsafe refused.all.count
-    unsafe body(&refused)
-    room.change(by: unsafe refused.all.count - before)
+  /// Changes the mappings, and the count over all windows with them. Needs the lock.
+  func changeMappings(_ body: (inout WindowMappings) -> Void) {
+    let before = unsafe mappings.count
+    unsafe body(&mappings)
+    room.change(by: unsafe mappings.count - before)
   }
 }

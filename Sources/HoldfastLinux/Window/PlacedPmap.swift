@@ -51,7 +51,7 @@ public final class PlacedPmap: GuestWindow {
     let delta = arena.geometry.bytes(start - Frame(0)).rawValue
     lock.withLock {
       unsafe extents.insert(
-        WindowExtents.Extent(range: part, delta: delta, isTrapped: false, protection: protection))
+        WindowExtents.Extent(range: part, delta: delta, protection: protection))
     }
   }
 

@@ -11,8 +11,10 @@ internal import SystemPackage
 ///
 /// For pages that come one by one (`reach`), the region around them is mapped and registered once,
 /// each page is installed by UFFDIO_CONTINUE, and the end of the reach unregisters the region.
-/// Where userfaultfd may not be used, the region is mapped plainly (its frames are zero and the
-/// caller's alone) and pages are populated. A base page gets a mapping of its own only if its frame
+/// The region is mapped without access, unlocked and registered before it becomes accessible,
+/// because under mlockall(2) the kernel populates what is accessible. Where userfaultfd may not be
+/// used, the region is mapped plainly (its frames are zero and the caller's alone) and pages are
+/// populated. A base page gets a mapping of its own only if its frame
 /// is not beside those of its neighbors.
 ///
 /// A page that has not been entered is inaccessible: it is reserved without access, or trapped, and
@@ -22,7 +24,12 @@ internal import SystemPackage
 /// arena.
 ///
 /// Removing and protecting may need the kernel to split mappings; `MappingRoom` keeps room for
-/// that.
+/// that. Where the kernel splits none all the same, because the rest of the process has used up
+/// what is set aside, guard pages (MADV_GUARD_INSTALL) make a hole in a mapping, and where it has
+/// none, as for hugetlb, `lose` ends this guest's access for good.
+///
+/// `mappings` are the kernel's mappings, and `extents` what of them is the guest's. So a part that
+/// is mapped and in no extent has guard pages.
 ///
 /// Safe to use from any thread. Takes its own lock, which is below those of the VM layer.
 public final class WindowPmap: GuestWindow {
@@ -36,12 +43,15 @@ public final class WindowPmap: GuestWindow {
   /// Whether regions are mapped plainly, so that the kernel maps large pages in them by itself.
   package var isAlwaysWhole: Bool { userFaultProblem != nil }
 
-  private let file: MemoryFile
-  private let userFault: Userfaultfd?
-  private let room: MappingRoom
-  private let lock = Lock()
-  /// Protected by `lock`.
-  private nonisolated(unsafe) var extents = WindowExtents()
+  let file: MemoryFile
+  let userFault: Userfaultfd?
+  let room: MappingRoom
+  let lock = Lock()
+  // Protected by `lock`.
+  nonisolated(unsafe) var extents = WindowExtents()
+  nonisolated(unsafe) var mappings: WindowMappings
+  /// Why the guest's access has ended, if the kernel failed to remove a page.
+  nonisolated(unsafe) var loss: HoldfastError?
 
   /// Creates an empty window for guest addresses from 0 to `length`.
   ///
@@ -67,13 +77,12 @@ public final class WindowPmap: GuestWindow {
         advice: .useBacking([.hugetlb2M, .thp, .base]))
     }
     self.file = file
-    do {
-      hostRange = try HostRange.reserve(length, alignment: .gibibytes(1))
-    } catch {
-      throw HoldfastError(
-        .host, operation: "reserve \(length) of addresses for a guest", reason: "mmap(2) failed",
-        errno: error.rawValue, advice: .raiseLimit("RLIMIT_AS (ulimit -v unlimited)"))
-    }
+    room = MappingRoom(host)
+    hostRange = try GuestReservation.range(length)
+    unsafe mappings = WindowMappings(
+      WindowMappings.Mapping(0..<hostRange.length.rawValue, access: []),
+      isHugetlb: arena.backing.hugePageSize != nil)
+    room.change(by: 1)
     do throws(Errno) {
       guard usesUserFault else { throw .notSupported }
       userFault = try Userfaultfd(.installing, arena.geometry)
@@ -83,16 +92,18 @@ public final class WindowPmap: GuestWindow {
       userFaultProblem =
         "this process may not use userfaultfd(2) (\(error)); base pages are populated instead"
     }
-    room = MappingRoom(host)
   }
 
   deinit {
     hostRange.unmap()
-    room.leave(unsafe extents.all.count)
+    room.change(by: unsafe -mappings.count)
   }
 
-  /// The number of mappings of the arena's file in the window, equal neighbors merged.
-  package var extentCount: Int { lock.withLock { unsafe extents.all.count } }
+  /// The number of ranges of the arena's file in the window, equal neighbors joined.
+  package var extentCount: Int { lock.withLock { unsafe extents.count } }
+
+  /// The number of the kernel's mappings in the window.
+  package var mappingCount: Int { lock.withLock { unsafe mappings.count } }
 
   /// Calls `body` with each run of pages that is entered. Takes the window's lock.
   public func forEachTranslation(_ body: (Address, FrameRun, Protection, _ isWired: Bool?) -> Void)
@@ -100,156 +111,16 @@ public final class WindowPmap: GuestWindow {
     lock.withLock { unsafe extents }.forEachTranslation(arena.geometry, body)
   }
 
-  /// Changes the extents, and the count over all windows with them. Needs the lock.
-  private func changeExtents(_ body: (inout WindowExtents) -> Void) {
-    let before = unsafe extents.all.count
-    unsafe body(&extents)
-    room.change(by: unsafe extents.all.count - before)
+  /// Changes the mappings, and the count over all windows with them. Needs the lock.
+  func changeMappings(_ body: (inout WindowMappings) -> Void) {
+    let before = unsafe mappings.count
+    unsafe body(&mappings)
+    room.change(by: unsafe mappings.count - before)
   }
 
-  // MARK: Pmap
-
-  /// Maps a run of frames at an address, whatever was there. Takes the window's lock.
-  ///
-  /// - Throws: code `resourceShortage` where the kernel has no memory for page tables or no room
-  ///   for another mapping.
-  public func enter(
-    _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
-    reach: AddressRange?
-  ) throws(HoldfastError) {
-    let (part, delta) = location(of: run, at: address)
-    do throws(Errno) {
-      let isTrapped = try prepare(part, reach, delta, protection)
-      if isTrapped, let userFault {
-        try userFault.install(hostRange, part)
-      } else {
-        try hostRange.populate(part, protection)
-      }
-    } catch {
-      throw HoldfastError(
-        .resourceShortage, at: address, "the kernel refused a translation (\(error))",
-        errno: error.rawValue)
-    }
-    if reach == nil { open(part) }
-  }
-
-  /// Maps a range, or the reach that it begins, to the right part of the file, if it is not.
-  ///
-  /// - Returns: whether its pages are trapped until they are installed.
-  private func prepare(
-    _ part: Range<UInt64>, _ reach: AddressRange?, _ delta: UInt64, _ protection: Protection
-  ) throws(Errno) -> Bool {
-    lock.lock()
-    defer { lock.unlock() }
-    if let extent = unsafe extents.covering(part), extent.delta == delta,
-      extent.protection == protection
-    {
-      return extent.isTrapped
-    }
-    guard room.isAvailable else { throw .noMemory }
-    let region = reach.map { $0.start.rawValue..<$0.end.rawValue } ?? part
-    let replaced = unsafe extents.parts(of: region)
-    do throws(Errno) {
-      try hostRange.map(
-        region, protection, file: file.descriptor, offset: region.lowerBound &+ delta,
-        advice: arena.backing == .base ? .basePages : .noDump)
-    } catch {
-      // mmap(2) may have unmapped what was there, and the kernel must not map anything else there.
-      reserveFixed(region)
-      changeExtents { $0.remove(region) }
-      wake(replaced)
-      throw error
-    }
-    var isTrapped = false
-    // UFFDIO_CONTINUE of a whole range of base pages takes a third of the time of populating it;
-    // huge pages are mapped whole by populating.
-    if let userFault, reach != nil || arena.backing == .base {
-      // If it fails, populating does as well.
-      isTrapped = (try? userFault.register(hostRange, region, .minor)) != nil
-    }
-    changeExtents {
-      $0.insert(
-        WindowExtents.Extent(
-          range: region, delta: delta, isTrapped: isTrapped, protection: protection))
-    }
-    wake(replaced)
-    return isTrapped
-  }
-
-  /// Lets the kernel serve faults in a reach, all of whose pages are entered. Takes the lock.
-  public func endReach(_ range: AddressRange) {
-    open(range.start.rawValue..<range.end.rawValue)
-  }
-
-  /// Lets the kernel serve faults in a range, all of whose pages are entered.
-  private func open(_ range: Range<UInt64>) {
-    guard let userFault else { return }
-    lock.withLock {
-      for var part in unsafe extents.parts(of: range) where part.isTrapped {
-        do throws(Errno) {
-          try userFault.unregister(hostRange, part.range)
-        } catch {
-          preconditionFailure("cannot unregister a region from userfaultfd: \(error)")
-        }
-        part.isTrapped = false
-        changeExtents { $0.insert(part) }
-      }
-    }
-  }
-
-  /// Checks that there is room for the mapping that a split takes. Takes the lock.
-  ///
-  /// - Throws: code `resourceShortage` if there is none.
-  public func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {
-    let bounds = range.start.rawValue..<range.end.rawValue
-    let isCut = lock.withLock { unsafe extents.isCut(at: bounds) }
-    try room.checkSplit(isCut: isCut, at: range.start)
-  }
-
-  /// Removes the translations of a range; a later access is an error. Takes the lock.
-  public func remove(_ range: AddressRange) {
-    lock.withLock { clear(range.start.rawValue..<range.end.rawValue) }
-  }
-
-  /// Removes what is mapped in a range. Needs the lock.
-  private func clear(_ range: Range<UInt64>) {
-    let parts = unsafe extents.parts(of: range)
-    for part in parts {
-      reserveFixed(part.range)
-      changeExtents { $0.remove(part.range) }
-    }
-    wake(parts)
-  }
-
-  /// Makes a range a reservation again; cannot fail.
-  private func reserveFixed(_ range: Range<UInt64>) {
-    do throws(Errno) {
-      try hostRange.reserveFixed(range)
-    } catch {
-      // To continue would let a guest access frames that are about to be another guest's.
-      preconditionFailure("cannot remove a translation: \(error)")
-    }
-  }
-
-  /// Wakes the threads that wait in extents which no longer exist.
-  private func wake(_ parts: [WindowExtents.Extent]) {
-    guard let userFault else { return }
-    for part in parts where part.isTrapped { userFault.wake(hostRange, part.range) }
-  }
-
-  /// Changes the protection of the pages that are entered. Takes the lock.
-  public func protect(_ range: AddressRange, _ protection: Protection) {
-    lock.withLock {
-      for var part in unsafe extents.parts(of: range.start.rawValue..<range.end.rawValue) {
-        do throws(Errno) {
-          try hostRange.protect(part.range, protection)
-        } catch {
-          preconditionFailure("cannot change a translation's protection: \(error)")
-        }
-        part.protection = protection
-        changeExtents { $0.insert(part) }
-      }
-    }
+  /// Whether there is room for a mapping in place of what is in its range. Needs the lock.
+  func allows(_ mapping: WindowMappings.Mapping) -> Bool {
+    unsafe room.allows(mappings.added(by: mapping), own: mappings.count)
   }
 
   /// Does nothing: frames never leave the arena, and the lock on the arena's direct map keeps them
