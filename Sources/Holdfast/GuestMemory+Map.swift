@@ -25,7 +25,7 @@ extension GuestMemory {
 
   /// Maps a part of a segment at a guest address and, with the option `wired`, wires it (bhyve:
   /// `vm_mmap_memseg`; FreeBSD: `vm_map_insert`). If the wiring fails, the mapping is removed
-  /// again.
+  /// again; where the kernel's limit of mappings prevents even that, the error says that it remains.
   ///
   /// - Parameters:
   ///   - segment: a segment of this guest or, unless the backing is thp-private, of another guest
@@ -40,7 +40,7 @@ extension GuestMemory {
   ///   guest's limit, an empty protection, a segment of another arena, or what thp-private cannot
   ///   do (mappings that are not wired or not writable, a second mapping); `noSpace` where a part
   ///   of the range is mapped. With `wired` also `resourceShortage`, `pagerFailure` and
-  ///   `invalidAddress`, as `wire(_:)`. Nothing is mapped then.
+  ///   `invalidAddress`, as `wire(_:)`. Nothing is mapped then, unless the error says so.
   /// - Complexity: O(mappings), plus with `wired` that of `wire(_:)`. Takes the address space's
   ///   lock exclusively.
   @discardableResult
@@ -96,8 +96,13 @@ extension GuestMemory {
       do {
         try space.remove(range)
       } catch let failure {
-        // `map` accepted the range, so `remove` does.
-        preconditionFailure("a mapping cannot be removed: \(failure)")
+        // The wire may have joined the range with a mapping of the kernel beside it, and others may
+        // have used up the room to split it since.
+        throw HoldfastError(
+          error.code, operation: error.operation, range: error.range, address: error.address,
+          reason: "\(error.reason); and the mapping remains, not wired, because it cannot be "
+            + "removed: \(failure.reason)",
+          errno: error.errno, advice: failure.advice ?? error.advice)
       }
       throw error
     }
