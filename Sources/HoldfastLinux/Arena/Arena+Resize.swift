@@ -175,11 +175,10 @@ extension Arena {
   }
 
   private func unmap(_ run: FrameRun) {
-    do throws(Errno) {
-      try directMap.range.reserveFixed(bytes(of: run))
-    } catch {
-      preconditionFailure("cannot unmap a part of the direct map: \(error)")
-    }
+    guard (try? directMap.range.reserveFixed(bytes(of: run))) == nil else { return }
+    // The kernel allows no further mapping. The frames stay offline, and `grow` maps them again.
+    unsafe mayKeepBytes = true
+    try? directMap.range.dropTranslations(bytes(of: run))
   }
 
   // MARK: The frames without memory
