@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -63,9 +65,18 @@ int hf_punch(int fd, uint64_t offset, uint64_t length) {
 
 int hf_close(int fd) { return status(close(fd)); }
 
-// Under mlockall(MCL_FUTURE) the kernel locks each new mapping, and would populate it as soon as it
-// is accessible. Fails only for an invalid range.
-static void unlock(void *start, size_t length) { (void)munlock(start, length); }
+// Whether the kernel has been seen to lock new mappings, as after mlockall(MCL_FUTURE).
+static atomic_bool locks;
+
+// Unlocks a new mapping that is not accessible yet. Under mlockall(MCL_FUTURE) the kernel locks each
+// new mapping, and populates it as soon as it is accessible.
+static void unlock(void *start, size_t length) {
+  // Refused for locked memory, and nothing is there that it could remove.
+  if (madvise(start, length, MADV_DONTNEED) == 0 || errno != EINVAL)
+    return;
+  atomic_store_explicit(&locks, true, memory_order_relaxed);
+  (void)munlock(start, length);
+}
 
 int hf_reserve(size_t length, void **start) {
   void *found =
@@ -91,7 +102,8 @@ int hf_reserve_fixed(void *start, size_t length) {
 }
 
 // Excludes the guest from core dumps and from children of fork(2), which would have the mapping
-// without its traps. All mappings of a hugetlb file get the same flags, without which the kernel
+// without its traps. (A child that is made after the mmap(2) of accessible pages and before this has
+// those, which are all of one guest.) All mappings of a hugetlb file get the same flags, without which the kernel
 // would not share page tables between them.
 static int advise(void *start, size_t length, int advice) {
   if (madvise(start, length, MADV_DONTFORK) < 0)
@@ -106,7 +118,15 @@ static int advise(void *start, size_t length, int advice) {
 int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int advice) {
   void *found =
       mmap(start, length, protection(access), MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
-  return found == MAP_FAILED ? -errno : advise(start, length, advice);
+  if (found == MAP_FAILED)
+    return -errno;
+  // The kernel joins only mappings that are all locked or all not.
+  if (atomic_load_explicit(&locks, memory_order_relaxed))
+    (void)munlock(start, length);
+  int result = advise(start, length, advice);
+  if (result < 0)
+    (void)mprotect(start, length, PROT_NONE);
+  return result;
 }
 
 int hf_map_anonymous(size_t length, void **start) {

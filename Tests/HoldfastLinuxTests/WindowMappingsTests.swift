@@ -1,3 +1,4 @@
+import Glibc
 import HoldfastCore
 import HoldfastTestKit
 import Testing
@@ -11,18 +12,18 @@ import Testing
       + (HostNeeds.sharedHugePages ? [.thp] : [])
   }
 
-  private static let protections: [Protection] = [.readWrite, .read, [], .all]
+  fileprivate static let protections: [Protection] = [.readWrite, .read, [], .all]
 
   @Test(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
   func `a window with demand paging counts what the kernel counts, whatever is done`() throws {
     try HugePageLock.withLock {
       for backing in Self.backings {
-        for seed in 1...3 as ClosedRange<UInt64> { try checkPaged(backing, seed) }
+        for seed in 1...3 as ClosedRange<UInt64> { try Self.checkPaged(backing, seed) }
       }
     }
   }
 
-  private func checkPaged(_ backing: Backing, _ seed: UInt64) throws {
+  static func checkPaged(_ backing: Backing, _ seed: UInt64) throws {
     let pages: UInt64 = backing == .hugetlb2M ? 32 : 4096
     let place = try PagedPlace(backing, pages: pages)
     let window = place.window
@@ -33,7 +34,7 @@ import Testing
       let longest = pages / (Bool.random(using: &random) ? 4 : 16)
       let end = min(pages, first + UInt64.random(in: 1...longest, using: &random))
       let range = place.range(first..<end)
-      let protection = Self.protections.randomElement(using: &random) ?? .read
+      let protection = protections.randomElement(using: &random) ?? .read
       switch Int.random(in: 0..<9, using: &random) {
       case 0...3:
         let frame = frame(for: first..<end, of: pages, &random)
@@ -56,7 +57,7 @@ import Testing
   }
 
   /// The first frame for some pages: beside those of their neighbors as often as not.
-  private func frame(
+  private static func frame(
     for range: Range<UInt64>, of pages: UInt64, _ random: inout SeededGenerator
   ) -> UInt64 {
     Bool.random(using: &random)
@@ -87,7 +88,7 @@ import Testing
       let protection = Self.protections.randomElement(using: &random) ?? .read
       switch Int.random(in: 0..<6, using: &random) {
       case 0...2:
-        let frame = frame(for: first..<end, of: pages, &random)
+        let frame = Self.frame(for: first..<end, of: pages, &random)
         let hasReach = Bool.random(using: &random)
         if hasReach { window.remove(range) }
         try window.enter(
@@ -100,6 +101,15 @@ import Testing
       #expect(
         window.mappingCount == kernelMappings(window.hostRange),
         "\(backing), \(usesUserFault), step \(step)")
+    }
+  }
+
+  /// A locked mapping would not be joined with one that is not.
+  @Test(.enabled(if: HostNeeds.userFault && HostNeeds.isRoot, "needs root and userfaultfd"))
+  func `mappings are counted as the kernel does when it locks new ones`() async {
+    await #expect(processExitsWith: .success) {
+      precondition(mlockall(MCL_FUTURE) == 0)
+      for seed in 1...3 as ClosedRange<UInt64> { try WindowMappingsTests.checkPaged(.base, seed) }
     }
   }
 

@@ -49,7 +49,7 @@ enum {
 };
 
 /// mmap(2) of a file, with MAP_SHARED and MAP_FIXED, excluded from children of fork(2). After a
-/// failure the old or the new mapping may be there.
+/// failure the old mapping may be there, or the new one without access.
 int hf_map(void *start, size_t length, int access, int fd, uint64_t offset, int advice);
 
 /// madvise(2) with MADV_DONTDUMP and MADV_DONTFORK: excludes private memory from core dumps and

@@ -10,7 +10,9 @@
 /// may wait there until a handler thread has read the event of an mremap(2).
 ///
 /// Only `enter` and `prepareToSplit` may fail. What `remove` and `protect` may need for splitting
-/// translations is set aside by them, so that a superpage can be split when no memory is free.
+/// translations is set aside by them, so that a superpage can be split when no memory is free. A
+/// pmap whose host refuses them all the same ends the guest's access for good: it has no
+/// translations then, and `enter` throws.
 public protocol Pmap: AnyObject, Sendable {
   /// Enters the frames of `run` from `address` on, in pages as large as the alignment of both
   /// allows, and replaces translations that are there (FreeBSD: `pmap_enter`).
@@ -24,8 +26,8 @@ public protocol Pmap: AnyObject, Sendable {
   ///     contiguous
   ///     frames, so that a pmap may map all of them at once. No other translations exist there; the
   ///     frames are zero and belong to the same operation.
-  /// - Throws: code `resourceShortage`, with the host's errno. A part of the range may be entered
-  ///   then; the caller removes it.
+  /// - Throws: code `resourceShortage`, with the host's errno; `host` where the pmap has ended the
+  ///   guest's access. A part of the range may be entered then; the caller removes it.
   func enter(
     _ run: FrameRun, at address: Address, protection: Protection, wired: Bool,
     reach: AddressRange?

@@ -33,15 +33,19 @@ enum GuestReservation {
 
 extension HostRange {
   /// Removes all access to the range, however many mappings the process has.
-  func endAccess() {
+  ///
+  /// - Returns: whether the range is one mapping now.
+  func endAccess() -> Bool {
     let all = 0..<length.rawValue
     do throws(Errno) {
       try reserveFixed(all)
+      return true
     } catch {
       // Beyond vm.max_map_count mmap(2) replaces nothing, but mprotect(2) of whole mappings splits
       // none and allocates nothing that it cannot do without.
       do throws(Errno) {
         try protect(all, [])
+        return false
       } catch {
         preconditionFailure("a window's own mappings cannot be made inaccessible: \(error)")
       }

@@ -154,11 +154,9 @@ public final class PagedWindow: GuestWindow {
   }
 
   private func endAccess() {
-    hostRange.endAccess()
+    let isOne = hostRange.endAccess()
     unsafe extents = WindowExtents()
-    changeMappings {
-      $0.set(WindowMappings.Mapping(0..<hostRange.length.rawValue, access: []))
-    }
+    changeMappings { $0.endAccess(isOne) }
     faults.wake(hostRange, 0..<hostRange.length.rawValue)
   }
 

@@ -88,6 +88,16 @@ struct WindowMappings {
     }
   }
 
+  /// Records that nothing is accessible any more.
+  ///
+  /// - Parameter isOne: whether one mapping has replaced all.
+  mutating func endAccess(_ isOne: Bool) {
+    guard let first = all.first, let last = all.last else { return }
+    let whole = first.range.lowerBound..<last.range.upperBound
+    if isOne { return set(Mapping(whole, access: [])) }
+    update(whole) { $0.access = [] }
+  }
+
   private func kernel(_ mapping: Mapping) -> Mapping {
     var mapping = mapping
     mapping.isSingle = isHugetlb && mapping.delta != nil

@@ -59,11 +59,9 @@ extension WindowPmap {
     if unsafe loss != nil { return }
     unsafe loss = GuestReservation.loss(error)
     let waiting = trapped(in: 0..<hostRange.length.rawValue)
-    hostRange.endAccess()
+    let isOne = hostRange.endAccess()
     unsafe extents = WindowExtents()
-    changeMappings {
-      $0.set(WindowMappings.Mapping(0..<hostRange.length.rawValue, access: []))
-    }
+    changeMappings { $0.endAccess(isOne) }
     wake(waiting)
   }
 
