@@ -137,6 +137,8 @@ struct WindowFailureTests {
           return eventually(within: .seconds(10)) { isMoved.load(ordering: .acquiring) }
         }()
     }
+    // Otherwise a page could not be installed: the kernel refuses that until the event is read.
+    if !isRead { threads.ensureReader() }
     window.lock.unlock()
     #expect(isRead)
     #expect(eventually { found.load(ordering: .acquiring) && isMoved.load(ordering: .acquiring) })

@@ -26,9 +26,13 @@ struct LockedMemoryTests {
     let one = try GuestMemory(arena: arena, limit: limit, demandPaging: paging)
     let small = try one.allocateSegment("ram", size: ByteCount(4 * base))
     try one.map(small, at: .zero)
-    if moment == .afterWindow { precondition(mlockall(flags) == 0) }
-    // What the guest writes is in the arena, not in memory of the kernel's choice.
     let touch = KernelAccess(one)
+    if moment == .afterWindow {
+      // The kernel locks the mapping of this page with MCL_CURRENT.
+      precondition(touch.write(0x40, to: 0))
+      precondition(mlockall(flags) == 0)
+    }
+    // What the guest writes is in the arena, not in memory of the kernel's choice.
     precondition(touch.write(0x41, to: 0))
     let written = try one.read(.zero, count: 1)
     precondition(written == [0x41])
@@ -77,6 +81,28 @@ struct LockedMemoryTests {
   @Test func `guests are isolated under mlockall with MCL_CURRENT and MCL_FUTURE`() async {
     await #expect(processExitsWith: .success) {
       try LockedMemoryTests.checkAll(MCL_CURRENT | MCL_FUTURE)
+    }
+  }
+
+  /// As docs/limits.md says.
+  @Test func `mlockall with MCL_CURRENT pages guests in, and waits where nothing is mapped`() async
+  {
+    await #expect(processExitsWith: .success) {
+      let arena = try Arena(size: .mebibytes(4), for: .paging, backing: .base, threads: 1)
+      let guest = try GuestMemory(
+        arena: arena, limit: .mebibytes(2), demandPaging: DemandPaging(granularity: .basePage))
+      try guest.map(try guest.allocateSegment("ram", size: .kibibytes(16)), at: .zero)
+      let thread = BackgroundTouch { precondition(mlockall(MCL_CURRENT) == 0) }
+      let handler = guest.faultHandler!
+      precondition(eventually { !handler.pausedFaults.isEmpty })
+      precondition(handler.pausedFaults.map(\.address) == [Address(4 << 12)])
+      let all = AddressRange(.zero, Address(4 << 12))
+      precondition(guest.residency(in: all).residentBytes == .kibibytes(16))
+      try guest.map(
+        try guest.allocateSegment("more", size: .kibibytes(2032)), at: Address(4 << 12))
+      handler.retryPaused()
+      thread.join()
+      precondition(arena.allocator.occupancy.free == PageCount(512))
     }
   }
 }

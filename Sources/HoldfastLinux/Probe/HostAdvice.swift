@@ -190,14 +190,15 @@ private struct Adviser {
   }
 
   func mapCount() -> HostAdvice.Finding? {
-    // In a fragmented arena each 2 MiB page may need a mapping of its own.
+    // Each 2 MiB page may need a mapping of its own: in a fragmented arena, or paged in from hugetlb.
+    // One guest gets half of what is not set aside (`MappingRoom`).
     let pieces = memory.rawValue / ByteCount.mebibytes(2).rawValue + 1024
-    let wanted = max(65530, min(pieces, 1 << 30))
+    let wanted = max(65530, min(2 * pieces + 8192, 1 << 30))
     guard let count = host.maximumMapCount, count < wanted else { return nil }
     return .init(
       level: .couldBeBetter,
       statement:
-        "vm.max_map_count is \(count); guests on fragmented memory may need \(wanted) mappings",
+        "vm.max_map_count is \(count); guests on fragmented memory or hugetlb may need \(wanted) mappings",
       command: commands.asRoot("sysctl -w vm.max_map_count=\(wanted)"))
   }
 
