@@ -123,6 +123,8 @@ struct WindowFailureTests {
     let isMoved = Atomic<Bool>(false)
     let aside = try HostRange.anonymous(4096)
     try window.faults.register(aside, 0..<4096, .missing)
+    // A thread that starts would read, so both have started: one reads.
+    try #require(eventually { threads.idleThreads == 1 })
     window.lock.lock()
     var isRead = false
     try threads.withReader {

@@ -68,6 +68,8 @@ final class FaultHandlerThreads: Sendable {
   }
 
   var statistics: FaultStatistics { lock.withLock { unsafe counts } }
+  /// The number of threads that wait for something to do, for tests.
+  var idleThreads: Int { lock.withLock { unsafe idle } }
   var pausedFaults: [FaultFailure] { lock.withLock { unsafe paused.map(\.failure) } }
 
   private func addThread() throws(Errno) {
