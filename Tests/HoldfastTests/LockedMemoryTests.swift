@@ -43,6 +43,15 @@ struct LockedMemoryTests {
     try other.map(ram, at: .zero, options: .wired)
     for page in 0..<UInt64(16) { try other.write([0x42], to: Address(page * base)) }
     for page in 1..<UInt64(16) { precondition(touch.read(page * base) == (page < 4 ? 0 : nil)) }
+    // Pages that come one by one, in a region that is mapped at once.
+    let third = try GuestMemory(arena: arena, limit: limit)
+    let pages = try third.allocateSegment("ram", size: ByteCount(8 * base))
+    let receipt = try third.map(pages, at: .zero, options: .wired, path: .fault)
+    let verification = try receipt.verify()
+    precondition(verification.problems == [], "\(verification)")
+    for page in 0..<UInt64(9) {
+      precondition(KernelAccess(third).read(page * base) == (page < 8 ? 0 : nil))
+    }
     // A child of a fork has its pages read-only.
     let (child, _) = try one.fork()
     let childTouch = KernelAccess(child)
@@ -54,7 +63,7 @@ struct LockedMemoryTests {
     precondition(touch.read(0) == nil && touch.read(2 * base) == 0)
     try other.unmap(AddressRange(.zero, Address(2 * base)))
     precondition(KernelAccess(other).read(0) == nil && KernelAccess(other).read(2 * base) == 0x42)
-    precondition(one.invariantProblems(with: [other, child]) == [])
+    precondition(one.invariantProblems(with: [other, third, child]) == [])
   }
 
   private static func checkAll(_ flags: Int32) throws {

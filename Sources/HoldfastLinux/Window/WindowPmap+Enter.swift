@@ -15,13 +15,8 @@ extension WindowPmap {
     let extent = WindowExtents.Extent(range: part, delta: delta, protection: protection)
     let mapped = try prepare(extent, reach, at: address)
     do throws(Errno) {
-      for mapping in mapped {
-        if mapping.isTrapped {
-          try install(mapping, protection)
-        } else {
-          try hostRange.populate(mapping.range, protection)
-        }
-      }
+      if let one = mapped.one { try fill(one, protection) }
+      for mapping in mapped.several { try fill(mapping, protection) }
     } catch {
       throw refusal(error, address)
     }
@@ -32,6 +27,33 @@ extension WindowPmap {
     HoldfastError(
       .resourceShortage, at: address, "the kernel refused a translation (\(error))",
       errno: error.rawValue)
+  }
+
+  /// The mappings of a part: mostly one, which needs no array.
+  private struct Mapped {
+    var one: WindowMappings.Mapping?
+    var several: [WindowMappings.Mapping] = []
+  }
+
+  /// The mappings of a part. Needs the lock.
+  private func mapped(_ part: Range<UInt64>) -> Mapped {
+    var whole = unsafe mappings.mapping(at: part.lowerBound)
+    guard whole.range.upperBound >= part.upperBound else {
+      return unsafe Mapped(several: mappings.parts(of: part))
+    }
+    whole.range = part
+    return Mapped(one: whole)
+  }
+
+  /// Enters the pages of a part.
+  private func fill(
+    _ part: WindowMappings.Mapping, _ protection: Protection
+  ) throws(Errno) {
+    if part.isTrapped {
+      try install(part, protection)
+    } else {
+      try hostRange.populate(part.range, protection)
+    }
   }
 
   /// Installs pages of a part that was trapped.
@@ -55,7 +77,7 @@ extension WindowPmap {
   /// - Returns: the range's mappings; pages of those that are trapped are to be installed.
   private func prepare(
     _ extent: WindowExtents.Extent, _ reach: AddressRange?, at address: Address
-  ) throws(HoldfastError) -> [WindowMappings.Mapping] {
+  ) throws(HoldfastError) -> Mapped {
     let part = extent.range
     lock.lock()
     defer { lock.unlock() }
@@ -63,9 +85,9 @@ extension WindowPmap {
     if let old = unsafe extents.covering(part), old.delta == extent.delta,
       old.protection == extent.protection
     {
-      return unsafe mappings.parts(of: part)
+      return mapped(part)
     }
-    if unguard(extent) { return unsafe mappings.parts(of: part) }
+    if unguard(extent) { return mapped(part) }
     var new = extent
     new.range = reach.map { $0.start.rawValue..<$0.end.rawValue } ?? part
     let mapping = WindowMappings.Mapping(
@@ -81,7 +103,7 @@ extension WindowPmap {
     }
     unsafe extents.insert(new)
     wake(replaced)
-    return unsafe mappings.parts(of: part)
+    return mapped(part)
   }
 
   /// Maps a part of the file, and traps its faults where its pages will be installed. Needs the
