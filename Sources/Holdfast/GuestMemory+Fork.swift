@@ -7,7 +7,7 @@ extension GuestMemory {
   /// page first gets a copy of it (FreeBSD: `vmspace_fork`).
   ///
   /// Stop the guest's processors and device models for the time of the call, or accept either value
-  /// of the bytes that they write meanwhile. Memory that is wired and writable is copied by the
+  /// of the bytes that they write meanwhile. Memory that is wired is copied by the
   /// call; unwire it first where it should be shared, and it stays resident. Nothing in the child
   /// is wired, and the child has mappings but no named segments.
   ///

@@ -82,9 +82,7 @@ import Testing
     try family.expectNothingLeft()
   }
 
-  @Test func `beside a wired page a fault copies one page, and the wiring moves to the copy`()
-    throws
-  {
+  @Test func `beside a wired page a fault copies one page, and the wiring stays`() throws {
     let family = try family(0..<512, frames: 4096)
     try family.write(0, 10, 1)
     let child = try family.fork(0)

@@ -162,4 +162,45 @@ struct GuestForkTests {
     let error = #expect(throws: HoldfastError.self) { try guest.fork() }
     #expect(error?.code == .invalidArgument && error?.advice == .enableDemandPaging)
   }
+
+  @Test func `aliases and a segment that is mapped again hold one memory across a fork`() throws {
+    let parent = try DemandPagingTests.guest(.base, size: .mebibytes(64))
+    let ram = try parent.allocateSegment("ram", size: .mebibytes(4))
+    let alias = UInt64(8 << 20)
+    try parent.map(ram, at: .zero)
+    try parent.map(ram, at: Address(alias))
+    let touch = GuestAccess(parent)
+    touch.write(1, to: 0)
+    touch.write(5, to: 3 << 20)
+    #expect(touch.read(alias) == 1)
+    let (child, _) = try parent.fork()
+    let childTouch = GuestAccess(child)
+    touch.write(2, to: 0)
+    #expect(touch.read(alias) == 2 && childTouch.read(alias) == 1)
+    childTouch.write(3, to: alias)
+    #expect(childTouch.read(0) == 3 && touch.read(0) == 2)
+    // As a ROM or the memory of a device that moves.
+    try parent.unmap(AddressRange(.zero, Address(4 << 20)))
+    try parent.unmap(AddressRange(Address(alias), Address(alias + (4 << 20))))
+    try parent.map(ram, at: Address(16 << 20))
+    #expect(touch.read(16 << 20) == 2 && touch.read((16 << 20) + (3 << 20)) == 5)
+    #expect(childTouch.read(3 << 20) == 5)
+    #expect(parent.invariantProblems(with: [child]) == [])
+  }
+
+  @Test func `forks that have ended leave as much memory free as before`() throws {
+    let parent = try filled(.base, arena: .mebibytes(96))
+    let free = parent.arena.allocator.occupancy.free
+    for round in 0..<20 as Range<UInt64> {
+      do {
+        let (child, _) = try parent.fork()
+        GuestAccess(child).write(round, to: 0)
+      }
+      for address in stride(from: 0, to: Self.bytes.upperBound, by: 2 << 20) {
+        GuestAccess(parent).write(round, to: address)
+      }
+      #expect(parent.arena.allocator.occupancy.free == free, "round \(round)")
+    }
+    #expect(parent.invariantProblems() == [])
+  }
 }

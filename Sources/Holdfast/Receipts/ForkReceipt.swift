@@ -7,7 +7,7 @@ public struct ForkReceipt: Hashable, Sendable {
   public let residentBytes: ByteCount
   /// Bytes of these in frames that the child shares with the parent until either writes to them.
   public let sharedBytes: ByteCount
-  /// Bytes that the fork copied, because the parent has them wired and writable.
+  /// Bytes that the fork copied, because the parent has them wired.
   public var copiedBytes: ByteCount { residentBytes - sharedBytes }
   /// How long the parent could not write: from the reservation of the child's window until all
   /// memory was shared or copied.
