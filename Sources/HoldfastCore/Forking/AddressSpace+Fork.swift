@@ -79,7 +79,10 @@ extension AddressSpace {
     while true {
       while entriesInTransition > 0 { waitForTransitionLocked(exclusive: true) }
       findSourcesLocked(&sources)
-      let waiting = sources.values.filter { $0.object.mustCopyOrWait($0.parts, $0.child) }
+      // In ascending order, so that the error for want of frames has the first address.
+      let waiting = sources.values.filter { source in
+        !source.parts.isEmpty && source.object.mustCopyOrWait(source.parts, source.child)
+      }.sorted { $0.parts[0].start < $1.parts[0].start }
       if waiting.isEmpty { return }
       for source in waiting { source.object.retain() }
       lock.unlock()
