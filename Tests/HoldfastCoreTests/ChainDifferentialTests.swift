@@ -66,9 +66,9 @@ import Testing
       // A wire that fails leaves what it has paged in. By runs it pages in more before it copies,
       // so frames run out, and the pager fails, at another page.
       let hasFailed = worlds.allSatisfy { $0.lastError != nil }
-      let pagesDiffer = hasFailed && Set(worlds.map(\.imageResidency)).count > 1
+      let pagesDiffer = hasFailed && Set(worlds.map(\.residency)).count > 1
       if pagesDiffer {
-        do { for world in worlds { try world.pageImageIn() } } catch { return "\(error)" }
+        do { for world in worlds { try world.pageAllIn() } } catch { return "\(error)" }
       }
       var seen = worlds.map(look)
       if pagesDiffer { for index in seen.indices { seen[index].address = nil } }

@@ -80,12 +80,22 @@ final class ModelWorld {
     machine.address(origin + page * scale + ModelWorld.probe(page, scale)) + ModelWorld.inset
   }
 
-  /// How many pages of the image are resident.
-  var imageResidency: PageCount { image.residentCount }
+  /// All objects. A fork may have moved a pager to an object below.
+  private var objects: [MemoryObject] {
+    var objects: [ObjectIdentifier: MemoryObject] = [:]
+    for object in image.chain + segment.chain { objects[ObjectIdentifier(object)] = object }
+    for (space, _) in spaces { space.forEachObject { objects[ObjectIdentifier($0)] = $0 } }
+    return Array(objects.values)
+  }
 
-  /// Pages in all of the image.
-  func pageImageIn() throws {
-    try image.pageInAll(PageRange(.zero, PageIndex(image.size.rawValue)))
+  /// How many pages are resident.
+  var residency: PageCount { objects.reduce(.zero) { $0 + $1.residentCount } }
+
+  /// Pages in all that pagers have.
+  func pageAllIn() throws {
+    for object in objects {
+      try object.pageInAll(PageRange(.zero, PageIndex(object.size.rawValue)))
+    }
   }
 
   /// Does a step and returns what is wrong then.
