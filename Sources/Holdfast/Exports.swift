@@ -12,6 +12,7 @@
 @_exported public import struct HoldfastCore.DomainPolicy
 @_exported public import enum HoldfastCore.FaultGranularity
 @_exported public import struct HoldfastCore.Geometry
+@_exported public import class HoldfastCore.HeldPages
 @_exported public import struct HoldfastCore.HoldfastError
 @_exported public import struct HoldfastCore.NodeID
 @_exported public import struct HoldfastCore.PageCount

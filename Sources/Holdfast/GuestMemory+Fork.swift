@@ -11,6 +11,9 @@ extension GuestMemory {
   /// call; unwire it first where it should be shared, and it stays resident. Nothing in the child
   /// is wired, and the child has mappings but no named segments.
   ///
+  /// A device that writes without the guest's translations must have the pages held (`hold`), else
+  /// its writes may be in the child too, or in the child alone.
+  ///
   /// - Returns: the child, and what it shares.
   /// - Throws: code `invalidArgument` without demand paging; `resourceShortage` without frames for
   ///   the copies or without mappings; `host` where addresses, userfaultfd or a handler thread

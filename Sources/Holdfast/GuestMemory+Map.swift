@@ -136,7 +136,8 @@ extension GuestMemory {
   }
 
   /// Removes all mappings of a range, wired or not (bhyve: `vm_munmap_memseg`; FreeBSD:
-  /// `vm_map_remove`). Parts that are not mapped are skipped.
+  /// `vm_map_remove`). Parts that are not mapped are skipped. Other guests may get the frames at
+  /// once, so end the accesses of devices before, or hold the pages (`hold`).
   ///
   /// - Throws: code `invalidArgument` for an unaligned range; `resourceShortage` where the kernel's
   ///   limit of mappings leaves no room to split one. Nothing has changed then.

@@ -149,6 +149,9 @@ public final class GuestMemory: Sendable {
   /// slot, and to device models. An access to memory that is not mapped, or without demand paging
   /// not wired, fails with SIGSEGV, or EFAULT in KVM.
   ///
+  /// The kernel and devices that keep references to the memory beyond a system call, such as vhost
+  /// or io_uring with fixed buffers, need it held: see `hold(_:for:)`.
+  ///
   /// With the backing thp-private all addresses up to the limit are accessible and take memory.
   /// Other guests get the frames soon after this guest and its segments are released, so remove
   /// slots and virtual processors first.

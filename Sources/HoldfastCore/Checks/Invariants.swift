@@ -51,6 +51,14 @@ public struct Invariants {
   /// Finds the objects and counts what refers to them and wires their pages.
   private mutating func collect() {
     for object in handles { refer(to: object) }
+    for object in memory.objects.all {
+      for held in object.lock.withLock({ object.holds }) {
+        refer(to: object)
+        for index in held.start.rawValue..<held.end.rawValue {
+          wirings[PageKey(object: ObjectIdentifier(object), index: index), default: 0] += 1
+        }
+      }
+    }
     for space in spaces {
       space.lock.withSharedLock {
         problems += space.entries.problems

@@ -159,7 +159,8 @@ extension PhysicalMemory {
   /// Makes whole superpages free again where free memory is fragmented, by moving pages that are
   /// neither wired nor busy (Linux: /proc/sys/vm/compact_memory). Breaks all reservations. A page
   /// that moves loses its translations, and the next access faults, so a running guest needs a
-  /// fault handler, which calls `AddressSpace.fault`. Does nothing to placed memory.
+  /// fault handler, which calls `AddressSpace.fault`. A page that a device or the kernel accesses
+  /// without a translation must be held (`AddressSpace.hold`). Does nothing to placed memory.
   ///
   /// - Parameter superpages: how many to make free, or nil for as many as possible.
   /// - Complexity: O(runs of all objects + pages moved). Takes the locks of objects, pmaps and

@@ -53,6 +53,9 @@ public final class MemoryObject: @unchecked Sendable {
   var backing: (object: MemoryObject, offset: PageCount)?
   /// The objects whose backing object this is (FreeBSD: `shadow_head`).
   var shadows: [ObjectIdentifier: WeakObject] = [:]
+  /// Pages that are held (`AddressSpace.hold`), each once for every hold. A held page counts as
+  /// wired once more; its frame stays where it is, mapped or not.
+  var holds: [PageRange] = []
   /// The number of copies that faults are making for this object.
   var copiesUnderWay = 0
   /// The map entries whose top object this is. Changed by `recordLocked` alone.
@@ -215,19 +218,33 @@ public final class MemoryObject: @unchecked Sendable {
   var isPlain: Bool { lock.withLock { backing == nil && pager == nil } }
 
   /// Frees the pages of a range, which are not wired and have no translations, and waits for busy
-  /// ones (FreeBSD: `vm_object_page_remove`). Called without the object's lock.
+  /// ones (FreeBSD: `vm_object_page_remove`). Those that are held stay until the hold ends. Called
+  /// without the object's lock.
   func removePages(in range: PageRange) {
     var start = range.start
     while start < range.end {
       lock.lock()
       let busy = firstBusyLocked(in: PageRange(start, range.end))
       let end = busy ?? range.end
-      removeLocked(PageRange(start, end), zeroed: false)
+      for part in partsWithoutHoldsLocked(of: PageRange(start, end)) {
+        removeLocked(part, zeroed: false)
+      }
       let ticket = pagesChanged.ticket()
       lock.unlock()
       start = end
       if busy != nil { pagesChanged.wait(since: ticket) }
     }
+  }
+
+  /// The parts of a range that are not held, where no page of it is wired.
+  private func partsWithoutHoldsLocked(of range: PageRange) -> [PageRange] {
+    if holds.isEmpty { return [range] }
+    var parts: [PageRange] = []
+    pages.forEach(in: range) { part, state in
+      if let state, state.wireCount == 0 { parts.append(part) }
+      return true
+    }
+    return parts
   }
 
   /// Removes pages and frees their frames.
