@@ -232,6 +232,24 @@ import Testing
     try stage.expectNothingLeft()
   }
 
+  @Test func `protecting prepares the split of a superpage between two entries`() throws {
+    let stage = Stage(pages: 512)
+    let range = stage.machine.range(0..<512)
+    try stage.map(0..<512)
+    #expect(stage.wire(0..<512, .system, .prefault) == nil)
+    #expect(stage.wire(0..<300, .user, .prefault) == nil)
+    #expect(stage.pmap.mappings.count == 1)
+    stage.pmap.allowSplits(false)
+    let error = failure { try stage.space.protect(range, .read) }
+    #expect(error?.code == .resourceShortage)
+    #expect(stage.space.entryViews.allSatisfy { $0.protection == .readWrite })
+    stage.pmap.allowSplits(true)
+    try stage.space.protect(range, .read)
+    #expect(stage.pmap.violations == [] && stage.problems == [])
+    try stage.space.remove(range)
+    try stage.expectNothingLeft()
+  }
+
   @Test func `unmapping prepares the split of a superpage between two entries`() throws {
     let stage = Stage(pages: 512)
     try stage.map(0..<512)
