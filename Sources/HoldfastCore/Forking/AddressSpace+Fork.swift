@@ -71,8 +71,8 @@ extension AddressSpace {
     return child
   }
 
-  /// Copies the pages that the child inherits and that are wired, with the lock unlocked, until no
-  /// entry is in transition and none of those pages lacks a copy.
+  /// Copies the pages that the child inherits and that are wired, and waits for those that are
+  /// busy, with the lock unlocked, until no entry is in transition and nothing is left to be done.
   private func copyWiredLocked(
     _ sources: inout [ObjectIdentifier: Source]
   ) throws(HoldfastError) {
@@ -93,7 +93,7 @@ extension AddressSpace {
       for source in waiting {
         let child = source.child ?? source.object.makeChild()
         sources[ObjectIdentifier(source.object)]?.child = child
-        try source.object.copyWired(source.parts, to: child)
+        try source.object.prepareToFreeze(source.parts, for: child)
       }
     }
   }

@@ -9,8 +9,8 @@ internal import Synchronization
 /// child has gone, `collapse` moves the pages back. (FreeBSD's `vm_object_shadow` puts a shadow
 /// above for each entry that writes, so entries of one object part at a fork.)
 ///
-/// Wired pages must not fault, so they stay in this object and the child's object gets copies of them
-/// (FreeBSD: `vm_fault_copy_entry`).
+/// Wired pages must not fault, so they stay in this object and the child's object gets copies of
+/// them (FreeBSD: `vm_fault_copy_entry`).
 extension MemoryObject {
   /// Pages of an object that a fork's child inherits, and the address of the first one.
   struct Inherited {
@@ -18,8 +18,8 @@ extension MemoryObject {
     let start: Address
   }
 
-  /// A child's object for `freeze`, with this one's size and without pages. It is the caller's alone
-  /// until then, and may hold copies of wired pages, busy and invalid (`copyWired`).
+  /// A child's object for `freeze`, with this one's size and without pages. It is the caller's
+  /// alone until then, and may hold copies of wired pages, busy and invalid (`copyWired`).
   func makeChild() -> MemoryObject {
     MemoryObject(memory: memory, size: size, head: head, isPrivate: false)
   }
@@ -29,6 +29,24 @@ extension MemoryObject {
   /// - Parameter child: the object that has copies already.
   func mustCopyOrWait(_ parts: [Inherited], _ child: MemoryObject?) -> Bool {
     lock.withLock { obstacleLocked(parts, child) != nil }
+  }
+
+  /// Waits or copies once, so that less prevents the pages from being frozen. Called without
+  /// objects' locks; the caller's reference keeps the object.
+  ///
+  /// - Throws: resourceShortage without frames for copies, with the address of the page.
+  func prepareToFreeze(_ parts: [Inherited], for child: MemoryObject) throws(HoldfastError) {
+    guard let obstacle = lock.withLock({ obstacleLocked(parts, child) }) else { return }
+    try overcome(obstacle, parts, child)
+  }
+
+  private func overcome(
+    _ obstacle: Obstacle, _ parts: [Inherited], _ child: MemoryObject
+  ) throws(HoldfastError) {
+    switch obstacle {
+    case .busy(let ticket): pagesChanged.wait(since: ticket)
+    case .wired: try copyWired(parts, to: child)
+    }
   }
 
   /// What prevents the pages from being frozen now.
@@ -83,13 +101,13 @@ extension MemoryObject {
     return found
   }
 
-  /// Copies wired pages into a child's object, in the largest free blocks. What a guest writes to them
-  /// meanwhile may or may not be in the copies. Called without objects' locks; the caller's
+  /// Copies wired pages into a child's object, in the largest free blocks. What a guest writes to
+  /// them meanwhile may or may not be in the copies. Called without objects' locks; the caller's
   /// reference keeps the object.
   ///
   /// - Throws: resourceShortage, with the address that the part gives to the page.
   /// - Complexity: O(runs), plus the copying.
-  func copyWired(_ parts: [Inherited], to child: MemoryObject) throws(HoldfastError) {
+  private func copyWired(_ parts: [Inherited], to child: MemoryObject) throws(HoldfastError) {
     for part in parts {
       var rest = part.pages
       while !rest.isEmpty {
@@ -141,9 +159,9 @@ extension MemoryObject {
     release()
   }
 
-  /// Freezes the object's pages for a child. Called with the lock of an address space that maps the object held
-  /// exclusive; waits with it for pages that other address spaces or compaction have busy, and
-  /// copies what these have wired since `copyWired`.
+  /// Freezes the object's pages for a child. Called with the lock of an address space that maps the
+  /// object held exclusive; waits with it for pages that other address spaces or compaction have
+  /// busy, and copies what these have wired since `prepareToFreeze`.
   ///
   /// - Parameter child: from `makeChild`, perhaps with copies of wired pages. Afterwards it is the
   ///   object of the child's entries, with the same page numbers. It stays as it was where the call
@@ -154,17 +172,12 @@ extension MemoryObject {
   func freeze(_ parts: [Inherited], for child: MemoryObject) throws(HoldfastError) {
     while true {
       lock.lock()
-      switch obstacleLocked(parts, child) {
-      case .busy(let ticket)?:
-        lock.unlock()
-        pagesChanged.wait(since: ticket)
-      case .wired?:
-        lock.unlock()
-        try copyWired(parts, to: child)
-      case nil:
+      guard let obstacle = obstacleLocked(parts, child) else {
         defer { lock.unlock() }
         return try freezeLocked(for: child)
       }
+      lock.unlock()
+      try overcome(obstacle, parts, child)
     }
   }
 

@@ -143,11 +143,7 @@ extension AddressSpace {
     lock.lockExclusive()
     defer { lock.unlock() }
     while hasTransitionLocked(in: range) { waitForTransitionLocked(exclusive: true) }
-    // A superpage may cover several entries, which are removed one after the other.
-    try entries.visit(in: range) { (entry) throws(HoldfastError) in
-      try pmap.prepareToSplit(
-        AddressRange(max(entry.range.start, range.start), min(entry.range.end, range.end)))
-    }
+    try prepareToSplitLocked(range)
     var position = entries.position(after: range.start)
     while let here = position, entries[here].range.start < range.end {
       let part = clipLocked(here, to: range)

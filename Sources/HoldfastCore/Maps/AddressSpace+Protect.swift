@@ -29,11 +29,7 @@ extension AddressSpace {
     lock.lockExclusive()
     defer { lock.unlock() }
     try checkProtectLocked(range, protection)
-    // A superpage may cover several entries, which change one after the other.
-    try entries.visit(in: range) { (entry) throws(HoldfastError) in
-      try pmap.prepareToSplit(
-        AddressRange(max(entry.range.start, range.start), min(entry.range.end, range.end)))
-    }
+    try prepareToSplitLocked(range)
     var position = entries.position(after: range.start)
     while let here = position, entries[here].range.start < range.end {
       let part = clipLocked(here, to: range)

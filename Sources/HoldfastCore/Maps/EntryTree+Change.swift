@@ -32,7 +32,7 @@ extension EntryTree {
 
   /// Removes the entry at a position.
   ///
-  /// - Returns: the position of the next entry, or nil where there is none.
+  /// - Returns: the position of the next entry, or nil after the last entry.
   /// - Complexity: O(log entries).
   @discardableResult
   mutating func remove(at position: Position) -> Position? {

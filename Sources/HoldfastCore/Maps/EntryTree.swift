@@ -91,7 +91,7 @@ struct EntryTree: ~Copyable {
     return entry.range.end > address ? entry : nil
   }
 
-  /// The position of the first entry that ends after an address, or nil where there is none.
+  /// The position of the first entry that ends after an address, or nil if every entry ends before.
   ///
   /// - Complexity: O(log entries).
   func position(after address: Address) -> Position? {

@@ -5,7 +5,7 @@ internal import SystemPackage
 extension WindowPmap {
   /// Checks that there is room for the mappings that removing the range takes. Takes the lock.
   ///
-  /// - Throws: code `resourceShortage` if there is none.
+  /// - Throws: code `resourceShortage` where no room is left.
   public func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {
     let removed = WindowMappings.Mapping(
       range.start.rawValue..<range.end.rawValue, access: [])
