@@ -17,6 +17,7 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   }
 
   private let geometry: Geometry
+  private let mappingLimit: MappingLimit?
   private let lock = Lock()
   // Protected by `lock`.
   private var sorted: [Mapping] = []
@@ -30,10 +31,15 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   /// The ends of reaches, and up to which address their pages have been entered.
   private var reaches: [Address: Address] = [:]
   private var hook: (@Sendable (FrameRun, Address) -> Void)?
+  /// How many mappings `mappingLimit` counts for this pmap.
+  private var counted = 0
 
   /// A pmap without translations.
-  package init(geometry: Geometry) {
+  ///
+  /// - Parameter mappingLimit: the limit beyond which `enter` and `prepareToSplit` fail.
+  package init(geometry: Geometry, mappingLimit: MappingLimit? = nil) {
     self.geometry = geometry
+    self.mappingLimit = mappingLimit
   }
 
   /// All translations in ascending order.
@@ -65,6 +71,11 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     guard mayPrepare || !bounds.contains(where: isInside) else {
       throw HoldfastError(
         .resourceShortage, at: range.start, "the pmap was told not to split", errno: 12)
+    }
+    if let mappingLimit, mappingLimit.kind == .removalsSplit,
+      !mappingLimit.allows(mappingCount(without: range) - counted)
+    {
+      throw mappingLimit.shortage(at: range.start)
     }
     prepared.formUnion(bounds)
   }
@@ -148,7 +159,32 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     if !address.isAligned(to: geometry.pageSize) { broken.append("\(address) is not aligned") }
     let fails = entered == failAt
     entered += 1
-    let limit = fails ? max(.one, PageCount(run.count.rawValue / 2)) : run.count
+    let half = FrameRun(run.start, max(.one, PageCount(run.count.rawValue / 2)))
+    if fails {
+      record(half, at: address, protection, wired)
+      recount()
+      throw HoldfastError(.resourceShortage, at: address, "the pmap was told to fail", errno: 12)
+    }
+    let before = mappingLimit == nil ? [] : sorted
+    record(run, at: address, protection, wired)
+    if let mappingLimit, !mappingLimit.allows(mappingCount() - counted) {
+      sorted = before
+      // Every second refusal enters the first half, as the protocol allows.
+      if mappingLimit.refusals % 2 == 0 {
+        record(half, at: address, protection, wired)
+        if mappingCount() > counted { sorted = before }
+      }
+      recount()
+      throw mappingLimit.shortage(at: address)
+    }
+    recount()
+  }
+
+  /// Records translations in place of what is there.
+  private func record(
+    _ run: FrameRun, at address: Address, _ protection: Protection, _ wired: Bool
+  ) {
+    let limit = run.count
     for old in take(AddressRange(address, address + geometry.bytes(limit))) {
       let frame = run.start + geometry.pages(in: old.address - address)
       // A copy may replace a wired page, but not without a wired translation at any moment.
@@ -168,9 +204,6 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
           address: place, frames: FrameRun(frame, count), protection: protection, isWired: wired))
       done += count
     }
-    if fails {
-      throw HoldfastError(.resourceShortage, at: address, "the pmap was told to fail", errno: 12)
-    }
   }
 
   /// Removes the translations, and checks that superpages may be split.
@@ -181,6 +214,7 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
         reaches[end] = end
       }
       _ = take(range)
+      if recount() { broken.append("there is no room for the mappings of removing \(range)") }
     }
   }
 
@@ -192,7 +226,26 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
         mapping.protection = protection
         insert(mapping)
       }
+      if recount() { broken.append("there is no room for the mappings of protecting \(range)") }
     }
+  }
+
+  /// The mappings that the kernel would have for the translations, without those of a range.
+  private func mappingCount(without hole: AddressRange? = nil) -> Int {
+    var counter = MappingCounter(geometry)
+    for mapping in sorted { counter.add(mapping, hole: hole) }
+    return counter.count
+  }
+
+  /// Brings the limit's count up to date.
+  ///
+  /// - Returns: whether the kernel would have refused the mappings that were added.
+  @discardableResult
+  private func recount() -> Bool {
+    guard let mappingLimit else { return false }
+    let before = counted
+    counted = mappingCount()
+    return mappingLimit.change(by: counted - before)
   }
 
   /// Marks the translations as not wired, and checks that all were.

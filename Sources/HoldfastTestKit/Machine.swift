@@ -50,9 +50,9 @@ package struct Machine: Sendable {
 
   /// Makes an address space of 64 TiB from address 0 on, with a checking pmap.
   package func makeSpace(
-    policy: DomainPolicy = .firstTouch
+    policy: DomainPolicy = .firstTouch, mappingLimit: MappingLimit? = nil
   ) -> (space: AddressSpace, pmap: CheckingPmap) {
-    let pmap = CheckingPmap(geometry: geometry)
+    let pmap = CheckingPmap(geometry: geometry, mappingLimit: mappingLimit)
     let space = AddressSpace(
       bounds: AddressRange(.zero, Address(1 << 46)), memory: memory.withPolicy(policy), pmap: pmap,
       wiredLimit: wiredLimit, faultGranularity: faultGranularity)

@@ -250,7 +250,7 @@ import Testing
     try stage.expectNothingLeft()
   }
 
-  @Test func `unmapping prepares the split of a superpage between two entries`() throws {
+  @Test func `unmapping prepares splits, and splits no superpage between two entries`() throws {
     let stage = Stage(pages: 512)
     try stage.map(0..<512)
     #expect(stage.wire(0..<512, .system, .prefault) == nil)
@@ -258,11 +258,13 @@ import Testing
     #expect(stage.wire(0..<300, .user, .prefault) == nil)
     #expect(stage.pmap.mappings.count == 1)
     stage.pmap.allowSplits(false)
-    let error = failure { try stage.space.remove(stage.machine.range(0..<512)) }
-    #expect(error?.code == .resourceShortage && stage.space.entryViews.count == 2)
-    stage.pmap.allowSplits(true)
+    for part in [0..<300, 300..<512, 1..<512, 0..<400] as [Range<UInt64>] {
+      let error = failure { try stage.space.remove(stage.machine.range(part)) }
+      #expect(error?.code == .resourceShortage && stage.space.entryViews.count == 2)
+    }
+    // No part of the superpage stays.
     try stage.space.remove(stage.machine.range(0..<512))
-    #expect(stage.pmap.violations == [] && stage.problems == [])
+    #expect(stage.pmap.violations == [] && stage.problems == [] && stage.pmap.demotions == 0)
     try stage.expectNothingLeft()
   }
 }

@@ -3,8 +3,8 @@ extension AddressSpace {
   private static let copyChunk: UInt64 = 1 << 17
 
   /// Copies bytes out of the guest's memory (FreeBSD: `copyin`). Absent pages read as zero and stay
-  /// absent, except those that a pager has, which are paged in. Bytes that the guest writes
-  /// meanwhile may have either value.
+  /// absent, except those that a pager has, which are paged in; no page is entered. Bytes that the
+  /// guest writes meanwhile may have either value.
   ///
   /// - Throws: `invalidAddress`, `protectionFailure`, `resourceShortage` and `pagerFailure` as
   ///   `fault`; bytes before the failing address are in `bytes` then. `invalidArgument` where the
@@ -38,7 +38,7 @@ extension AddressSpace {
         bytes.zero(done..<done + available)
         done += available
       case .busy(let object, let ticket): object.pagesChanged.wait(since: ticket)
-      default: try resolve(here, .read, enters: true)
+      default: try resolve(here, .read, enters: false)
       }
     }
   }

@@ -130,7 +130,8 @@ extension AddressSpace {
   /// parts that are not mapped. Waits for entries in transition.
   ///
   /// - Throws: `invalidArgument` for a range that is not page-aligned; `resourceShortage` where the
-  ///   pmap cannot split a translation at an end of the range. Nothing has changed then.
+  ///   pmap cannot split a translation at an end of the range. Nothing has changed then. So a range
+  ///   at whose ends no translation continues can always be unmapped.
   /// - Complexity: O(log entries) for the look-up and for each entry of the range, plus the runs of
   ///   its pages. Takes the lock exclusive, and waits with it for busy pages that are freed.
   public func remove(_ range: AddressRange) throws(HoldfastError) {
@@ -143,7 +144,11 @@ extension AddressSpace {
     lock.lockExclusive()
     defer { lock.unlock() }
     while hasTransitionLocked(in: range) { waitForTransitionLocked(exclusive: true) }
-    try prepareToSplitLocked(range)
+    guard let mapped = mappedPartLocked(of: range) else { return }
+    // All at once, and not entry by entry: a translation that covers several entries is split only
+    // at the ends of the range, and not at all where no part of it stays.
+    try pmap.prepareToSplit(mapped)
+    pmap.remove(mapped)
     var position = entries.position(after: range.start)
     while let here = position, entries[here].range.start < range.end {
       let part = clipLocked(here, to: range)

@@ -60,6 +60,7 @@ public final class AddressSpace: @unchecked Sendable {
   }
 
   deinit {
+    if let mapped = mappedPartLocked(of: bounds) { pmap.remove(mapped) }
     entries.visitAll(discardLocked)
   }
 
@@ -230,21 +231,23 @@ public final class AddressSpace: @unchecked Sendable {
     mergeLocked(around: range)
   }
 
-  /// Releases what an entry has that is no longer in `entries`: its translations, its wirings, its
-  /// pages if only it can reach them, and its reference. Needs the lock exclusive, and waits with
-  /// it for busy pages: faults and compaction have them busy, and need only objects' and pmaps'
-  /// locks to finish.
-  func discardLocked(_ entry: MapEntry) {
-    // Under one hold of the object's lock: a thread that moves a page must find both the record and
-    // the translations, or neither.
-    if let object = entry.object {
-      object.lock.withLock {
-        object.recordLocked(nil, for: ObjectIdentifier(entry))
-        pmap.remove(entry.range)
-      }
-    } else {
-      pmap.remove(entry.range)
+  /// The range from the first to the last address of a range that is mapped; nil if none is.
+  func mappedPartLocked(of range: AddressRange) -> AddressRange? {
+    var part: AddressRange?
+    entries.visit(in: range) { entry in
+      let here = entry.range.clamped(to: range)
+      part = AddressRange(part?.start ?? here.start, here.end)
     }
+    return part
+  }
+
+  /// Releases what an entry has that is no longer in `entries`: its wirings, its pages if only it
+  /// can reach them, and its reference. Its translations have been removed: a thread that moves a
+  /// page may find its record without them, but not the reverse. Needs the lock exclusive, and
+  /// waits with it for busy pages: faults and compaction have them busy, and need only objects' and
+  /// pmaps' locks to finish.
+  func discardLocked(_ entry: MapEntry) {
+    entry.withdraw()
     if entry.isUserWired { wiredLimit.uncharge(entry.range.length) }
     guard let object = entry.object else { return }
     let pages = entry.pages(of: entry.range, geometry)

@@ -1,0 +1,73 @@
+import HoldfastCore
+import HoldfastTestKit
+import Testing
+
+/// Operations where the pmap may make no further mapping.
+@Suite struct MappingLimitTests {
+  /// Three entries of four wired pages each, whose frames are contiguous: one mapping.
+  private func stage(_ limit: MappingLimit) throws -> (Machine, AddressSpace, CheckingPmap) {
+    let machine = Machine(frames: 1 << 14)
+    let (space, pmap) = machine.makeSpace(mappingLimit: limit)
+    for (number, inheritance) in [Inheritance.copy, .share, .none].enumerated() {
+      let first = 512 + 4 * UInt64(number)
+      try space.map(at: machine.range(first..<first + 4), inheritance: inheritance)
+    }
+    try space.wire(machine.range(512..<524))
+    try space.unwire(machine.range(512..<524))
+    return (machine, space, pmap)
+  }
+
+  @Test func `mappings are counted as the kernel counts them`() throws {
+    let limit = MappingLimit()
+    let pmap = CheckingPmap(geometry: .small, mappingLimit: limit)
+    func enter(_ frame: UInt64, _ page: UInt64, _ protection: Protection) throws {
+      try pmap.enter(
+        FrameRun(Frame(frame), PageCount(2)), at: Address(page << 12), protection: protection,
+        wired: false, reach: nil)
+    }
+    var counts: [Int] = []
+    // Alone; beside it, contiguous; in other frames; with another access, which is the same to the
+    // kernel; read-only.
+    for (frame, page, protection) in [
+      (10, 100, .readWrite), (12, 102, .readWrite), (20, 104, .readWrite), (22, 106, .all),
+      (24, 108, .read),
+    ] as [(UInt64, UInt64, Protection)] {
+      try enter(frame, page, protection)
+      counts.append(limit.count)
+    }
+    // A hole in the middle of a mapping.
+    pmap.remove(AddressRange(Address(101 << 12), Address(102 << 12)))
+    counts.append(limit.count)
+    pmap.remove(AddressRange(Address(0), Address(1 << 30)))
+    #expect(counts == [2, 2, 3, 3, 4, 6] && limit.count == 0)
+  }
+
+  @Test func `memory of several entries in one mapping is unmapped at the limit`() throws {
+    let limit = MappingLimit(2, setAside: 0)
+    let (machine, space, pmap) = try stage(limit)
+    #expect(limit.count == 2)
+    let before = machine.snapshot(of: [space])
+    let error = failure { try space.remove(machine.range(516..<520)) }
+    #expect(error?.code == .resourceShortage && error?.errno == 12)
+    #expect(machine.snapshot(of: [space]) == before)
+    try space.remove(machine.range(512..<514))
+    try space.remove(space.bounds)
+    #expect(limit.count == 0 && limit.refusals == 1)
+    #expect(pmap.mappings.isEmpty && pmap.violations == [])
+    #expect(machine.allocator.occupancy.free == machine.allocator.occupancy.total)
+  }
+
+  @Test func `reading what a pager has needs no mapping`() throws {
+    let limit = MappingLimit(0)
+    let machine = Machine(frames: 64)
+    let (space, pmap) = machine.makeSpace(mappingLimit: limit)
+    let pager = TestPager(pages: 8, geometry: .small)
+    let image = MemoryObject(memory: machine.memory, size: PageCount(8), pager: pager)
+    try space.map(image, at: machine.range(0..<8))
+    #expect(try space.read(machine.address(3), count: 1) == [4])
+    #expect(pmap.mappings.isEmpty && limit.refusals == 0)
+    #expect(failure { try space.fault(machine.address(3), .read) }?.code == .resourceShortage)
+    try space.remove(space.bounds)
+    image.release()
+  }
+}
