@@ -9,6 +9,8 @@ struct ModelStep {
       fork, remove,
       end
     case collapse, compact
+    /// Holds the pages; ends a hold; writes to a held page as a device does, by its frame.
+    case hold, release, device
   }
 
   /// The resource that the step makes scarce.
@@ -29,6 +31,8 @@ struct ModelStep {
   var shortage: Shortage?
 
   static let pages: UInt64 = 24
+  /// The number of holds at a time.
+  static let mostHolds = 4
   /// The number of pages of the segment.
   static let segmentPages: UInt64 = 32
 
@@ -40,6 +44,9 @@ struct ModelStep {
       ? UInt64(byte) % (ModelStep.segmentPages - UInt64(pages.count) + 1) : pages.lowerBound
   }
 
+  /// What the device does with the pages that it holds.
+  var access: Protection { byte % 3 == 0 ? .read : .write }
+
   init(using random: inout SeededGenerator) {
     func pick(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
     let weights: [(Kind, Int)] = [
@@ -47,7 +54,7 @@ struct ModelStep {
       (.touch, 16), (.peek, 8),
       (.wire, 14),
       (.unwire, 9), (.protect, 9), (.fork, 6), (.remove, 4), (.end, 3), (.collapse, 2),
-      (.compact, 2),
+      (.compact, 2), (.hold, 6), (.release, 4), (.device, 6),
     ]
     var number = Int.random(in: 0..<weights.reduce(0) { $0 + $1.1 }, using: &random)
     kind = .write

@@ -20,18 +20,24 @@ final class ModelWorld {
   let machine: Machine
   /// The path of all wirings, or nil for the path of each step.
   private let path: WirePath?
-  private let shared: MemoryObject
-  private let image: MemoryObject
+  let shared: MemoryObject
+  let image: MemoryObject
   /// Memory of a pager that spaces map as it is, several times and at any address, and of which
   /// forks get copies.
-  private let segment: MemoryObject
+  let segment: MemoryObject
   private let pager: TestPager
   private(set) var spaces: [(space: AddressSpace, pmap: CheckingPmap)]
   private(set) var model: PageModel
+  /// The holds of the model, with the frames of the pages that are looked at.
+  var holds: [(pages: HeldPages, frames: [Frame])] = []
+  /// The limit of the mappings that all spaces make.
+  let mappingLimit: MappingLimit?
   /// The number of the machine's pages for each page of the model. If it is large, the machine
   /// makes reservations.
-  private let scale: UInt64
+  let scale: UInt64
 
+  /// How many steps succeeded, and how many failed because a pmap refused a mapping.
+  private(set) var outcomes = (done: 0, refused: 0)
   /// The error of the last step, or nil if it succeeded.
   private(set) var lastError: HoldfastError?
 
@@ -41,9 +47,10 @@ final class ModelWorld {
   ///     512 pages of a superpage.
   init(
     dirty: Bool, path: WirePath? = nil, scale: UInt64 = 1, domains: Bool = false,
-    large: Bool = false
+    large: Bool = false, mappingLimit: MappingLimit? = nil
   ) {
     self.path = path
+    self.mappingLimit = mappingLimit
     self.scale = scale
     let geometry = large && scale == 1 ? Self.coarse : Self.geometry
     machine = Machine(
@@ -64,7 +71,7 @@ final class ModelWorld {
       memory: machine.memory, size: PageCount(sharedOrigin + ModelStep.segmentPages * scale),
       pager: TestPager(
         from: sharedOrigin, pages: ModelStep.segmentPages * scale, geometry: machine.geometry))
-    spaces = [machine.makeSpace()]
+    spaces = [machine.makeSpace(mappingLimit: mappingLimit)]
     model = PageModel(limit: ModelWorld.limit, mapsAnywhere: scale == 1) { page in
       UInt8(truncatingIfNeeded: page * scale + ModelWorld.probe(page, scale) + 1)
     }
@@ -76,7 +83,7 @@ final class ModelWorld {
   /// The page of a model page whose contents are compared.
   private static func probe(_ page: UInt64, _ scale: UInt64) -> UInt64 { page * 13 % scale }
 
-  private func address(_ page: UInt64) -> Address {
+  func address(_ page: UInt64) -> Address {
     machine.address(origin + page * scale + ModelWorld.probe(page, scale)) + ModelWorld.inset
   }
 
@@ -102,21 +109,37 @@ final class ModelWorld {
   func perform(_ step: ModelStep) -> String? {
     let index = step.space % spaces.count
     lastError = nil
-    if step.kind == .fork, spaces.count == ModelWorld.mostSpaces { return nil }
-    if step.kind == .end, spaces.count == 1 { return nil }
+    guard model.isPossible(step, mostSpaces: ModelWorld.mostSpaces) else { return nil }
     let isAllowed = model.allows(step, index)
+    let refusals = mappingLimit?.refusals
     do {
       try withShortage(step.shortage, spaces[index].pmap) { try attempt(step, index) }
       guard isAllowed else { return "it succeeds and should not" }
       model.perform(step, index)
+      outcomes.done += 1
     } catch let error as HoldfastError {
       lastError = error
-      let isShort = error.code == .resourceShortage || error.code == .pagerFailure
-      if isAllowed, !(isShort && step.shortage != nil) { return "it fails: \(error)" }
+      let isRefused = mappingLimit?.refusals != refusals && mayBeRefused(step)
+      if isAllowed, !isShort(error, step, isRefused) { return "it fails: \(error)" }
+      if isAllowed, isRefused { outcomes.refused += 1 }
     } catch {
       return "\(error)"
     }
-    return problem()
+    return problem() ?? holdProblem()
+  }
+
+  /// Whether a step may fail where there are too many mappings. The end of a space may not, nor an
+  /// unmapping by a pmap that splits nothing for it.
+  private func mayBeRefused(_ step: ModelStep) -> Bool {
+    step.kind != .end && !(step.kind == .remove && mappingLimit?.kind == .removalsNeedNoRoom)
+  }
+
+  private func isShort(_ error: HoldfastError, _ step: ModelStep, _ isRefused: Bool) -> Bool {
+    switch error.code {
+    case .resourceShortage: isRefused || step.shortage != nil
+    case .pagerFailure: step.shortage != nil
+    default: false
+    }
   }
 
   private func withShortage(
@@ -175,7 +198,7 @@ final class ModelWorld {
     case .unwire: try space.unwire(range, step.options)
     case .protect: try space.protect(range, step.protection)
     case .fork:
-      let childPmap = CheckingPmap(geometry: machine.geometry)
+      let childPmap = CheckingPmap(geometry: machine.geometry, mappingLimit: mappingLimit)
       spaces.append((try space.fork(pmap: childPmap), childPmap))
     case .remove: try space.remove(range)
     case .end:
@@ -184,6 +207,9 @@ final class ModelWorld {
       spaces.remove(at: index)
     case .collapse: space.object(at: address)?.collapse(waits: true)
     case .compact: machine.memory.compact()
+    case .hold: try hold(step, space, range)
+    case .release: holds.remove(at: Int(step.byte) % holds.count).pages.release()
+    case .device: writeAsDevice(step)
     }
   }
 
@@ -210,64 +236,5 @@ final class ModelWorld {
       if attempt == 1 { throw Wrong("a write faults after its fault") }
       try space.fault(address, .write)
     }
-  }
-
-  /// The first difference between machine and model, or the first broken invariant.
-  private func problem() -> String? {
-    for (index, (space, pmap)) in spaces.enumerated() {
-      if let violation = pmap.violations.first { return violation }
-      if pmap.hasOpenReach { return "a reach is left open" }
-      for page in 0..<ModelStep.pages {
-        let problem = problem(space, pmap, page, model.spaces[index][page])
-        if let problem { return "page \(page) of space \(index): \(problem)" }
-      }
-    }
-    let problems = Invariants.problems(
-      in: machine.memory, spaces: spaces.map(\.space), handles: [shared, image, segment])
-    return problems.isEmpty ? nil : "\(problems.prefix(4))"
-  }
-
-  private func problem(
-    _ space: AddressSpace, _ pmap: CheckingPmap, _ page: UInt64, _ expected: PageModel.Page?
-  ) -> String? {
-    let address = address(page)
-    let view = space.lookup(address)
-    guard let expected else { return view == nil ? nil : "it is mapped" }
-    guard let view else { return "it is not mapped" }
-    if view.protection != expected.protection { return "it is \(view.protection)" }
-    if view.isUserWired != expected.isUserWired || view.systemWirings != expected.systemWirings {
-      return "it is wired \(view.isUserWired), \(view.systemWirings)"
-    }
-    let byte = model.cells[expected.cell]
-    var seen: UInt8?
-    let isMapped = pmap.touch(address) { mapping in
-      seen = machine.store.byte(
-        mapping.frames.start + machine.geometry.pages(in: address - mapping.address),
-        ModelWorld.inset)
-    }
-    if let seen, seen != byte { return "the guest finds \(seen), not \(byte)" }
-    if view.isWired, !isMapped { return "it is wired and faults" }
-    guard expected.protection.contains(.read) else { return nil }
-    do {
-      let read = try space.read(address, count: 1)[0]
-      return read == byte ? nil : "a read finds \(read), not \(byte)"
-    } catch {
-      return "a read fails: \(error)"
-    }
-  }
-
-  /// Removes all spaces and objects; returns what is left.
-  func finish() -> String? {
-    for (space, _) in spaces {
-      do { try space.remove(space.bounds) } catch { return "\(error)" }
-    }
-    shared.release()
-    image.release()
-    segment.release()
-    let garbage = machine.falselyZeroed
-    if !garbage.isEmpty { return "free frames are not zero: \(garbage)" }
-    let left = machine.allocator.occupancy
-    let isClean = left.free == left.total && machine.wiredLimit.current == .zero
-    return isClean ? nil : "at the end \(left) and \(machine.wiredLimit.current) charged"
   }
 }

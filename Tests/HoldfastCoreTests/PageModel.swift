@@ -15,6 +15,8 @@ struct PageModel {
   }
 
   private(set) var spaces: [[UInt64: Page]] = [[:]]
+  /// The cells of the pages of each hold, and whether the device writes.
+  private(set) var holds: [(cells: [Int], writes: Bool)] = []
   private(set) var cells: [UInt8] = Array(repeating: 0, count: Int(ModelStep.pages))
   let limit: Int
   private let mapsAnywhere: Bool
@@ -65,7 +67,11 @@ struct PageModel {
       return !step.options.contains(.system)
         || pages.allSatisfy { spaces[space][$0]!.systemWirings > 0 }
     case .protect: return isMapped(space, pages)
-    case .fork, .remove, .end, .collapse, .compact: return true
+    case .hold:
+      return pages.allSatisfy {
+        step.access.isSubset(of: spaces[space][$0]?.protection ?? [])
+      }
+    case .fork, .remove, .end, .collapse, .compact, .release, .device: return true
     }
   }
 
@@ -129,7 +135,32 @@ struct PageModel {
       spaces.append(child)
     case .remove: for page in step.pages { spaces[space][page] = nil }
     case .end: spaces.remove(at: space)
+    case .hold:
+      holds.append(
+        (step.pages.map { spaces[space][$0]!.cell }, step.access.contains(.write)))
+    case .release: holds.remove(at: Int(step.byte) % holds.count)
+    case .device:
+      // A held page's frame is the page, mapped or not.
+      let (hold, page) = heldPage(step)
+      if holds[hold].writes { cells[holds[hold].cells[page]] = step.byte }
     case .collapse, .compact, .peek: break
+    }
+  }
+
+  /// The hold and the page of it to which a device writes.
+  func heldPage(_ step: ModelStep) -> (hold: Int, page: Int) {
+    let hold = Int(step.byte) % holds.count
+    return (hold, Int(step.pages.lowerBound) % holds[hold].cells.count)
+  }
+
+  /// Whether the step can be done: the numbers of spaces and holds have limits.
+  func isPossible(_ step: ModelStep, mostSpaces: Int) -> Bool {
+    switch step.kind {
+    case .fork: spaces.count < mostSpaces
+    case .end: spaces.count > 1
+    case .hold: holds.count < ModelStep.mostHolds
+    case .release, .device: !holds.isEmpty
+    default: true
     }
   }
 }
