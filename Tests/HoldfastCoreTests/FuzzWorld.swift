@@ -10,6 +10,22 @@ enum FuzzStep {
   case wire(space: Int, Range<UInt64>, WireOptions, free: UInt64?, pmapFails: Bool)
   case unwire(space: Int, Range<UInt64>, WireOptions)
   case remove(space: Int, Range<UInt64>)
+  /// Holds pages; ends one of the holds; writes to a held page as a device does, by its frame.
+  case hold(space: Int, Range<UInt64>, Protection, free: UInt64?)
+  case release(Int)
+  case device(Int, page: Int, UInt8)
+}
+
+extension FuzzStep {
+  /// Whether the step makes a resource scarce.
+  var hasShortage: Bool {
+    switch self {
+    case .write(_, _, _, let free), .fault(_, _, _, let free), .hold(_, _, _, let free):
+      free != nil
+    case .wire(_, _, _, let free, let pmapFails): free != nil || pmapFails
+    default: false
+    }
+  }
 }
 
 /// The sizes of the machine, the object and the spaces.
@@ -32,10 +48,12 @@ struct FuzzOutcome: Equatable {
   var address: Address?
   var wired = PageCount.zero
   var resident = PageCount.zero
+  /// Whether a pmap refused a mapping at first.
+  var wasRefused = false
 }
 
 /// A machine that does the steps by one of the paths.
-struct FuzzWorld {
+final class FuzzWorld {
   /// Where in its page a step writes.
   static let inset = ByteCount(17)
 
@@ -44,6 +62,9 @@ struct FuzzWorld {
   let machine: Machine
   let object: MemoryObject
   let spaces: [(space: AddressSpace, pmap: CheckingPmap)]
+  let mappingLimit = MappingLimit()
+  /// The holds, with the frames of their pages.
+  private var holds: [(pages: HeldPages, frames: [Frame])] = []
 
   init(_ path: WirePath, _ size: FuzzSize, dirty: Bool) {
     self.path = path
@@ -52,10 +73,35 @@ struct FuzzWorld {
       frames: size.frames, dirty: dirty,
       wiredLimit: WiredLimit(Geometry.small.bytes(PageCount(size.limit))))
     object = MemoryObject(memory: machine.memory, size: PageCount(size.shared))
-    spaces = [machine.makeSpace(), machine.makeSpace()]
+    let (machine, mappingLimit) = (machine, mappingLimit)
+    spaces = (0..<2).map { _ in machine.makeSpace(mappingLimit: mappingLimit) }
   }
 
-  func perform(_ step: FuzzStep) -> FuzzOutcome {
+  /// Does a step, first while there is room for only some more mappings.
+  ///
+  /// - Returns: the outcome, and what a step that was refused has changed. Then it is done again
+  ///   without the limit.
+  func perform(_ step: FuzzStep, mappings: Int?) -> (FuzzOutcome, problem: String?) {
+    guard let mappings else { return (perform(step), nil) }
+    let (before, refusals) = (snapshot(), mappingLimit.refusals)
+    mappingLimit.allow(mappings)
+    let first = perform(step)
+    mappingLimit.allow(nil)
+    guard mappingLimit.refusals != refusals, first.code == .resourceShortage else {
+      return (first, nil)
+    }
+    let after = snapshot()
+    // What a fault or a wire has made resident may stay.
+    guard after.entries == before.entries, after.charged == before.charged else {
+      return (first, "\(path): a step that was refused leaves \(after) of \(before)")
+    }
+    if let problem = problems().first { return (first, "\(path), refused: \(problem)") }
+    var second = perform(step)
+    second.wasRefused = true
+    return (second, nil)
+  }
+
+  private func perform(_ step: FuzzStep) -> FuzzOutcome {
     var outcome = FuzzOutcome()
     do {
       switch step {
@@ -85,6 +131,13 @@ struct FuzzWorld {
         try spaces[index].space.unwire(machine.range(pages), options)
       case .remove(let index, let pages):
         try spaces[index].space.remove(machine.range(pages))
+      case .hold(let index, let pages, let access, let free):
+        try machine.withFree(free ?? .max) { try hold(spaces[index].space, pages, access) }
+      case .release(let number): holds.remove(at: number).pages.release()
+      case .device(let number, let page, let byte):
+        let bytes = [byte]
+        machine.store.write(
+          bytes.span.bytes, to: holds[number].frames[page], offset: FuzzWorld.inset)
       }
     } catch {
       let error = error as! HoldfastError
@@ -92,6 +145,25 @@ struct FuzzWorld {
       outcome.address = error.address
     }
     return outcome
+  }
+
+  private func hold(_ space: AddressSpace, _ pages: Range<UInt64>, _ access: Protection) throws {
+    let held = try space.hold(machine.range(pages), for: access)
+    var frames: [Frame] = []
+    space.forEachResident(in: machine.range(pages)) { _, run, _ in
+      frames += (0..<run.count.rawValue).map { run.start + PageCount($0) }
+    }
+    holds.append((held, frames))
+  }
+
+  /// The bytes that a device finds in the pages of each hold.
+  func heldBytes() -> [[UInt8]] {
+    holds.map { $0.frames.map { machine.store.byte($0, FuzzWorld.inset) } }
+  }
+
+  func releaseHolds() {
+    for hold in holds { hold.pages.release() }
+    holds = []
   }
 
   func snapshot() -> Snapshot {
@@ -139,58 +211,5 @@ struct FuzzWorld {
         FuzzWorld.inset)
     }
     return byte
-  }
-}
-
-/// The contents that the guests must find, by a model without objects and frames.
-struct FuzzContents {
-  private enum Place {
-    case shared(Int)
-    case anonymous
-  }
-
-  private let size: FuzzSize
-  private var shared: [UInt8]
-  private var anonymous: [[UInt8]]
-  private var places: [[UInt64: Place]] = [[:], [:]]
-
-  init(_ size: FuzzSize) {
-    self.size = size
-    shared = Array(repeating: 0, count: Int(size.shared))
-    anonymous = [[], []].map { _ in Array(repeating: 0, count: size.anonymous.count) }
-  }
-
-  /// The byte of a page, or nil where nothing is mapped.
-  func byte(_ space: Int, _ page: UInt64) -> UInt8? {
-    switch places[space][page] {
-    case .shared(let index): shared[index]
-    case .anonymous: anonymous[space][Int(page - size.anonymous.lowerBound)]
-    case nil: nil
-    }
-  }
-
-  /// The step succeeded.
-  mutating func perform(_ step: FuzzStep) {
-    switch step {
-    case .map(let space, let pages, let offset, _):
-      for page in pages {
-        places[space][page] =
-          offset.map { .shared(Int($0 + page - pages.lowerBound)) } ?? .anonymous
-      }
-    case .write(let space, let page, let byte, _):
-      switch places[space][page] {
-      case .shared(let index): shared[index] = byte
-      case .anonymous: anonymous[space][Int(page - size.anonymous.lowerBound)] = byte
-      case nil: break
-      }
-    case .remove(let space, let pages):
-      for page in pages {
-        if case .anonymous = places[space][page] {
-          anonymous[space][Int(page - size.anonymous.lowerBound)] = 0
-        }
-        places[space][page] = nil
-      }
-    default: break
-    }
   }
 }
