@@ -33,6 +33,8 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   private var hook: (@Sendable (FrameRun, Address) -> Void)?
   /// How many mappings `mappingLimit` counts for this pmap.
   private var counted = 0
+  /// What the last call of `enter` that was refused should have entered.
+  private var refused: AddressRange?
 
   /// A pmap without translations.
   ///
@@ -169,11 +171,9 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     record(run, at: address, protection, wired)
     if let mappingLimit, !mappingLimit.allows(mappingCount() - counted) {
       sorted = before
-      // Every second refusal enters the first half, as the protocol allows.
-      if mappingLimit.refusals % 2 == 0 {
-        record(half, at: address, protection, wired)
-        if mappingCount() > counted { sorted = before }
-      }
+      refused = AddressRange(address, address + geometry.bytes(run.count))
+      // Every second refusal enters the first half, as the protocol allows; the caller removes it.
+      if mappingLimit.refusals % 2 == 0 { record(half, at: address, protection, wired) }
       recount()
       throw mappingLimit.shortage(at: address)
     }
@@ -214,7 +214,7 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
         reaches[end] = end
       }
       _ = take(range)
-      if recount() { broken.append("there is no room for the mappings of removing \(range)") }
+      recount(after: range)
     }
   }
 
@@ -226,7 +226,7 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
         mapping.protection = protection
         insert(mapping)
       }
-      if recount() { broken.append("there is no room for the mappings of protecting \(range)") }
+      recount(after: range)
     }
   }
 
@@ -239,13 +239,17 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
 
   /// Brings the limit's count up to date.
   ///
-  /// - Returns: whether the kernel would have refused the mappings that were added.
-  @discardableResult
-  private func recount() -> Bool {
-    guard let mappingLimit else { return false }
+  /// - Parameter range: what was removed or protected, which may exceed the limit only where it was
+  ///   prepared, or undoes an `enter`.
+  private func recount(after range: AddressRange? = nil) {
+    guard let mappingLimit else { return }
     let before = counted
     counted = mappingCount()
-    return mappingLimit.change(by: counted - before)
+    let excess = mappingLimit.change(by: counted - before)
+    guard excess > 0, let range, !prepared.contains(range.start), !prepared.contains(range.end),
+      !(refused?.overlaps(range) ?? false)
+    else { return }
+    broken.append("\(range) takes \(excess) mappings beyond the limit and was not prepared")
   }
 
   /// Marks the translations as not wired, and checks that all were.

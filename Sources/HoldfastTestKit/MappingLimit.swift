@@ -6,7 +6,8 @@ internal import HoldfastCore
 /// as none here.
 ///
 /// As with `MappingRoom`, a call that needs no further mapping is never refused, and `remove` and
-/// `protect` may use a few mappings that are set aside, since they must not fail.
+/// `protect` may make mappings that are set aside, since they must not fail: where they were
+/// prepared, or undo an `enter` that was refused.
 package final class MappingLimit: @unchecked Sendable {
   /// Which calls need room.
   package enum Kind: Sendable {
@@ -18,7 +19,6 @@ package final class MappingLimit: @unchecked Sendable {
 
   /// What a removal needs.
   package let kind: Kind
-  private let setAside: Int
   private let lock = Lock()
   // Protected by `lock`.
   private var most: Int
@@ -27,12 +27,9 @@ package final class MappingLimit: @unchecked Sendable {
   private var granted = 0
 
   /// A limit of `most` mappings.
-  ///
-  /// - Parameter setAside: how many more `remove` and `protect` may make.
-  package init(_ most: Int = .max, kind: Kind = .removalsSplit, setAside: Int = 8) {
+  package init(_ most: Int = .max, kind: Kind = .removalsSplit) {
     self.kind = kind
     self.most = most
-    self.setAside = setAside
   }
 
   /// The number of calls that were refused.
@@ -61,12 +58,11 @@ package final class MappingLimit: @unchecked Sendable {
 
   /// Counts mappings that were made or, if negative, removed.
   ///
-  /// - Returns: whether the kernel would have refused them.
-  func change(by difference: Int) -> Bool {
+  /// - Returns: how many of those that were made are beyond the limit.
+  func change(by difference: Int) -> Int {
     lock.withLock {
       present += difference
-      guard kind == .removalsSplit, difference > 0, most < .max - setAside else { return false }
-      return present > most + setAside
+      return kind == .removalsSplit && present > most ? max(0, difference) : 0
     }
   }
 

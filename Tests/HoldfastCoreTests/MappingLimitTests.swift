@@ -43,7 +43,7 @@ import Testing
   }
 
   @Test func `memory of several entries in one mapping is unmapped at the limit`() throws {
-    let limit = MappingLimit(2, setAside: 0)
+    let limit = MappingLimit(2)
     let (machine, space, pmap) = try stage(limit)
     #expect(limit.count == 2)
     let before = machine.snapshot(of: [space])

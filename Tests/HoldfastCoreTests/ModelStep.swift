@@ -44,6 +44,8 @@ struct ModelStep {
       ? UInt64(byte) % (ModelStep.segmentPages - UInt64(pages.count) + 1) : pages.lowerBound
   }
 
+  /// The pages that the step holds: few, so that all of them are often mapped.
+  var heldPages: Range<UInt64> { pages.lowerBound..<min(pages.upperBound, pages.lowerBound + 3) }
   /// What the device does with the pages that it holds.
   var access: Protection { byte % 3 == 0 ? .read : .write }
 
@@ -54,7 +56,7 @@ struct ModelStep {
       (.touch, 16), (.peek, 8),
       (.wire, 14),
       (.unwire, 9), (.protect, 9), (.fork, 6), (.remove, 4), (.end, 3), (.collapse, 2),
-      (.compact, 2), (.hold, 6), (.release, 4), (.device, 6),
+      (.compact, 4), (.hold, 6), (.release, 4), (.device, 6),
     ]
     var number = Int.random(in: 0..<weights.reduce(0) { $0 + $1.1 }, using: &random)
     kind = .write

@@ -13,8 +13,10 @@ extension ModelWorld {
         frames[address + geometry.bytes(PageCount(page))] = run.start + PageCount(page)
       }
     }
-    let held = step.pages.compactMap { frames[address($0).roundedDown(to: geometry.pageSize)] }
-    guard held.count == step.pages.count else { throw Wrong("a page that is held is not resident") }
+    let held = step.heldPages.compactMap {
+      frames[address($0).roundedDown(to: geometry.pageSize)]
+    }
+    guard held.count == step.heldPages.count else { throw Wrong("a page that is held is not resident") }
     holds.append((pages, held))
   }
 

@@ -163,8 +163,9 @@ final class ModelWorld {
 
   private func attempt(_ step: ModelStep, _ index: Int) throws {
     let (space, pmap) = spaces[index]
+    let pages = step.kind == .hold ? step.heldPages : step.pages
     let range = machine.range(
-      origin + step.pages.lowerBound * scale..<origin + step.pages.upperBound * scale)
+      origin + pages.lowerBound * scale..<origin + pages.upperBound * scale)
     let offset = PageCount(step.pages.lowerBound * scale)
     let address = address(step.pages.lowerBound)
     switch step.kind {

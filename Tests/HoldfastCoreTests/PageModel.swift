@@ -68,7 +68,7 @@ struct PageModel {
         || pages.allSatisfy { spaces[space][$0]!.systemWirings > 0 }
     case .protect: return isMapped(space, pages)
     case .hold:
-      return pages.allSatisfy {
+      return step.heldPages.allSatisfy {
         step.access.isSubset(of: spaces[space][$0]?.protection ?? [])
       }
     case .fork, .remove, .end, .collapse, .compact, .release, .device: return true
@@ -137,7 +137,7 @@ struct PageModel {
     case .end: spaces.remove(at: space)
     case .hold:
       holds.append(
-        (step.pages.map { spaces[space][$0]!.cell }, step.access.contains(.write)))
+        (step.heldPages.map { spaces[space][$0]!.cell }, step.access.contains(.write)))
     case .release: holds.remove(at: Int(step.byte) % holds.count)
     case .device:
       // A held page's frame is the page, mapped or not.

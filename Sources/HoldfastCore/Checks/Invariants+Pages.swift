@@ -20,6 +20,7 @@ extension Invariants {
       if state.2 != mapped {
         problems.append("an object knows \(state.2) mappings and has \(mapped)")
       }
+      checkReach(object)
       let key = ObjectIdentifier(object)
       object.forEachResident(in: PageRange(start: .zero, count: object.size)) { range, state in
         if !state.isValid || state.isBusy { problems.append("pages \(range) are left \(state)") }
@@ -31,6 +32,22 @@ extension Invariants {
         }
       }
     }
+  }
+
+  /// Of an object that only one mapping can reach, or parts of one, no page is resident that is
+  /// neither mapped nor held.
+  private mutating func checkReach(_ object: MemoryObject) {
+    var unreachable: [PageRange] = []
+    object.lock.withLock {
+      if !object.isOnlyMapping || object.mappings.isEmpty { return }
+      object.forEachUnmappedLocked(in: PageRange(start: .zero, count: object.size)) { part in
+        object.pages.forEach(in: part) { run, state in
+          if let state, state.wireCount == 0 { unreachable.append(run) }
+          return true
+        }
+      }
+    }
+    problems += unreachable.map { "pages \($0) are resident and cannot be reached" }
   }
 
   /// Every frame is free, set aside by a reservation, held by the caller, or in one slot of one

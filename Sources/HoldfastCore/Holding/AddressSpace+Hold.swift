@@ -125,7 +125,7 @@ extension MemoryObject {
   }
 
   /// Calls `body` with the parts of a range that no entry maps.
-  private func forEachUnmappedLocked(in range: PageRange, _ body: (PageRange) -> Void) {
+  func forEachUnmappedLocked(in range: PageRange, _ body: (PageRange) -> Void) {
     var next = range.start
     mappings.forEach(overlapping: range) { _, record in
       if record.pages.start > next { body(PageRange(next, record.pages.start)) }
