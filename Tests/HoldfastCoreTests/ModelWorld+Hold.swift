@@ -16,7 +16,9 @@ extension ModelWorld {
     let held = step.heldPages.compactMap {
       frames[address($0).roundedDown(to: geometry.pageSize)]
     }
-    guard held.count == step.heldPages.count else { throw Wrong("a page that is held is not resident") }
+    guard held.count == step.heldPages.count else {
+      throw Wrong("a page that is held is not resident")
+    }
     holds.append((pages, held))
   }
 
