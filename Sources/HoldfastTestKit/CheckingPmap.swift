@@ -35,6 +35,7 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   private var counted = 0
   /// What the last call of `enter` that was refused should have entered.
   private var refused: AddressRange?
+  private var removalHook: (@Sendable (AddressRange) -> Void)?
 
   /// A pmap without translations.
   ///
@@ -105,6 +106,12 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   /// another thread.
   package func beforeEntering(_ body: (@Sendable (FrameRun, Address) -> Void)?) {
     lock.withLock { hook = body }
+  }
+
+  /// Calls `body` before translations are removed, without the lock. The caller of `remove` may
+  /// hold locks, among them that of an object.
+  package func beforeRemoving(_ body: (@Sendable (AddressRange) -> Void)?) {
+    lock.withLock { removalHook = body }
   }
 
   /// Calls `body` with all translations in ascending order.
@@ -208,6 +215,7 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
 
   /// Removes the translations, and checks that superpages may be split.
   package func remove(_ range: AddressRange) {
+    lock.withLock { removalHook }?(range)
     lock.withLock {
       checkPrepared(range)
       for (end, next) in reaches where range.start <= next && range.end >= end {

@@ -24,7 +24,7 @@ final class Family {
   }
 
   @discardableResult
-  private func add(_ space: AddressSpace, _ pmap: CheckingPmap) -> Int {
+  func add(_ space: AddressSpace, _ pmap: CheckingPmap) -> Int {
     spaces.append(space)
     pmaps.append(pmap)
     living.append(spaces.count - 1)

@@ -7,10 +7,12 @@ internal import Glibc
 /// lock. The event's own mutex is a leaf: it may be taken under any other lock.
 @safe package final class Event: @unchecked Sendable {
   // SAFETY: both are allocated once, initialised before use and destroyed only when no reference
-  // remains. `count` is read and written only with the mutex held.
+  // remains. `count` and `sleepers` are read and written only with the mutex held.
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
   private var count: UInt64 = 0
+  /// The threads in `wait(since:)`.
+  private var sleepers = 0
 
   /// A moment in the event's history.
   package struct Ticket: Sendable {
@@ -51,10 +53,19 @@ internal import Glibc
   /// the announcing thread may need.
   package func wait(since ticket: Ticket) {
     unsafe pthread_mutex_lock(mutex)
+    sleepers += 1
     while count == ticket.count {
       unsafe pthread_cond_wait(condition, mutex)
     }
+    sleepers -= 1
     unsafe pthread_mutex_unlock(mutex)
+  }
+
+  /// The number of threads that wait without a limit, for tests.
+  package var waitingThreads: Int {
+    unsafe pthread_mutex_lock(mutex)
+    defer { unsafe pthread_mutex_unlock(mutex) }
+    return sleepers
   }
 
   /// Does the same, but returns after `limit` at the latest.
