@@ -11,7 +11,7 @@ SIMULATION_SEEDS ?= 16
 CRASHES ?= 300
 
 .PHONY: check format lint build release release-tests test tsan model crashes bench static \
-  numa-guest reservoir-guest service-guest recipes examples docs clean
+  numa-guest reservoir-guest service-guest recipes examples mutants docs clean
 
 check: lint build test tsan
 
@@ -93,6 +93,10 @@ examples:
 	Scripts/snippets Examples/DocumentSnippets/Snippets.swift README.md docs/library.md
 	$(SWIFT) build --package-path Examples --scratch-path Examples/.build
 	for example in $(EXAMPLES); do echo "== $$example"; Examples/.build/debug/$$example || exit 1; done
+
+# Mistakes that the tests have to notice: MUTANTS="fork-spins gap-not-widened", or all.
+mutants:
+	Scripts/mutants $(MUTANTS)
 
 # The documentation of the library, in .build/docs/documentation.
 docs:

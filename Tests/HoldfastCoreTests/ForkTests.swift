@@ -162,4 +162,23 @@ import Testing
     #expect(family.problems == [])
     try family.expectNothingLeft()
   }
+
+  @Test func `the end of an older child shortens a chain that was forked again`() throws {
+    let family = try Family(pages: 0..<8, frames: 128)
+    let address = family.machine.address(0)
+    for page in 0..<8 as Range<UInt64> { try family.write(0, page, 1) }
+    let older = try family.fork(0)
+    for page in 0..<4 as Range<UInt64> { try family.write(0, page, 2) }
+    let younger = try family.fork(0)
+    #expect(family.spaces[0].object(at: address)?.chain.count == 3)
+    try family.end(older)
+    // The oldest object has no other user, so its pages move up, and four of them are free.
+    for index in [0, younger] {
+      #expect(family.spaces[index].object(at: address)?.chain.count == 2)
+    }
+    #expect(family.machine.allocator.occupancy.free == PageCount(128 - 8))
+    #expect(try family.byte(younger, 0) == 2 && family.byte(younger, 7) == 1)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
 }

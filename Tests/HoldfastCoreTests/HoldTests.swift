@@ -121,4 +121,22 @@ import Testing
     held.release()
     try family.expectNothingLeft()
   }
+
+  @Test func `a device reads what the guest writes to pages that were shared`() throws {
+    let family = Family(Machine(frames: 256, dirty: true))
+    let (machine, space) = (family.machine, family.spaces[0])
+    let pager = TestPager(pages: 8, geometry: .small)
+    let image = MemoryObject(memory: machine.memory, size: PageCount(8), pager: pager)
+    family.handles = [image]
+    try space.map(image, at: machine.range(0..<8), copyOnWrite: true)
+    try space.fault(machine.address(3), .read)
+    let held = try space.hold(machine.range(2..<6), for: .read)
+    try space.fault(machine.address(3), .read)
+    let before = frame(family, 0, 3)
+    try family.write(0, 3, 99)
+    #expect(frame(family, 0, 3) == before)
+    held.release()
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
 }

@@ -98,6 +98,29 @@ import Testing
     try family.expectNothingLeft()
   }
 
+  /// The entry that faults has the whole large page, and pages of it are wired by another mapping.
+  @Test func `a fault beside pages that another mapping has wired copies one page`() throws {
+    let machine = Machine(
+      frames: 4096, dirty: true, wiredLimit: WiredLimit(.tebibytes(1)),
+      faultGranularity: .largePage)
+    let family = Family(machine)
+    let object = MemoryObject(memory: machine.memory, size: PageCount(512))
+    family.handles = [object]
+    let other = family.addSpace()
+    for space in family.spaces { try space.map(object, at: machine.range(0..<512)) }
+    for page in [3, 100] as [UInt64] { try family.write(0, page, 7) }
+    let child = try family.fork(0)
+    try family.spaces[other].wire(machine.range(0..<16))
+    let frame = object.state(of: PageIndex(3))?.frame
+    let resolution = try family.spaces[0].fault(machine.address(100), .write)
+    #expect(resolution.range == machine.range(100..<101) && resolution.work == .copied)
+    #expect(object.state(of: PageIndex(3))?.frame == frame)
+    try family.write(0, 100, 8)
+    #expect(try family.byte(other, 100) == 8 && family.byte(child, 100) == 7)
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
   @Test func `a write that begins or covers a large page makes it, another one a base page`() throws
   {
     let family = try family(0..<2048, frames: 8192)

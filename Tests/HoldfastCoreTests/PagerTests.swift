@@ -177,6 +177,42 @@ import Testing
     #expect(family.problems == [])
     try family.expectNothingLeft()
   }
+
+  @Test func `an object has its pager again when a fork has ended`() throws {
+    let family = Family(Machine(frames: 128, dirty: true))
+    let machine = family.machine
+    let pager = TestPager(pages: 16, geometry: .small)
+    let image = MemoryObject(memory: machine.memory, size: PageCount(16), pager: pager)
+    family.handles = [image]
+    try family.spaces[0].map(image, at: machine.range(0..<16))
+    try family.write(0, 2, 99)
+    let child = try family.fork(0)
+    try family.write(0, 3, 98)
+    try family.end(child)
+    #expect(image.chain.count == 1)
+    for (page, byte) in [(2, 99), (3, 98), (15, 16)] as [(UInt64, UInt8)] {
+      #expect(try family.byte(0, page) == byte)
+    }
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
+
+  /// Nothing but the copy's object needs the image, but its pages have other numbers there.
+  @Test func `a pager remains with an object whose pages have other numbers above`() throws {
+    let family = Family(Machine(frames: 512, dirty: true))
+    let (machine, space) = (family.machine, family.spaces[0])
+    let pager = TestPager(pages: 164, geometry: .small)
+    let image = MemoryObject(memory: machine.memory, size: PageCount(164), pager: pager)
+    try space.map(image, offset: PageIndex(64), at: machine.range(0..<100), copyOnWrite: true)
+    image.release()
+    for page in [2, 3] as [UInt64] { try family.write(0, page, 99) }
+    try #require(space.object(at: .zero)).collapse(waits: true)
+    for page in 0..<100 as Range<UInt64> {
+      #expect(try family.byte(0, page) == ([2, 3].contains(page) ? 99 : UInt8(page) + 65))
+    }
+    #expect(family.problems == [])
+    try family.expectNothingLeft()
+  }
 }
 
 extension Geometry {

@@ -111,6 +111,9 @@ import Testing
     let child = try family.fork(0)
     #expect(found.all == [] && found.operations == 1)
     #expect(family.problems == [])
+    // What was unwired is shared.
+    #expect(
+      family.spaces[child].object(at: .zero)?.residentCount == PageCount(32 - 8 + 4))
     for page in 0..<64 as Range<UInt64> {
       #expect(try family.byte(child, page) == UInt8(page))
       try family.write(0, page, 200)
