@@ -147,6 +147,30 @@ struct WindowFailureTests {
     threads.stop()
   }
 
+  /// The kernel may take a page of a file out of the page tables for its own reasons.
+  @Test func `a wired page that is no longer in the page tables is entered again`() throws {
+    let arena = try Arena(size: .mebibytes(4), for: .paging, backing: .base, threads: 1)
+    let window = try PagedWindow(
+      arena: arena, length: .mebibytes(4), host: HostProbe().host())
+    let all = AddressRange(.zero, Address(4 << 20))
+    let space = AddressSpace(bounds: all, memory: arena.memory, pmap: window)
+    let handler = try FaultHandler(window: window, space: space) { _ in .refuse }
+    let range = AddressRange(.zero, Address(16 << 12))
+    try space.map(at: range)
+    try space.wire(range)
+    // Trapped from here on.
+    try space.protect(range, .read)
+    let address = window.hostRange.address + 5 << 12
+    try window.hostRange.dropTranslations(5 << 12..<6 << 12)
+    #expect(!isInPageTables(address))
+    let found = Atomic<Bool>(false)
+    start { found.store(canRead(address), ordering: .releasing) }
+    #expect(eventually(within: .seconds(10)) { found.load(ordering: .acquiring) })
+    #expect(isInPageTables(address) && handler.statistics.failures == 0)
+    // Otherwise a thread whose page is not entered would fault for ever.
+    handler.stop()
+  }
+
   @Test func `faults are served where the process may not poll so many descriptors`() async {
     await #expect(processExitsWith: .success) {
       let place = try PagedPlace(.base, pages: 1024)
