@@ -25,7 +25,7 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   private var entered = 0
   private var failAt: Int?
   private var demoted = 0
-  /// The addresses at which superpages may be split, because that was prepared.
+  /// The addresses at which translations may be split, because that was prepared.
   private var prepared: Set<Address> = []
   private var mayPrepare = true
   /// The ends of reaches, and up to which address their pages have been entered.
@@ -70,17 +70,41 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   package func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {
     lock.lock()
     defer { lock.unlock() }
-    let bounds = [range.start, range.end]
-    guard mayPrepare || !bounds.contains(where: isInside) else {
-      throw HoldfastError(
-        .resourceShortage, at: range.start, "the pmap was told not to split", errno: 12)
-    }
+    try checkSplit(range)
     if let mappingLimit, mappingLimit.kind == .removalsSplit,
       !mappingLimit.allows(mappingCount(without: range) - counted)
     {
       throw mappingLimit.shortage(at: range.start)
     }
-    prepared.formUnion(bounds)
+    prepared.formUnion([range.start, range.end])
+  }
+
+  /// Permits splits at the bounds of the ranges, or fails where `allowSplits` forbade that.
+  package func prepareToProtect(
+    _ changes: [(range: AddressRange, protection: Protection)]
+  ) throws(HoldfastError) {
+    lock.lock()
+    defer { lock.unlock() }
+    for change in changes { try checkSplit(change.range) }
+    if let mappingLimit, mappingLimit.kind == .removalsSplit,
+      !mappingLimit.allows(mostMappings(during: changes) - counted)
+    {
+      throw mappingLimit.shortage(at: changes.first?.range.start ?? .zero)
+    }
+    for change in changes { prepared.formUnion([change.range.start, change.range.end]) }
+  }
+
+  private func checkSplit(_ range: AddressRange) throws(HoldfastError) {
+    guard mayPrepare || ![range.start, range.end].contains(where: isInside) else {
+      throw HoldfastError(
+        .resourceShortage, at: range.start, "the pmap was told not to split", errno: 12)
+    }
+  }
+
+  /// Forgets what was prepared, because the operation that needed it has ended. Without, what one
+  /// operation has prepared would hide that another one prepares nothing.
+  package func endPreparations() {
+    lock.withLock { prepared = [] }
   }
 
   /// Whether an address lies inside a superpage.
@@ -222,7 +246,7 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
         reaches[end] = end
       }
       _ = take(range)
-      recount(after: range)
+      checkRemoval(range, excess: recount())
     }
   }
 
@@ -230,12 +254,31 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   package func protect(_ range: AddressRange, _ protection: Protection) {
     lock.withLock {
       checkPrepared(range)
-      for var mapping in take(range) {
-        mapping.protection = protection
-        insert(mapping)
-      }
-      recount(after: range)
+      change(range, protection)
+      let excess = recount()
+      if excess > 0 { broken.append("protecting \(range) takes \(excess) mappings too many") }
     }
+  }
+
+  private func change(_ range: AddressRange, _ protection: Protection) {
+    for var mapping in take(range) {
+      mapping.protection = protection
+      insert(mapping)
+    }
+  }
+
+  /// The most mappings that there would be while protections change one after the other.
+  private func mostMappings(
+    during changes: [(range: AddressRange, protection: Protection)]
+  ) -> Int {
+    let before = (sorted, demoted)
+    var most = counted
+    for (range, protection) in changes {
+      change(range, protection)
+      most = max(most, mappingCount())
+    }
+    (sorted, demoted) = before
+    return most
   }
 
   /// The mappings that the kernel would have for the translations, without those of a range.
@@ -247,16 +290,20 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
 
   /// Brings the limit's count up to date.
   ///
-  /// - Parameter range: what was removed or protected, which may exceed the limit only where it was
-  ///   prepared, or undoes an `enter`.
-  private func recount(after range: AddressRange? = nil) {
-    guard let mappingLimit else { return }
+  /// - Returns: how many mappings were made beyond the limit.
+  @discardableResult
+  private func recount() -> Int {
+    guard let mappingLimit else { return 0 }
     let before = counted
     counted = mappingCount()
-    let excess = mappingLimit.change(by: counted - before)
-    guard excess > 0, let range, !prepared.contains(range.start), !prepared.contains(range.end),
-      !(refused?.overlaps(range) ?? false)
-    else { return }
+    return mappingLimit.change(by: counted - before)
+  }
+
+  /// Checks that a removal exceeds the limit only where that was prepared, or undoes an `enter`. The
+  /// removals of a copy are prepared one by one before the first.
+  private func checkRemoval(_ range: AddressRange, excess: Int) {
+    let isPrepared = prepared.contains(range.start) && prepared.contains(range.end)
+    if excess <= 0 || isPrepared || refused?.overlaps(range) ?? false { return }
     broken.append("\(range) takes \(excess) mappings beyond the limit and was not prepared")
   }
 

@@ -5,15 +5,16 @@ internal import HoldfastCore
 /// they have the same access and contiguous frames, or where both are holes. An empty window counts
 /// as none here.
 ///
-/// As with `MappingRoom`, a call that needs no further mapping is never refused, and `remove` and
-/// `protect` may make mappings that are set aside, since they must not fail: where they were
-/// prepared, or undo an `enter` that was refused.
+/// As with `MappingRoom`, a call that needs no further mapping is never refused, and `remove` may
+/// make mappings that are set aside, since it must not fail: where it was prepared, or undoes an
+/// `enter` that was refused.
 package final class MappingLimit: @unchecked Sendable {
-  /// Which calls need room.
+  /// Which calls need room besides `enter`.
   package enum Kind: Sendable {
-    /// A removal may split a mapping, for which `prepareToSplit` finds room, as in a `WindowPmap`.
+    /// A removal or a protection may split a mapping, for which `prepareToSplit` and
+    /// `prepareToProtect` find room, as in a `WindowPmap`.
     case removalsSplit
-    /// A removal leaves mappings as they are, as in a `PagedWindow`.
+    /// Removals and protections leave mappings as they are, as in a `PagedWindow`.
     case removalsNeedNoRoom
   }
 

@@ -139,8 +139,8 @@ import Testing
     for number in 0..<steps {
       let step = step(size, contents.holds, using: &random)
       // Frames and mappings never run short at once: the paths may meet either first.
-      let mayLimit = !step.hasShortage && Int.random(in: 0..<100, using: &random) < 70
-      let mappings = mayLimit ? [0, 0, 0, 0, 1, 2].randomElement(using: &random)! : nil
+      let mayLimit = !step.hasShortage && Int.random(in: 0..<100, using: &random) < 90
+      let mappings = mayLimit ? [0, 0, 0, 0, 0, 1, 2].randomElement(using: &random)! : nil
       let results = worlds.map { $0.perform(step, mappings: mappings) }
       let place = "seed \(seed), step \(number), \(step), mappings \(mappings ?? -1): "
       if let problem = results.lazy.compactMap(\.problem).first { return place + problem }

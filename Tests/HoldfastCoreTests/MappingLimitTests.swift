@@ -57,6 +57,56 @@ import Testing
     #expect(machine.allocator.occupancy.free == machine.allocator.occupancy.total)
   }
 
+  /// One object in every second entry, all of whose frames are contiguous: to protect one of its
+  /// entries takes two mappings.
+  @Test func `a fork needs room for all the mappings that it protects`() throws {
+    let limit = MappingLimit()
+    let machine = Machine(frames: 1 << 14)
+    let (space, pmap) = machine.makeSpace(mappingLimit: limit)
+    let object = MemoryObject(memory: machine.memory, size: PageCount(16))
+    for number in 0..<4 as Range<UInt64> {
+      let first = 512 + 8 * number
+      try space.map(at: machine.range(first..<first + 4), inheritance: .none)
+      try space.map(
+        object, offset: PageIndex(4 * number), at: machine.range(first + 4..<first + 8))
+    }
+    try space.wire(machine.range(512..<544))
+    try space.unwire(machine.range(512..<544))
+    #expect(limit.count == 2)
+    let childPmap = CheckingPmap(geometry: machine.geometry)
+    for room in 0..<7 {
+      limit.allow(room)
+      let error = failure { _ = try space.fork(pmap: childPmap) }
+      #expect(error?.code == .resourceShortage && pmap.violations == [])
+      #expect(space.entryViews.allSatisfy { $0.protection == .readWrite })
+      // A write makes a page writable again, and all pages with it.
+      limit.allow(nil)
+      for page in 512..<544 as Range<UInt64> { try space.fault(machine.address(page), .write) }
+    }
+    let child = try space.fork(pmap: childPmap)
+    #expect(pmap.violations == [] && limit.count == 9)
+    for each in [child, space] { try each.remove(each.bounds) }
+    object.release()
+    #expect(machine.allocator.occupancy.free == machine.allocator.occupancy.total)
+  }
+
+  @Test func `protecting needs room where removing needs none`() throws {
+    let limit = MappingLimit(3)
+    let (machine, space, pmap) = try stage(limit)
+    // The hole before the mapping continues.
+    try space.remove(machine.range(512..<513))
+    limit.allow(0)
+    let before = machine.snapshot(of: [space])
+    let error = failure { try space.protect(machine.range(513..<515), .read) }
+    #expect(error?.code == .resourceShortage && machine.snapshot(of: [space]) == before)
+    try space.remove(machine.range(513..<515))
+    limit.allow(1)
+    try space.protect(machine.range(515..<518), .read)
+    #expect(limit.count == 3 && pmap.violations == [])
+    try space.remove(space.bounds)
+    #expect(pmap.violations == [])
+  }
+
   @Test func `reading what a pager has needs no mapping`() throws {
     let limit = MappingLimit(0)
     let machine = Machine(frames: 64)

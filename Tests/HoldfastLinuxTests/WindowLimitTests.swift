@@ -75,6 +75,55 @@ import Testing
     }
   }
 
+  @Test func `protecting needs room, also beside a hole, where removing needs none`() async {
+    await #expect(processExitsWith: .success) {
+      var host = HostProbe().host()
+      host.maximumMapCount = 8192 + 60
+      let arena = try Arena(size: .mebibytes(4), backing: .base, threads: 1)
+      let window = try WindowPmap(arena: arena, length: .mebibytes(4), host: host)
+      func range(_ pages: Range<UInt64>) -> AddressRange {
+        AddressRange(Address(pages.lowerBound << 12), Address(pages.upperBound << 12))
+      }
+      func protect(_ changes: [(range: AddressRange, protection: Protection)]) throws {
+        try window.prepareToProtect(changes)
+        for (range, protection) in changes { window.protect(range, protection) }
+      }
+      // Mappings of four pages, with holes between them.
+      var pages: [UInt64] = []
+      for page in stride(from: UInt64(4), to: 1024, by: 8) {
+        do {
+          try window.enter(
+            FrameRun(Frame(page), PageCount(4)), at: Address(page << 12), protection: .readWrite,
+            wired: true, reach: nil)
+        } catch { break }
+        pages.append(page)
+      }
+      precondition(pages.count > 10 && pages.count < 100)
+      // Each is to find room; together they are not.
+      do {
+        try protect(pages.map { (range($0..<$0 + 1), .read) })
+        preconditionFailure("protected")
+      } catch let error as HoldfastError {
+        precondition(error.code == .resourceShortage && error.errno == ENOMEM)
+      }
+      let before = window.mappingCount
+      do {
+        for page in pages { try protect([(range(page..<page + 1), .read)]) }
+        preconditionFailure("protected")
+      } catch let error as HoldfastError {
+        precondition(error.code == .resourceShortage && error.errno == ENOMEM)
+      }
+      precondition(window.mappingCount <= before + 2)
+      // The first part of a mapping is removed, and all of one is protected, without another one.
+      let last = pages[pages.count - 1]
+      try window.prepareToSplit(range(last..<last + 1))
+      window.remove(range(last..<last + 1))
+      try protect([(range(last..<last + 4), .read), (range(last + 1..<last + 4), .readWrite)])
+      precondition(window.mappingCount <= before + 2)
+      precondition(window.mappingCount == kernelMappings(window.hostRange))
+    }
+  }
+
   @Test(.enabled(if: huge, "\(HostNeeds.hugePagesComment)"))
   func `where nothing can remove a page the guest's access ends, and no other's`() async {
     await #expect(processExitsWith: .success) {

@@ -20,8 +20,8 @@ extension MemoryObject {
       try untilChainsRest { () throws(HoldfastError) in
         try forEachMapping(of: range) { (record, addresses) throws(HoldfastError) in
           try record.pmap.prepareToSplit(addresses)
+          record.pmap.remove(addresses)
         }
-        try forEachMapping(of: range) { record, addresses in record.pmap.remove(addresses) }
       }
     } catch {
       // Translations that were removed are made again by the next faults.

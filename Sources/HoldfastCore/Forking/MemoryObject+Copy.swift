@@ -61,8 +61,8 @@ extension MemoryObject {
       try untilChainsRest { () throws(HoldfastError) in
         try forEachMappingAbove(range) { (record, addresses) throws(HoldfastError) in
           try record.pmap.prepareToSplit(addresses)
+          record.pmap.remove(addresses)
         }
-        try forEachMappingAbove(range) { record, addresses in record.pmap.remove(addresses) }
       }
     } catch {
       guard isFault else { throw error }

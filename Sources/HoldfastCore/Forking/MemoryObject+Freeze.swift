@@ -167,7 +167,7 @@ extension MemoryObject {
   ///   object of the child's entries, with the same page numbers. It stays as it was where the call
   ///   throws.
   /// - Throws: resourceShortage without frames for copies, or where translations cannot be split.
-  ///   The object is as it was then.
+  ///   The object is as it was then; translations may have become read-only.
   /// - Complexity: O(mappings), plus the runs of the pages where some are wired or busy.
   func freeze(_ parts: [Inherited], for child: MemoryObject) throws(HoldfastError) {
     while true {
@@ -203,11 +203,13 @@ extension MemoryObject {
   ///
   /// - Throws: resourceShortage, where translations cannot be split.
   private func moveBelowLocked() throws(HoldfastError) {
-    let written = mappings.values.filter { !$0.isWired && $0.protection.contains(.write) }
-    for record in written { try record.pmap.prepareToSplit(addresses(of: record.pages, record)) }
-    for record in written {
-      record.pmap.protect(
-        addresses(of: record.pages, record), record.protection.subtracting(.write))
+    // One after the other, since each may use up what another would be told is left. Where one
+    // fails, those before it are read-only, and the next write makes them writable again.
+    for record in mappings.values where !record.isWired && record.protection.contains(.write) {
+      let range = addresses(of: record.pages, record)
+      let protection = record.protection.subtracting(.write)
+      try record.pmap.prepareToProtect([(range, protection)])
+      record.pmap.protect(range, protection)
     }
     let frozen = MemoryObject(memory: memory, size: size, head: head, isPrivate: false)
     frozen.lock.withLock {

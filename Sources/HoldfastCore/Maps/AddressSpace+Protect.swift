@@ -29,20 +29,40 @@ extension AddressSpace {
     lock.lockExclusive()
     defer { lock.unlock() }
     try checkProtectLocked(range, protection)
-    try prepareToSplitLocked(range)
+    try prepareToProtectLocked(range, protection)
     var position = entries.position(after: range.start)
     while let here = position, entries[here].range.start < range.end {
       let part = clipLocked(here, to: range)
       let entry = entries[part]
       position = entries.position(after: part)
       entry.protection = protection
-      let allowed = entry.isWired ? protection : allowedProtection(entry, protection)
+      let allowed = translatedProtection(entry, protection)
       pmap.protect(entry.range, allowed)
       // Where the pmap removed translations instead, those of wired pages are entered again.
       if entry.isWired, !allowed.isEmpty { pmap.refresh(entry.range) }
       entry.publish(pmap, geometry)
     }
     mergeLocked(around: range)
+  }
+
+  /// The protection of an entry's translations if the entry has a protection.
+  private func translatedProtection(_ entry: MapEntry, _ protection: Protection) -> Protection {
+    entry.isWired ? protection : allowedProtection(entry, protection)
+  }
+
+  /// Has the pmap set aside what splits at the ends of a range and of each entry in it take: a
+  /// superpage or mapping may cover several entries, which change one after the other.
+  ///
+  /// - Throws: resourceShortage.
+  private func prepareToProtectLocked(
+    _ range: AddressRange, _ protection: Protection
+  ) throws(HoldfastError) {
+    var changes: [(range: AddressRange, protection: Protection)] = []
+    entries.visit(in: range) { entry in
+      changes.append(
+        (entry.range.clamped(to: range), translatedProtection(entry, protection)))
+    }
+    try pmap.prepareToProtect(changes)
   }
 
   /// Checks that the range is mapped and may have the protection. Waits, with the lock unlocked,

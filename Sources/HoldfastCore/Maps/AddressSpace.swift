@@ -142,16 +142,6 @@ public final class AddressSpace: @unchecked Sendable {
     return position
   }
 
-  /// Has the pmap set aside what splits at the ends of a range and of each entry in it take: a
-  /// superpage may cover several entries, which change one after the other.
-  ///
-  /// - Throws: resourceShortage.
-  func prepareToSplitLocked(_ range: AddressRange) throws(HoldfastError) {
-    try entries.visit(in: range) { (entry) throws(HoldfastError) in
-      try pmap.prepareToSplit(entry.range.clamped(to: range))
-    }
-  }
-
   /// Merges adjacent entries that are equal, from the entry before `range` to the one behind it
   /// (FreeBSD: `vm_map_try_merge_entries`).
   ///

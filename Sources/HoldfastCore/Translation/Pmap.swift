@@ -9,10 +9,12 @@
 /// under a `PagedWindow`'s lock, that of `FaultHandlerThreads` is taken, and `enter` and `remove`
 /// may wait there until a handler thread has read the event of an mremap(2).
 ///
-/// Only `enter` and `prepareToSplit` may fail. What `remove` and `protect` may need for splitting
-/// translations is set aside by them, so that a superpage can be split when no memory is free. A
-/// pmap whose host refuses them all the same ends the guest's access for good: it has no
-/// translations then, and `enter` throws.
+/// Only `enter`, `prepareToSplit` and `prepareToProtect` may fail. What `remove` and `protect` may
+/// need for splitting translations is set aside by them, so that a superpage can be split when no
+/// memory is free. What one call has set aside does not reduce what the next one finds. So an
+/// operation on several ranges prepares and carries out one after the other, or prepares all of them
+/// in one call. A pmap whose host refuses `remove` or `protect` all the same ends the guest's access
+/// for good: it has no translations then, and `enter` throws.
 public protocol Pmap: AnyObject, Sendable {
   /// Enters the frames of `run` from `address` on, in pages as large as the alignment of both
   /// allows, and replaces translations that are there (FreeBSD: `pmap_enter`).
@@ -36,10 +38,19 @@ public protocol Pmap: AnyObject, Sendable {
   /// Ends a reach: all its pages have been entered or replaced, or removed.
   func endReach(_ range: AddressRange)
 
-  /// Sets aside what `remove` and `protect` of the range will need for splitting translations.
+  /// Sets aside what `remove` of the range will need for splitting translations.
   ///
   /// - Throws: code `resourceShortage`, with the host's errno if a system call failed.
   func prepareToSplit(_ range: AddressRange) throws(HoldfastError)
+
+  /// Sets aside what the calls of `protect` with these ranges and protections, in this order, will
+  /// need together for splitting translations. A removal may need less: where a hole continues in a
+  /// removed range, no translation is split.
+  ///
+  /// - Throws: code `resourceShortage`, with the host's errno if a system call failed.
+  func prepareToProtect(
+    _ changes: [(range: AddressRange, protection: Protection)]
+  ) throws(HoldfastError)
 
   /// Removes all translations of the range, wired or not (FreeBSD: `pmap_remove`). When it returns,
   /// no thread reaches the frames through this address space.
@@ -65,4 +76,10 @@ extension Pmap {
   public func refresh(_ range: AddressRange) {}
   /// Does nothing, for a pmap that can always split.
   public func prepareToSplit(_ range: AddressRange) throws(HoldfastError) {}
+  /// Prepares a split at both ends of each range.
+  public func prepareToProtect(
+    _ changes: [(range: AddressRange, protection: Protection)]
+  ) throws(HoldfastError) {
+    for change in changes { try prepareToSplit(change.range) }
+  }
 }

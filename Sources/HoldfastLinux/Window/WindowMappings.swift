@@ -79,13 +79,19 @@ struct WindowMappings {
   /// Records a new mapping in place of what was in its range (mmap(2), mremap(2)).
   mutating func set(_ mapping: Mapping) { parts.replace(mapping.range, by: kernel(mapping)) }
 
-  /// Records a change of the flags of what is mapped in a range (mprotect(2), userfaultfd(2)).
+  /// Records a change of the flags of what is mapped in a range (userfaultfd(2), mprotect(2)).
   mutating func update(_ range: Range<UInt64>, _ body: (inout Mapping) -> Void) {
     for old in parts.parts(of: range) {
       var new = old
       body(&new)
       if new != old { parts.replace(new.range, by: kernel(new)) }
     }
+  }
+
+  /// Records mprotect(2) of a range.
+  mutating func protect(_ range: Range<UInt64>, _ protection: Protection) {
+    let access = Mapping(range, access: protection).access
+    update(range) { $0.access = access }
   }
 
   /// Records that nothing is accessible any more.

@@ -16,6 +16,28 @@ extension WindowPmap {
     if !hasRoom { throw room.shortage(at: range.start) }
   }
 
+  /// Checks that there is room for the mappings that protecting ranges takes. Takes the lock.
+  ///
+  /// - Throws: code `resourceShortage` where no room is left.
+  /// - Complexity: O(mappings), of which most is a copy of references to arrays of them.
+  public func prepareToProtect(
+    _ changes: [(range: AddressRange, protection: Protection)]
+  ) throws(HoldfastError) {
+    let hasRoom = lock.withLock {
+      let before = unsafe mappings.count
+      var trial = unsafe mappings
+      var most = before
+      for (range, protection) in changes {
+        for part in unsafe extents.parts(of: range.start.rawValue..<range.end.rawValue) {
+          trial.protect(part.range, protection)
+          most = max(most, trial.count)
+        }
+      }
+      return room.allows(most - before, own: before)
+    }
+    if !hasRoom { throw room.shortage(at: changes.first?.range.start ?? .zero) }
+  }
+
   /// Removes the translations of a range; a later access is an error. Takes the lock.
   public func remove(_ range: AddressRange) {
     lock.withLock { clear(range.start.rawValue..<range.end.rawValue) }
@@ -85,8 +107,7 @@ extension WindowPmap {
           // It may have changed a part of the pages, and no other way needs no further mapping.
           return lose(error)
         }
-        let access = WindowMappings.Mapping(part.range, access: protection).access
-        changeMappings { $0.update(part.range) { $0.access = access } }
+        changeMappings { $0.protect(part.range, protection) }
         part.protection = protection
         unsafe extents.insert(part)
       }
