@@ -103,6 +103,7 @@ final class FuzzWorld {
 
   private func perform(_ step: FuzzStep) -> FuzzOutcome {
     var outcome = FuzzOutcome()
+    for (_, pmap) in spaces { pmap.endPreparations() }
     do {
       switch step {
       case .map(let index, let pages, let offset, let protection):
