@@ -33,8 +33,9 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
   private var hook: (@Sendable (FrameRun, Address) -> Void)?
   /// How many mappings `mappingLimit` counts for this pmap.
   private var counted = 0
-  /// What the last call of `enter` that was refused should have entered.
-  private var refused: AddressRange?
+  /// What calls of `enter` have entered, or should have, since the last `endOperation`, where there
+  /// is a limit of mappings, and whether one of them failed, so that the operation undoes them.
+  private var undoable: (ranges: [AddressRange], hasFailed: Bool) = ([], false)
   private var removalHook: (@Sendable (AddressRange) -> Void)?
 
   /// A pmap without translations.
@@ -101,10 +102,13 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     }
   }
 
-  /// Forgets what was prepared, because the operation that needed it has ended. Without, what one
-  /// operation has prepared would hide that another one prepares nothing.
-  package func endPreparations() {
-    lock.withLock { prepared = [] }
+  /// Forgets what was prepared and entered, because the operation that did it has ended. Without,
+  /// what one operation has prepared would hide that another one prepares nothing.
+  package func endOperation() {
+    lock.withLock {
+      prepared = []
+      undoable = ([], false)
+    }
   }
 
   /// Whether an address lies inside a superpage.
@@ -193,7 +197,11 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     let fails = entered == failAt
     entered += 1
     let half = FrameRun(run.start, max(.one, PageCount(run.count.rawValue / 2)))
+    if mappingLimit != nil {
+      undoable.ranges.append(AddressRange(address, address + geometry.bytes(run.count)))
+    }
     if fails {
+      undoable.hasFailed = true
       record(half, at: address, protection, wired)
       recount()
       throw HoldfastError(.resourceShortage, at: address, "the pmap was told to fail", errno: 12)
@@ -202,7 +210,7 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     record(run, at: address, protection, wired)
     if let mappingLimit, !mappingLimit.allows(mappingCount() - counted) {
       sorted = before
-      refused = AddressRange(address, address + geometry.bytes(run.count))
+      undoable.hasFailed = true
       // Every second refusal enters the first half, as the protocol allows; the caller removes it.
       if mappingLimit.refusals % 2 == 0 { record(half, at: address, protection, wired) }
       recount()
@@ -299,11 +307,13 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     return mappingLimit.change(by: counted - before)
   }
 
-  /// Checks that a removal exceeds the limit only where that was prepared, or undoes an `enter`. The
+  /// Checks that a removal exceeds the limit only where that was prepared, or undoes what a failed
+  /// operation has entered: that may have joined mappings, whose place others took since. The
   /// removals of a copy are prepared one by one before the first.
   private func checkRemoval(_ range: AddressRange, excess: Int) {
     let isPrepared = prepared.contains(range.start) && prepared.contains(range.end)
-    if excess <= 0 || isPrepared || refused?.overlaps(range) ?? false { return }
+    if excess <= 0 || isPrepared { return }
+    if undoable.hasFailed, undoable.ranges.contains(where: range.overlaps) { return }
     broken.append("\(range) takes \(excess) mappings beyond the limit and was not prepared")
   }
 

@@ -6,8 +6,8 @@ internal import HoldfastCore
 /// as none here.
 ///
 /// As with `MappingRoom`, a call that needs no further mapping is never refused, and `remove` may
-/// make mappings that are set aside, since it must not fail: where it was prepared, or undoes an
-/// `enter` that was refused.
+/// make mappings that are set aside, since it must not fail: where it was prepared, or undoes what
+/// an operation that failed has entered.
 package final class MappingLimit: @unchecked Sendable {
   /// Which calls need room besides `enter`.
   package enum Kind: Sendable {

@@ -103,7 +103,7 @@ final class FuzzWorld {
 
   private func perform(_ step: FuzzStep) -> FuzzOutcome {
     var outcome = FuzzOutcome()
-    for (_, pmap) in spaces { pmap.endPreparations() }
+    for (_, pmap) in spaces { pmap.endOperation() }
     do {
       switch step {
       case .map(let index, let pages, let offset, let protection):

@@ -1,6 +1,7 @@
-import HoldfastCore
 import HoldfastTestKit
 import Testing
+
+@testable import HoldfastCore
 
 /// Operations where the pmap may make no further mapping.
 @Suite struct MappingLimitTests {
@@ -105,6 +106,79 @@ import Testing
     #expect(limit.count == 3 && pmap.violations == [])
     try space.remove(space.bounds)
     #expect(pmap.violations == [])
+  }
+
+  /// An object of twelve pages in contiguous frames, mapped once or more, each time in one mapping.
+  private func object(_ machine: Machine, _ space: AddressSpace, at pages: [UInt64]) throws
+    -> MemoryObject
+  {
+    let object = MemoryObject(memory: machine.memory, size: PageCount(12))
+    for first in pages {
+      try space.map(object, at: machine.range(first..<first + 12))
+      try space.wire(machine.range(first..<first + 12))
+      try space.unwire(machine.range(first..<first + 12))
+    }
+    return object
+  }
+
+  @Test func `a page does not move out of a mapping that cannot be split`() throws {
+    let limit = MappingLimit()
+    let machine = Machine(frames: 1 << 14)
+    let (space, pmap) = machine.makeSpace(mappingLimit: limit)
+    let object = try object(machine, space, at: [512])
+    let page = PageRange(start: PageIndex(5), count: .one)
+    var dirty: [FrameRun] = []
+    let from = try #require(object.state(of: page.start)?.frame)
+    let block = try #require(machine.memory.allocateLargest(order: 0, dirty: &dirty))
+    limit.allow(0)
+    #expect(!object.move(page, from: from, to: block.run.start))
+    #expect(limit.refusals == 1 && pmap.violations == [])
+    limit.allow(nil)
+    #expect(object.move(page, from: from, to: block.run.start) && limit.count == 4)
+    machine.memory.free(FrameRun(from, .one), zeroed: false)
+    try space.remove(space.bounds)
+    object.release()
+    #expect(pmap.violations == [] && limit.count == 0)
+  }
+
+  @Test func `a copy fails where what other mappings have of the page cannot be removed`() throws {
+    let limit = MappingLimit()
+    let machine = Machine(frames: 1 << 14)
+    let (space, pmap) = machine.makeSpace(mappingLimit: limit)
+    let object = try object(machine, space, at: [512, 1024])
+    let child = try space.fork(pmap: CheckingPmap(geometry: machine.geometry))
+    pmap.endOperation()
+    limit.allow(1)
+    let error = failure { try space.fault(machine.address(517), .write) }
+    #expect(error?.code == .resourceShortage && pmap.violations == [])
+    limit.allow(nil)
+    try space.fault(machine.address(517), .write)
+    for each in [space, child] { try each.remove(each.bounds) }
+    object.release()
+    #expect(pmap.violations == [] && limit.count == 0)
+  }
+
+  @Test func `a copy fails where what objects above show of the page cannot be removed`() throws {
+    let limit = MappingLimit()
+    let machine = Machine(frames: 1 << 14)
+    let (space, pmap) = machine.makeSpace()
+    let (other, otherPmap) = machine.makeSpace(mappingLimit: limit)
+    let object = try object(machine, space, at: [512])
+    let child = try space.fork(pmap: CheckingPmap(geometry: machine.geometry))
+    try other.map(object, at: machine.range(512..<524), copyOnWrite: true)
+    for page in 512..<524 as Range<UInt64> {
+      try other.fault(machine.address(page), page == 512 ? .write : .read)
+    }
+    otherPmap.endOperation()
+    limit.allow(1)
+    let error = failure { try space.fault(machine.address(517), .write) }
+    #expect(error?.code == .resourceShortage && limit.refusals == 1 && otherPmap.violations == [])
+    limit.allow(nil)
+    try space.fault(machine.address(517), .write)
+    #expect(otherPmap.mapping(at: machine.address(517)) == nil)
+    for each in [space, child, other] { try each.remove(each.bounds) }
+    object.release()
+    #expect(pmap.violations + otherPmap.violations == [] && limit.count == 0)
   }
 
   @Test func `reading what a pager has needs no mapping`() throws {

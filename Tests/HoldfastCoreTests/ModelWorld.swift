@@ -112,7 +112,7 @@ final class ModelWorld {
     guard model.isPossible(step, mostSpaces: ModelWorld.mostSpaces) else { return nil }
     let isAllowed = model.allows(step, index)
     let refusals = mappingLimit?.refusals
-    for (_, pmap) in spaces { pmap.endPreparations() }
+    for (_, pmap) in spaces { pmap.endOperation() }
     do {
       try withShortage(step.shortage, spaces[index].pmap) { try attempt(step, index) }
       guard isAllowed else { return "it succeeds and should not" }
