@@ -187,6 +187,7 @@ int hf_unlock(void *start, size_t length) { return status(munlock(start, length)
 int hf_keep_private(void *start, size_t length) {
   if (madvise(start, length, MADV_DONTDUMP) < 0)
     return -errno;
+  // Reservations have it already, unless it failed there, which is of no account without access.
   return status(madvise(start, length, MADV_DONTFORK));
 }
 
