@@ -10,10 +10,27 @@ extension Reservoir {
     if status.size != name.size {
       return "its size is \(status.size), but its name says \(name.size)"
     }
-    if status.permissions & (group == nil ? 0o077 : 0o007) != 0 {
+    if status.permissions & 0o7177 != 0 {
       return "its permissions allow access to other users"
     }
+    // tmpfs may allocate a huge page that begins in the file and ends beyond it.
+    if isHugetlb ? status.allocated != status.size : status.allocated < status.size {
+      return "it has memory for \(status.allocated) of \(status.size)"
+    }
     return nil
+  }
+
+  /// Moves what is in ready and must not be leased to quarantine.
+  ///
+  /// - Returns: whether it was moved; it was not where another process has moved it first.
+  func setAside(_ name: String, _ operation: String) -> Bool {
+    guard let quarantine = try? openQuarantine(operation) else { return false }
+    do throws(Errno) {
+      try ready.rename(name, to: quarantine, ReadyName.newID())
+      return true
+    } catch {
+      return false
+    }
   }
 
   /// Why a name cannot be looked up, or nil: reading it has replaced the bytes that are not UTF-8.
@@ -22,9 +39,13 @@ extension Reservoir {
   }
 
   /// Why this reservoir cannot have created a file, or nil.
-  func problem(_ status: FileStatus) -> String? {
+  ///
+  /// - Parameter user: the user who may have leased the file, to whom it then belongs.
+  func problem(_ status: FileStatus, leasedBy user: UInt32? = nil) -> String? {
     if !status.isRegular { return "it is \(status.kind), not a regular file" }
-    if status.owner != owner { return "user \(status.owner) owns it, not user \(owner)" }
+    if status.owner != owner, status.owner != user {
+      return "user \(status.owner) owns it, not user \(owner)"
+    }
     if status.links != 1 { return "it has \(status.links) names instead of one" }
     return nil
   }
@@ -49,8 +70,8 @@ extension Reservoir {
     }
   }
 
-  /// The longest wait for the lock of a folder of leases. Commands hold it for microseconds, but
-  /// its user can hold it forever, which must not block other users.
+  /// The longest wait for the lock of a folder of leases. Commands hold it for microseconds, but a
+  /// process that was stopped meanwhile must not block others.
   static let folderLockTimeout = Duration.milliseconds(500)
 
   /// Changes the name of a lease, with the lock of its folder held, if the name still refers to the
@@ -111,45 +132,64 @@ extension Reservoir {
         errno: error, operation: operation, reason: "cannot open \(place)",
         advice: error == .permissionDenied ? .becomeRoot : nil)
     }
-    guard status.owner == user else {
+    // Root's folder in another owner's reservoir belongs to root.
+    guard status.owner == owner || status.owner == 0 else {
       throw HoldfastError(
         .untrusted, operation: operation,
-        reason: "\(place): user \(status.owner) owns it, not user \(user)",
+        reason: "\(place): user \(status.owner) owns it, not user \(owner)",
         advice: .inspectAndRemove(path: place))
     }
-    guard status.permissions & 0o077 == 0 else {
+    guard status.permissions & 0o027 == 0 else {
       throw HoldfastError(
         .untrusted, operation: operation,
         reason: "\(place): its permissions allow access to other users",
-        advice: .run(["chmod", "700", place], asRoot: false))
+        advice: .run(["chmod", "o=,g-rw", place], asRoot: false))
     }
     return folder
   }
 
-  /// The files of a user's lease of a name, at most one unless the user has created others.
+  /// The files of a user's lease of a name, at most one unless others were put there by hand.
   func leases(_ name: LeaseName, in folder: Folder) throws(Errno) -> [LeaseFile] {
     try folder.names().compactMap { LeaseFile($0) }.filter { $0.name == name }
       .sorted { !$0.isHeld && $1.isHeld }
   }
 
-  /// The calling user's folder of leases, created where it is missing.
-  func ownLeaseFolder(_ operation: String) throws(HoldfastError) -> Folder {
-    let user = geteuid()
-    if let folder = try leaseFolder(of: user, operation) { return folder }
-    do throws(Errno) {
-      try leased.makeFolder("\(user)", permissions: 0o700)
-    } catch {
-      guard error == .fileExists else {
-        throw HoldfastError(
-          errno: error, operation: operation, reason: "cannot create \(path)/leased/\(user)",
-          advice: .joinGroup)
+  /// A user's folder of leases, created where it is missing. A member may enter that folder, and
+  /// not change it.
+  func makeLeaseFolder(of user: UInt32, _ operation: String) throws(HoldfastError) -> Folder {
+    var isMade = false
+    let isMember = isMember(user)
+    while true {
+      if let folder = try leaseFolder(of: user, operation) {
+        if isMember, let group {
+          try during(operation, "cannot set the permissions of \(path)/leased/\(user)") {
+            () throws(Errno) in
+            let status = try folder.status()
+            if status.group != group { try folder.setOwner(status.owner, group: group) }
+            if status.permissions != 0o710 { try folder.setPermissions(0o710) }
+          }
+        }
+        return folder
+      }
+      guard !isMade else { break }
+      isMade = true
+      do throws(Errno) {
+        try leased.makeFolder("\(user)", permissions: 0o700)
+      } catch {
+        guard error == .fileExists else {
+          throw HoldfastError(
+            errno: error, operation: operation, reason: "cannot create \(path)/leased/\(user)",
+            advice: .becomeRoot)
+        }
       }
     }
-    if let folder = try leaseFolder(of: user, operation) { return folder }
     throw HoldfastError(
       .host, operation: operation, reason: "\(path)/leased/\(user) was removed concurrently",
       advice: .retry)
   }
+
+  /// Whether a user is neither the owner nor root, so that the user's files are never reused.
+  func isMember(_ user: UInt32) -> Bool { user != 0 && user != owner }
 }
 
 extension HoldfastError {

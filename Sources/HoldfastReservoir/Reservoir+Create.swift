@@ -4,25 +4,25 @@ internal import HoldfastLinux
 internal import SystemPackage
 
 extension Reservoir {
-  /// Creates the folders of a reservoir, or sets the owner and permissions of existing ones.
+  /// Creates the folders of a reservoir, or sets the owner and permissions of existing ones. None
+  /// is writable for other users than the owner.
   ///
-  ///     holdfast/   0700, with a group 0750   keeps all other users out
-  ///     ready/      0700, with a group 0770   a lease renames a file out of it
-  ///     leased/     0700, with a group 1770   has a folder for each user, private to that user
-  ///     filling/    0700
-  ///
-  /// Where the owner is not root, `holdfast` and `filling` are set-group-ID: files and folders that
-  /// the owner creates there belong to the group, although the owner need not be a member.
+  ///     holdfast/     0700, with a group 0710   members enter, to open their own files
+  ///     ready/        0700
+  ///     filling/      0700
+  ///     leased/       0700, with a group 0710   has a folder for each user
   ///
   /// - Parameters:
-  ///   - mount: a mounted hugetlbfs, or a folder on tmpfs.
+  ///   - mount: a mounted hugetlbfs, or a folder on tmpfs, to which only root or the caller may
+  ///     write.
   ///   - owner: the ID of the user who fills and recycles; nil for the calling user.
-  ///   - group: the ID of the group whose members may lease; nil for the present group of an
-  ///     existing reservoir, and for none in a new one.
+  ///   - group: the ID of the group whose members may lease from the service, which then must run
+  ///     as root; nil for the present group of an existing reservoir, and for none in a new one.
   /// - Returns: the reservoir, opened.
   /// - Throws: ``HoldfastError`` with the code `busy` where the reservoir has files and the call
-  ///   would change their owner or group, `noReservoir` where the mount is neither hugetlbfs nor
-  ///   tmpfs, `untrusted` where another user owns one of the folders, `notPermitted`, or `host`.
+  ///   would change their owner, `noReservoir` where the mount is neither hugetlbfs nor tmpfs,
+  ///   `untrusted` where another user owns one of the folders or may write to the mount,
+  ///   `notPermitted`, or `host`.
   public static func create(
     mount: String, owner: UInt32? = nil, group: UInt32? = nil
   ) throws(HoldfastError) -> Reservoir {
@@ -31,64 +31,59 @@ extension Reservoir {
     let place = try during(
       operation, "cannot open the folder", advice: .other("a folder on hugetlbfs or tmpfs")
     ) { () throws(Errno) in try Folder.open(path: mount) }
-    let system = try during(operation, "cannot stat the file system") { () throws(Errno) in
-      try place.fileSystem()
+    let (system, status) = try during(operation, "cannot stat the folder") { () throws(Errno) in
+      (try place.fileSystem(), try place.status())
     }
     guard system.kind != .other else {
       throw HoldfastError(
         .noReservoir, operation: operation, reason: "it is on neither hugetlbfs nor tmpfs",
         advice: .other("a mount of hugetlbfs"))
     }
+    if let problem = problem(mount: status, reservoirOf: owner) {
+      throw HoldfastError(
+        .untrusted, operation: operation, reason: problem,
+        advice: .other("a mount that only root may write to"))
+    }
     let top = try make(folderName, in: place, mount, owner: owner, operation)
     let group = try checkFiles(top, owner: owner, group: group, operation)
-    let inherits: UInt32 = group != nil && owner != 0 ? 0o2000 : 0
-    let folders: [(name: String, permissions: UInt32)] = [
-      ("filling", 0o700 | inherits), ("ready", group == nil ? 0o700 : 0o770),
-      ("leased", group == nil ? 0o700 : 0o1770),
-    ]
-    for (name, permissions) in folders {
+    let entered: UInt32 = group == nil ? 0o700 : 0o710
+    for (name, permissions) in [("filling", 0o700), ("ready", 0o700), ("leased", entered)] {
       let folder = try make(name, in: top, mount + "/" + folderName, owner: owner, operation)
       try set(folder, name, owner, group, permissions, operation)
     }
     // Last, so that no other user gets in before the folders are complete.
-    try set(top, folderName, owner, group, group == nil ? 0o700 : 0o750 | inherits, operation)
+    try set(top, folderName, owner, group, entered, operation)
     return try Reservoir(mount: mount)
   }
 
-  /// Determines the group, and refuses a change that would make existing files unusable.
+  /// Determines the group, and refuses a change of the owner that would make existing files
+  /// unusable.
   private static func checkFiles(
     _ top: Folder, owner: UInt32, group: UInt32?, _ operation: String
   ) throws(HoldfastError) -> UInt32? {
-    guard let ready = try? top.folder("ready"), let found = try? ready.status() else {
+    guard let ready = try? top.folder("ready"), let found = try? top.status() else {
       return group
     }
-    let before = found.permissions & 0o020 != 0 ? found.group : nil
-    func refuse(_ reason: String, _ advice: Advice) throws(HoldfastError) {
-      let isEmpty = (try? ready.names())?.isEmpty == true
-      // A folder that cannot be read may have leases.
-      var hasLeases = false
-      do throws(Errno) {
-        let leased = try top.folder("leased")
-        for name in try leased.names() where try !leased.folder(name).names().isEmpty {
-          hasLeases = true
-        }
-      } catch {
-        hasLeases = error != .noSuchFileOrDirectory
+    guard found.owner != owner else {
+      return group ?? (found.permissions & 0o010 != 0 ? found.group : nil)
+    }
+    let isEmpty = (try? ready.names())?.isEmpty == true
+    // A folder that cannot be read may have leases.
+    var hasLeases = false
+    do throws(Errno) {
+      let leased = try top.folder("leased")
+      for name in try leased.names() where try !leased.folder(name).names().isEmpty {
+        hasLeases = true
       }
-      guard !isEmpty || hasLeases else { return }
+    } catch {
+      hasLeases = error != .noSuchFileOrDirectory
+    }
+    guard isEmpty, !hasLeases else {
       throw HoldfastError(
-        .busy, operation: operation, reason: "the reservoir has files, which \(reason)",
-        advice: advice)
+        .busy, operation: operation,
+        reason: "the reservoir has files, which belong to user \(found.owner)",
+        advice: .keepOwner(found.owner))
     }
-    if found.owner != owner {
-      try refuse(
-        "belong to user \(found.owner)", .keepOwner(found.owner, group: before))
-      return group
-    }
-    guard let group, group != before else { return before }
-    try refuse(
-      before.map { "are for group \($0)" } ?? "are for the owner alone",
-      .keepOwner(found.owner, group: before))
     return group
   }
 

@@ -14,7 +14,7 @@ extension Reservoir {
     let caller = geteuid()
     var result = ReservoirStatus(
       path: path, pageSize: pageSize, isHugetlb: isHugetlb, owner: owner, group: group,
-      isComplete: caller == 0 || (caller == owner && group == nil))
+      isComplete: caller == 0 || group == nil)
     if isHugetlb { result.freePages = try? HugePagePool(size: pageSize).available }
     var rows: [Key: ReservoirStatus.Row] = [:]
     func count(
@@ -29,19 +29,17 @@ extension Reservoir {
       count(ready.size, ready.node, \.ready)
       return nil
     }
-    if isOwner {
-      try each(try openFilling(operation), "filling", operation, &result) { _, status in
-        guard status.isRegular else { return problem(status) }
-        count(status.size, nil, \.filling)
-        return nil
-      }
+    try each(try openFilling(operation), "filling", operation, &result) { _, status in
+      guard status.isRegular else { return problem(status) }
+      count(status.size, nil, \.filling)
+      return nil
     }
     let now = Int64(time(nil))
     for (user, folder) in try leaseFolders(operation, foreign: &result.foreign) {
       var leases: [ReservoirStatus.LeaseEntry] = []
       try each(folder, "leased/\(user)", operation, &result) { name, status in
         guard let lease = LeaseFile(name) else { return Reservoir.foreignName }
-        if let problem = problem(status) { return problem }
+        if let problem = problem(status, leasedBy: user) { return problem }
         count(status.size, lease.node, \.leased)
         leases.append(
           .init(

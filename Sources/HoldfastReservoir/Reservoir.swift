@@ -14,16 +14,23 @@ internal import SystemPackage
 ///     <mount>/holdfast/ready/<size>-<id>          complete and zero; <size>@1-<id>: node 1
 ///     <mount>/holdfast/leased/<uid>/<name>        a lease until it is returned; <name>@1: node 1
 ///     <mount>/holdfast/leased/<uid>/<name>.run    a lease that lasts as long as its lock is held
+///     <mount>/holdfast/quarantine/<id>            what was in ready and must not be leased
 ///     <mount>/holdfast/events                     the socket on which the service receives events
+///     <mount>/holdfast/socket                     the socket from which other users lease
+///
+/// Only the owner and root write to the folders, so only they use this class. Other users lease
+/// from the service, by ``ReservoirClient``; what they lease becomes their file, in a folder that
+/// they may enter and not change.
 ///
 /// | state | contents | leaves the state by | ``collect(_:cancellation:progress:)`` |
 /// |---|---|---|---|
 /// | filling, locked | anything | its process: to ready, or unlinked | skips it |
 /// | filling, unlocked | anything | (its process is dead) | unlinks it |
 /// | ready | zeros | the one lease whose rename(2) succeeds; `drain` | skips it |
-/// | leased, plain | a guest's memory | `release` (its user), `recycle` (owner, root) | see below |
+/// | leased, plain | a guest's memory | `release`, `recycle` | see below |
 /// | leased `.run`, locked | a guest's memory | the process that has its lock | skips it |
 /// | leased `.run`, unlocked | a guest's memory | (its processes are dead) | recycles it |
+/// | quarantine | anything | `drain` | skips it |
 ///
 /// A collection unlinks what it cannot recycle. It skips plain leases, except on request those of
 /// an age that no process has open.
@@ -36,15 +43,18 @@ internal import SystemPackage
 /// removed only with the lock of its folder held, after a check that the name still refers to the
 /// same file.
 ///
-/// A guest's memory becomes ready in one way only, by
-/// ``recycle(_:user:otherwise:options:progress:)``: the file is locked, proven by the kernel to be
-/// neither open nor mapped elsewhere (F_SETLEASE), moved to filling, scrubbed, proven again, and
-/// renamed. An interruption leaves the file in filling without a lock. A file without that proof is
-/// unlinked: the kernel frees the pages with their last mapping and zeroes them itself.
+/// The memory of a lease goes back to the kernel: the file is unlinked, and the kernel frees the
+/// pages with their last reference, of whatever kind, and zeroes them itself. Only the memory of
+/// the owner's own monitors may become ready again in place, on request (``Reuse/scrub``): the file
+/// is locked, proven by the kernel to be neither open nor mapped elsewhere (F_SETLEASE), moved to
+/// filling, scrubbed, proven again, and renamed. An interruption leaves the file in filling without
+/// a lock. The proof covers no pages that a process has pinned, such as those of a fixed buffer of
+/// io_uring(7), hence the request.
 ///
-/// Every name is looked up in an open folder, without following links. The file must be a regular
-/// file of the reservoir's owner, with one name, and with the size that its name states; all others
-/// are left alone and reported.
+/// Every name is looked up in an open folder, without following links. A ready file must be a
+/// regular file of the reservoir's owner, for the owner alone, with one name, with the size that
+/// its name states and with memory for all of it. Any other is moved to quarantine by the next
+/// lease or collection, reported, and never leased.
 ///
 /// A reservoir is safe to use from any thread and process. Fills wait for each other. Other calls
 /// wait only for the lock of a folder of leases, which is held for microseconds, and for at most
@@ -56,9 +66,9 @@ public final class Reservoir: Sendable {
   public let pageSize: ByteCount
   /// Whether the memory consists of huge pages on hugetlbfs. Otherwise it is on tmpfs, for tests.
   public let isHugetlb: Bool
-  /// The ID of the user who, like root, may fill and recycle, and who owns all ready files.
+  /// The ID of the user who, like root, may use the folders, and who owns all ready files.
   public let owner: UInt32
-  /// The ID of the group whose members may lease, or nil where only the owner and root may.
+  /// The ID of the group whose members may lease from the service, or nil.
   public let group: UInt32?
 
   let top: Folder
@@ -77,7 +87,7 @@ public final class Reservoir: Sendable {
   ///     they are sent to the reservoir's service, if one listens.
   /// - Throws: ``HoldfastError`` with the code `noReservoir` where the mount has none, `untrusted`
   ///   where a user other than its owner and root may have created or changed it, `notPermitted`
-  ///   where this user may not lease, or `host`.
+  ///   where this user is neither, or `host`.
   public init(
     mount: String, observer: (@Sendable (ReservoirEvent) -> Void)? = nil
   ) throws(HoldfastError) {
@@ -91,84 +101,120 @@ public final class Reservoir: Sendable {
         .noReservoir, operation: operation, reason: "it is on neither hugetlbfs nor tmpfs",
         advice: .other("a folder on hugetlbfs or tmpfs"))
     }
+    let mountStatus = try during(operation, "cannot stat the folder") { () throws(Errno) in
+      try place.status()
+    }
+    let caller = geteuid()
+    // By its name: other users may not open the folder.
+    if let status = try? place.status(Reservoir.folderName), status.isFolder,
+      caller != 0, caller != status.owner
+    {
+      throw HoldfastError(
+        .notPermitted, operation: operation,
+        reason: "only user \(status.owner), who owns the reservoir, and root may do that",
+        advice: .becomeRoot)
+    }
     let top = try Reservoir.open(Reservoir.folderName, in: place, operation)
+    let found = try during(operation, "cannot stat its folders") { () throws(Errno) in
+      try top.status()
+    }
+    if let problem = Reservoir.problem(mount: mountStatus, reservoirOf: found.owner) {
+      throw HoldfastError(
+        .untrusted, operation: operation, reason: problem,
+        advice: .other("a mount that only root may write to"))
+    }
     let ready = try Reservoir.open("ready", in: top, operation)
     let leased = try Reservoir.open("leased", in: top, operation)
     let status = try during(operation, "cannot stat its folders") { () throws(Errno) in
-      (
-        place: try place.status(), top: try top.status(), ready: try ready.status(),
-        leased: try leased.status()
-      )
+      (ready: try ready.status(), leased: try leased.status())
     }
     self.top = top
     self.ready = ready
     self.leased = leased
     self.observer = observer
-    owner = status.top.owner
-    group = status.ready.permissions & 0o020 != 0 ? status.ready.group : nil
+    owner = found.owner
+    group = found.permissions & 0o010 != 0 ? found.group : nil
     self.mount = mount
     pageSize = system.pageSize
     isHugetlb = system.kind == .hugetlbfs
 
-    let caller = geteuid()
-    for folder in [status.top, status.ready, status.leased] {
-      guard folder.owner == owner, folder.permissions & 0o007 == 0 else {
-        throw HoldfastError(
-          .untrusted, operation: operation,
-          reason: "its folders have different owners or allow access to all users",
-          advice: .createReservoir(mount: mount))
-      }
-    }
-    // The owner of the files can read what guests write to them.
-    let isRootsMount = status.place.owner == 0 && status.place.permissions & 0o022 == 0
-    guard owner == 0 || owner == caller || isRootsMount else {
+    // Others may at most enter, to open a file of theirs.
+    guard found.permissions & 0o027 == 0, status.leased.permissions & 0o027 == 0,
+      status.ready.permissions & 0o077 == 0,
+      status.ready.owner == owner, status.leased.owner == owner
+    else {
       throw HoldfastError(
         .untrusted, operation: operation,
-        reason: "user \(owner) owns it, and "
-          + (status.place.owner == 0
-            ? "users other than root may write to the mount"
-            : "the mount is not owned by root") + ", so the reservoir cannot be trusted",
-        advice: .other("a mount that only root may write to"))
+        reason: "its folders have different owners or allow access to other users",
+        advice: .createReservoir(mount: mount))
     }
   }
 
-  /// Whether this user may fill and recycle: the owner or root.
-  public var isOwner: Bool {
+  /// Why the reservoir on a mount cannot be trusted, or nil. A user who may write to the mount's
+  /// folder could exchange the reservoir's, under a command that uses it.
+  ///
+  /// - Parameter owner: the owner of the reservoir's folder, nil before there is one.
+  static func problem(mount: FileStatus, reservoirOf owner: UInt32?) -> String? {
     let caller = geteuid()
-    return caller == 0 || caller == owner
+    let trusted: Set<UInt32> = [0, caller, owner ?? caller]
+    guard trusted.contains(mount.owner) else {
+      return "user \(mount.owner) owns the mount's folder"
+    }
+    let isWritable = mount.permissions & 0o022 != 0
+    // In a sticky folder a user can only rename what belongs to that user.
+    if isWritable, mount.permissions & 0o1000 == 0 {
+      return "users other than user \(mount.owner) may write to the mount's folder"
+    }
+    // The owner of the files can read what guests write to them.
+    if let owner, owner != 0, owner != caller, mount.owner != 0 || isWritable {
+      return "user \(owner) owns the reservoir, and the mount is not one that only root may write to"
+    }
+    return nil
   }
 
   /// The reservoir's folder, `<mount>/holdfast`.
-  public var path: String { mount + (mount.hasSuffix("/") ? "" : "/") + Reservoir.folderName }
+  public var path: String { Reservoir.path(mount: mount) }
 
-  /// The permissions of ready files.
-  var filePermissions: UInt32 { group == nil ? 0o600 : 0o660 }
-
-  /// The group of ready files, which is that of the folders.
-  func fileGroup() throws(Errno) -> UInt32 {
-    if let group { return group }
-    return try ready.status().group
+  static func path(mount: String) -> String {
+    mount + (mount.hasSuffix("/") ? "" : "/") + folderName
   }
 
-  /// The folder of files that are not ready yet, which only the owner and root can open.
+  /// The folder of files that are not ready yet.
   func openFilling(_ operation: String) throws(HoldfastError) -> Folder {
-    guard isOwner else {
-      throw HoldfastError(
-        .notPermitted, operation: operation,
-        reason: "only user \(owner), who owns the reservoir, and root may do that",
-        advice: .becomeRoot)
-    }
-    let filling = try Reservoir.open("filling", in: top, operation)
-    let status = try during(operation, "cannot stat \(path)/filling") { () throws(Errno) in
-      try filling.status()
+    try openPrivate("filling", operation)
+  }
+
+  /// A folder that only the owner and root can open.
+  private func openPrivate(
+    _ name: String, _ operation: String
+  ) throws(HoldfastError) -> Folder {
+    let folder = try Reservoir.open(name, in: top, operation)
+    let status = try during(operation, "cannot stat \(path)/\(name)") { () throws(Errno) in
+      try folder.status()
     }
     guard status.owner == owner, status.permissions & 0o077 == 0 else {
       throw HoldfastError(
         .untrusted, operation: operation,
-        reason: "users other than the owner may access \(path)/filling",
+        reason: "users other than the owner may access \(path)/\(name)",
         advice: .createReservoir(mount: mount))
     }
-    return filling
+    return folder
+  }
+
+  /// The folder of what was put aside, created where it is missing.
+  func openQuarantine(_ operation: String) throws(HoldfastError) -> Folder {
+    try during(operation, "cannot create \(path)/quarantine") { () throws(Errno) in
+      do throws(Errno) {
+        try top.makeFolder("quarantine", permissions: 0o700)
+        let folder = try top.folder("quarantine")
+        if try folder.status().owner != owner {
+          try folder.setOwner(owner, group: try ready.status().group)
+        }
+      } catch {
+        if error != .fileExists { throw error }
+      }
+    }
+    return try openPrivate("quarantine", operation)
   }
 
   private static func openMount(
@@ -199,7 +245,7 @@ public final class Reservoir: Sendable {
         throw HoldfastError(
           .notPermitted, operation: operation,
           reason: "this user may not enter its folder '\(name)'", errno: error.rawValue,
-          advice: .joinGroup)
+          advice: .becomeRoot)
       default:
         throw HoldfastError(
           .untrusted, operation: operation, reason: "'\(name)' is not a folder",

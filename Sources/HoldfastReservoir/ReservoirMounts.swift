@@ -5,13 +5,17 @@ internal import SystemPackage
 
 /// The places on this host that have a reservoir, or can have one.
 public enum ReservoirMounts {
-  /// The mount points of hugetlbfs with a reservoir that this user can see, in the order of
-  /// mounting. A file system that is mounted at several places is listed once.
+  /// The mount points of hugetlbfs with a reservoir that this user can trust, in the order of
+  /// mounting: of root, of the user, or of another user on a mount of root's. A file system that is
+  /// mounted at several places is listed once.
   public static func reservoirs() -> [String] {
     // A file system can be mounted at several places, and is one reservoir.
     var seen: Set<FileStatus.Identity> = []
     return HugetlbMounts.paths().filter { mount in
-      guard let status = reservoirFolder(mount) else { return false }
+      guard let folder = try? Folder.open(path: mount), let place = try? folder.status(),
+        let status = try? folder.status(Reservoir.folderName), status.isFolder,
+        Reservoir.problem(mount: place, reservoirOf: status.owner) == nil
+      else { return false }
       return seen.insert(status.identity).inserted
     }
   }
@@ -21,7 +25,10 @@ public enum ReservoirMounts {
   /// - Throws: ``HoldfastError`` with the code `noReservoir` where there is none, or more than one;
   ///   the advice lists them.
   public static func only() throws(HoldfastError) -> String {
-    let found = reservoirs()
+    try only(of: reservoirs())
+  }
+
+  static func only(of found: [String]) throws(HoldfastError) -> String {
     if found.count == 1 { return found[0] }
     throw HoldfastError(
       .noReservoir, operation: "find the reservoir",
@@ -37,7 +44,8 @@ public enum ReservoirMounts {
   /// - Parameters:
   ///   - path: a mounted hugetlbfs, which is used as it is; a folder on tmpfs, used as it is where
   ///     `pageSize` is nil; or an empty folder, on which hugetlbfs is mounted. Nil for the first
-  ///     mounted hugetlbfs with that page size, or else a new mount below `/run/holdfast`.
+  ///     mounted hugetlbfs with that page size to which only root or the caller may write, or else a
+  ///     new mount below `/run/holdfast`.
   ///   - pageSize: the size of the huge pages; nil for any, and for 2 MiB in a new mount.
   /// - Returns: the mount point, and whether the call has mounted it.
   /// - Throws: ``HoldfastError`` with the code `invalidArgument` where the mount has another page
@@ -48,8 +56,9 @@ public enum ReservoirMounts {
     let operation = "create a reservoir"
     guard let path else {
       for mount in HugetlbMounts.paths() {
-        if let found = try? Folder.open(path: mount).fileSystem(), found.kind == .hugetlbfs,
-          pageSize == nil || found.pageSize == pageSize
+        if let folder = try? Folder.open(path: mount), let found = try? folder.fileSystem(),
+          found.kind == .hugetlbfs, pageSize == nil || found.pageSize == pageSize,
+          isSuitable(folder)
         {
           return (mount, false)
         }
@@ -82,11 +91,11 @@ public enum ReservoirMounts {
     }
   }
 
-  private static func reservoirFolder(_ mount: String) -> FileStatus? {
-    guard let folder = try? Folder.open(path: mount),
-      let status = try? folder.status(Reservoir.folderName), status.isFolder
-    else { return nil }
-    return status
+  /// Whether the caller can create a reservoir on a mount that others cannot exchange.
+  private static func isSuitable(_ folder: Folder) -> Bool {
+    guard let place = try? folder.status() else { return false }
+    let there = try? folder.status(Reservoir.folderName)
+    return Reservoir.problem(mount: place, reservoirOf: there?.owner) == nil
   }
 
   private static func makeFolder(_ path: String, _ operation: String) throws(HoldfastError) {

@@ -66,13 +66,12 @@ import Testing
       .joinGroup, "as root of the host, outside of a container",
       "sudo, or join the group that may lease")
     expect(
-      .keepOwner(7, group: nil),
-      "--owner 7 without --group, or release all leases and run: holdfast reservoir drain",
-      "--owner 7 without --group, or release all leases and run: sudo holdfast reservoir drain")
+      .keepOwner(7),
+      "--owner 7, or release all leases and run: holdfast reservoir drain",
+      "--owner 7, or release all leases and run: sudo holdfast reservoir drain")
     expect(
-      .keepOwner(7, group: 8),
-      "--owner 7 --group 8, or release all leases and run: holdfast reservoir drain",
-      "--owner 7 --group 8, or release all leases and run: sudo holdfast reservoir drain")
+      .useService, "start the service as root: holdfast reservoir serve",
+      "start the service as root: holdfast reservoir serve")
     expect(
       .createReservoir(mount: nil), "holdfast reservoir init", "sudo holdfast reservoir init")
     expect(

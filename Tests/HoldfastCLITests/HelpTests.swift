@@ -40,11 +40,11 @@ import Testing
       ),
       (
         ["reservoir", "init", "--help"],
-        ["--group <group>", "--hugepage-size", "Members are trusted"]
+        ["--group <group>", "--hugepage-size", "They do not have to be trusted"]
       ),
       (["reservoir", "fill", "--help"], ["a level to reach", "--host-numa-node", "--threads"]),
       (["reservoir", "lease", "--help"], ["belongs to no process", "--grow", "--wait <seconds>"]),
-      (["reservoir", "recycle", "--help"], ["vmsplice", "--or-release", "--verify"]),
+      (["reservoir", "recycle", "--help"], ["vmsplice", "--or-release", "--reuse", "--verify"]),
       (
         ["reservoir", "gc", "--help"],
         ["--older-than <time>", "only its age shows that it is abandoned"]

@@ -32,7 +32,7 @@ import Testing
 
   @Test func releases() throws {
     let place = try place()
-    let words = ["run", "--release", "-m", "4M", "--", "true", "{memory}"]
+    let words = ["run", "--reuse", "release", "-m", "4M", "--", "true", "{memory}"]
     #expect(try place.run(words).status == 0)
     #expect(try place.rows() == [])
   }

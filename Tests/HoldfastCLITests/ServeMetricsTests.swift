@@ -62,7 +62,8 @@ import Testing
 
   @Test func overHTTP() throws {
     try served.configure(
-      "[level]\nfiles = 2x4M\n[collect]\ninterval = 0.1\n[metrics]\nlisten = 127.0.0.1:0\n")
+      "[level]\nfiles = 2x4M\n[collect]\ninterval = 0.1\nreuse = scrub\n"
+        + "[metrics]\nlisten = 127.0.0.1:0\n")
     try served.start()
     try served.until("first") { served.ready.count == 2 }
     let prefix = "holdfast_reservoir_"

@@ -52,7 +52,7 @@ import Testing
     }
   }
 
-  /// A collection need not wait until a level is full, since recycled orphans count towards it.
+  /// A collection need not wait until a level is full.
   @Test func collectsBetweenTheFilesOfALevel() throws {
     try served.configure(
       "[fill]\nrate = 8M\nthreads = 1\n[level]\nfiles = 1000x4M\n[collect]\ninterval = 0.1\n")
@@ -75,7 +75,7 @@ import Testing
   }
 
   @Test func collectsOrphans() throws {
-    try served.configure("[level]\nfiles = 1x4M\n[collect]\ninterval = 0.1\nverify = yes\n")
+    try served.configure("[level]\nfiles = 1x4M\n[collect]\ninterval = 0.1\nreuse = scrub\nverify = yes\n")
     try served.start()
     try served.until("first") { served.ready == ["4M"] }
     try served.orphan("vm1")

@@ -176,10 +176,10 @@ import Testing
     #expect(receipt["zeroedAheadBytes"] as? Int == 8 << 20)
     let lease = try #require(receipt["lease"] as? [String: Any])
     #expect((lease["path"] as? String)?.hasPrefix(place.file("leased/")) == true)
-    #expect((lease["end"] as? [String: Any])?["outcome"] as? String == "recycled")
+    #expect((lease["end"] as? [String: Any])?["outcome"] as? String == "replaced")
     #expect(try place.rows() == ["8M 1 0 0"])
     let text = try HoldfastProgram(words).wait().output
-    #expect(text.contains("\nlease end  in ") && text.contains("ready again.\n"), "\(text)")
+    #expect(text.contains("\nlease end  in ") && text.contains("new memory is ready.\n"), "\(text)")
     #expect(try place.rows() == ["8M 1 0 0"])
   }
 

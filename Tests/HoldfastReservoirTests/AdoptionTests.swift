@@ -57,26 +57,27 @@ private final class Ended: @unchecked Sendable {
 
   private func wholeLife(_ place: Place, _ page: ByteCount) throws {
     let reservoir = try place.reservoir(size)
-    let before = try inode(place)
-    for isHeld in [true, false] {
+    for (isHeld, reuse) in [(true, Reuse.scrub), (false, .scrub), (true, .fresh), (false, .fresh)] {
       var request = LeaseRequest(size: size, name: try LeaseName("vm"))
       request.isHeld = isHeld
+      let file = try inode(place)
       let lease = try reservoir.lease(request)
       let ended = Ended()
-      try useUp(lease, page, ended) {
+      try useUp(lease, page, atEnd: .recycle(RecycleOptions(reuse: reuse)), ended) {
         // The arena alone has the file, and the lock of a held lease.
         #expect(lease.descriptor == -1)
         #expect(code { _ = try Arena(adopting: lease) } == .busy)
         if isHeld {
           #expect(code { _ = try reservoir.release(LeaseName("vm")) } == .busy)
         }
-        var options = RecycleOptions()
+        var options = RecycleOptions(reuse: .scrub)
         options.timeout = .milliseconds(5)
         #expect(code { _ = try reservoir.recycle(LeaseName("vm"), options: options) } == .busy)
         #expect(ended.results.isEmpty && place.names("ready").isEmpty)
       }
-      #expect(ended.results == [.success(.recycled(size))])
-      #expect(try inode(place) == before)
+      #expect(
+        ended.results == [.success(reuse == .scrub ? .recycled(size) : .replaced(size))])
+      #expect(try (inode(place) == file) == (reuse == .scrub))
       let ready = try #require(place.names("ready").first)
       #expect(try Mapping(place.file("ready/\(ready)")).isZero)
     }
@@ -109,12 +110,12 @@ private final class Ended: @unchecked Sendable {
       return try GuestMemory(arena: arena, limit: size)
     }()
     #expect(ended.results.isEmpty)
-    let collected = try reservoir.collect()
+    let collected = try reservoir.collect(CollectOptions(reuse: .scrub))
     #expect(collected.recycled == 0 && collected.released == 0)
     #expect(try reservoir.counts() == ["16M 0 1 0"])
     withExtendedLifetime(memory) {}
     memory = nil
-    #expect(ended.results == [.success(.recycled(size))])
+    #expect(ended.results == [.success(.replaced(size))])
   }
 
   @Test(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
@@ -133,7 +134,7 @@ private final class Ended: @unchecked Sendable {
       try child.write([1, 2, 3], to: Address(8192))
       withExtendedLifetime((arena, memory, child)) {}
     }
-    #expect(ended.results == [.success(.recycled(size))])
+    #expect(ended.results == [.success(.replaced(size))])
     let ready = try #require(place.names("ready").first)
     #expect(try Mapping(place.file("ready/\(ready)")).isZero)
   }
@@ -145,7 +146,7 @@ private final class Ended: @unchecked Sendable {
     let ended = Ended()
     let other = open(lease.receipt.path, O_RDWR | O_CLOEXEC)
     defer { close(other) }
-    var options = RecycleOptions()
+    var options = RecycleOptions(reuse: .scrub)
     options.timeout = .milliseconds(5)
     try useUp(lease, .kibibytes(4), atEnd: .recycle(options), ended)
     guard case .success(.released(size, _?))? = ended.results.first else {
@@ -155,17 +156,16 @@ private final class Ended: @unchecked Sendable {
     #expect(try reservoir.counts() == [])
   }
 
-  @Test func sharedLeasesNeedTrust() throws {
+  @Test func leasesThatAreNotExclusiveAreRefused() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)
     let lease = try reservoir.held(size, "vm")
     var receipt = lease.receipt
     receipt.isExclusive = false
     let file = try #require(lease.takeFile())
-    let shared = Lease(receipt, file, reservoir)
+    let shared = Lease(receipt, file, .reservoir(reservoir))
     #expect(code { _ = try Arena(adopting: shared) } == .untrusted)
     #expect(shared.descriptor >= 0)
-    _ = try Arena(adopting: shared, trustsMembers: true, threads: 1)
   }
 
   @Test func aLeaseThatCannotBeAdoptedIsUnchanged() throws {

@@ -39,8 +39,8 @@ import Testing
     #expect(code { _ = try other.lease(size, "a") } == .alreadyExists)
     #expect(code { _ = try other.lease(ByteCount(1), "d") } == .invalidArgument)
     #expect(code { _ = try other.release(LeaseName("d")) } == .noLease)
-    _ = try other.recycle(LeaseName("a"))
-    _ = try other.collect(CollectOptions(recycles: false))
+    _ = try other.recycle(LeaseName("a"), options: RecycleOptions(reuse: .scrub))
+    _ = try other.collect(CollectOptions(reuse: .release))
     _ = try other.lease(size, "e")
     _ = try other.release(LeaseName("e"))
     #expect(
@@ -101,7 +101,7 @@ import Testing
     let reservoir = try place.reservoir(size)
     func lives(_ what: String) throws {
       #expect(try reservoir.lease(size, "vm").receipt.size == size, "\(what)")
-      #expect(try reservoir.recycle(LeaseName("vm")) == .recycled(size), "\(what)")
+      #expect(try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub)) == .recycled(size), "\(what)")
     }
     try lives("no listener")
     do {

@@ -35,11 +35,11 @@ struct HugetlbTests {
         let mapping = try Mapping(cut.path)
         #expect(mapping.isZero)
         mapping.dirty()
-        var options = RecycleOptions()
+        var options = RecycleOptions(reuse: .scrub)
         options.timeout = .milliseconds(5)
         #expect(code { _ = try reservoir.recycle(LeaseName("cut"), options: options) } == .busy)
       }
-      let options = RecycleOptions(verifies: true)
+      let options = RecycleOptions(reuse: .scrub, verifies: true)
       let end = try reservoir.recycle(LeaseName("cut"), options: options)
       #expect(end == .recycled(.mebibytes(12)))
       #expect(place.used == .mebibytes(28))

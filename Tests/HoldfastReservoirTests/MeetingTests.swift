@@ -18,7 +18,7 @@ import Testing
     let end = ContinuousClock.now + .seconds(4)
     while true {
       let result = code {
-        var options = RecycleOptions()
+        var options = RecycleOptions(reuse: .scrub)
         options.timeout = .seconds(4)
         _ = try reservoir.recycle(name("vm"), options: options)
       }
@@ -67,10 +67,10 @@ import Testing
     let path = try reservoir.lease(size, "vm").receipt.path
     let file = open(path, O_RDONLY | O_CLOEXEC)
     #expect(flock(file, LOCK_EX) == 0)
-    #expect(code { _ = try reservoir.recycle(name("vm")) } == .busy)
-    #expect(try reservoir.collect(CollectOptions(age: .zero)).live == 1)
+    #expect(code { _ = try reservoir.recycle(name("vm"), options: RecycleOptions(reuse: .scrub)) } == .busy)
+    #expect(try reservoir.collect(CollectOptions(age: .zero, reuse: .scrub)).live == 1)
     // A release does not need the lock.
-    let end = try reservoir.recycle(name("vm"), otherwise: .release)
+    let end = try reservoir.recycle(name("vm"), otherwise: .release, options: RecycleOptions(reuse: .scrub))
     #expect(end == .released(size, reason: nil))
     close(file)
   }
@@ -82,12 +82,12 @@ import Testing
     let path = try reservoir.lease(size, "vm").receipt.path
     let folder = open(place.file("leased/\(geteuid())"), O_RDONLY | O_CLOEXEC)
     #expect(flock(folder, LOCK_EX) == 0)
-    #expect(code { _ = try reservoir.recycle(name("vm")) } == .busy)
+    #expect(code { _ = try reservoir.recycle(name("vm"), options: RecycleOptions(reuse: .scrub)) } == .busy)
     #expect(code { _ = try reservoir.release(name("vm")) } != nil)
-    #expect(try reservoir.collect(CollectOptions(age: .zero)).inUse == 1)
+    #expect(try reservoir.collect(CollectOptions(age: .zero, reuse: .scrub)).inUse == 1)
     #expect(try reservoir.counts() == ["4M 0 1 0"] && Mapping(path).length == 4 << 20)
     close(folder)
-    #expect(try reservoir.recycle(name("vm")) == .recycled(size))
+    #expect(try reservoir.recycle(name("vm"), options: RecycleOptions(reuse: .scrub)) == .recycled(size))
   }
 
   /// The age counts from the last rename or change, so a test for use must not change the file.
@@ -102,7 +102,7 @@ import Testing
     }
     let before = changed()
     usleep(20_000)
-    #expect(try reservoir.collect(CollectOptions(age: .zero)).inUse == 1)
+    #expect(try reservoir.collect(CollectOptions(age: .zero, reuse: .scrub)).inUse == 1)
     #expect(changed().tv_nsec == before.tv_nsec && changed().tv_sec == before.tv_sec)
     withExtendedLifetime(mapping) {}
   }
@@ -156,11 +156,11 @@ import Testing
             withExtendedLifetime(lease) {}
           case 3: _ = try reservoir.release(name)
           case 4:
-            var options = RecycleOptions()
+            var options = RecycleOptions(reuse: .scrub)
             options.timeout = .milliseconds(Int64.random(in: 0..<4, using: &random))
             _ = try reservoir.recycle(name, options: options)
           default:
-            var options = CollectOptions(age: .zero)
+            var options = CollectOptions(age: .zero, reuse: .scrub)
             options.recycling.timeout = .milliseconds(1)
             _ = try reservoir.collect(options)
           }
@@ -176,7 +176,7 @@ import Testing
       }
     }
     for error in errors { #expect(error == nil, "seed \(seed)") }
-    #expect(try reservoir.collect().foreign.isEmpty && place.names("filling").isEmpty)
+    #expect(try reservoir.collect(CollectOptions(reuse: .scrub)).foreign.isEmpty && place.names("filling").isEmpty)
     for name in place.names("ready") {
       #expect(try Mapping(place.file("ready/" + name)).isZero, "seed \(seed)")
     }
@@ -193,7 +193,7 @@ import Testing
   }
 }
 
-/// Members of the group who have kept a descriptor of a file since it was ready (O_PATH).
+/// Processes that have kept a descriptor of a file since it was ready (O_PATH).
 @Suite(.enabled(if: HostNeeds.isRoot, "needs root, to create a reservoir for a group"))
 struct MemberTests {
   private let size = ByteCount.mebibytes(8)
@@ -201,7 +201,7 @@ struct MemberTests {
   /// Only the permissions of the file keep such a member from opening it.
   @Test func onlyTheOwnerMayOpenAFileThatIsScrubbed() throws {
     let place = try Place()
-    let reservoir = try place.reservoir(size, group: 65534)
+    let reservoir = try place.reservoir(size)
     let ready = place.file("ready/" + place.names("ready")[0])
     let file = open(ready, O_CLOEXEC | 0o10000000)  // O_PATH
     defer { close(file) }
@@ -209,23 +209,23 @@ struct MemberTests {
       var status = stat()
       return fstat(file, &status) == 0 ? status.st_mode & 0o777 : 0
     }
-    #expect(permissions() == 0o660)
+    #expect(permissions() == 0o600)
     let path = try reservoir.lease(size, "vm").receipt.path
-    // Like a member's lease, which has the group's permissions.
+    // Its monitor opens it to others.
     #expect(chmod(path, 0o660) == 0)
     try Mapping(path).dirty()
     let seen = Seen()
-    let end = try reservoir.recycle(name("vm")) { done, _ in
+    let end = try reservoir.recycle(name("vm"), options: RecycleOptions(reuse: .scrub)) { done, _ in
       if done < size { seen.add(permissions()) }
     }
-    #expect(end == .recycled(size) && permissions() == 0o660)
+    #expect(end == .recycled(size) && permissions() == 0o600)
     #expect(seen.all == [0o600])
 
     // A lease that is in use keeps its permissions.
     let again = try reservoir.lease(size, "vm").receipt.path
     #expect(chmod(again, 0o660) == 0)
     let mapping = try Mapping(again)
-    var options = RecycleOptions()
+    var options = RecycleOptions(reuse: .scrub)
     options.timeout = .zero
     #expect(code { _ = try reservoir.recycle(name("vm"), options: options) } == .busy)
     #expect(permissions() == 0o660)
@@ -241,7 +241,7 @@ struct MemberTests {
     try Mapping(path).dirty()
     let came = Seen()
     let left = Seen()
-    let end = try reservoir.recycle(name("vm")) { _, _ in
+    let end = try reservoir.recycle(name("vm"), options: RecycleOptions(reuse: .scrub)) { _, _ in
       guard came.all.isEmpty, let id = place.names("filling").first else { return }
       came.add(1)
       // Waits for the end of the proof, writes and closes the file.

@@ -19,7 +19,7 @@ import Testing
     let live = open(place.file("filling/live"), O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     defer { close(live) }
     #expect(flock(live, LOCK_EX) == 0)
-    let report = try reservoir.collect()
+    let report = try reservoir.collect(CollectOptions(reuse: .scrub))
     #expect(report.removed == 2 && report.live == 1)
     #expect(place.names("filling") == ["live"])
     #expect(try reservoir.fill([size]).removed == 0)
@@ -36,12 +36,12 @@ import Testing
     // Like a monitor that inherited it.
     let inherited = dup(descriptor)
     lease = nil
-    #expect(try reservoir.collect().live == 1)
+    #expect(try reservoir.collect(CollectOptions(reuse: .scrub)).live == 1)
     #expect(code { _ = try reservoir.release(LeaseName("vm")) } == .busy)
-    #expect(code { _ = try reservoir.recycle(LeaseName("vm")) } == .busy)
+    #expect(code { _ = try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub)) } == .busy)
     #expect(try reservoir.counts() == ["4M 0 1 0"])
     close(inherited)
-    let report = try reservoir.collect()
+    let report = try reservoir.collect(CollectOptions(reuse: .scrub))
     #expect(report.recycled == 1 && report.live == 0)
     #expect(try reservoir.counts() == ["4M 1 0 0"])
     #expect(try Mapping(place.file("ready/\(place.names("ready")[0])")).isZero)
@@ -54,7 +54,7 @@ import Testing
     let mapping = try Mapping(#require(lease?.receipt.path))
     mapping.dirty()
     lease = nil
-    var options = CollectOptions()
+    var options = CollectOptions(reuse: .scrub)
     options.recycling.timeout = .milliseconds(5)
     let report = try reservoir.collect(options)
     #expect(report.released == 1 && report.recycled == 0)
@@ -67,14 +67,14 @@ import Testing
     let reservoir = try place.reservoir(size, size)
     _ = try reservoir.lease(size, "idle")
     let mapping = try Mapping(reservoir.lease(size, "busy").receipt.path)
-    #expect(try reservoir.collect() == CollectReport())
-    #expect(try reservoir.collect(CollectOptions(age: .seconds(3600))) == CollectReport())
-    var options = CollectOptions(age: .zero)
+    #expect(try reservoir.collect(CollectOptions(reuse: .scrub)) == CollectReport())
+    #expect(try reservoir.collect(CollectOptions(age: .seconds(3600), reuse: .scrub)) == CollectReport())
+    var options = CollectOptions(age: .zero, reuse: .scrub)
     options.recycling.timeout = .milliseconds(5)
     let report = try reservoir.collect(options)
     #expect(report.recycled == 1 && report.inUse == 1)
     #expect(try reservoir.counts() == ["4M 1 1 0"])
-    options.recycles = false
+    options.recycling.reuse = .release
     #expect(try reservoir.collect(options).inUse == 1)
     withExtendedLifetime(mapping) {}
   }
@@ -85,9 +85,9 @@ import Testing
     for name in ["a", "b"] { _ = try reservoir.held(size, name) }
     let token = CancellationToken()
     token.cancel()
-    #expect(try reservoir.collect(cancellation: token) == CollectReport())
+    #expect(try reservoir.collect(CollectOptions(reuse: .scrub), cancellation: token) == CollectReport())
     #expect(try reservoir.counts() == ["4M 0 2 0"])
-    #expect(try reservoir.collect().recycled == 2)
+    #expect(try reservoir.collect(CollectOptions(reuse: .scrub)).recycled == 2)
   }
 
   @Test func collectsWhileOthersLease() throws {
@@ -97,7 +97,7 @@ import Testing
     let errors = inParallel(4) { number in
       for round in 0..<40 {
         if number == 0 {
-          let report = try reservoir.collect()
+          let report = try reservoir.collect(CollectOptions(reuse: .scrub))
           #expect(report.foreign.isEmpty)
           continue
         }
@@ -116,7 +116,7 @@ import Testing
       }
     }
     for error in errors { #expect(error == nil) }
-    #expect(try reservoir.collect().live == 0)
+    #expect(try reservoir.collect(CollectOptions(reuse: .scrub)).live == 0)
     #expect(try reservoir.status().rows.allSatisfy { $0.leased == 0 && $0.filling == 0 })
     for name in place.names("ready") {
       #expect(try Mapping(place.file("ready/\(name)")).isZero)

@@ -121,7 +121,7 @@ import Testing
     let name = try LeaseName("vm")
     #expect(try reservoir.release(name) == .released(small, reason: nil))
     #expect(code { _ = try reservoir.release(name) } == .noLease)
-    #expect(code { _ = try reservoir.recycle(name) } == .noLease)
+    #expect(code { _ = try reservoir.recycle(name, options: RecycleOptions(reuse: .scrub)) } == .noLease)
     #expect(try reservoir.counts() == [])
   }
 
@@ -133,7 +133,7 @@ import Testing
       let mapping = try Mapping(path)
       mapping.dirty()
     }
-    let options = RecycleOptions(verifies: true)
+    let options = RecycleOptions(reuse: .scrub, verifies: true)
     #expect(try reservoir.recycle(LeaseName("vm"), options: options) == .recycled(large))
     #expect(try reservoir.counts() == ["12M 1 0 0"])
     #expect(try Mapping(place.file("ready/\(place.names("ready")[0])")).isZero)
@@ -145,7 +145,7 @@ import Testing
     let path = try reservoir.lease(large, "vm").receipt.path
     try Mapping(path).dirty()
     #expect(truncate(path, 4096) == 0 && truncate(path, 8 << 20) == 0)
-    #expect(try reservoir.recycle(LeaseName("vm")) == .recycled(.mebibytes(8)))
+    #expect(try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub)) == .recycled(.mebibytes(8)))
     let ready = place.file("ready/\(place.names("ready")[0])")
     var status = stat()
     #expect(stat(ready, &status) == 0 && status.st_blocks * 512 >= 8 << 20)
@@ -159,7 +159,7 @@ import Testing
     let path = try reservoir.lease(small, "vm").receipt.path
     let mapping = try Mapping(path)
     mapping.dirty()
-    var options = RecycleOptions()
+    var options = RecycleOptions(reuse: .scrub)
     options.timeout = .milliseconds(5)
     #expect(code { _ = try reservoir.recycle(name, options: options) } == .busy)
     #expect(try reservoir.counts() == ["4M 1 1 0"])

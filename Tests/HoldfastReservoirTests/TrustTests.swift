@@ -6,7 +6,8 @@ import Testing
 
 @testable import HoldfastReservoir
 
-/// Files that other users put into the folders are neither leased nor scrubbed nor removed.
+/// Files that the reservoir has not made are neither leased nor scrubbed; those in the folder of
+/// ready files are put aside.
 @Suite struct TrustTests {
   private let size = ByteCount.mebibytes(4)
   private static let id = "-0123456789abcdef"
@@ -20,6 +21,9 @@ import Testing
     let reservoir = try place.reservoir(.mebibytes(8))
     let path = place.file("ready/4M" + Self.id)
     try plant(path)
+    let status = try reservoir.status()
+    #expect(status.foreign.count == 1, sourceLocation: sourceLocation)
+    #expect(status.foreign[0].contains(words), "\(status.foreign)", sourceLocation: sourceLocation)
     var request = LeaseRequest(size: size)
     request.isExact = true
     let error = #expect(throws: HoldfastError.self, sourceLocation: sourceLocation) {
@@ -29,13 +33,20 @@ import Testing
     #expect(
       error?.reason.contains(words) == true, "\(error?.reason ?? "")",
       sourceLocation: sourceLocation)
-    let status = try reservoir.status()
-    #expect(status.foreign.count == 1, sourceLocation: sourceLocation)
-    #expect(status.foreign[0].contains(words), "\(status.foreign)", sourceLocation: sourceLocation)
-    // The good file can be leased, and the bad one stays.
+    #expect(
+      error?.reason.contains("moved to quarantine") == true, sourceLocation: sourceLocation)
+    #expect(try reservoir.status().foreign.isEmpty, sourceLocation: sourceLocation)
+    #expect(place.names("quarantine").count == 1, sourceLocation: sourceLocation)
+    // The good file can be leased.
     _ = try reservoir.lease(.mebibytes(8), "vm")
-    var found = stat()
-    #expect(lstat(path, &found) == 0, sourceLocation: sourceLocation)
+    // A collection puts it aside too.
+    try plant(path)
+    let report = try reservoir.collect()
+    #expect(report.quarantined.count == 1, sourceLocation: sourceLocation)
+    #expect(
+      report.quarantined.first?.contains(words) == true, "\(report.quarantined)",
+      sourceLocation: sourceLocation)
+    #expect(place.names("ready").isEmpty, sourceLocation: sourceLocation)
   }
 
   private func write(_ path: String, _ bytes: Int, _ mode: mode_t = 0o600) throws {
@@ -70,8 +81,9 @@ import Testing
       try write(path, 4 << 20)
       try #require(link(path, path + ".other") == 0)
       // The other name is foreign as well.
-      try #require(
-        rename(path + ".other", (path as NSString).deletingLastPathComponent + "/../x") == 0)
+      let place = ((path as NSString).deletingLastPathComponent as NSString)
+        .deletingLastPathComponent
+      try #require(rename(path + ".other", place + "/\(UUID())") == 0)
     }
   }
 
@@ -92,10 +104,10 @@ import Testing
     try #require(mkfifo(folder + "/fifo.run", 0o600) == 0)
     try #require(mkdir(folder + "/folder", 0o700) == 0)
     try #require(symlink("/etc/passwd", place.file("filling/link")) == 0)
-    let report = try reservoir.collect(CollectOptions(age: .zero))
+    let report = try reservoir.collect(CollectOptions(age: .zero, reuse: .scrub))
     #expect(report.foreign.count == 4 && report.removed == 0 && report.recycled == 1)
     #expect(code { _ = try reservoir.release(LeaseName("link")) } == .untrusted)
-    #expect(code { _ = try reservoir.recycle(LeaseName("folder")) } == .untrusted)
+    #expect(code { _ = try reservoir.recycle(LeaseName("folder"), options: RecycleOptions(reuse: .scrub)) } == .untrusted)
     #expect(place.names("leased/\(geteuid())").count == 3)
     #expect(place.names("filling") == ["link"])
     _ = try reservoir.drain()
@@ -155,21 +167,35 @@ import Testing
     #expect(code { _ = try Reservoir(mount: place.path) } == .untrusted)
   }
 
-  @Test func readyFilesThatAMemberHasOpen() throws {
+  @Test func holesInReadyFiles() throws {
+    try refuses("it has memory for 0 bytes of 4 MiB") { path in try write(path, 4 << 20) }
     let place = try Place()
-    let reservoir = try place.reservoir(size, group: getegid())
+    let reservoir = try place.reservoir(size, size)
+    let path = place.file("ready/" + place.names("ready")[0])
+    #expect(truncate(path, 1 << 20) == 0 && truncate(path, 4 << 20) == 0)
+    _ = try reservoir.lease(size, "a")
+    #expect(code { _ = try reservoir.lease(size, "b") } == .noReadyMemory)
+    #expect(place.names("quarantine").count == 1 && place.names("ready").isEmpty)
+    #expect(try reservoir.drain().removed == 1 && place.names("quarantine").isEmpty)
+  }
+
+  /// A file that was in use when its lease failed does not become ready again.
+  @Test func readyFilesThatAProcessHasOpen() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
     let path = place.file("ready/\(place.names("ready")[0])")
     let file = open(path, O_RDONLY | O_CLOEXEC)
     let error = #expect(throws: HoldfastError.self) { try reservoir.lease(size, "vm") }
     #expect(error?.code == .noReadyMemory && error?.reason.contains("has it open") == true)
-    #expect(try reservoir.counts() == ["4M 1 0 0"])
+    #expect(try reservoir.counts() == [])
     close(file)
+    try reservoir.fill([size])
     let receipt = try reservoir.lease(size, "vm").receipt
     #expect(receipt.isExclusive)
-    // Afterwards no member can open it, not even with an O_PATH descriptor.
+    // Afterwards no other user can open it, not even with an O_PATH descriptor.
     var status = stat()
     #expect(stat(receipt.path, &status) == 0 && status.st_mode & 0o777 == 0o600)
-    #expect(try reservoir.recycle(LeaseName("vm")) == .recycled(size))
+    #expect(try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub)) == .recycled(size))
     #expect(try reservoir.status().foreign.isEmpty)
     _ = try reservoir.lease(size, "again")
   }

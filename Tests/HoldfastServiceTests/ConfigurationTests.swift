@@ -29,8 +29,16 @@ import Testing
       interval = 2m
       threads = 3
       verify = on
-      orphans = release
+      reuse = scrub
       older-than = 7d
+      [socket]
+      path = /run/holdfast/reservoir.sock
+      group = 100
+      mode = 0620
+      [limits]
+      bytes = 64G
+      files = 16
+      requests = 2
       [metrics]
       listen = [::1]:9816
       textfile = /run/x.prom
@@ -47,8 +55,14 @@ import Testing
       .init(count: 4, size: .gibibytes(10), node: NodeID(1)), .init(count: 1, size: .gibibytes(10)),
     ]
     wanted.collectInterval = .seconds(120)
-    wanted.collecting = CollectOptions(age: .seconds(7 * 86400), recycles: false)
-    wanted.collecting.recycling = RecycleOptions(verifies: true, threads: 3)
+    wanted.collecting = CollectOptions(age: .seconds(7 * 86400))
+    wanted.collecting.recycling = RecycleOptions(reuse: .scrub, verifies: true, threads: 3)
+    wanted.sockets.path = "/run/holdfast/reservoir.sock"
+    wanted.sockets.group = 100
+    wanted.sockets.permissions = 0o620
+    wanted.limits.bytes = .gibibytes(64)
+    wanted.limits.files = 16
+    wanted.limits.requests = 2
     wanted.listener = .init(isVersion6: true, port: 9816)
     wanted.textfile = "/run/x.prom"
     wanted.textfileInterval = .seconds(30)
@@ -96,7 +110,12 @@ import Testing
       ("[reservoir]\ninterval = 0\n", 2, "0.1 seconds"),
       ("[reservoir]\ninterval = soon\n", 2, "'soon' is not a time"),
       ("[reservoir]\npriority = high\n", 2, "not one of idle, low, normal"),
-      ("[collect]\norphans = keep\n", 2, "not one of recycle, release"),
+      ("[collect]\nreuse = keep\n", 2, "not one of fresh, scrub, release"),
+      ("[socket]\nmode = 888\n", 2, "not a mode in octal digits"),
+      ("[socket]\ngroup = no such group\n", 2, "no group has that name"),
+      ("[socket]\npath = x\n", 2, "begins with /"),
+      ("[limits]\nbytes = all\n", 2, "bytes = all"),
+      ("[limits]\nrequests = 0\n", 2, "1 to 256"),
       ("[metrics]\nlisten = 0.0.0.0:80\n", 2, "not a loopback address"),
       ("[metrics]\nlisten = 9816\n", 2, "not a loopback address"),
       ("[metrics]\nlisten = 127.0.0.1:65536\n", 2, "0 to 65535"),
@@ -158,7 +177,8 @@ import Testing
     #expect(whole.interval == wanted.interval && whole.priority == wanted.priority)
     #expect(whole.collectInterval == wanted.collectInterval)
     #expect(whole.textfileInterval == wanted.textfileInterval)
-    #expect(whole.collecting.recycles && !whole.collecting.recycling.verifies)
+    #expect(whole.collecting.recycling == wanted.collecting.recycling)
+    #expect(whole.limits.requests == wanted.limits.requests)
     #expect(!whole.reservesHugePages)
   }
 }

@@ -50,12 +50,11 @@ enum AdviceText {
     case .run(let words, let needsRoot):
       runText(words.map(Commands.quoted).joined(separator: " "), needsRoot, commands)
     case .becomeRoot: user == 0 ? rootOfHost : "sudo"
+    case .useService: "start the service as root: holdfast reservoir serve"
     case .joinGroup: user == 0 ? rootOfHost : "sudo, or join the group that may lease"
     case .chooseReservoir(let mounts): "--mount " + list(mounts.map(Commands.quoted))
-    case .keepOwner(let owner, let group):
-      "--owner \(owner)" + (group.map { " --group \($0)" } ?? " without --group")
-        + ", or release all leases and run: "
-        + commands.asRoot(reservoir("drain"))
+    case .keepOwner(let owner):
+      "--owner \(owner), or release all leases and run: " + commands.asRoot(reservoir("drain"))
     case .createReservoir(let other):
       commands.asRoot(
         "holdfast reservoir init"

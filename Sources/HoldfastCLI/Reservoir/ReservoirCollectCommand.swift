@@ -7,16 +7,17 @@ struct ReservoirCollectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "gc",
     abstract: "Collect what dead processes left.",
-    usage: "holdfast reservoir gc [--older-than <time>] [--unlink] [<options>]",
+    usage: "holdfast reservoir gc [--older-than <time>] [--reuse <way>] [<options>]",
     discussion: """
       Removes files whose filling or scrubbing process has died. Leases of `holdfast run` whose \
-      lock is free, because holdfast and the monitor have ended, are scrubbed and made ready \
-      again; memory that the kernel cannot prove closed is returned to the host instead. A lease \
+      lock is free, because holdfast and the monitor have ended, are replaced by new memory, or \
+      scrubbed or released as --reuse says; memory that the kernel cannot prove closed is \
+      returned to the host. A lease \
       made by `lease` has no process, so only its age shows that it is abandoned: --older-than \
       collects the leases of that age that no process has open.
 
-      Root collects the leases of all users, other users collect their own. Only the owner and \
-      root collect unfinished files.
+      Files in the folder of ready memory that are not as they should be are moved to quarantine, \
+      which `drain` empties. For the owner and root.
       """)
 
   @Option(
@@ -28,17 +29,14 @@ struct ReservoirCollectCommand: ParsableCommand {
     transform: { try span($0) })
   var olderThan: Duration?
 
-  @Flag(help: "Return orphaned memory to the host instead of scrubbing it.")
-  var unlink = false
-
-  @OptionGroup var scrub: ScrubOptions
+  @OptionGroup var ending: ReuseOptions
   @OptionGroup var place: ReservoirOptions
   @OptionGroup var output: FormatOptions
 
   func run() throws {
     _ = try ZeroingChoice.environment()
-    var options = CollectOptions(age: olderThan, recycles: !unlink)
-    options.recycling = scrub.options
+    var options = CollectOptions(age: olderThan)
+    options.recycling = ending.options
     let report = try place.reservoir().collect(options)
     try report.write(output)
   }

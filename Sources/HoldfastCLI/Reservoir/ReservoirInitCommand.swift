@@ -9,16 +9,15 @@ struct ReservoirInitCommand: ParsableCommand {
     abstract: "Find or mount hugetlbfs and create the reservoir's folders on it.",
     usage: "holdfast reservoir init [--group <group>] [<options>]",
     discussion: """
-      Uses the first mounted hugetlbfs with the page size, or mounts one, which needs root. The \
-      command is safe to repeat: existing folders keep their contents, and their group unless you \
-      name another. The owner and the group can change only while nothing is ready or leased; \
-      restart a running service afterwards.
+      Uses the first mounted hugetlbfs with the page size to which only root or you may write, or \
+      mounts one, which needs root. The command is safe to repeat: existing folders keep their \
+      contents, and their group unless you name another. The owner can change only while nothing \
+      is ready or leased; restart a running service afterwards.
 
-      Without --group, only the owner and root can lease, and only they can enter the folder. With \
-      it, the members of the group can lease too, each into a folder that only that user and root \
-      can enter. Members are trusted to some degree: a member could take ready memory away, or \
-      open a file before another member leases it. Leases by the owner and root are proven to be \
-      open in no other process.
+      Only the owner and root can change the folders. With --group, the members of the group can \
+      lease from the service (`holdfast reservoir serve`, which must run as root). A lease becomes \
+      a file of the member, which only that user and root can open. They do not have to be \
+      trusted: what a member had is never used again, but returned to the host.
       """)
 
   @Option(
@@ -36,7 +35,9 @@ struct ReservoirInitCommand: ParsableCommand {
   var owner: String?
 
   @Option(
-    help: "The group whose members may lease, by name or number. (default: unchanged, or none)")
+    help: ArgumentHelp(
+      "The group whose members may lease from the service, by name or number. (default: "
+        + "unchanged, or none)"))
   var group: String?
 
   @OptionGroup var output: FormatOptions

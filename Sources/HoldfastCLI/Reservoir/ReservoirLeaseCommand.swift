@@ -62,6 +62,9 @@ struct ReservoirLeaseCommand: ParsableCommand {
       cut to size; the rest returns to the host. The file is yours, for example for QEMU's \
       memory-backend-file, until you release or recycle it. It belongs to no process, and gc \
       leaves it alone without --older-than. `holdfast run` leases for the life of a monitor.
+
+      The owner of the reservoir and root lease directly. Other users lease from the service \
+      (`holdfast reservoir serve`), which must be running as root and gives them the file.
       """)
 
   @Option(
@@ -73,12 +76,12 @@ struct ReservoirLeaseCommand: ParsableCommand {
   var size: Size
 
   @OptionGroup var request: LeaseRequestOptions
-  @OptionGroup var place: ReservoirOptions
+  @OptionGroup var place: ReservoirAccessOptions
   @OptionGroup var output: FormatOptions
 
   func run() throws {
     Output.note(on: size)
-    let lease = try place.reservoir().lease(request.request(size.bytes))
+    let lease = try place.access().lease(request.request(size.bytes))
     do throws(CLIError) {
       try output.write(lease.receipt, text: lease.receipt.path + "\n")
     } catch {

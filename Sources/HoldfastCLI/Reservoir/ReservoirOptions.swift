@@ -13,8 +13,25 @@ struct ReservoirOptions: ParsableArguments {
       valueName: "folder"))
   var mount: String?
 
+  /// The reservoir by its folders, for the owner and root.
   func reservoir() throws -> Reservoir {
     try Reservoir(mount: try mount.map(absolute) ?? ReservoirMounts.only())
+  }
+}
+
+/// The reservoir that a command of any user uses.
+struct ReservoirAccessOptions: ParsableArguments {
+  @OptionGroup var place: ReservoirOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "The socket of the reservoir's service, for users who do not own the reservoir. (default: "
+        + "'socket' in its folder, or /run/holdfast/reservoir.sock)",
+      valueName: "path"))
+  var socket: String?
+
+  func access() throws -> ReservoirAccess {
+    try ReservoirAccess(mount: place.mount.map(absolute), socket: socket.map(absolute))
   }
 }
 

@@ -13,8 +13,8 @@ struct RunCommand: ParsableCommand {
     usage: "holdfast run --memory <size> [<options>] -- <program> ... {memory} ...",
     discussion: """
       Leases memory from the reservoir and starts the program. In its arguments, {memory} is \
-      replaced by the path of the leased file, {size} by its size in QEMU's notation, such as 10G, \
-      and {name} by the name of the lease:
+      replaced by the path of the leased file, {fd} by the number of an open descriptor of it, \
+      {size} by its size in QEMU's notation, such as 10G, and {name} by the name of the lease:
 
         holdfast run -m 10G -- qemu-system-x86_64 -m {size} \\
           -object memory-backend-file,id=ram,mem-path={memory},size={size},share=on \\
@@ -22,7 +22,8 @@ struct RunCommand: ParsableCommand {
 
       The program inherits an open file whose lock holds the lease. It therefore keeps the memory \
       as long as it lives, even if holdfast is killed; `holdfast reservoir gc` then collects the \
-      memory afterwards. Signals are passed on to the program. The exit status is the program's, \
+      memory afterwards. The owner of the reservoir and root lease directly; other users lease \
+      from the service (`holdfast reservoir serve`). Signals are passed on to the program. The exit status is the program's, \
       or 128 and the number of the signal that ended it. If holdfast cannot start the program, \
       the status is 1 or 64, as for other commands.
       """)
@@ -35,16 +36,9 @@ struct RunCommand: ParsableCommand {
     transform: { try Size($0) })
   var memory: Size
 
-  @Flag(
-    help: ArgumentHelp(
-      "Return the memory to the host at the end instead of scrubbing it and making it ready again. "
-        + "That is always done if the user does not own the reservoir or a process still has the "
-        + "memory open."))
-  var release = false
-
   @OptionGroup var request: LeaseRequestOptions
-  @OptionGroup var scrub: ScrubOptions
-  @OptionGroup var place: ReservoirOptions
+  @OptionGroup var ending: ReuseOptions
+  @OptionGroup var place: ReservoirAccessOptions
 
   @Argument(
     parsing: .postTerminator,
@@ -55,16 +49,17 @@ struct RunCommand: ParsableCommand {
     guard let program = words.first, !program.isEmpty else {
       throw ValidationError("no program follows '--'")
     }
-    guard words.contains(where: { $0.contains("{memory}") }) else {
+    guard words.contains(where: { $0.contains("{memory}") || $0.contains("{fd}") }) else {
       throw ValidationError(
-        "the arguments of '\(program)' lack {memory}, which the path of the memory replaces")
+        "the arguments of '\(program)' lack {memory}, which the path of the memory replaces, and "
+          + "{fd}, which a descriptor replaces")
     }
   }
 
   func run() throws {
     Output.note(on: memory)
     _ = try ZeroingChoice.environment()
-    let reservoir = try place.reservoir()
+    let reservoir = try place.access()
     let signals = ChildSignals()
     var signal: Int32?
     var lease: Lease? = try self.lease(reservoir, signals, lateSignal: &signal)
@@ -72,6 +67,7 @@ struct RunCommand: ParsableCommand {
     let name = try LeaseName(receipt.name)
     let words = words.map {
       $0.replacing("{memory}", with: receipt.path)
+        .replacing("{fd}", with: "\(descriptor)")
         .replacing("{size}", with: receipt.size.shortDescription)
         .replacing("{name}", with: receipt.name)
     }
@@ -105,7 +101,7 @@ struct RunCommand: ParsableCommand {
   ///
   /// - Parameter lateSignal: the signal that arrived too late to cancel the lease.
   private func lease(
-    _ reservoir: Reservoir, _ signals: ChildSignals, lateSignal: inout Int32?
+    _ reservoir: ReservoirAccess, _ signals: ChildSignals, lateSignal: inout Int32?
   ) throws -> Lease {
     var request = request.request(memory.bytes)
     request.isHeld = true
@@ -128,12 +124,14 @@ struct RunCommand: ParsableCommand {
   }
 
   /// Ends the lease. The exit status stays the program's, so a failure is only a note.
-  private func end(_ reservoir: Reservoir, _ name: LeaseName) {
+  private func end(_ reservoir: ReservoirAccess, _ name: LeaseName) {
     do throws(HoldfastError) {
-      if release || !reservoir.isOwner {
-        _ = try reservoir.release(name)
-      } else {
-        _ = try reservoir.recycle(name, otherwise: .release, options: scrub.options)
+      switch reservoir {
+      case .service(let client): _ = try client.release(name)
+      case .folders(let reservoir):
+        var options = ending.options
+        options.size = memory.bytes
+        _ = try reservoir.recycle(name, otherwise: .release, options: options)
       }
     } catch {
       // `gc` has collected it already.

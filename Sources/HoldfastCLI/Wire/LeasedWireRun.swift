@@ -24,7 +24,7 @@ struct LeasedWireRun {
     }
   }
 
-  func perform(on reservoir: Reservoir) throws -> WireResult {
+  func perform(on reservoir: ReservoirAccess) throws -> WireResult {
     let progress = ProgressBar()
     progress.start()
     defer { progress.finish() }

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Holdfast
 internal import HoldfastCore
 internal import HoldfastLinux
+internal import HoldfastReservoir
 
 /// `holdfast wire`.
 struct WireCommand: ParsableCommand {
@@ -76,7 +77,7 @@ struct WireCommand: ParsableCommand {
       let run = LeasedWireRun(
         memory: memory.bytes, path: path, requireLocked: requireLocked,
         checkInvariants: checkInvariants, threads: options.threads)
-      result = try run.perform(on: place.reservoir())
+      result = try run.perform(on: ReservoirAccess(mount: place.mount.map(absolute)))
     } else {
       let run = WireRun(
         plan: try options.plan(), path: path, isAutomatic: options.backing == .auto,

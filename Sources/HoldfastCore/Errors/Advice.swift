@@ -35,10 +35,12 @@ public enum Advice: Hashable, Sendable, Codable {
   case becomeRoot
   /// Call again as root or as a member of the group that may lease.
   case joinGroup
+  /// Lease from the reservoir's service, which has to run, or call again as root.
+  case useService
   /// Say which reservoir: there is one on each of these mounts.
   case chooseReservoir([String])
-  /// Keep the owner and the group that the reservoir's files have, or empty the reservoir first.
-  case keepOwner(UInt32, group: UInt32?)
+  /// Keep the owner that the reservoir's files have, or empty the reservoir first.
+  case keepOwner(UInt32)
   /// Remove a file or folder, as root, after a look at what it is.
   case inspectAndRemove(path: String)
   /// Create the reservoir on a mount, as root; nil for the default mount.
@@ -109,10 +111,9 @@ extension Advice: CustomStringConvertible {
     case .upgradeKernel(let version): "Linux \(version) or newer"
     case .becomeRoot: "as root"
     case .joinGroup: "as root or as a member of the group that may lease"
+    case .useService: "start the reservoir's service, or call as root"
     case .chooseReservoir(let mounts): "one of " + mounts.joined(separator: ", ")
-    case .keepOwner(let owner, let group):
-      "the owner \(owner)" + (group.map { " and the group \($0)" } ?? " without a group")
-        + ", or empty the reservoir first"
+    case .keepOwner(let owner): "the owner \(owner), or empty the reservoir first"
     case .inspectAndRemove(let path): "as root: inspect \(path) and remove it"
     case .createReservoir(let mount):
       "create the reservoir" + (mount.map { " on \($0)" } ?? "") + ", as root"

@@ -5,11 +5,13 @@ internal import HoldfastLinux
 public struct CollectReport: Hashable, Sendable, Codable {
   /// The number of leftovers of dead fills and recycles that were unlinked.
   public var removed = 0
-  /// The number of orphans that are ready again.
+  /// The number of orphans that were scrubbed and are ready again.
   public var recycled = 0
+  /// The number of orphans that were unlinked and replaced by new memory.
+  public var replaced = 0
   /// The number of orphans, or in a drain of ready files, whose memory was returned to the host.
   public var released = 0
-  /// The bytes of all three.
+  /// The bytes of all four.
   public var bytes = ByteCount.zero
   /// The number of held leases and unfinished files whose lock a process has.
   public var live = 0
@@ -17,6 +19,8 @@ public struct CollectReport: Hashable, Sendable, Codable {
   public var inUse = 0
   /// Files that are not the reservoir's and were left alone, each as path and reason.
   public var foreign: [String] = []
+  /// Files that were moved from ready to quarantine, each as path and reason.
+  public var quarantined: [String] = []
   /// Files that could not be collected, each as path and error. The others were.
   public var failed: [String] = []
 
@@ -24,19 +28,20 @@ public struct CollectReport: Hashable, Sendable, Codable {
   public init() {}
 
   private enum CodingKeys: String, CodingKey {
-    case removed, recycled, bytes, live, inUse, foreign, failed
+    case removed, recycled, replaced, bytes, live, inUse, foreign, quarantined, failed
     case released = "unlinked"
   }
 
   /// Adds the size of a file.
   mutating func add(_ size: ByteCount) {
-    // Members of a group may create a file of any size.
+    // A monitor may give its file any size.
     bytes = bytes.saturatingSum(size)
   }
 }
 
 extension CollectReport: CustomStringConvertible {
-  /// The report for people: a line, then one for each foreign file. Failures are not included.
+  /// The report for people: a line, then one for each foreign file and each that was moved to
+  /// quarantine. Failures are not included.
   public var description: String {
     var parts: [String] = []
     func add(_ count: Int, _ text: String) {
@@ -44,12 +49,14 @@ extension CollectReport: CustomStringConvertible {
     }
     add(removed, "unfinished removed")
     add(recycled, "ready again")
+    add(replaced, "replaced by new memory")
     add(released, "returned to the host")
     add(live, "in use left alone")
     add(inUse, "old but in use left alone")
     let line = parts.isEmpty ? "nothing to do" : parts.joined(separator: ", ")
     return
       ([line + (bytes > .zero ? "; \(HostReport.rounded(bytes))" : "")]
-      + foreign.map { "foreign file: \($0.printable)" }).joined(separator: "\n")
+      + foreign.map { "foreign file: \($0.printable)" }
+      + quarantined.map { "moved to quarantine: \($0.printable)" }).joined(separator: "\n")
   }
 }

@@ -4,6 +4,8 @@ public import HoldfastCore
 public enum LeaseEnd: Hashable, Sendable {
   /// The memory, of this size, was scrubbed and is ready again.
   case recycled(ByteCount)
+  /// The file was unlinked, and as much new memory, of this size, was populated and is ready.
+  case replaced(ByteCount)
   /// The file, of this size, was unlinked. The kernel frees the memory when no process has it
   /// mapped. The reason is why it was not recycled, where that was asked for.
   case released(ByteCount, reason: String?)
@@ -14,6 +16,7 @@ extension LeaseEnd: CustomStringConvertible {
   public var description: String {
     switch self {
     case .recycled(let size): "\(size) scrubbed and ready again."
+    case .replaced(let size): "\(size) returned to the host, and as much new memory is ready."
     case .released(let size, nil):
       "\(size) returned to the host, at the latest when no process has it mapped."
     case .released(let size, let reason?): "\(size) returned to the host: \(reason)."
@@ -29,6 +32,7 @@ extension LeaseEnd: Codable {
 
   private enum Outcome: String, Codable {
     case recycled
+    case replaced
     case unlinked
   }
 
@@ -38,18 +42,22 @@ extension LeaseEnd: Codable {
     let size = try values.decode(ByteCount.self, forKey: .size)
     switch try values.decode(Outcome.self, forKey: .outcome) {
     case .recycled: self = .recycled(size)
+    case .replaced: self = .replaced(size)
     case .unlinked:
       self = .released(size, reason: try values.decodeIfPresent(String.self, forKey: .reason))
     }
   }
 
-  /// Encodes the end: `outcome` is `recycled` or `unlinked`, `sizeBytes` the size, `reason` that of
-  /// a release.
+  /// Encodes the end: `outcome` is `recycled`, `replaced` or `unlinked`, `sizeBytes` the size,
+  /// `reason` that of a release.
   public func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: CodingKeys.self)
     switch self {
     case .recycled(let size):
       try values.encode(Outcome.recycled, forKey: .outcome)
+      try values.encode(size, forKey: .size)
+    case .replaced(let size):
+      try values.encode(Outcome.replaced, forKey: .outcome)
       try values.encode(size, forKey: .size)
     case .released(let size, let reason):
       try values.encode(Outcome.unlinked, forKey: .outcome)

@@ -8,17 +8,15 @@ extension Reservoir {
   /// free. No process holds a plain lease, so it is collected only by age, if requested, and never
   /// while a process has it open.
   ///
-  /// The owner collects the files in filling and that user's own leases, root collects all, and
-  /// other users their own leases. A file that cannot be collected is named in the report, and the
-  /// call continues.
+  /// What is in ready and must not be leased is moved to quarantine. A file that cannot be collected
+  /// is named in the report, and the call continues.
   ///
   /// - Parameters:
   ///   - options: what to collect.
   ///   - cancellation: ends the call before the next file; the report covers the files until then.
   ///   - progress: called between files, and from any thread while one is scrubbed.
   /// - Returns: the numbers of files by what was done with them.
-  /// - Throws: ``HoldfastError`` with the code `notPermitted` where another user than the owner and
-  ///   root asks for old leases; `untrusted` or `host` where a folder cannot be read.
+  /// - Throws: ``HoldfastError`` with the code `untrusted` or `host` where a folder cannot be read.
   /// - Complexity: O(*n*) for *n* files; plus O(bytes) for those that are scrubbed.
   public func collect(
     _ options: CollectOptions = CollectOptions(),
@@ -26,18 +24,9 @@ extension Reservoir {
     progress: @escaping @Sendable () -> Void = {}
   ) throws(HoldfastError) -> CollectReport {
     let operation = "collect orphans"
-    var report = CollectReport()
-    var filling: Folder?
-    if isOwner {
-      let folder = try openFilling(operation)
-      report = try removeLeftovers(folder, operation)
-      filling = folder
-    } else if options.age != nil {
-      throw HoldfastError(
-        .notPermitted, operation: operation,
-        reason: "only user \(owner) and root can prove that no process has an old lease open",
-        advice: .becomeRoot)
-    }
+    let filling = try openFilling(operation)
+    var report = try removeLeftovers(filling, operation)
+    try quarantine(operation, &report)
     for (user, folder) in try leaseFolders(operation, foreign: &report.foreign) {
       let names = try during(operation, "cannot read \(path)/leased/\(user)") {
         () throws(Errno) in try folder.names()
@@ -55,7 +44,28 @@ extension Reservoir {
     return report
   }
 
-  /// Returns all ready memory to the host, and what dead fills left behind. Leases stay.
+  /// Moves what is in ready and must not be leased to quarantine.
+  private func quarantine(
+    _ operation: String, _ report: inout CollectReport
+  ) throws(HoldfastError) {
+    let names = try during(operation, "cannot read \(path)/ready") { () throws(Errno) in
+      try ready.names()
+    }
+    for name in names {
+      if let problem = Reservoir.problem(name: name) {
+        report.foreign.append("\(path)/ready/\(name): \(problem)")
+        continue
+      }
+      guard let status = try? ready.status(name) else { continue }
+      let problem = ReadyName(name).map { self.problem(status, named: $0) } ?? Self.foreignName
+      if let problem, setAside(name, operation) {
+        report.quarantined.append("\(path)/ready/\(name): \(problem)")
+      }
+    }
+  }
+
+  /// Returns all ready memory to the host, and what dead fills left behind, and unlinks what is in
+  /// quarantine. Leases stay.
   ///
   /// - Returns: the number of files, their bytes, and the files that are not the reservoir's.
   /// - Throws: ``HoldfastError`` with the code `notPermitted` for other users than the owner and
@@ -88,7 +98,28 @@ extension Reservoir {
         report.failed.append("\(path)/ready/\(name): cannot unlink the file (\(error))")
       }
     }
+    try drainQuarantine(operation, &report)
     return report
+  }
+
+  private func drainQuarantine(
+    _ operation: String, _ report: inout CollectReport
+  ) throws(HoldfastError) {
+    let quarantine = try openQuarantine(operation)
+    let names = try during(operation, "cannot read \(path)/quarantine") { () throws(Errno) in
+      try quarantine.names()
+    }
+    for name in names {
+      do throws(Errno) {
+        let status = try quarantine.status(name)
+        try quarantine.unlink(name)
+        report.removed += 1
+        report.add(status.allocated)
+      } catch {
+        if error == .noSuchFileOrDirectory { continue }
+        report.failed.append("\(path)/quarantine/\(name): cannot unlink it (\(error))")
+      }
+    }
   }
 
   /// Unlinks the files in filling whose lock is free.
@@ -130,16 +161,12 @@ extension Reservoir {
   }
 
   /// The folders of leases that the caller may read, with their users. Other files are reported and
-  /// do not stop the call: where a group may lease, any member can create files there.
+  /// do not stop the call.
   func leaseFolders(
     _ operation: String, foreign: inout [String]
   ) throws(HoldfastError) -> [(user: UInt32, folder: Folder)] {
-    let caller = geteuid()
-    var names = ["\(caller)"]
-    if caller == 0 {
-      names = try during(operation, "cannot read \(path)/leased") { () throws(Errno) in
-        try leased.names()
-      }
+    let names = try during(operation, "cannot read \(path)/leased") { () throws(Errno) in
+      try leased.names()
     }
     var folders: [(user: UInt32, folder: Folder)] = []
     for name in names {
@@ -150,6 +177,8 @@ extension Reservoir {
       do throws(HoldfastError) {
         if let folder = try leaseFolder(of: user, operation) { folders.append((user, folder)) }
       } catch {
+        // Root's leases in the reservoir of another owner.
+        if error.code == .notPermitted { continue }
         guard error.code == .untrusted else { throw error }
         foreign.append(error.reason)
       }
@@ -158,7 +187,7 @@ extension Reservoir {
   }
 
   private func collect(
-    _ name: String, in folder: Folder, of user: UInt32, _ filling: Folder?,
+    _ name: String, in folder: Folder, of user: UInt32, _ filling: Folder,
     _ options: CollectOptions, _ operation: String, _ progress: @escaping @Sendable () -> Void,
     _ report: inout CollectReport
   ) throws(HoldfastError) {
@@ -166,7 +195,9 @@ extension Reservoir {
     let found: (file: OpenFile, status: FileStatus)?
     do throws(Errno) {
       let status = try folder.status(name)
-      guard let known = LeaseFile(name), status.isRegular, status.owner == owner else {
+      guard let known = LeaseFile(name), status.isRegular,
+        status.owner == owner || status.owner == user
+      else {
         report.foreign.append(foreign("leased/\(user)/\(name)", status))
         return
       }
@@ -187,11 +218,14 @@ extension Reservoir {
     }
     do throws(HoldfastError) {
       let end = try recycleOrRelease(
-        LockedLease(file: found.file, lease: lease, folder: folder), filling, options, operation,
-        progress)
+        LockedLease(file: found.file, lease: lease, folder: folder, user: user), filling, options,
+        operation, progress)
       switch end {
       case .recycled(let size):
         report.recycled += 1
+        report.add(size)
+      case .replaced(let size):
+        report.replaced += 1
         report.add(size)
       case .released(let size, _):
         report.released += 1
@@ -216,7 +250,7 @@ extension Reservoir {
 
   /// Recycles or releases a lease, as the options say.
   private func recycleOrRelease(
-    _ taken: LockedLease, _ filling: Folder?, _ options: CollectOptions, _ operation: String,
+    _ taken: LockedLease, _ filling: Folder, _ options: CollectOptions, _ operation: String,
     _ progress: @escaping @Sendable () -> Void
   ) throws(HoldfastError) -> LeaseEnd {
     let isHeld = taken.lease.isHeld
@@ -224,7 +258,7 @@ extension Reservoir {
     // A plain lease that is in use stays so for long; only a monitor that has just ended is waited
     // for.
     if !isHeld { recycling.timeout = .zero }
-    if let filling, options.recycles {
+    if options.recycling.reuse != .release, !isMember(taken.user) {
       return try recycle(
         taken, filling, otherwise: isHeld ? .release : .refuse, recycling, operation
       ) { _, _ in progress() }

@@ -12,20 +12,19 @@ extension Reservoir {
     case release
   }
 
-  /// Scrubs a lease's memory and makes it ready again, with its size, once the kernel has proven
-  /// that no other process has it open or mapped. Needs the reservoir's owner or root.
-  ///
-  /// The proof does not cover pages that are pinned for a device (vfio) or in a pipe (vmsplice(2)).
-  /// So recycle the memory of monitors that you trust this far, and release that of others.
+  /// Ends a lease, once the kernel has proven that no other process has its memory open or mapped,
+  /// and makes as much memory ready again, as the options say (``Reuse``). Needs the reservoir's
+  /// owner or root.
   ///
   /// - Parameters:
   ///   - name: the lease's name.
-  ///   - user: the ID of the user who has the lease; nil for the calling user.
+  ///   - user: the ID of the user who has the lease; nil for the calling user. The memory of others
+  ///     than the owner and root is released, whatever the options say.
   ///   - fallback: what to do with a lease that is in use.
   ///   - options: how to recycle.
-  ///   - progress: called with the bytes scrubbed and the size of the file, from any thread. The
-  ///     scrub cannot be cancelled; it takes about 20 ms for each GiB.
-  /// - Returns: whether the memory was recycled or released.
+  ///   - progress: called with the bytes done and the size, from any thread. The call cannot be
+  ///     cancelled; a scrub takes about 20 ms for each GiB.
+  /// - Returns: what became of the memory.
   /// - Throws: ``HoldfastError`` with the code `noLease`; `busy` where it is in use;
   ///   `notPermitted`; `untrusted`; `resourceShortage` or `host` where scrubbing failed, after
   ///   which the memory is returned to the host.
@@ -35,6 +34,7 @@ extension Reservoir {
     options: RecycleOptions = RecycleOptions(),
     progress: @escaping @Sendable (ByteCount, ByteCount) -> Void = { _, _ in }
   ) throws(HoldfastError) -> LeaseEnd {
+    if options.reuse == .release { return try release(name, user: user) }
     let operation = "recycle '\(name)'"
     return try reportingFailure(of: .recycle) { () throws(HoldfastError) in
       let filling = try openFilling(operation)
@@ -52,8 +52,8 @@ extension Reservoir {
         throw lockedError(file, operation)
       }
       return try recycle(
-        LockedLease(file: found.file, lease: file, folder: folder), filling, otherwise: fallback,
-        options, operation, progress)
+        LockedLease(file: found.file, lease: file, folder: folder, user: user ?? geteuid()),
+        filling, otherwise: fallback, options, operation, progress)
     }
   }
 
@@ -62,6 +62,7 @@ extension Reservoir {
     let file: OpenFile
     let lease: LeaseFile
     let folder: Folder
+    let user: UInt32
 
     var name: String { lease.text }
   }
@@ -82,12 +83,13 @@ extension Reservoir {
     _ taken: LockedLease, _ filling: Folder, _ fallback: Fallback, _ options: RecycleOptions,
     _ operation: String, _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void
   ) throws(HoldfastError) -> LeaseEnd {
-    let id = ReadyName.newID()
     let unchanged = "the lease is unchanged"
     let status = try during(operation, unchanged) { () throws(Errno) in try taken.file.status() }
-    let size = status.size
+    let isMember = isMember(taken.user)
     let reason = try during(operation, unchanged) { () throws(Errno) in
-      try obstacle(taken.file, status, timeout: options.timeout)
+      try obstacle(
+        taken.file, status, isScrubbed: options.reuse == .scrub && !isMember,
+        timeout: options.timeout)
     }
     if let reason {
       guard fallback == .release else {
@@ -97,18 +99,67 @@ extension Reservoir {
             ? .wait(until: "that process ends, or release the lease")
             : .other("release the lease instead"))
       }
-      try move(taken, status, operation) { () throws(Errno) in
-        try taken.folder.unlink(taken.name)
-      }
-      return .released(size, reason: reason)
+    } else if !isMember, options.reuse == .scrub {
+      return try scrub(taken, status, filling, options, operation, progress)
     }
+    try move(taken, status, operation) { () throws(Errno) in
+      try taken.folder.unlink(taken.name)
+    }
+    if let reason { return .released(status.size, reason: reason) }
+    if isMember {
+      // The user may have changed the size, so it does not say how much was ready before.
+      return .released(
+        status.size, reason: "user \(taken.user) had it, whose memory is not used again")
+    }
+    return replace(taken, status, filling, options, operation, progress)
+  }
+
+  /// Populates as much new memory as a lease had that was unlinked.
+  private func replace(
+    _ taken: LockedLease, _ status: FileStatus, _ filling: Folder, _ options: RecycleOptions,
+    _ operation: String, _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void
+  ) -> LeaseEnd {
+    let size = options.size ?? status.size
+    do throws(HoldfastError) {
+      try checkSize(size, operation)
+      // The pages return to the kernel now, rather than when the file is closed.
+      try during(operation, "cannot truncate the file") { () throws(Errno) in
+        try taken.file.setSize(.zero)
+      }
+      taken.file.endProof()
+      let node = taken.lease.node
+      try checkRoom(size, node, operation)
+      try makeReady(
+        size,
+        FillWork(
+          filling: filling, nodes: node.map { HostNodes.bind($0) },
+          threads: options.threads ?? HostProbe().host().parallelism, operation: operation,
+          cancellation: CancellationToken())
+      ) { progress($0, size) }
+      return .replaced(size)
+    } catch {
+      return .released(
+        status.size, reason: "new memory could not be populated (\(error.reason))")
+    }
+  }
+
+  /// Scrubs a file and makes it ready again.
+  private func scrub(
+    _ taken: LockedLease, _ status: FileStatus, _ filling: Folder, _ options: RecycleOptions,
+    _ operation: String, _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void
+  ) throws(HoldfastError) -> LeaseEnd {
+    let id = ReadyName.newID()
     // From here on a crash leaves it in filling, from where no other process makes it ready.
     try move(taken, status, operation) { () throws(Errno) in
       try taken.folder.rename(taken.name, to: filling, id)
     }
     do throws(Errno) {
+      var size = status.size
+      if let leased = options.size, leased < size {
+        try taken.file.setSize(leased)
+        size = leased
+      }
       let node = try scrub(taken, size, options, progress)
-      // Only now that it is zero, as members may have O_PATH descriptors of it.
       try setOwnerAndPermissions(taken.file)
       let name = ReadyName(size: size, node: node).text
       try filling.rename(id, to: ready, name)
@@ -147,7 +198,7 @@ extension Reservoir {
           advice: .listLeases)
       case .wouldBlock:
         throw HoldfastError(
-          .busy, operation: operation, reason: "a process of its user keeps its folder locked",
+          .busy, operation: operation, reason: "another process keeps its folder locked",
           advice: .retry)
       default:
         throw HoldfastError(errno: error, operation: operation, reason: "the lease is unchanged")
@@ -155,23 +206,24 @@ extension Reservoir {
     }
   }
 
-  /// Why a file cannot be made ready again, or nil; then the proof is held, and only the owner may
-  /// open the file.
   private static let openElsewhere = "another process has its memory open or mapped"
 
+  /// Why a lease cannot end, or nil; then the proof is held, and only the owner may open the file.
   private func obstacle(
-    _ file: OpenFile, _ status: FileStatus, timeout: Duration
+    _ file: OpenFile, _ status: FileStatus, isScrubbed: Bool, timeout: Duration
   ) throws(Errno) -> String? {
-    if status.links != 1 { return "its file has \(status.links) names instead of one" }
-    guard status.size > .zero, status.size.isMultiple(of: pageSize) else {
-      return "its file was truncated to \(status.size)"
+    if isScrubbed {
+      if status.links != 1 { return "its file has \(status.links) names instead of one" }
+      guard status.size > .zero, status.size.isMultiple(of: pageSize) else {
+        return "its file was truncated to \(status.size)"
+      }
     }
     var problem = proveUnshared(file, timeout: timeout)
-    // A member's lease, which other members may open that have an O_PATH descriptor. The
-    // permissions are changed only with the proof, since the time of the change is the lease's age.
-    // Then exclusivity is proven again, as a process that was opening the file gets in when the
-    // first proof ends.
-    if problem == nil, status.permissions != 0o600 {
+    // The monitor may have changed the permissions, so that others may open the file that have an
+    // O_PATH descriptor. They are changed only with the proof, since the time of the change is the
+    // lease's age. Then exclusivity is proven again, as a process that was opening the file gets in
+    // when the first proof ends.
+    if isScrubbed, problem == nil, status.permissions != 0o600 {
       file.endProof()
       try file.setPermissions(0o600)
       problem = proveUnshared(file, timeout: .milliseconds(20))

@@ -5,7 +5,7 @@ internal import SystemPackage
 
 extension Reservoir {
   /// Returns a lease's memory to the host. The file is unlinked at once; the kernel frees and
-  /// zeroes the memory when no process has it mapped.
+  /// zeroes the memory when no process has it mapped or pinned.
   ///
   /// - Parameters:
   ///   - name: the lease's name.
@@ -30,7 +30,8 @@ extension Reservoir {
     let duration = ContinuousClock.now - start
     switch end {
     case .recycled(let size): report(ReservoirEvent(.recycle, size: size, duration: duration))
-    case .released(let size, _): report(ReservoirEvent(.release, size: size, duration: duration))
+    case .replaced(let size), .released(let size, _):
+      report(ReservoirEvent(.release, size: size, duration: duration))
     }
   }
 
@@ -41,7 +42,7 @@ extension Reservoir {
     let (folder, file) = try find(name, user: user, operation)
     do throws(Errno) {
       if !file.isHeld {
-        // Without the lock of the file, which its monitor or a member may have.
+        // Without the lock of the file, which its monitor may have.
         let status = try folder.status(file.text)
         try unlink(file, in: folder, of: status.identity)
         return .released(status.size, reason: nil)
@@ -80,11 +81,11 @@ extension Reservoir {
       }
       for file in files {
         guard let status = try? folder.status(file.text) else { continue }
-        guard status.isRegular, status.owner == owner else {
+        guard status.isRegular, status.owner == owner || status.owner == user else {
           throw HoldfastError(
             .untrusted, operation: operation,
             reason: "\(path)/leased/\(user)/\(file.text) is not a file of the reservoir: "
-              + (problem(status) ?? "it is \(status.kind)"),
+              + (problem(status, leasedBy: user) ?? "it is \(status.kind)"),
             advice: .run(["rm", "\(path)/leased/\(user)/\(file.text)"], asRoot: false))
         }
         return (folder, file)

@@ -33,8 +33,8 @@ extension Reservoir {
 
   /// Listens for the events of the reservoir's operations in all processes.
   ///
-  /// The socket lies beside the folders, where only the owner can create one, and only users who
-  /// may lease can write to it. The call replaces the socket of a dead listener.
+  /// The socket lies beside the folders, where only the owner can create one, and only the owner and
+  /// root can write to it. The call replaces the socket of a dead listener.
   ///
   /// - Returns: nil where another process listens.
   package func listen() throws(HoldfastError) -> EventSocket? {
@@ -44,8 +44,7 @@ extension Reservoir {
       for _ in 0..<8 {
         do throws(Errno) {
           let socket = try MessageSocket(
-            in: top, name, owner: owner, group: try fileGroup(),
-            permissions: group == nil ? 0o200 : 0o220)
+            in: top, name, owner: owner, group: try ready.status().group, permissions: 0o200)
           return EventSocket(socket, in: top, name, try top.status(name).identity)
         } catch {
           guard error == .addressInUse else { throw error }

@@ -104,7 +104,7 @@ extension Reservoir {
   }
 
   /// The values that all files of a fill share.
-  private struct FillWork {
+  struct FillWork {
     let filling: Folder
     let nodes: HostNodes?
     let threads: Int
@@ -113,7 +113,7 @@ extension Reservoir {
   }
 
   /// Creates one file, populates it and renames it to ready.
-  private func makeReady(
+  func makeReady(
     _ size: ByteCount, _ work: FillWork, progress: @escaping @Sendable (ByteCount) -> Void
   ) throws(HoldfastError) {
     let start = ContinuousClock.now
@@ -158,14 +158,11 @@ extension Reservoir {
     }
   }
 
-  /// Gives a file the owner and the permissions of ready files. No other user can reach it yet.
+  /// Gives a file the owner and the permissions of ready files.
   func setOwnerAndPermissions(_ file: OpenFile) throws(Errno) {
     let status = try file.status()
-    let group = try fileGroup()
-    if status.owner != owner || status.group != group {
-      try file.setOwner(owner, group: group)
-    }
-    try file.setPermissions(filePermissions)
+    if status.owner != owner { try file.setOwner(owner, group: status.group) }
+    if status.permissions != 0o600 { try file.setPermissions(0o600) }
   }
 
   private func check(_ plan: FillPlan, _ operation: String) throws(HoldfastError) {

@@ -11,19 +11,16 @@ extension Arena {
   /// GiB. If the process is killed, ``Reservoir/collect(_:cancellation:progress:)`` collects a held
   /// lease.
   ///
-  /// No other process can truncate the file under the arena, which would end this process with
-  /// SIGBUS. The file cannot be sealed, so this depends on who may open it for writing. It lies in
-  /// a folder that only its user and root may enter. The leases of the owner and root have
-  /// permissions for that user alone, and were proven to be open in no other process. Those of
-  /// other members were not, so these callers must state that they trust the other members. The
+  /// If a process truncates the file under the arena, this process ends with SIGBUS. The file cannot
+  /// be sealed, so this depends on who may open it for writing: the user of this process, the
+  /// reservoir's owner and root. The lease was proven to be open in no other process. The
   /// reservoir's own commands never truncate a leased file and never unlink a held one (which would
-  /// do no harm). That leaves other programs of the same user and of root.
+  /// do no harm). That leaves other programs of the same user, of the owner and of root.
   ///
   /// - Parameters:
   ///   - lease: the lease.
   ///   - end: what happens to the lease; nil to recycle it where this user may, and else to release
   ///     it.
-  ///   - trustsMembers: whether to accept a lease that is not exclusive.
   ///   - host: the host's capabilities.
   ///   - threads: the number of threads that zero memory; nil for one for each processor.
   ///   - ended: receives the end of the lease, after the arena is gone.
@@ -31,33 +28,38 @@ extension Arena {
   ///   `untrusted` where the lease is not exclusive, `resourceShortage` or `host`. The lease is
   ///   then unchanged.
   public convenience init(
-    adopting lease: Lease, atEnd end: AdoptionEnd? = nil, trustsMembers: Bool = false,
+    adopting lease: Lease, atEnd end: AdoptionEnd? = nil,
     host: HostCapabilities = HostProbe().host(), threads: Int? = nil,
     ended: (@Sendable (Result<LeaseEnd, HoldfastError>) -> Void)? = nil
   ) throws(HoldfastError) {
     let receipt = lease.receipt
-    let reservoir = lease.reservoir
+    let origin = lease.origin
     let operation = "adopt the lease '\(receipt.name)'"
     let name = try LeaseName(receipt.name)
-    guard receipt.isExclusive || trustsMembers else {
+    guard receipt.isExclusive else {
       throw HoldfastError(
         .untrusted, operation: operation,
-        reason: "another member of the group may have its file open and could truncate it",
-        advice: .other("a lease of the reservoir's owner, or trustsMembers"))
+        reason: "another process may have its file open and could truncate it",
+        advice: .other("another lease"))
     }
     guard let file = lease.takeFile() else {
       throw HoldfastError(
         .busy, operation: operation, reason: "another arena has adopted it",
         advice: .other("another lease"))
     }
-    let end = end ?? (reservoir.isOwner ? .recycle(RecycleOptions(threads: threads)) : .release)
+    var end = end ?? .recycle(RecycleOptions(threads: threads))
+    if case .recycle(var options) = end {
+      options.size = options.size ?? receipt.size
+      end = .recycle(options)
+    }
+    let ending = end
     do throws(HoldfastError) {
       try self.init(
         adoptingZeroed: file, node: receipt.node, host: host, threads: threads
       ) {
         let result: Result<LeaseEnd, HoldfastError>
         do throws(HoldfastError) {
-          result = .success(try reservoir.finish(name, end))
+          result = .success(try origin.finish(name, ending))
         } catch {
           result = .failure(error)
         }
@@ -70,14 +72,16 @@ extension Arena {
   }
 }
 
-extension Reservoir {
+extension Lease.Origin {
   /// Ends the lease of an arena that is gone.
   fileprivate func finish(
     _ name: LeaseName, _ end: AdoptionEnd
   ) throws(HoldfastError) -> LeaseEnd {
-    switch end {
-    case .release: try release(name)
-    case .recycle(let options): try recycle(name, otherwise: .release, options: options)
+    switch (self, end) {
+    case (.client(let client), _): try client.release(name)
+    case (.reservoir(let reservoir), .release): try reservoir.release(name)
+    case (.reservoir(let reservoir), .recycle(let options)):
+      try reservoir.recycle(name, otherwise: .release, options: options)
     }
   }
 }

@@ -3,30 +3,36 @@ internal import HoldfastLinux
 
 /// Leased memory.
 ///
-/// A plain lease is its user's until ``Reservoir/release(_:user:)`` or
-/// ``Reservoir/recycle(_:user:otherwise:options:progress:)``, also after the object is gone. A held
+/// A plain lease is its user's until ``Reservoir/release(_:user:)``,
+/// ``Reservoir/recycle(_:user:otherwise:options:progress:)`` or ``ReservoirClient/release(_:)``, also
+/// after the object is gone. A held
 /// lease (``LeaseRequest/isHeld``) ends when its descriptor is closed in all processes. This object
 /// closes it when it is destroyed, so keep it until a child process has inherited the descriptor or
 /// an arena has adopted the lease.
 public final class Lease: Sendable {
   /// The properties of the memory.
   public let receipt: LeaseReceipt
-  /// The reservoir that it was leased from.
-  public let reservoir: Reservoir
+  /// How it was leased.
+  let origin: Origin
+
+  enum Origin: Sendable {
+    case reservoir(Reservoir)
+    case client(ReservoirClient)
+  }
 
   private let lock = Lock()
   /// The open file, which has the lock of a held lease; nil once an arena has it. Protected by
   /// `lock`.
   private nonisolated(unsafe) var file: OpenFile?
 
-  init(_ receipt: LeaseReceipt, _ file: OpenFile, _ reservoir: Reservoir) {
+  init(_ receipt: LeaseReceipt, _ file: OpenFile, _ origin: Origin) {
     self.receipt = receipt
-    self.reservoir = reservoir
+    self.origin = origin
     unsafe self.file = file
   }
 
-  /// The descriptor of the open file, close-on-exec. It is open as long as the object exists. -1
-  /// once an arena has adopted the lease.
+  /// The descriptor of the open file, close-on-exec, for a monitor that takes memory by descriptor.
+  /// It is open as long as the object exists. -1 once an arena has adopted the lease.
   public var descriptor: Int32 { lock.withLock { unsafe file?.descriptor ?? -1 } }
 
   /// Takes the open file out of the object; nil where it has been taken.

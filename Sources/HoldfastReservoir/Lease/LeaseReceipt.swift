@@ -20,10 +20,9 @@ public struct LeaseReceipt: Hashable, Sendable, Codable {
   public var grown: ByteCount
   /// Whether the lease is held and ends with its lock.
   public var isHeld: Bool
-  /// Whether no other process had the file open when it was leased. From then on no other user can
-  /// open it. The owner and root get this proof from the kernel, or from the permissions where no
-  /// group may lease. It is false for other members: one of them may have opened the file while it
-  /// was ready.
+  /// Whether the kernel proved that no other process had the file open or mapped when it was leased
+  /// (F_SETLEASE), from when on only its user, the reservoir's owner and root can open it. Always
+  /// true for memory that this version leases.
   public var isExclusive: Bool
   /// The seconds that the call waited for memory or other processes.
   public var waitedSeconds: Double
@@ -51,7 +50,7 @@ extension LeaseReceipt: CustomStringConvertible {
     if trimmed > .zero { parts.append("\(trimmed) of a larger file returned to the host") }
     if grown > .zero { parts.append("\(grown) populated now") }
     if let node { parts.append("on node \(node)") }
-    if !isExclusive { parts.append("other members of the group may have it open") }
+    if !isExclusive { parts.append("other processes may have it open") }
     return parts.joined(separator: "; ")
   }
 }

@@ -6,6 +6,7 @@ internal import SystemPackage
 struct LeaseSearch {
   let request: LeaseRequest
   let name: LeaseName
+  let holder: Leaseholder
   let folder: Folder
   let operation: String
   let cancellation: CancellationToken
@@ -18,12 +19,6 @@ struct LeaseSearch {
   /// Why files were skipped.
   var notes: [String] = []
 
-  /// Whether a file has no problem; otherwise notes the problem.
-  mutating func accepts(_ problem: String?, _ name: ReadyName) -> Bool {
-    if let problem { notes.append("\(name.text) was skipped: \(problem)") }
-    return problem == nil
-  }
-
   /// Notes why a file could not be taken. Another file may do.
   ///
   /// - Throws: the error, where it concerns all files.
@@ -31,12 +26,10 @@ struct LeaseSearch {
     switch error {
     // Another process has leased it since the names were read, so there is something new to see.
     case .noSuchFileOrDirectory, .wouldBlock: isContended = true
-    case .tooManySymbolicLinkLevels:
-      notes.append("\(name.text) was skipped: it is a symbolic link")
     default:
       throw HoldfastError(
         errno: error, operation: operation, reason: "cannot open \(path)/ready/\(name.text)",
-        advice: .joinGroup)
+        advice: .becomeRoot)
     }
   }
 

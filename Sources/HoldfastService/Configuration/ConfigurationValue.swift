@@ -32,6 +32,23 @@ enum ConfigurationValue {
       description: "it is not one of " + all.map(\.rawValue).joined(separator: ", "))
   }
 
+  /// A group, by name or number.
+  static func group(_ text: String) throws(Size.Problem) -> UInt32 {
+    if let number = UInt32(text) { return number }
+    guard let number = Groups.number(text) else {
+      throw Size.Problem(description: "no group has that name")
+    }
+    return number
+  }
+
+  /// Permissions in octal digits: `0660`.
+  static func permissions(_ text: String) throws(Size.Problem) -> UInt32 {
+    guard let mode = UInt32(text, radix: 8), mode <= 0o777 else {
+      throw Size.Problem(description: "it is not a mode in octal digits, such as 0660")
+    }
+    return mode
+  }
+
   /// An absolute path, without slashes at its end.
   static func path(_ text: String) throws(Size.Problem) -> String {
     guard text.hasPrefix("/"), !text.contains("\0") else {

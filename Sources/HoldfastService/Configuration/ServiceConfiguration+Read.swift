@@ -125,10 +125,22 @@ extension ServiceConfiguration {
         $0.collecting.recycling.threads = try ConfigurationValue.number($1, in: 1...1024)
       },
       "verify": { $0.collecting.recycling.verifies = try ConfigurationValue.flag($1) },
-      "orphans": {
-        $0.collecting.recycles = try ConfigurationValue.choice($1, Orphans.allCases) == .recycle
+      "reuse": {
+        // The levels are filled anew, which replaces what is released.
+        let reuse = try ConfigurationValue.choice($1, Reuse.allCases)
+        $0.collecting.recycling.reuse = reuse == .fresh ? .release : reuse
       },
       "older-than": { $0.collecting.age = try ConfigurationValue.interval($1) },
+    ],
+    "socket": [
+      "path": { $0.sockets.path = try ConfigurationValue.path($1) },
+      "group": { $0.sockets.group = try ConfigurationValue.group($1) },
+      "mode": { $0.sockets.permissions = try ConfigurationValue.permissions($1) },
+    ],
+    "limits": [
+      "bytes": { $0.limits.bytes = try Size($1).bytes },
+      "files": { $0.limits.files = try ConfigurationValue.number($1, in: 0...1_000_000) },
+      "requests": { $0.limits.requests = try ConfigurationValue.number($1, in: 1...256) },
     ],
     "metrics": [
       "listen": { $0.listener = try Listener($1) },
@@ -136,10 +148,6 @@ extension ServiceConfiguration {
       "interval": { $0.textfileInterval = try ConfigurationValue.interval($1) },
     ],
   ]
-
-  private enum Orphans: String, CaseIterable {
-    case recycle, release
-  }
 }
 
 extension ServiceConfiguration.Listener {

@@ -41,6 +41,27 @@ public struct ServiceConfiguration: Hashable, Sendable {
     public var description: String { (isVersion6 ? "[::1]" : "127.0.0.1") + ":\(port)" }
   }
 
+  /// Where other users lease.
+  public struct Sockets: Hashable, Sendable {
+    /// The path of the socket; nil for `socket` in the reservoir's folder.
+    public var path: String?
+    /// The ID of the group whose members may connect; nil for the reservoir's.
+    public var group: UInt32?
+    /// The permissions of the socket; nil for 0660, or without a group 0600.
+    public var permissions: UInt32?
+  }
+
+  /// What each user other than the reservoir's owner and root may have at a time.
+  public struct Limits: Hashable, Sendable {
+    /// The bytes of all leases of a user; nil for no limit.
+    public var bytes: ByteCount?
+    /// The number of leases of a user; nil for no limit.
+    public var files: Int?
+    /// The number of requests of a user that are being served, which includes those that wait for
+    /// memory. Also for the owner and root.
+    public var requests = 8
+  }
+
   /// The mount point of the reservoir; nil for the host's only one.
   public var mount: String?
   /// The levels, in the order in which they are filled.
@@ -62,6 +83,11 @@ public struct ServiceConfiguration: Hashable, Sendable {
   /// How the service collects.
   public var collecting = CollectOptions()
 
+  /// Where other users lease.
+  public var sockets = Sockets()
+  /// What each of them may have at a time.
+  public var limits = Limits()
+
   /// The port on which metrics are served over HTTP; nil for none.
   public var listener: Listener?
   /// The path of the file that metrics are written to, for node_exporter; nil for none.
@@ -70,7 +96,10 @@ public struct ServiceConfiguration: Hashable, Sendable {
   public var textfileInterval = Duration.seconds(15)
 
   /// Creates a configuration with the defaults and without levels.
-  public init() {}
+  public init() {
+    // The levels are filled anew.
+    collecting.recycling.reuse = .release
+  }
 
   /// Why a running service cannot change to another configuration, or nil.
   func obstacle(to next: ServiceConfiguration) -> String? {
@@ -78,6 +107,7 @@ public struct ServiceConfiguration: Hashable, Sendable {
     if next.mount != mount { changed.append("mount") }
     if next.priority != priority { changed.append("priority") }
     if next.listener != listener { changed.append("listen") }
+    if next.sockets != sockets { changed.append("[socket]") }
     return changed.isEmpty
       ? nil : "\(changed.joined(separator: ", ")) cannot change while the service runs; restart it"
   }

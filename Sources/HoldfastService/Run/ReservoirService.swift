@@ -56,12 +56,6 @@ public struct ReservoirService: Sendable {
       // The service's own failures are counted where they are handled.
       if event.failure == nil { metrics.with { $0.count(event) } }
     }
-    guard reservoir.isOwner else {
-      throw HoldfastError(
-        .notPermitted, operation: "serve the reservoir",
-        reason: "only user \(reservoir.owner), who owns the reservoir, and root may do that",
-        advice: .becomeRoot)
-    }
     let socket = try listen()
     let notifications = NotificationSocket()
     let wakeup = try Wakeup()
@@ -70,12 +64,14 @@ public struct ReservoirService: Sendable {
       logger: logger)
     let server = try MetricsServer(reconciler, socket)
     let listener = try EventListener(reconciler)
+    let leases = try LeaseListener(reconciler)
 
     // From here on these signals do not end the process.
     let reloads = await UnixSignalsSequence(trapping: .sighup)
     let services: [any Service] = [
       ThreadService(name: "holdfast-metric", body: server.run, stop: server.stop),
       ThreadService(name: "holdfast-events", body: listener.run, stop: listener.stop),
+      ThreadService(name: "holdfast-leases", body: leases.run, stop: leases.stop),
       ThreadService(
         name: "holdfast-work",
         body: {
