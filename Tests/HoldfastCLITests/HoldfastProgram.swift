@@ -82,6 +82,11 @@ struct HoldfastProgram {
     (try? String(contentsOf: folder.appending(path: "error"), encoding: .utf8)) ?? ""
   }
 
+  /// The standard output so far.
+  var outputSoFar: String {
+    (try? String(contentsOf: folder.appending(path: "output"), encoding: .utf8)) ?? ""
+  }
+
   /// Waits until the program has ended.
   func wait() throws -> Outcome {
     var status: Int32 = 0

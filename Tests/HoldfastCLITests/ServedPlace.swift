@@ -34,7 +34,18 @@ final class ServedPlace {
   var words: [String] { ["reservoir", "serve", "--config", configuration] }
 
   func start(variables: [String] = []) throws {
-    program = try HoldfastProgram(words, command: ["env"] + variables + [HoldfastProgram.path])
+    try start(command: ["env"] + variables + [HoldfastProgram.path])
+  }
+
+  func start(command: [String]) throws {
+    program = try HoldfastProgram(words, command: command)
+  }
+
+  /// Kills the service.
+  func stopAtOnce() {
+    program?.send(SIGKILL)
+    _ = try? program?.wait()
+    program = nil
   }
 
   func send(_ signal: Int32) throws { try #require(program).send(signal) }

@@ -232,7 +232,8 @@ extension Reservoir {
         report.add(size)
       }
     } catch {
-      // Only for plain leases: orphans are released where they cannot be recycled.
+      // Only for plain leases and those of members: others are released where they cannot be
+      // recycled.
       if error.code == .busy {
         report.inUse += 1
       } else if error.code != .noLease {
@@ -263,8 +264,11 @@ extension Reservoir {
         taken, filling, otherwise: isHeld ? .release : .refuse, recycling, operation
       ) { _, _ in progress() }
     }
-    // A plain lease of any age may be in use.
-    if !isHeld, proveUnshared(taken.file, timeout: recycling.timeout) != nil {
+    // A plain lease of any age may be in use. So may what is left of a member's held lease, which
+    // counts towards the limits until the memory is really free.
+    if !isHeld || isMember(taken.user),
+      proveUnshared(taken.file, timeout: isHeld ? .zero : recycling.timeout) != nil
+    {
       throw HoldfastError(.busy, operation: operation, reason: "a process has it open")
     }
     let start = ContinuousClock.now

@@ -206,7 +206,7 @@ extension Reservoir {
     }
   }
 
-  private static let openElsewhere = "another process has its memory open or mapped"
+  static let openElsewhere = "another process has its memory open or mapped"
 
   /// Why a lease cannot end, or nil; then the proof is held, and only the owner may open the file.
   private func obstacle(

@@ -35,6 +35,56 @@ extension Reservoir {
     }
   }
 
+  /// Releases a lease for its user, who must not use it any longer: the memory would otherwise stay
+  /// with the user's processes and no longer count towards the limits.
+  ///
+  /// - Throws: as ``release(_:user:)``; `busy` where a process has the memory open or mapped.
+  package func release(
+    _ name: LeaseName, forUser user: UInt32
+  ) throws(HoldfastError) -> LeaseEnd {
+    guard isMember(user) else { return try release(name, user: user) }
+    let start = ContinuousClock.now
+    let end = try reportingFailure(of: .release) { () throws(HoldfastError) in
+      try unlinkUnused(name, user)
+    }
+    report(end, since: start)
+    return end
+  }
+
+  private func unlinkUnused(
+    _ name: LeaseName, _ user: UInt32
+  ) throws(HoldfastError) -> LeaseEnd {
+    let operation = "release '\(name)'"
+    let (folder, file) = try find(name, user: user, operation)
+    var problem: Errno?
+    do throws(Errno) {
+      if let (open, status) = try lockedFile(file.text, in: folder, writable: false) {
+        problem = proveUnshared(open, timeout: Self.closingTimeout)
+        if problem == nil {
+          try unlink(file, in: folder, of: status.identity)
+          return .released(status.size, reason: nil)
+        }
+      }
+    } catch {
+      // Collected concurrently.
+      if error == .noSuchFileOrDirectory { throw noLeaseError(operation, user) }
+      throw HoldfastError(
+        errno: error, operation: operation, reason: "cannot unlink its file")
+    }
+    guard let problem else { throw lockedError(file, operation) }
+    guard problem == .wouldBlock else {
+      throw HoldfastError(
+        errno: problem, operation: operation,
+        reason: "cannot determine whether a process uses its memory")
+    }
+    throw HoldfastError(
+      .busy, operation: operation, reason: Self.openElsewhere,
+      advice: .wait(until: "that process ends"))
+  }
+
+  /// How long a process that has just ended may take to close its files.
+  private static let closingTimeout = Duration.milliseconds(250)
+
   private func unlink(
     _ name: LeaseName, _ user: UInt32?
   ) throws(HoldfastError) -> LeaseEnd {

@@ -40,7 +40,7 @@ package struct LeaseServer: Sendable {
       case .lease(let request):
         try lease(request, connection, user, limits, cancellation)
       case .release(let name):
-        answer(connection, LeaseAnswer.packet(try reservoir.release(name, user: user)))
+        answer(connection, LeaseAnswer.packet(try reservoir.release(name, forUser: user)))
       case .status:
         answer(connection, LeaseAnswer.packet(try reservoir.status(), of: user))
       }
