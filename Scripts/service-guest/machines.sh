@@ -110,6 +110,7 @@ for line in CapInh:.0000000000000000 CapPrm:.0000000000000000 CapEff:.0000000000
   CapBnd:.0000000000000000 CapAmb:.0000000000000000 NoNewPrivs:.1 Seccomp:.2; do
   check "its sandbox has ${line%:*}" grep -qx "$line" /proc/"$machine"/status
 done
+check "QEMU may add a filter of its own" sh -c "systemctl show -P SystemCallFilter $unit | grep -qw seccomp"
 opened() { cat /run/machine/opened; grep -qx "$1: $2" /run/machine/opened; }
 check "it may use /dev/kvm" opened /dev/kvm "No such device"
 check "and no other device" opened /dev/other "Operation not permitted"
