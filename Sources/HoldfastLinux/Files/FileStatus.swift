@@ -33,6 +33,11 @@ package struct FileStatus: Hashable, Sendable {
   /// Whether it is a folder.
   package var isFolder: Bool { kind == "a folder" }
 
+  /// Whether another file is on the same file system.
+  package func isOnFileSystem(of other: FileStatus) -> Bool {
+    identity.device == other.identity.device
+  }
+
   private static let regular = "a regular file"
 
   init(_ file: hf_file) {

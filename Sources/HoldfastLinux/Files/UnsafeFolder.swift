@@ -164,30 +164,28 @@ package final class Folder: Sendable {
     return try body()
   }
 
-  /// The names in the folder, sorted. The corresponding C functions are `fdopendir` and `readdir`.
+  /// The names in the folder, sorted.
   ///
   /// - Complexity: O(*n* log *n*) for *n* names.
   package func names() throws(Errno) -> [String] {
-    // A descriptor of its own: threads would share the read position, which belongs to the open
-    // file.
+    try names(atMost: .max).names
+  }
+
+  /// The names in the folder up to a number of them, sorted, and whether these are all. The rest is
+  /// not read. A folder that other users can fill must not keep its readers busy without end.
+  ///
+  /// - Complexity: O(*n* log *n*) for *n* names, at most `limit`.
+  package func names(atMost limit: Int) throws(Errno) -> (names: [String], isComplete: Bool) {
+    // One more tells whether there are more.
+    let names = try FolderReader(self).next(limit == .max ? limit : limit + 1)
+    return (Array(names.prefix(limit)).sorted(), names.count <= limit)
+  }
+
+  /// Opens the folder anew, with a read position of its own.
+  func openAgain() throws(Errno) -> Int32 {
     let copy = unsafe hf_open_at(descriptor, ".", Int32(HF_OPEN_FOLDER))
     try check(copy)
-    // SAFETY: the stream is closed once, after the last use, and closes the copy; an entry is
-    // copied before the next readdir(3), and `d_name` ends in a zero byte.
-    guard let stream = unsafe fdopendir(copy) else {
-      let problem = Errno(rawValue: errno)
-      _ = hf_close(copy)
-      throw problem
-    }
-    defer { unsafe closedir(stream) }
-    var names: [String] = []
-    while let entry = unsafe readdir(stream) {
-      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names.sorted()
+    return copy
   }
 
   /// Returns the name if it is a single component.
