@@ -148,12 +148,6 @@ extension Reservoir {
     return folder
   }
 
-  /// The files of a user's lease of a name, at most one unless others were put there by hand.
-  func leases(_ name: LeaseName, in folder: Folder) throws(Errno) -> [LeaseFile] {
-    try folder.names().compactMap { LeaseFile($0) }.filter { $0.name == name }
-      .sorted { !$0.isHeld && $1.isHeld }
-  }
-
   /// A user's folder of leases, created where it is missing. A member may enter that folder, and
   /// not change it.
   func makeLeaseFolder(of user: UInt32, _ operation: String) throws(HoldfastError) -> Folder {

@@ -67,12 +67,13 @@ extension Reservoir {
     guard found.owner != owner else {
       return group ?? (found.permissions & 0o010 != 0 ? found.group : nil)
     }
-    let isEmpty = (try? ready.names())?.isEmpty == true
+    let isEmpty = (try? ready.names(atMost: 1))?.names.isEmpty == true
     // A folder that cannot be read may have leases.
     var hasLeases = false
     do throws(Errno) {
       let leased = try top.folder("leased")
-      for name in try leased.names() where try !leased.folder(name).names().isEmpty {
+      for name in try leased.names(atMost: mostNames).names
+      where try !leased.folder(name).names(atMost: 1).names.isEmpty {
         hasLeases = true
       }
     } catch {

@@ -23,21 +23,32 @@ extension Reservoir {
       rows[Key(size: size, node: node), default: .init(size: size, node: node)][keyPath: place] += 1
     }
 
-    try each(ready, "ready", operation, &result) { name, status in
+    let names = try allReadyNames(operation, beyond: &result.foreign)
+    each(names, in: ready, "ready", &result) { name, status in
       guard let ready = ReadyName(name) else { return Reservoir.foreignName }
       if let problem = problem(status, named: ready) { return problem }
       count(ready.size, ready.node, \.ready)
       return nil
     }
-    try each(try openFilling(operation), "filling", operation, &result) { _, status in
+    let filling = try openFilling(operation)
+    let unfinished = try self.names(in: filling, "filling", operation, beyond: &result.foreign)
+    each(unfinished, in: filling, "filling", &result) { _, status in
       guard status.isRegular else { return problem(status) }
       count(status.size, nil, \.filling)
       return nil
     }
     let now = Int64(time(nil))
-    for (user, folder) in try leaseFolders(operation, foreign: &result.foreign) {
+    // The bound is on the leases of all users together.
+    var left = Self.mostNames
+    for user in try leaseUsers(operation, foreign: &result.foreign) {
+      var (foreign, failed): ([String], [String]) = ([], [])
+      let found = leaseNames(
+        of: user, operation, atMost: left, foreign: &foreign, failed: &failed)
+      result.foreign += foreign + failed
+      guard let (folder, names) = found else { continue }
+      left -= names.count
       var leases: [ReservoirStatus.LeaseEntry] = []
-      try each(folder, "leased/\(user)", operation, &result) { name, status in
+      each(names, in: folder, "leased/\(user)", &result) { name, status in
         guard let lease = LeaseFile(name) else { return Reservoir.foreignName }
         if let problem = problem(status, leasedBy: user) { return problem }
         count(status.size, lease.node, \.leased)
@@ -62,14 +73,11 @@ extension Reservoir {
     let node: NodeID?
   }
 
-  /// Calls the body for each name in a folder; the body returns why the file is foreign.
+  /// Calls the body for each of the names in a folder; the body returns why the file is foreign.
   private func each(
-    _ folder: Folder, _ place: String, _ operation: String, _ result: inout ReservoirStatus,
+    _ names: [String], in folder: Folder, _ place: String, _ result: inout ReservoirStatus,
     _ body: (String, FileStatus) -> String?
-  ) throws(HoldfastError) {
-    let names = try during(operation, "cannot read \(path)/\(place)") { () throws(Errno) in
-      try folder.names()
-    }
+  ) {
     for name in names {
       if let problem = Reservoir.problem(name: name) {
         result.foreign.append("\(path)/\(place)/\(name): \(problem)")

@@ -115,7 +115,7 @@ public enum ReservoirMounts {
   ) throws(HoldfastError) {
     _ = try HugePagePool(size: pageSize).counts()
     let names = try during(operation, "cannot read \(path)") { () throws(Errno) in
-      try Folder.open(path: path).names()
+      try Folder.open(path: path).names(atMost: 1).names
     }
     guard names.isEmpty else {
       throw HoldfastError(

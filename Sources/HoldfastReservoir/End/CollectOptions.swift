@@ -2,6 +2,9 @@
 public struct CollectOptions: Hashable, Sendable {
   /// The age from which the call also collects plain leases that no process has open; nil for none.
   public var age: Duration?
+  /// The time after which the call begins no other file; nil for no limit. A service that fills as
+  /// well collects for a while at a time.
+  package var limit: Duration?
   /// What becomes of the memory of orphans, and how.
   public var recycling = RecycleOptions()
 

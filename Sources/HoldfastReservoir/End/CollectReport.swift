@@ -24,6 +24,9 @@ public struct CollectReport: Hashable, Sendable, Codable {
   /// Files that could not be collected, each as path and error. The others were.
   public var failed: [String] = []
 
+  /// Whether the time of ``CollectOptions/limit`` ended before all files were inspected.
+  package var isCutShort = false
+
   /// Creates an empty report.
   public init() {}
 

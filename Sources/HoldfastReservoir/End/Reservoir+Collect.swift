@@ -27,13 +27,23 @@ extension Reservoir {
     let filling = try openFilling(operation)
     var report = try removeLeftovers(filling, operation)
     try quarantine(operation, &report)
-    for (user, folder) in try leaseFolders(operation, foreign: &report.foreign) {
-      let names = try during(operation, "cannot read \(path)/leased/\(user)") {
-        () throws(Errno) in try folder.names()
-      }
-      for name in names {
+    let end = options.limit.map { ContinuousClock.now + $0 }
+    var users = try leaseUsers(operation, foreign: &report.foreign)
+    // Each time in another order, so that nobody's leases always come after the end.
+    if end != nil { users.shuffle() }
+    for user in users {
+      var (foreign, failed): ([String], [String]) = ([], [])
+      let found = leaseNames(of: user, operation, foreign: &foreign, failed: &failed)
+      report.foreign += foreign
+      report.failed += failed
+      for name in found?.names ?? [] {
+        guard let folder = found?.folder else { break }
         progress()
         if cancellation.isCancelled { return report }
+        if let end, ContinuousClock.now >= end {
+          report.isCutShort = true
+          return report
+        }
         if let problem = Reservoir.problem(name: name) {
           report.foreign.append("\(path)/leased/\(user)/\(name): \(problem)")
           continue
@@ -48,10 +58,7 @@ extension Reservoir {
   private func quarantine(
     _ operation: String, _ report: inout CollectReport
   ) throws(HoldfastError) {
-    let names = try during(operation, "cannot read \(path)/ready") { () throws(Errno) in
-      try ready.names()
-    }
-    for name in names {
+    for name in try names(in: ready, "ready", operation, beyond: &report.foreign) {
       if let problem = Reservoir.problem(name: name) {
         report.foreign.append("\(path)/ready/\(name): \(problem)")
         continue
@@ -75,9 +82,7 @@ extension Reservoir {
     let operation = "drain the reservoir"
     let filling = try openFilling(operation)
     var report = try removeLeftovers(filling, operation)
-    let names = try during(operation, "cannot read \(path)/ready") { () throws(Errno) in
-      try ready.names()
-    }
+    let names = try names(in: ready, "ready", operation, beyond: &report.foreign)
     for name in names {
       if let problem = Reservoir.problem(name: name) {
         report.foreign.append("\(path)/ready/\(name): \(problem)")
@@ -106,10 +111,7 @@ extension Reservoir {
     _ operation: String, _ report: inout CollectReport
   ) throws(HoldfastError) {
     let quarantine = try openQuarantine(operation)
-    let names = try during(operation, "cannot read \(path)/quarantine") { () throws(Errno) in
-      try quarantine.names()
-    }
-    for name in names {
+    for name in try names(in: quarantine, "quarantine", operation, beyond: &report.foreign) {
       do throws(Errno) {
         let status = try quarantine.status(name)
         try quarantine.unlink(name)
@@ -127,9 +129,7 @@ extension Reservoir {
     _ filling: Folder, _ operation: String
   ) throws(HoldfastError) -> CollectReport {
     var report = CollectReport()
-    let names = try during(operation, "cannot read \(path)/filling") { () throws(Errno) in
-      try filling.names()
-    }
+    let names = try names(in: filling, "filling", operation, beyond: &report.foreign)
     for name in names {
       do throws(Errno) {
         let status = try filling.status(name)
@@ -158,32 +158,6 @@ extension Reservoir {
       }
     }
     return report
-  }
-
-  /// The folders of leases that the caller may read, with their users. Other files are reported and
-  /// do not stop the call.
-  func leaseFolders(
-    _ operation: String, foreign: inout [String]
-  ) throws(HoldfastError) -> [(user: UInt32, folder: Folder)] {
-    let names = try during(operation, "cannot read \(path)/leased") { () throws(Errno) in
-      try leased.names()
-    }
-    var folders: [(user: UInt32, folder: Folder)] = []
-    for name in names {
-      guard let user = UInt32(name), "\(user)" == name else {
-        foreign.append("\(path)/leased/\(name): its name is not the ID of a user")
-        continue
-      }
-      do throws(HoldfastError) {
-        if let folder = try leaseFolder(of: user, operation) { folders.append((user, folder)) }
-      } catch {
-        // Root's leases in the reservoir of another owner.
-        if error.code == .notPermitted { continue }
-        guard error.code == .untrusted else { throw error }
-        foreign.append(error.reason)
-      }
-    }
-    return folders
   }
 
   private func collect(

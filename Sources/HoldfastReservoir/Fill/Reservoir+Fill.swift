@@ -214,19 +214,6 @@ extension Reservoir {
     return (missing, found)
   }
 
-  /// The names of ready files without a problem.
-  func readyNames(_ operation: String) throws(HoldfastError) -> [ReadyName] {
-    let names = try during(operation, "cannot read \(path)/ready") { () throws(Errno) in
-      try ready.names()
-    }
-    return names.compactMap { text in
-      guard let name = ReadyName(text), let status = try? ready.status(text),
-        problem(status, named: name) == nil
-      else { return nil }
-      return name
-    }
-  }
-
   private func sum(
     _ parts: [FillPlan.Part], _ operation: String
   ) throws(HoldfastError) -> ByteCount {

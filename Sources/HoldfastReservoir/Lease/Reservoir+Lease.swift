@@ -107,16 +107,13 @@ extension Reservoir {
     _ search: inout LeaseSearch
   ) throws(HoldfastError) -> (LeaseReceipt, OpenFile)? {
     let request = search.request
-    let texts = try during(search.operation, "cannot read \(path)/ready") { () throws(Errno) in
-      try ready.names()
-    }
-    let names = texts.compactMap { ReadyName($0) }.filter {
-      request.node == nil || $0.node == request.node
-    }.sorted()
+    var tried: Set<String> = []
+    if let found = try takeExact(&search, &tried) { return found }
+    let names = try readyCandidates(&search)
     search.seen = names.map(\.size)
     let fitting = names.filter {
       request.isExact ? $0.size == request.size : $0.size >= request.size
-    }
+    }.filter { !tried.contains($0.text) }
     let smaller = names.filter { request.grows && !request.isExact && $0.size < request.size }
     for name in fitting + smaller.reversed() {
       if let found = try take(name, &search) { return found }

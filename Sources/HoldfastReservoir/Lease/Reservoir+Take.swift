@@ -91,7 +91,7 @@ extension Reservoir {
     guard let limits = search.holder.limits else { return nil }
     var bytes = ByteCount.zero
     var files = 0
-    for name in try search.folder.names() {
+    for name in try search.folder.names(atMost: Self.mostNames).names {
       guard let status = try? search.folder.status(name) else { continue }
       files += 1
       // The user may have extended the file, with memory or without.
