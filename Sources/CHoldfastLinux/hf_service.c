@@ -6,8 +6,8 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,7 +51,7 @@ int hf_listen_loopback(int version6, uint16_t port) {
       version6 ? (const struct sockaddr *)&six : (const struct sockaddr *)&four;
   socklen_t length = version6 ? sizeof six : sizeof four;
   if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 || bind(fd, name, length) < 0 ||
-      listen(fd, 16) < 0) {
+      listen(fd, 128) < 0) {
     int error = errno;
     close(fd);
     return -error;
@@ -68,19 +68,19 @@ int hf_socket_port(int socket) {
                                           : ((struct sockaddr_in *)&name)->sin_port);
 }
 
-int hf_accept(int socket, int milliseconds) {
-  int fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC);
-  if (fd < 0)
+int hf_accept(int socket) {
+  int fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  return fd < 0 ? -errno : fd;
+}
+
+int hf_raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
     return -errno;
-  struct timeval time = {.tv_sec = milliseconds / 1000,
-                         .tv_usec = (suseconds_t)(milliseconds % 1000) * 1000};
-  if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time) < 0 ||
-      setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time) < 0) {
-    int error = errno;
-    close(fd);
-    return -error;
-  }
-  return fd;
+  if (limit.rlim_cur == limit.rlim_max)
+    return 0;
+  limit.rlim_cur = limit.rlim_max;
+  return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }
 
 uint64_t hf_clock(int is_realtime) {

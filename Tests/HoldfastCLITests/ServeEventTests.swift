@@ -16,7 +16,7 @@ import Testing
   }
 
   private func value(_ served: ServedPlace, _ name: String) throws -> Double? {
-    try served.ask("GET /metrics HTTP/1.1\r\n\r\n").split(separator: "\n")
+    try served.ask("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").split(separator: "\n")
       .first { $0.hasPrefix(prefix + name + " ") }
       .flatMap { Double($0.split(separator: " ")[1]) }
   }

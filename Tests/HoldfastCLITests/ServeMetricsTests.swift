@@ -123,21 +123,24 @@ import Testing
     try served.start()
     for (request, status, rest) in [
       ("GET /healthz HTTP/1.0\r\n\r\n", "200 OK", "\r\n\r\nok\n"),
-      ("HEAD /metrics HTTP/1.1\r\n\r\n", "200 OK", "close\r\n\r\n"),
-      ("GET /metrics?x=1 HTTP/1.1\n\n", "200 OK", "\n"),
-      ("GET / HTTP/1.1\r\n\r\n", "404 Not Found", "/metrics, /healthz\n"),
-      ("POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed", "GET\n"),
+      ("HEAD /metrics HTTP/1.1\r\nHost: [::1]:1\r\n\r\n", "200 OK", "close\r\n\r\n"),
+      ("GET /metrics?x=1 HTTP/1.1\nHost: localhost\n\n", "200 OK", "\n"),
+      ("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "404 Not Found", "/metrics, /healthz\n"),
+      ("POST /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", "405 Method Not Allowed", "GET\n"),
       ("nonsense\r\n\r\n", "400 Bad Request", "\n"),
+      ("GET /metrics HTTP/1.1\r\n\r\n", "400 Bad Request", "\n"),
+      ("GET /metrics HTTP/1.1\r\nHost: a.example\r\n\r\n", "421 Misdirected Request", "\n"),
+      (String(repeating: "x", count: 9000), "431 Request Header Fields Too Large", "\n"),
     ] {
       let answer = try served.ask(request)
       #expect(answer.hasPrefix("HTTP/1.1 \(status)\r\n"), "\(request): \(answer.prefix(100))")
       #expect(answer.hasSuffix(rest), "\(request): \(answer)")
     }
-    // A client that sends nothing, half a request, or too much, is disconnected.
-    for request in ["", "GET /metrics HTT", String(repeating: "x", count: 9000)] {
+    // A client that sends nothing or half a request is disconnected.
+    for request in ["", "GET /metrics HTT"] {
       #expect(try served.ask(request).isEmpty)
     }
-    #expect(try served.ask("GET /healthz HTTP/1.1\r\n\r\n").hasSuffix("ok\n"))
+    #expect(try served.ask("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").hasSuffix("ok\n"))
   }
 
   @Test func toAFile() throws {

@@ -17,9 +17,12 @@ int hf_listen_loopback(int version6, uint16_t port);
 /// getsockname(2): the port of a socket.
 int hf_socket_port(int socket);
 
-/// accept4(2). Returns a descriptor, close-on-exec, whose reads and writes time out after so many
-/// milliseconds.
-int hf_accept(int socket, int milliseconds);
+/// accept4(2). Returns a descriptor, non-blocking and close-on-exec.
+int hf_accept(int socket);
+
+/// getrlimit(2) and setrlimit(2): raises the soft limit of descriptors (RLIMIT_NOFILE) to the hard
+/// one. Returns 0.
+int hf_raise_descriptor_limit(void);
 
 /// clock_gettime(2) of CLOCK_MONOTONIC or CLOCK_REALTIME, in nanoseconds.
 uint64_t hf_clock(int is_realtime);

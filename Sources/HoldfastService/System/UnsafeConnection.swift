@@ -1,41 +1,44 @@
 internal import Glibc
-internal import SystemPackage
 
-/// An accepted connection, closed with the object.
+/// The outcome of a call on a socket that does not wait.
+enum SocketResult<Value> {
+  case done(Value)
+  /// There is nothing to do at present.
+  case wouldBlock
+  /// The connection is closed, or failed.
+  case ended
+}
+
+/// An accepted connection, closed with the object. Its calls do not wait.
 final class Connection {
-  private let file: Int32
+  let descriptor: Int32
 
-  init(_ file: Int32) { self.file = file }
+  init(_ descriptor: Int32) { self.descriptor = descriptor }
 
-  deinit { close(file) }
+  deinit { close(descriptor) }
 
-  /// Reads the head of a request, up to an empty line; nil where it takes more than 2 seconds or 8
-  /// KiB.
-  func readHead() -> [UInt8]? {
-    let end = ContinuousClock.now + .seconds(2)
-    var head: [UInt8] = []
-    var block = [UInt8](repeating: 0, count: 1024)
-    while head.count < 8192, ContinuousClock.now < end {
-      // SAFETY: the block lives through the call and has room for that many bytes.
-      let count = unsafe read(file, &block, block.count)
-      guard count > 0 else { return nil }
-      head += block[..<count]
-      if head.contains([13, 10, 13, 10]) || head.contains([10, 10]) { return head }
-    }
-    return nil
+  /// Receives what has arrived, at least a byte. The corresponding C function is `recv`.
+  func receive() -> SocketResult<ArraySlice<UInt8>> {
+    var block = [UInt8](repeating: 0, count: 4096)
+    // SAFETY: the block lives through the call and has room for that many bytes.
+    let count = unsafe recv(descriptor, &block, block.count, 0)
+    if count > 0 { return .done(block[..<count]) }
+    return count == 0 ? .ended : failure()
   }
 
-  /// Sends a whole text and ends the connection.
-  func write(_ text: String) {
-    // A client that has closed the connection gets nothing.
-    try? TextFile.write(text, to: file)
-    shutdown(file, Int32(SHUT_WR))
-    // Bytes after the head are read, since otherwise the kernel resets the connection and the
-    // client may lose the response.
-    var block = [UInt8](repeating: 0, count: 4096)
-    for _ in 0..<4 {
-      // SAFETY: as above.
-      if unsafe read(file, &block, block.count) <= 0 { return }
+  /// Sends some of the bytes. The corresponding C function is `send`.
+  func send(_ bytes: ArraySlice<UInt8>) -> SocketResult<Int> {
+    // SAFETY: the buffer lives through the call and has that many bytes.
+    let count = unsafe bytes.withUnsafeBytes { buffer in
+      unsafe Glibc.send(descriptor, buffer.baseAddress, buffer.count, Int32(MSG_NOSIGNAL))
     }
+    return count >= 0 ? .done(count) : failure()
+  }
+
+  /// Ends the connection in one direction. The corresponding C function is `shutdown`.
+  func endWriting() { shutdown(descriptor, Int32(SHUT_WR)) }
+
+  private func failure<Value>() -> SocketResult<Value> {
+    errno == EAGAIN || errno == EINTR ? .wouldBlock : .ended
   }
 }

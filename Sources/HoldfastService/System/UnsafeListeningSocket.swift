@@ -22,9 +22,15 @@ final class ListeningSocket: Sendable {
 
   deinit { close(descriptor) }
 
-  /// Accepts a connection; nil where the client has gone.
-  func accept() -> Connection? {
-    let file = hf_accept(descriptor, 500)
-    return file < 0 ? nil : Connection(file)
+  /// Accepts a connection, without waiting; `ended` where the kernel lacks descriptors or memory
+  /// for it, and only then.
+  func accept() -> SocketResult<Connection> {
+    let file = hf_accept(descriptor)
+    if file >= 0 { return .done(Connection(file)) }
+    switch -file {
+    case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .ended
+    // Also where a client has gone; the next turn accepts those behind it.
+    default: return .wouldBlock
+    }
   }
 }

@@ -7,6 +7,9 @@ internal import SystemPackage
 final class Wakeup: Sendable {
   private let event: Int32
 
+  /// The descriptor, readable after ``wake()`` until ``clear()``.
+  var descriptor: Int32 { event }
+
   init() throws(Errno) {
     event = hf_event()
     guard event >= 0 else { throw Errno(rawValue: -event) }
@@ -27,11 +30,14 @@ final class Wakeup: Sendable {
   func wait(_ duration: Duration, or file: Int32 = -1) -> Bool {
     let milliseconds = duration.nanoseconds / 1_000_000
     let ready = hf_wait_readable(event, file, Int32(min(milliseconds + 1, 1 << 30)))
-    if ready > 0, ready & 1 != 0 {
-      var count: UInt64 = 0
-      // SAFETY: the number lives through the call.
-      _ = unsafe read(event, &count, 8)
-    }
+    if ready > 0, ready & 1 != 0 { clear() }
     return ready > 0 && ready & 2 != 0
+  }
+
+  /// Forgets the calls of ``wake()`` so far.
+  func clear() {
+    var count: UInt64 = 0
+    // SAFETY: the number lives through the call.
+    _ = unsafe read(event, &count, 8)
   }
 }
