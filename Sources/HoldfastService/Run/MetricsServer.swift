@@ -70,11 +70,8 @@ final class MetricsServer: Sendable {
     case "/metrics":
       return HTTPResponse("200 OK", page(), type: "text/plain; version=0.0.4; charset=utf-8")
     case "/healthz":
-      // A fill notes progress with every 64 MiB, the work itself every 10 seconds.
-      let seconds = reconciler.secondsWithoutProgress
-      return seconds < 60
-        ? HTTPResponse("200 OK", "ok\n")
-        : HTTPResponse("503 Service Unavailable", "no progress for \(Int(seconds)) s\n")
+      return reconciler.problem.map { HTTPResponse("503 Service Unavailable", $0 + "\n") }
+        ?? HTTPResponse("200 OK", "ok\n")
     default:
       return HTTPResponse("404 Not Found", "/metrics, /healthz\n")
     }

@@ -9,11 +9,20 @@ extension Reconciler {
   func fillLevels(_ configuration: ServiceConfiguration) {
     for level in configuration.levels {
       attempt(.level(level), "fill") { () throws(HoldfastError) in
-        while !cancellation.isCancelled, configuration == self.configuration {
+        var useless = 0
+        while useless < Reconciler.mostUselessFills, isInPlace(),
+          configuration == self.configuration
+        {
           let status = try self.status()
           let ready = level.ready(in: status)
           if ready >= level.count { return }
-          try fill(level, ready + 1, configuration)
+          if try fill(level, ready + 1, configuration) {
+            useless = 0
+            // The level is being filled, though it may take hours until it is full.
+            succeed(.level(level), "fill")
+          } else {
+            useless += 1
+          }
           // Orphans need not wait until a level of terabytes is full.
           collectIfDue(configuration)
         }
@@ -21,43 +30,72 @@ extension Reconciler {
     }
   }
 
+  /// The number of fills in a row that find the level reached, by another process for example,
+  /// after which the next round continues.
+  private static let mostUselessFills = 4
+
+  /// Fills up to a number of files, and returns whether a file became ready.
   private func fill(
     _ level: ServiceConfiguration.Level, _ count: Int, _ configuration: ServiceConfiguration
-  ) throws(HoldfastError) {
+  ) throws(HoldfastError) -> Bool {
     notifications.status("filling \(level)")
     let pace = Pace(configuration.rate)
     var options = FillOptions(
       threads: configuration.fillThreads, reservesHugePages: configuration.reservesHugePages)
     options.removesLeftovers = false
+    defer { waitingSince.store(0, ordering: .relaxed) }
     let report = try reservoir.fill(
       FillPlan([.init(count: count, size: level.size)], node: level.node), options: options,
       cancellation: cancellation
     ) { progress in
       // This fill waits for another one.
-      if progress.total == .zero { pace.restart() }
+      if progress.total == .zero {
+        pace.restart()
+        _ = self.waitingSince.compareExchange(
+          expected: 0, desired: Clock.monotonic, ordering: .relaxed)
+      } else {
+        self.waitingSince.store(0, ordering: .relaxed)
+      }
+      self.checkPlaceIfDue()
       pace.wait(progress.done, self.cancellation) { self.noteProgress() }
     }
     if report.bytes > .zero {
       logger.info("\(report.bytes) made ready in \(Duration.seconds(pace.seconds).shortText)")
     }
+    return report.bytes > .zero
   }
 
-  /// Collects orphans where that is due.
-  func collectIfDue(_ configuration: ServiceConfiguration) {
+  /// The time after which a collection gives way to fills.
+  private static let collectionTime = Duration.seconds(10)
+  /// The number of leases that a collection logs which cannot be collected.
+  private static let mostLogged = 10
+
+  /// Collects orphans where that is due, for some time.
+  ///
+  /// - Returns: whether all were inspected; otherwise it is due again.
+  @discardableResult
+  func collectIfDue(_ configuration: ServiceConfiguration) -> Bool {
     let interval = configuration.collectInterval.nanoseconds
     let last = lastCollection.load(ordering: .relaxed)
-    guard !cancellation.isCancelled, last == 0 || Clock.monotonic - last >= interval else { return }
-    collect(configuration)
-    lastCollection.store(Clock.monotonic, ordering: .relaxed)
+    guard !cancellation.isCancelled, last == 0 || Clock.monotonic - last >= interval else {
+      return true
+    }
+    let isDone = collect(configuration)
+    if isDone { lastCollection.store(Clock.monotonic, ordering: .relaxed) }
+    return isDone
   }
 
   /// Collects what dead processes left behind.
-  private func collect(_ configuration: ServiceConfiguration) {
+  private func collect(_ configuration: ServiceConfiguration) -> Bool {
+    var isDone = true
     attempt(.collection, "collect") { () throws(HoldfastError) in
       let start = Clock.monotonic
-      let report = try reservoir.collect(configuration.collecting, cancellation: cancellation) {
+      var options = configuration.collecting
+      options.limit = Self.collectionTime
+      let report = try reservoir.collect(options, cancellation: cancellation) {
         self.noteProgress()
       }
+      isDone = !report.isCutShort
       let count = report.removed + report.recycled + report.released
       metrics.with {
         $0.removed += UInt64(report.removed)
@@ -65,7 +103,12 @@ extension Reconciler {
         for _ in report.failed { $0.fail("collect", "lease") }
         if count > 0 { $0.collectSeconds.add(Double(Clock.monotonic - start) / 1e9) }
       }
-      for failure in report.failed { logger.warning("cannot collect \(failure)") }
+      for failure in report.failed.prefix(Self.mostLogged) {
+        logger.warning("cannot collect \(failure)")
+      }
+      if report.failed.count > Self.mostLogged {
+        logger.warning("cannot collect \(report.failed.count - Self.mostLogged) more")
+      }
       if count > 0 {
         logger.info(
           """
@@ -75,5 +118,6 @@ extension Reconciler {
         )
       }
     }
+    return isDone
   }
 }

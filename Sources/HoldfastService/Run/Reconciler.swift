@@ -23,21 +23,15 @@ final class Reconciler: Sendable {
   /// When orphans were last collected, by the monotonic clock; 0 for never.
   let lastCollection = Atomic<UInt64>(0)
   private let lastProgress = Atomic<UInt64>(Clock.monotonic)
-  /// The delays of failed work, which double with each failure.
-  private let delays = Locked([Task: Delay]())
-
-  /// A piece of work with a delay of its own.
-  enum Task: Hashable {
-    case level(ServiceConfiguration.Level)
-    case collection
-  }
-
-  private struct Delay {
-    var failures: Int
-    var until: UInt64
-    var code: HoldfastError.Code
-    var message: String
-  }
+  /// What failed when it was last tried.
+  let failures = Locked(WorkFailures())
+  /// Why the service cannot go on, if so.
+  let end = Locked<HoldfastError?>(nil)
+  /// When the path was last checked during a fill, by the monotonic clock.
+  let lastPlaceCheck = Atomic<UInt64>(0)
+  /// Since when a fill has waited for one in another process, by the monotonic clock; 0 for no
+  /// wait.
+  let waitingSince = Atomic<UInt64>(0)
 
   init(
     _ reservoir: Reservoir, _ metrics: Locked<ServiceMetrics>,
@@ -57,7 +51,7 @@ final class Reconciler: Sendable {
   /// Changes to another configuration at once.
   func change(to configuration: ServiceConfiguration) {
     current.with { $0 = configuration }
-    delays.with { $0 = [:] }
+    failures.with { $0.retry(configuration) }
     wakeup.wake()
   }
 
@@ -79,20 +73,25 @@ final class Reconciler: Sendable {
     notifications.keepAlive()
   }
 
-  /// Works until ``stop()``.
+  /// Works until ``stop()``, or until the service cannot go on.
   func run() {
     while !cancellation.isCancelled {
       noteProgress()
       let configuration = configuration
+      guard isInPlace() else { break }
       // Before the levels, since recycled orphans count towards them.
-      collectIfDue(configuration)
+      let isDone = collectIfDue(configuration)
       fillLevels(configuration)
       if !cancellation.isCancelled { notifications.status(summary(configuration)) }
       let end = Clock.monotonic + configuration.interval.nanoseconds
-      while !cancellation.isCancelled, Clock.monotonic < end, configuration == self.configuration {
+      // A collection that is not done goes on at once.
+      while isDone, !cancellation.isCancelled, Clock.monotonic < end,
+        configuration == self.configuration
+      {
         noteProgress()
         let left = Duration.nanoseconds(Int64(end - min(end, Clock.monotonic)))
         _ = wakeup.wait(min(left, notifications.watchdog.map { $0 / 4 } ?? left, .seconds(10)))
+        guard isInPlace() else { break }
       }
     }
   }
@@ -101,10 +100,10 @@ final class Reconciler: Sendable {
   func status() throws(HoldfastError) -> ReservoirStatus {
     do throws(HoldfastError) {
       let status = try reservoir.status()
-      metrics.with { $0.succeed("status") }
+      succeed(.status, "status")
       return status
     } catch {
-      metrics.with { $0.fail("status", error.code.rawValue) }
+      fail(.status, "status", error)
       throw error
     }
   }
@@ -117,37 +116,11 @@ final class Reconciler: Sendable {
     let levels = configuration.levels.map { level in
       "\(level.ready(in: status)) of \(level.count)x\(level)"
     }
-    let problems = [reloadProblem.with { $0 }, delays.with { $0.values.map(\.message).min() }]
+    let problems = [
+      reloadProblem.with { $0 }, failures.with { $0.line(configuration.levels) },
+    ]
     return (["ready: " + levels.joined(separator: ", ")] + problems.compactMap { $0 })
       .joined(separator: "; ")
-  }
-
-  /// Does work that may fail. After a failure it is delayed; the delay doubles up to a minute.
-  /// Repeated failures of one kind are logged once.
-  func attempt(_ task: Task, _ name: String, _ body: () throws(HoldfastError) -> Void) {
-    if let delay = delays.with({ $0[task] }), Clock.monotonic < delay.until { return }
-    do throws(HoldfastError) {
-      try body()
-      if delays.with({ $0.removeValue(forKey: task) }) != nil {
-        logger.notice("\(name): succeeds again")
-      }
-      metrics.with { $0.succeed(name) }
-    } catch {
-      if error.code == .cancelled { return }
-      let message = error.description
-      metrics.with { $0.fail(name, error.code.rawValue) }
-      let interval = configuration.interval.nanoseconds
-      let isNew = delays.with { delays in
-        let before = delays[task]
-        let failures = (before?.failures ?? 0) + 1
-        let pause = min(interval << UInt64(min(failures, 6) - 1), max(interval, 60_000_000_000))
-        delays[task] = Delay(
-          failures: failures, until: Clock.monotonic + pause, code: error.code, message: message)
-        // Messages of one kind differ in the sizes that they mention.
-        return before?.code != error.code
-      }
-      logger.log(level: isNew ? .warning : .debug, "\(message)")
-    }
   }
 }
 

@@ -43,12 +43,23 @@ public struct ReservoirService: Sendable {
     }
   }
 
+  /// Raises the limit of open files, since connections and leases use some each. The soft limit
+  /// is that of programs which use select(2).
+  private func raiseDescriptorLimit() {
+    let status = hf_raise_descriptor_limit()
+    if status < 0 {
+      logger.warning("cannot raise the limit of open files: \(Errno(rawValue: -status))")
+    }
+  }
+
   /// Runs until a signal ends it. An unfinished file is unlinked, or left to the next collection
   /// where that would take more than 1.5 seconds.
   ///
-  /// - Throws: ``HoldfastError`` with the code `noReservoir`, `untrusted`, `notPermitted` where
+  /// - Throws: ``HoldfastError`` with the code `noReservoir`, also where the path of the mount leads
+  ///   to other folders than at the start; `untrusted`, `notPermitted` where
   ///   this user may not fill, or `host` where the service cannot listen on the configured port.
   public func run() async throws {
+    raiseDescriptorLimit()
     let metrics = Locked(ServiceMetrics())
     let reservoir = try Reservoir(
       mount: try configuration.mount ?? ReservoirMounts.only()
@@ -94,6 +105,7 @@ public struct ReservoirService: Sendable {
     logger.notice(
       "serving \(reservoir.path)\(socket.map { _ in ", metrics at \(address(socket))" } ?? "")")
     try await group.run()
+    if let error = reconciler.end.with({ $0 }) { throw error }
     logger.notice("stopped")
   }
 
