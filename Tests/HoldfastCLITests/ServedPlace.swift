@@ -8,9 +8,10 @@ final class ServedPlace {
   let folder: URL
   private(set) var program: HoldfastProgram?
 
-  /// Creates the reservoir with the options of `reservoir init`, and starts nothing yet.
-  init(options: [String] = []) throws {
-    place = try ReservoirPlace(options: options)
+  /// Creates the reservoir with the options of `reservoir init`, on tmpfs or, with a size, on a
+  /// separate file system, and starts nothing yet.
+  init(options: [String] = [], fileSystem: String? = nil, size: Int = 0) throws {
+    place = try ReservoirPlace(fileSystem: fileSystem, size: size, options: options)
     folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-serve-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
   }
@@ -48,7 +49,21 @@ final class ServedPlace {
     program = nil
   }
 
+  /// Starts the service after a command of the shell, such as one that sets a limit.
+  func start(after command: String) throws {
+    let script = command + " && exec \"$0\" \"$@\""
+    program = try HoldfastProgram(words, command: ["sh", "-c", script, HoldfastProgram.path])
+  }
+
   func send(_ signal: Int32) throws { try #require(program).send(signal) }
+
+  /// Lets the service read its configuration again, and waits until it has.
+  func reload() throws {
+    let line = "was read again"
+    let before = log.ranges(of: line).count
+    try send(SIGHUP)
+    try until("reloaded") { log.ranges(of: line).count > before }
+  }
 
   /// Waits for the service's end.
   func end() throws -> HoldfastProgram.Outcome {
@@ -78,23 +93,17 @@ final class ServedPlace {
     try #require(rename(place.file("ready/" + file), folder + "/\(name).run") == 0)
   }
 
+  /// The response to `/healthz`: the status, and the line below.
+  func health() throws -> (status: String, line: String) {
+    let answer = try ask("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    let end = try #require(answer.range(of: "\r\n\r\n"), "\(answer)")
+    return (String(answer.dropFirst(9).prefix(3)), String(answer[end.upperBound...]))
+  }
+
   /// The service's response to a request.
   func ask(_ request: String) throws -> String {
-    try until("listens") { log.contains("metrics at http://127.0.0.1:") }
-    let text = log.split(separator: "http://127.0.0.1:")[1].prefix { $0.isNumber }
-    let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    try #require(file >= 0)
+    let file = try connection()
     defer { close(file) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = try #require(UInt16(text)).bigEndian
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    let status = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(file, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-      }
-    }
-    try #require(status == 0, "\(errno)")
     let bytes = Array(request.utf8)
     try #require(write(file, bytes, bytes.count) == bytes.count)
     var answer: [UInt8] = []
@@ -105,6 +114,25 @@ final class ServedPlace {
       answer += block[..<count]
     }
     return String(decoding: answer, as: UTF8.self)
+  }
+
+  /// A connection to the service's port, which the caller closes.
+  func connection() throws -> Int32 {
+    try until("listens") { log.contains("metrics at http://127.0.0.1:") }
+    let text = log.split(separator: "http://127.0.0.1:")[1].prefix { $0.isNumber }
+    let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    try #require(file >= 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = try #require(UInt16(text)).bigEndian
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    let status = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(file, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    try #require(status == 0, "\(errno)")
+    return file
   }
 }
 
