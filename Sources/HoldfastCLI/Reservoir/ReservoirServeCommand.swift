@@ -16,7 +16,8 @@ struct ReservoirServeCommand: ParsableCommand {
       count again.
 
       SIGHUP reloads the configuration; if it has errors, the service reports them and keeps the \
-      old one. SIGTERM and SIGINT stop the service within two seconds. Under systemd the service \
+      old one. SIGTERM and SIGINT stop the service within two seconds. It ends with an error if \
+      the path of the mount leads to other folders than at the start. Under systemd the service \
       reports its state (Type=notify) and feeds the watchdog (WatchdogSec).
       """)
 
