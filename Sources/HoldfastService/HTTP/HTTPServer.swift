@@ -62,9 +62,11 @@ struct HTTPServer {
   }
 
   private mutating func accept(_ respond: (HTTPRequest) -> HTTPResponse) {
+    var isShort = false
     for _ in 0..<HTTPServer.mostAccepted {
       switch socket.accept() {
       case .done(let client):
+        isShort = false
         let end = Clock.monotonic + limits.time.nanoseconds
         let connection = HTTPConnection(client, deadline: end)
         // Its request has usually arrived. Served now, it cannot be dropped for the next ones.
@@ -74,12 +76,14 @@ struct HTTPServer {
         if connections.count > limits.connections { connections.removeFirst() }
       case .wouldBlock: return
       case .ended:
-        // The kernel has no descriptor or memory for it. It stays in the queue, so a wait for the
-        // socket would return at once.
-        if connections.isEmpty {
+        // The kernel has no descriptor or memory for it, and the oldest connection gives way. If
+        // that does not help, a wait for the socket would return at once, as the client stays in
+        // the queue.
+        if isShort || connections.isEmpty {
           pause = Clock.monotonic + 100_000_000
           return
         }
+        isShort = true
         connections.removeFirst()
       }
     }
