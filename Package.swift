@@ -126,7 +126,9 @@ let package = Package(
       swiftSettings: testSettings),
     .testTarget(
       name: "HoldfastServiceTests",
-      dependencies: ["HoldfastService", "HoldfastReservoir", "HoldfastCore", "HoldfastTestKit"],
+      dependencies: [
+        "HoldfastService", "HoldfastReservoir", "HoldfastCore", "HoldfastTestKit", logging,
+      ],
       swiftSettings: testSettings),
     .testTarget(
       name: "HoldfastStatisticsTests",

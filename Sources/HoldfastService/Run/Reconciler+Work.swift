@@ -65,8 +65,6 @@ extension Reconciler {
     return report.bytes > .zero
   }
 
-  /// The time after which a collection gives way to fills.
-  private static let collectionTime = Duration.seconds(10)
   /// The number of leases that a collection logs which cannot be collected.
   private static let mostLogged = 10
 
@@ -90,11 +88,9 @@ extension Reconciler {
     var isDone = true
     attempt(.collection, "collect") { () throws(HoldfastError) in
       let start = Clock.monotonic
-      var options = configuration.collecting
-      options.limit = Self.collectionTime
-      let report = try reservoir.collect(options, cancellation: cancellation) {
-        self.noteProgress()
-      }
+      let report = try reservoir.collect(
+        collectOptions(configuration), cancellation: cancellation
+      ) { self.noteProgress() }
       isDone = !report.isCutShort
       let count = report.removed + report.recycled + report.released
       metrics.with {

@@ -27,6 +27,10 @@ final class Reconciler: Sendable {
   let failures = Locked(WorkFailures())
   /// Why the service cannot go on, if so.
   let end = Locked<HoldfastError?>(nil)
+  /// The time after which a collection gives way to fills.
+  private let collectionTime: Duration
+  /// The offset of the clocks at the start.
+  private let startOffset = Clock.offset
   /// When the path was last checked during a fill, by the monotonic clock.
   let lastPlaceCheck = Atomic<UInt64>(0)
   /// Since when a fill has waited for one in another process, by the monotonic clock; 0 for no
@@ -36,9 +40,10 @@ final class Reconciler: Sendable {
   init(
     _ reservoir: Reservoir, _ metrics: Locked<ServiceMetrics>,
     _ configuration: ServiceConfiguration, notifications: NotificationSocket, wakeup: Wakeup,
-    logger: Logger
+    logger: Logger, collectionTime: Duration = .seconds(10)
   ) {
     self.reservoir = reservoir
+    self.collectionTime = collectionTime
     self.metrics = metrics
     current = Locked(configuration)
     self.notifications = notifications
@@ -71,6 +76,21 @@ final class Reconciler: Sendable {
   func noteProgress() {
     lastProgress.store(Clock.monotonic, ordering: .relaxed)
     notifications.keepAlive()
+  }
+
+  /// How to collect at an offset of the clocks.
+  ///
+  /// The age of a lease is a difference of real time. A clock that is set forward by a year, as
+  /// after a boot without a battery, would make all leases a year older, so the difference is added
+  /// to the age from which they are collected. A clock that is set back makes leases younger.
+  func collectOptions(
+    _ configuration: ServiceConfiguration, offset: Double = Clock.offset
+  ) -> CollectOptions {
+    var options = configuration.collecting
+    options.limit = collectionTime
+    let forward = offset - startOffset
+    if let age = options.age, forward > 1 { options.age = age + .seconds(min(forward, 1e12)) }
+    return options
   }
 
   /// Works until ``stop()``, or until the service cannot go on.
