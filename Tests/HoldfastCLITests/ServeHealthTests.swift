@@ -84,10 +84,12 @@ import Testing
     try served.until("collected") {
       served.place.names("leased/\(geteuid())").isEmpty && served.ready == ["4M", "4M"]
     }
-    #expect(try served.health() == ("200", "ok\n"))
+    let health = try served.health()
+    #expect(health == ("200", "ok\n"), "\(health) \(served.log)")
     let silent = try (0..<60).map { _ in try served.connection() }
     defer { for file in silent { close(file) } }
-    #expect(try served.health() == ("200", "ok\n"))
+    let after = try served.health()
+    #expect(after == ("200", "ok\n"), "\(after) \(served.log)")
   }
 
   @Test func raisesTheLimitOfOpenFiles() throws {

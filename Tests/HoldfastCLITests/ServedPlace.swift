@@ -120,7 +120,9 @@ final class ServedPlace {
   func connection() throws -> Int32 {
     try until("listens") { log.contains("metrics at http://127.0.0.1:") }
     let text = log.split(separator: "http://127.0.0.1:")[1].prefix { $0.isNumber }
-    let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    // Not inherited by services of other tests, which may have few descriptors.
+    let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    let file = socket(AF_INET, kind, 0)
     try #require(file >= 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)

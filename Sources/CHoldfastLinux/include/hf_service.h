@@ -21,7 +21,7 @@ int hf_socket_port(int socket);
 int hf_accept(int socket);
 
 /// getrlimit(2) and setrlimit(2): raises the soft limit of descriptors (RLIMIT_NOFILE) to the hard
-/// one. Returns 0.
+/// one. Returns the limit.
 int hf_raise_descriptor_limit(void);
 
 /// clock_gettime(2) of CLOCK_MONOTONIC or CLOCK_REALTIME, in nanoseconds.

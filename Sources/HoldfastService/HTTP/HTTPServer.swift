@@ -9,7 +9,7 @@ internal import HoldfastCore
 /// Used by one thread.
 struct HTTPServer {
   /// The limits of a server.
-  struct Limits {
+  struct Limits: Sendable {
     /// The largest number of open connections.
     var connections = 32
     /// The time from the acceptance of a connection to the last byte.

@@ -10,10 +10,14 @@ internal import SystemPackage
 final class MetricsServer: Sendable {
   private let reconciler: Reconciler
   private let socket: ListeningSocket?
+  private let limits: HTTPServer.Limits
   private let wakeup: Wakeup
   private let cancellation = CancellationToken()
 
-  init(_ reconciler: Reconciler, _ socket: ListeningSocket?) throws(Errno) {
+  init(
+    _ reconciler: Reconciler, _ socket: ListeningSocket?, _ limits: HTTPServer.Limits
+  ) throws(Errno) {
+    self.limits = limits
     self.reconciler = reconciler
     self.socket = socket
     wakeup = try Wakeup()
@@ -25,7 +29,7 @@ final class MetricsServer: Sendable {
   }
 
   func run() {
-    var server = socket.map { HTTPServer($0) }
+    var server = socket.map { HTTPServer($0, limits: limits) }
     var next: UInt64 = 0
     while !cancellation.isCancelled {
       let configuration = reconciler.configuration

@@ -45,11 +45,17 @@ public struct ReservoirService: Sendable {
 
   /// Raises the limit of open files, since connections and leases use some each. The soft limit
   /// is that of programs which use select(2).
-  private func raiseDescriptorLimit() {
-    let status = hf_raise_descriptor_limit()
-    if status < 0 {
-      logger.warning("cannot raise the limit of open files: \(Errno(rawValue: -status))")
+  ///
+  /// - Returns: the number of HTTP connections that leave enough for the work.
+  private func raiseDescriptorLimit() -> HTTPServer.Limits {
+    var limits = HTTPServer.Limits()
+    let descriptors = hf_raise_descriptor_limit()
+    if descriptors < 0 {
+      logger.warning("cannot raise the limit of open files: \(Errno(rawValue: -descriptors))")
+    } else {
+      limits.connections = max(1, min(limits.connections, Int(descriptors) / 8))
     }
+    return limits
   }
 
   /// Runs until a signal ends it. An unfinished file is unlinked, or left to the next collection
@@ -59,7 +65,7 @@ public struct ReservoirService: Sendable {
   ///   to other folders than at the start; `untrusted`, `notPermitted` where
   ///   this user may not fill, or `host` where the service cannot listen on the configured port.
   public func run() async throws {
-    raiseDescriptorLimit()
+    let limits = raiseDescriptorLimit()
     let metrics = Locked(ServiceMetrics())
     let reservoir = try Reservoir(
       mount: try configuration.mount ?? ReservoirMounts.only()
@@ -73,7 +79,7 @@ public struct ReservoirService: Sendable {
     let reconciler = Reconciler(
       reservoir, metrics, configuration, notifications: notifications, wakeup: wakeup,
       logger: logger)
-    let server = try MetricsServer(reconciler, socket)
+    let server = try MetricsServer(reconciler, socket, limits)
     let listener = try EventListener(reconciler)
     let leases = try LeaseListener(reconciler)
 
