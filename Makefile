@@ -32,10 +32,11 @@ test:
 
 # The tests with threads of their own, under ThreadSanitizer. Only their targets are built.
 tsan: export HOLDFAST_TESTS = HoldfastCoreTests HoldfastLinuxTests HoldfastTests \
-  HoldfastReservoirTests
+  HoldfastReservoirTests HoldfastServiceTests
 tsan:
 	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) \
-	  --filter "ConcurrencyTests|WaitingTests|MeetingTests|FillingTests|GuestForkTests"
+	  --filter "ConcurrencyTests|WaitingTests|MeetingTests|FillingTests|GuestForkTests" \
+	  --filter "HTTPServerTests|ReconcilerTests"
 
 # The optimized tests. They share the release tree with the program, which Package.swift then builds
 # with testing enabled. SwiftPM would build the dependencies once more for `swift test -c release`,
