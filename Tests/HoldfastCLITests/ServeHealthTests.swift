@@ -115,6 +115,8 @@ import Testing
 
   /// Expects the end of the service with one line more than the notice of its start.
   private func expectEnd(_ served: ServedPlace, _ words: String) throws {
+    // A service that goes on fails the test, instead of being waited for.
+    try served.until("ends") { served.log.contains("holdfast: error: ") }
     let outcome = try served.end()
     #expect(outcome.status == 1 && outcome.output.isEmpty, "\(outcome)")
     let lines = outcome.error.split(separator: "\n").filter { !$0.contains("holdfast: info: ") }
