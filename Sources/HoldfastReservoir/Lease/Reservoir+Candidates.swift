@@ -5,8 +5,8 @@ internal import SystemPackage
 /// Which ready files a lease tries.
 extension Reservoir {
   /// Tries the files of exactly the requested size, in the order in which the kernel returns their
-  /// names. It reads no names after the one that it takes, so its time does not depend on the number
-  /// of files where the first one will do.
+  /// names. It reads no names after the one that it takes, so its time does not depend on the
+  /// number of files where the first one will do.
   ///
   /// - Parameter tried: receives the names.
   func takeExact(
