@@ -61,9 +61,9 @@ public struct ReservoirService: Sendable {
   /// Runs until a signal ends it. An unfinished file is unlinked, or left to the next collection
   /// where that would take more than 1.5 seconds.
   ///
-  /// - Throws: ``HoldfastError`` with the code `noReservoir`, also where the path of the mount leads
-  ///   to other folders than at the start; `untrusted`; `notPermitted` where this user may not fill;
-  ///   or `host` where the service cannot listen on the configured port.
+  /// - Throws: ``HoldfastError`` with the code `noReservoir`, also where the path of the mount
+  ///   leads to other folders than at the start; `untrusted`; `notPermitted` where this user may
+  ///   not fill; or `host` where the service cannot listen on the configured port.
   public func run() async throws {
     let limits = raiseDescriptorLimit()
     let metrics = Locked(ServiceMetrics())
