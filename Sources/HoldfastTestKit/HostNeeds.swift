@@ -71,6 +71,28 @@ package enum HostNeeds {
       && (access("/sbin/runuser", X_OK) == 0 || access("/usr/sbin/runuser", X_OK) == 0)
   }
 
+  /// Whether python3 is installed, or must be: root could have installed it.
+  package static let python: Bool = {
+    // SAFETY: the path's bytes live through the call.
+    let isThere = unsafe access("/usr/bin/python3", X_OK) == 0
+    return isThere || isStrict && isRoot
+  }()
+
+  /// Whether every user may use io_uring, or must.
+  package static let ring: Bool = {
+    // SAFETY: the path's bytes live through the call.
+    let file = unsafe open("/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC)
+    // Kernels before 6.6 have no such setting.
+    guard file >= 0 else { return true }
+    defer { close(file) }
+    var digit: UInt8 = 0
+    // SAFETY: `digit` lives through the call and has room for the byte.
+    return unsafe read(file, &digit, 1) == 1 && digit == UInt8(ascii: "0") || isStrict && isRoot
+  }()
+
+  /// Why a test without io_uring was skipped.
+  package static let ringComment = "needs io_uring: echo 0 > /proc/sys/kernel/io_uring_disabled"
+
   /// Whether shared memory gets transparent huge pages, or must.
   package static var sharedHugePages: Bool {
     let host = HostProbe().host()

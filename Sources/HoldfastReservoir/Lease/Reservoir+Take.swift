@@ -38,7 +38,10 @@ extension Reservoir {
         guard try leases(lease.name, in: search.folder).isEmpty else { throw .fileExists }
         // With the lock held, so that leases at the same time do not exceed the limits together.
         excess = try excessOfLimits(search)
-        if excess == nil { try ready.rename(name.text, to: search.folder, lease.text) }
+        if excess != nil { return }
+        try ready.rename(name.text, to: search.folder, lease.text)
+        // So that the next lease counts what this one takes. `grow` sees whether it failed.
+        if name.size < search.request.size { try? file.setSize(search.request.size) }
       }
     } catch {
       if error == .fileExists { throw nameTakenError(lease.name, search.operation) }
@@ -100,8 +103,8 @@ extension Reservoir {
     return limits.problem(bytes: bytes, files: files, adding: search.request.size)
   }
 
-  /// Makes a file ready again that could not be leased, if it is as it was and the kernel proves
-  /// that no other process has it open; otherwise unlinks it.
+  /// Makes a file ready again that could not be leased, if it is as it was, no other user could
+  /// open it, and the kernel proves that no other process has it open; otherwise unlinks it.
   ///
   /// - Returns: whether it is ready.
   private func undo(
@@ -109,9 +112,9 @@ extension Reservoir {
   ) throws(HoldfastError) -> Bool {
     var isReady = false
     do throws(Errno) {
-      if try taken.file.status().owner != before.owner {
-        try taken.file.setOwner(before.owner, group: before.group)
-      }
+      // A file that belonged to the user is not as it was: the user may have written to it, or
+      // pinned its pages, and the proof covers neither.
+      if try taken.file.status().size > name.size { try taken.file.setSize(name.size) }
       let status = try taken.file.status()
       isReady =
         problem(status, named: name) == nil && status.identity == before.identity
@@ -171,17 +174,23 @@ extension Reservoir {
     try proveExclusive(file)
     let size = search.request.size
     let holder = search.holder
+    var isOfNode = true
+    if name.size < size {
+      do throws(Errno) {
+        isOfNode = try grow(file, name, search)
+      } catch {
+        throw LeaseProblem(reason: "cannot set the size of a file of \(name.size)", error: error)
+      }
+    }
     do throws(Errno) {
-      // Before the size is set, so that a failure leaves a file that can be ready again.
+      // Last of what can fail: from here on the user may open the file, so it is never ready again.
       if isMember(holder.user) { try file.setOwner(holder.user, group: status.group) }
     } catch {
       throw LeaseProblem(
         reason: "the service may not give files to other users (CAP_CHOWN)", error: error)
     }
-    var isOfNode = true
     do throws(Errno) {
       if name.size > size { try file.setSize(size) }
-      if name.size < size { isOfNode = try grow(file, name, search) }
     } catch {
       throw LeaseProblem(
         reason: "cannot set the size of a file of \(name.size)", error: error)
