@@ -10,7 +10,7 @@ final class ServedPlace {
 
   /// Creates the reservoir with the options of `reservoir init`, on tmpfs or, with a size, on a
   /// separate file system, and starts nothing yet.
-  init(options: [String] = [], fileSystem: String? = nil, size: Int = 0) throws {
+  init(fileSystem: String? = nil, size: Int = 0, options: [String] = []) throws {
     place = try ReservoirPlace(fileSystem: fileSystem, size: size, options: options)
     folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-serve-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
