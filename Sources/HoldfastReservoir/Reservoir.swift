@@ -118,7 +118,9 @@ public final class Reservoir: Sendable {
     let found = try during(operation, "cannot stat its folders") { () throws(Errno) in
       try top.status()
     }
-    if let problem = Reservoir.problem(mount: mountStatus, reservoirOf: found.owner) {
+    if let problem = Reservoir.problem(mount: mountStatus, reservoirOf: found.owner)
+      ?? Reservoir.problem(above: mount)
+    {
       throw HoldfastError(
         .untrusted, operation: operation, reason: problem,
         advice: .other("a mount that only root may write to"))

@@ -14,7 +14,8 @@ public enum ReservoirMounts {
     return HugetlbMounts.paths().filter { mount in
       guard let folder = try? Folder.open(path: mount), let place = try? folder.status(),
         let status = try? folder.status(Reservoir.folderName), status.isFolder,
-        Reservoir.problem(mount: place, reservoirOf: status.owner) == nil
+        Reservoir.problem(mount: place, reservoirOf: status.owner) == nil,
+        Reservoir.problem(above: mount) == nil
       else { return false }
       return seen.insert(status.identity).inserted
     }
@@ -58,7 +59,7 @@ public enum ReservoirMounts {
       for mount in HugetlbMounts.paths() {
         if let folder = try? Folder.open(path: mount), let found = try? folder.fileSystem(),
           found.kind == .hugetlbfs, pageSize == nil || found.pageSize == pageSize,
-          isSuitable(folder)
+          isSuitable(folder), Reservoir.problem(above: mount) == nil
         {
           return (mount, false)
         }

@@ -76,6 +76,27 @@ struct NameAttackTests {
     #expect(place.names("ready").count == 1 && place.names("leased") == [])
   }
 
+  /// A user who may rename a folder in the path of the mount can exchange the reservoir too.
+  @Test func aPathThatOthersMayChange() throws {
+    let attack = try Attack()
+    let place = try ReservoirPlace()
+    let target = attack.scene + "/inner/place"
+    try #require(mkdir(attack.scene + "/inner", 0o755) == 0 && mkdir(target, 0o755) == 0)
+    try #require(mount(place.path, target, nil, UInt(MS_BIND), nil) == 0, "\(errno)")
+    defer { umount2(target, Int32(MNT_DETACH)) }
+    let words = ["reservoir", "lease", "--mount", target, "-m", "4M"]
+    try place.get("reservoir", "fill", "2x4M")
+    // The scene's folder is anybody's.
+    try HoldfastProgram(words).wait().expectFailure(1, "may write to \(attack.scene)")
+    let again = ["reservoir", "init", "--mount", target]
+    try HoldfastProgram(again).wait().expectFailure(1, "may write to \(attack.scene)")
+    chmod(attack.scene, 0o1777)
+    #expect(try HoldfastProgram(words).wait().status == 0)
+    chown(attack.scene + "/inner", uid_t(Attack.user), 0)
+    try HoldfastProgram(words).wait().expectFailure(
+      1, "user \(Attack.user) owns \(attack.scene)/inner")
+  }
+
   /// F8: a folder that anybody makes on another mount is no reservoir. In a mount namespace of its
   /// own, so that the host's mounts do not matter.
   @Test func aReservoirOfAnybody() throws {

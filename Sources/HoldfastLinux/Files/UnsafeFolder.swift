@@ -21,6 +21,16 @@ package final class Folder: Sendable {
     try open(path, in: hf_current_folder())
   }
 
+  /// The status of the folder with a path, which need not be readable, or of the symbolic link that
+  /// the path is. The corresponding C function is `fstatat`.
+  package static func status(path: String, followsLink: Bool) throws(Errno) -> FileStatus {
+    if path.utf8.contains(0) { throw .invalidArgument }
+    var file = hf_file()
+    let path = followsLink ? path + "/." : path
+    try check(unsafe hf_stat_at(hf_current_folder(), path, &file))
+    return FileStatus(file)
+  }
+
   /// Opens a folder in this one. The corresponding C function is `openat`.
   package func folder(_ name: String) throws(Errno) -> Folder {
     try Self.open(try checked(name), in: descriptor)

@@ -39,7 +39,9 @@ public final class ReservoirClient: Sendable {
         reason: "it has no folder '\(Reservoir.folderName)'",
         advice: .createReservoir(mount: mount))
     }
-    if let problem = Reservoir.problem(mount: place.mount, reservoirOf: reservoir.owner) {
+    if let problem = Reservoir.problem(mount: place.mount, reservoirOf: reservoir.owner)
+      ?? Reservoir.problem(above: mount)
+    {
       throw HoldfastError(
         .untrusted, operation: operation, reason: problem,
         advice: .other("a mount that only root may write to"))
