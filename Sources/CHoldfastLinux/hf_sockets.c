@@ -111,9 +111,12 @@ static int option(int socket, int name) {
   return getsockopt(socket, SOL_SOCKET, name, &value, &length) < 0 ? -1 : value;
 }
 
-int hf_is_listening(int socket) {
-  return option(socket, SO_DOMAIN) == AF_UNIX && option(socket, SO_TYPE) == SOCK_SEQPACKET &&
-         option(socket, SO_ACCEPTCONN) == 1;
+int hf_adopt_listener(int socket) {
+  if (option(socket, SO_DOMAIN) != AF_UNIX || option(socket, SO_TYPE) != SOCK_SEQPACKET ||
+      option(socket, SO_ACCEPTCONN) != 1)
+    return -ENOTSOCK;
+  int flags = fcntl(socket, F_GETFL);
+  return flags < 0 || fcntl(socket, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 int hf_connect(const char *path) {

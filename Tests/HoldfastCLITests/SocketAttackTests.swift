@@ -127,6 +127,26 @@ struct SocketAttackTests {
     #expect(try attack.text("result") == "no request")
   }
 
+  /// A connection to one of a service manager's sockets holds up neither the others nor the end.
+  @Test func socketsOfTheServiceManager() throws {
+    let served = try ServedPlace(options: Attack.options)
+    try served.configure("[level]\nfiles = 1x4M\n")
+    let attack = try Attack()
+    let paths = ["one", "two"].map { attack.scene + "/" + $0 }
+    let program = try HoldfastProgram(
+      [HoldfastProgram.path] + served.words + ["--"] + paths,
+      command: ["python3", "-c", Attack.text("activate")])
+    defer {
+      program.send(SIGTERM)
+      #expect((try? program.wait().status) == 0)
+    }
+    #expect(eventually { program.errorSoFar.contains("made ready") })
+    for path in paths + paths {
+      let outcome = try served.place.run(["reservoir", "status", "--socket", path])
+      #expect(outcome.status == 0, "\(outcome)")
+    }
+  }
+
   /// A link where the service is to create its socket is neither followed nor removed.
   @Test func aLinkInTheSocketsPlace() throws {
     let served = try ServedPlace(options: Attack.options)

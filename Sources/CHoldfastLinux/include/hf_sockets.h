@@ -22,8 +22,9 @@ int hf_send_to_socket_at(int folder, const char *_Nonnull name, const void *_Non
 int hf_listen_at(int folder, const char *_Nonnull name, uint32_t owner, uint32_t group,
                  uint32_t mode);
 
-/// Returns 1 if the descriptor is a listening unix(7) socket of type SOCK_SEQPACKET, else 0.
-int hf_is_listening(int socket);
+/// Sets O_NONBLOCK, so that accept(2) never waits. -ENOTSOCK if the descriptor is not a listening
+/// unix(7) socket of type SOCK_SEQPACKET.
+int hf_adopt_listener(int socket);
 
 /// connect(2) to the SOCK_SEQPACKET socket with a path. EAGAIN if too many processes wait for the
 /// listener, ECONNREFUSED if no process listens. Returns a descriptor.

@@ -120,7 +120,7 @@ package final class PacketListener: Sendable {
   ///
   /// - Throws: `notSocket` if the descriptor is not such a socket.
   package init(adopting descriptor: Int32) throws(Errno) {
-    guard hf_is_listening(descriptor) == 1 else { throw .notSocket }
+    try check(hf_adopt_listener(descriptor))
     self.descriptor = descriptor
   }
 
