@@ -95,7 +95,8 @@ def spoof(scene, path):
 
 def foreign(path):
     """Releases leases of others, by whatever could pass for a name."""
-    names = ["vm", "vm.run", "../0/vm", "0/vm", "vm\nUSER=0", "vm\0", "", ".", "/", "vm@0", "v" * 129]
+    names = ["vm", "vm.run", "../0/vm", "0/vm", "vm\nUSER=0", "vm\0", "", ".", "/", "vm@0"]
+    names.append("v" * 129)
     answers = []
     for name in names:
         keys, _ = ask(path, REQUEST="release", NAME=name)
@@ -110,8 +111,8 @@ def own(scene, path, place, mount):
     """Leases, and changes the own file in all ways while root ends the lease."""
     # The signal by which the kernel tells that another process wants the file.
     signal.signal(signal.SIGIO, signal.SIG_IGN)
-    rounds = 0
-    while not scene.has("stop"):
+    rounds, end = 0, time.monotonic() + 300
+    while not scene.has("stop") and time.monotonic() < end:
         keys, file = ask(path, REQUEST="lease", BYTES=4 * MEBIBYTE, NAME="own")
         if file is None:
             time.sleep(0.001)

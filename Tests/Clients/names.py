@@ -68,6 +68,7 @@ def round():
 
 round()
 scene.tell("started")
-while not scene.has("stop"):
+end = time.monotonic() + 300
+while not scene.has("stop") and time.monotonic() < end:
     round()
 scene.tell("result", sorted(permitted))
