@@ -157,7 +157,8 @@ public struct QEMUBenchmark: Sendable {
   }
 
   private func recycle(_ reservoir: Reservoir) throws(HoldfastError) {
-    let end = try reservoir.recycle(LeaseName("bench"), options: RecycleOptions(reuse: .scrub, threads: threads))
+    let end = try reservoir.recycle(
+      LeaseName("bench"), options: RecycleOptions(reuse: .scrub, threads: threads))
     guard case .recycled = end else {
       throw failure("the lease was not recycled")
     }

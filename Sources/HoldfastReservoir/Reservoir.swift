@@ -169,7 +169,8 @@ public final class Reservoir: Sendable {
     }
     // The owner of the files can read what guests write to them.
     if let owner, owner != 0, owner != caller, mount.owner != 0 || isWritable {
-      return "user \(owner) owns the reservoir, and the mount is not one that only root may write to"
+      return
+        "user \(owner) owns the reservoir, and the mount is not one that only root may write to"
     }
     return nil
   }

@@ -50,12 +50,6 @@ package enum HostNeeds {
   /// Why a test without QEMU was skipped.
   package static let qemuComment = "needs qemu-system-x86_64"
 
-  /// Whether Python is installed where all users can run it, or must be.
-  package static let python: Bool = {
-    // SAFETY: the path's bytes live through the call.
-    unsafe isStrict || access("/usr/bin/python3", X_OK) == 0
-  }()
-
   private static var isIntel: Bool {
     #if arch(x86_64)
       true

@@ -82,18 +82,22 @@ struct LeaseSocketTests {
   @Test func membersRun() throws {
     let served = try serve(2)
     let place = served.place
-    let script = "cmp -n 4096 {memory} /dev/zero && cmp -n 4096 /proc/self/fd/{fd} /dev/zero && "
+    let script =
+      "cmp -n 4096 {memory} /dev/zero && cmp -n 4096 /proc/self/fd/{fd} /dev/zero && "
       + "test {memory} -ef /proc/self/fd/{fd} && echo x 1<>{memory}"
     let run = try place.run(["run", "-m", "4M", "--", "sh", "-c", script], as: "nobody")
     #expect(run.status == 0 && run.error.isEmpty && run.output.isEmpty, "\(run)")
     #expect(place.names(nobody).isEmpty)
     // The program keeps the memory although holdfast is killed, and the service is started again.
     let held = try place.start(
-      ["run", "-m", "4M", "--name", "held", "--", "sleep", "600", "{memory}"], as: "nobody")
+      [
+        "run", "-m", "4M", "--name", "held", "--", "/usr/bin/python3", "-c",
+        "import time; time.sleep(600)", "{memory}",
+      ], as: "nobody")
     try served.until("held") { place.names(nobody) == ["held.run"] }
     let path = place.file(nobody + "/held.run")
     try served.until("started") { try monitor(of: path) != nil }
-    let sleeper = try #require(try monitor(of: path))
+    let program = try #require(try monitor(of: path))
     let pattern = "holdfast run --mount \(place.path)"
     _ = try HoldfastProgram(["-KILL", "-f", pattern], command: ["pkill"]).wait()
     _ = try held.wait()
@@ -102,7 +106,7 @@ struct LeaseSocketTests {
     try served.until("filled") { served.ready.count == 2 }
     try served.until("collects") { served.log.contains("made ready") }
     #expect(place.names(nobody) == ["held.run"])
-    kill(sleeper, SIGKILL)
+    kill(program, SIGKILL)
     try served.until("collected") { place.names(nobody).isEmpty }
   }
 
@@ -111,7 +115,7 @@ struct LeaseSocketTests {
     for process in try FileManager.default.contentsOfDirectory(atPath: "/proc") {
       guard let number = pid_t(process),
         let name = try? String(contentsOfFile: "/proc/\(process)/comm", encoding: .utf8),
-        name == "sleep\n",
+        name == "python3\n",
         let words = try? String(contentsOfFile: "/proc/\(process)/cmdline", encoding: .utf8),
         words.contains(path)
       else { continue }
@@ -142,7 +146,8 @@ struct LeaseSocketTests {
         && second.output.contains("the limit of requests is 1")
     }
     // Other users are served.
-    #expect(try client(served, "REQUEST=status", as: "root").wait().output.contains("RESULT=status"))
+    #expect(
+      try client(served, "REQUEST=status", as: "root").wait().output.contains("RESULT=status"))
     // A client that has gone no longer counts.
     waiting.send(SIGKILL)
     _ = try waiting.wait()

@@ -75,7 +75,8 @@ import Testing
   }
 
   @Test func collectsOrphans() throws {
-    try served.configure("[level]\nfiles = 1x4M\n[collect]\ninterval = 0.1\nreuse = scrub\nverify = yes\n")
+    try served.configure(
+      "[level]\nfiles = 1x4M\n[collect]\ninterval = 0.1\nreuse = scrub\nverify = yes\n")
     try served.start()
     try served.until("first") { served.ready == ["4M"] }
     try served.orphan("vm1")

@@ -99,7 +99,7 @@ import Testing
     }
     let most = Most()
     let report = try reservoir.collect { most.note(place.file("leased/")) }
-    #expect(report.recycled == 1 && report.failed.isEmpty && report.foreign.count == 300)
+    #expect(report.replaced == 1 && report.failed.isEmpty && report.foreign.count == 300)
     #expect((1...2).contains(most.value), "\(most.value) folders were open at once")
     #expect(try reservoir.status().foreign.count == 300)
   }
@@ -114,10 +114,10 @@ import Testing
     var options = CollectOptions()
     options.limit = .zero
     let none = try reservoir.collect(options)
-    #expect(none.isCutShort && none.recycled == 0)
+    #expect(none.isCutShort && none.replaced == 0)
     options.limit = .seconds(3600)
     let all = try reservoir.collect(options)
-    #expect(!all.isCutShort && all.recycled == 6)
+    #expect(!all.isCutShort && all.replaced == 6)
   }
 }
 

@@ -101,7 +101,9 @@ import Testing
     let reservoir = try place.reservoir(size)
     func lives(_ what: String) throws {
       #expect(try reservoir.lease(size, "vm").receipt.size == size, "\(what)")
-      #expect(try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub)) == .recycled(size), "\(what)")
+      #expect(
+        try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub))
+          == .recycled(size), "\(what)")
     }
     try lives("no listener")
     do {

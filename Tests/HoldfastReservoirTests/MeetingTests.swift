@@ -67,10 +67,13 @@ import Testing
     let path = try reservoir.lease(size, "vm").receipt.path
     let file = open(path, O_RDONLY | O_CLOEXEC)
     #expect(flock(file, LOCK_EX) == 0)
-    #expect(code { _ = try reservoir.recycle(name("vm"), options: RecycleOptions(reuse: .scrub)) } == .busy)
+    #expect(
+      code { _ = try reservoir.recycle(name("vm"), options: RecycleOptions(reuse: .scrub)) }
+        == .busy)
     #expect(try reservoir.collect(CollectOptions(age: .zero, reuse: .scrub)).live == 1)
     // A release does not need the lock.
-    let end = try reservoir.recycle(name("vm"), otherwise: .release, options: RecycleOptions(reuse: .scrub))
+    let end = try reservoir.recycle(
+      name("vm"), otherwise: .release, options: RecycleOptions(reuse: .scrub))
     #expect(end == .released(size, reason: nil))
     close(file)
   }
@@ -82,12 +85,15 @@ import Testing
     let path = try reservoir.lease(size, "vm").receipt.path
     let folder = open(place.file("leased/\(geteuid())"), O_RDONLY | O_CLOEXEC)
     #expect(flock(folder, LOCK_EX) == 0)
-    #expect(code { _ = try reservoir.recycle(name("vm"), options: RecycleOptions(reuse: .scrub)) } == .busy)
+    #expect(
+      code { _ = try reservoir.recycle(name("vm"), options: RecycleOptions(reuse: .scrub)) }
+        == .busy)
     #expect(code { _ = try reservoir.release(name("vm")) } != nil)
     #expect(try reservoir.collect(CollectOptions(age: .zero, reuse: .scrub)).inUse == 1)
     #expect(try reservoir.counts() == ["4M 0 1 0"] && Mapping(path).length == 4 << 20)
     close(folder)
-    #expect(try reservoir.recycle(name("vm"), options: RecycleOptions(reuse: .scrub)) == .recycled(size))
+    #expect(
+      try reservoir.recycle(name("vm"), options: RecycleOptions(reuse: .scrub)) == .recycled(size))
   }
 
   /// The age counts from the last rename or change, so a test for use must not change the file.
@@ -176,7 +182,9 @@ import Testing
       }
     }
     for error in errors { #expect(error == nil, "seed \(seed)") }
-    #expect(try reservoir.collect(CollectOptions(reuse: .scrub)).foreign.isEmpty && place.names("filling").isEmpty)
+    #expect(
+      try reservoir.collect(CollectOptions(reuse: .scrub)).foreign.isEmpty
+        && place.names("filling").isEmpty)
     for name in place.names("ready") {
       #expect(try Mapping(place.file("ready/" + name)).isZero, "seed \(seed)")
     }

@@ -41,7 +41,9 @@ struct NodeTests {
       if isHeld {
         #expect(try reservoir.collect(CollectOptions(reuse: .scrub)).recycled == 1)
       } else {
-        #expect(try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub)) == .recycled(size))
+        #expect(
+          try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub))
+            == .recycled(size))
       }
       let name = try #require(place.names("ready").first)
       #expect(name.hasPrefix("4M@\(node.rawValue)-"))
@@ -59,7 +61,9 @@ struct NodeTests {
     // As if the kernel had moved its pages.
     let other = path.replacing("@\(node.rawValue)", with: "@1023")
     try #require(rename(path, other) == 0)
-    #expect(try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub)) == .recycled(size))
+    #expect(
+      try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub))
+        == .recycled(size))
     #expect(try #require(place.names("ready").first).hasPrefix("4M-"))
   }
 

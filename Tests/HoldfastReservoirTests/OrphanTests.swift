@@ -38,7 +38,9 @@ import Testing
     lease = nil
     #expect(try reservoir.collect(CollectOptions(reuse: .scrub)).live == 1)
     #expect(code { _ = try reservoir.release(LeaseName("vm")) } == .busy)
-    #expect(code { _ = try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub)) } == .busy)
+    #expect(
+      code { _ = try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub)) }
+        == .busy)
     #expect(try reservoir.counts() == ["4M 0 1 0"])
     close(inherited)
     let report = try reservoir.collect(CollectOptions(reuse: .scrub))
@@ -68,7 +70,8 @@ import Testing
     _ = try reservoir.lease(size, "idle")
     let mapping = try Mapping(reservoir.lease(size, "busy").receipt.path)
     #expect(try reservoir.collect(CollectOptions(reuse: .scrub)) == CollectReport())
-    #expect(try reservoir.collect(CollectOptions(age: .seconds(3600), reuse: .scrub)) == CollectReport())
+    #expect(
+      try reservoir.collect(CollectOptions(age: .seconds(3600), reuse: .scrub)) == CollectReport())
     var options = CollectOptions(age: .zero, reuse: .scrub)
     options.recycling.timeout = .milliseconds(5)
     let report = try reservoir.collect(options)
@@ -85,7 +88,8 @@ import Testing
     for name in ["a", "b"] { _ = try reservoir.held(size, name) }
     let token = CancellationToken()
     token.cancel()
-    #expect(try reservoir.collect(CollectOptions(reuse: .scrub), cancellation: token) == CollectReport())
+    #expect(
+      try reservoir.collect(CollectOptions(reuse: .scrub), cancellation: token) == CollectReport())
     #expect(try reservoir.counts() == ["4M 0 2 0"])
     #expect(try reservoir.collect(CollectOptions(reuse: .scrub)).recycled == 2)
   }

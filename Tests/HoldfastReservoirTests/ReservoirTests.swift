@@ -121,7 +121,8 @@ import Testing
     let name = try LeaseName("vm")
     #expect(try reservoir.release(name) == .released(small, reason: nil))
     #expect(code { _ = try reservoir.release(name) } == .noLease)
-    #expect(code { _ = try reservoir.recycle(name, options: RecycleOptions(reuse: .scrub)) } == .noLease)
+    #expect(
+      code { _ = try reservoir.recycle(name, options: RecycleOptions(reuse: .scrub)) } == .noLease)
     #expect(try reservoir.counts() == [])
   }
 
@@ -145,7 +146,9 @@ import Testing
     let path = try reservoir.lease(large, "vm").receipt.path
     try Mapping(path).dirty()
     #expect(truncate(path, 4096) == 0 && truncate(path, 8 << 20) == 0)
-    #expect(try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub)) == .recycled(.mebibytes(8)))
+    #expect(
+      try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub))
+        == .recycled(.mebibytes(8)))
     let ready = place.file("ready/\(place.names("ready")[0])")
     var status = stat()
     #expect(stat(ready, &status) == 0 && status.st_blocks * 512 >= 8 << 20)

@@ -107,7 +107,10 @@ import Testing
     let report = try reservoir.collect(CollectOptions(age: .zero, reuse: .scrub))
     #expect(report.foreign.count == 4 && report.removed == 0 && report.recycled == 1)
     #expect(code { _ = try reservoir.release(LeaseName("link")) } == .untrusted)
-    #expect(code { _ = try reservoir.recycle(LeaseName("folder"), options: RecycleOptions(reuse: .scrub)) } == .untrusted)
+    #expect(
+      code {
+        _ = try reservoir.recycle(LeaseName("folder"), options: RecycleOptions(reuse: .scrub))
+      } == .untrusted)
     #expect(place.names("leased/\(geteuid())").count == 3)
     #expect(place.names("filling") == ["link"])
     _ = try reservoir.drain()
@@ -195,7 +198,9 @@ import Testing
     // Afterwards no other user can open it, not even with an O_PATH descriptor.
     var status = stat()
     #expect(stat(receipt.path, &status) == 0 && status.st_mode & 0o777 == 0o600)
-    #expect(try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub)) == .recycled(size))
+    #expect(
+      try reservoir.recycle(LeaseName("vm"), options: RecycleOptions(reuse: .scrub))
+        == .recycled(size))
     #expect(try reservoir.status().foreign.isEmpty)
     _ = try reservoir.lease(size, "again")
   }

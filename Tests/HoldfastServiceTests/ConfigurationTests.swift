@@ -177,7 +177,8 @@ import Testing
     #expect(whole.interval == wanted.interval && whole.priority == wanted.priority)
     #expect(whole.collectInterval == wanted.collectInterval)
     #expect(whole.textfileInterval == wanted.textfileInterval)
-    #expect(whole.collecting.recycling == wanted.collecting.recycling)
+    #expect(!whole.collecting.recycling.verifies)
+    #expect(whole.collecting.recycling.reuse == wanted.collecting.recycling.reuse)
     #expect(whole.limits.requests == wanted.limits.requests)
     #expect(!whole.reservesHugePages)
   }

@@ -14,6 +14,8 @@ struct LeaseSearch {
   var isContended = false
   /// Another process had a file open that was already renamed: briefly to lease it, or for long.
   var isOpenElsewhere = false
+  /// The number of files that were put aside.
+  var asideCount = 0
   /// The sizes that are ready.
   var seen: [ByteCount] = []
   /// Why files were skipped.

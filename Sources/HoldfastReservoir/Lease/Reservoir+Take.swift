@@ -82,9 +82,14 @@ extension Reservoir {
     return (receipt, file)
   }
 
+  /// The number of files that a lease puts aside. Collections put aside the others, so that a lease
+  /// takes no longer where there are many.
+  private static let mostAside = 64
+
   /// Notes why a file is not leased, and puts it aside.
   private func reject(_ name: ReadyName, _ problem: String, _ search: inout LeaseSearch) {
-    let isAside = setAside(name.text, search.operation)
+    search.asideCount += 1
+    let isAside = search.asideCount <= Self.mostAside && setAside(name.text, search.operation)
     search.notes.append(
       "\(name.text) was \(isAside ? "moved to quarantine" : "skipped"): \(problem)")
   }

@@ -61,7 +61,8 @@ enum LeaseAnswer {
     let leases = status.leases.filter { $0.user == user }
     for row in status.rows.prefix(mostLines) {
       let own = leases.count { $0.size == row.size && $0.node == row.node }
-      message.add("ROW", "\(row.size.rawValue) \(text(row.node)) \(row.ready) \(own) \(row.filling)")
+      message.add(
+        "ROW", "\(row.size.rawValue) \(text(row.node)) \(row.ready) \(own) \(row.filling)")
     }
     for lease in leases.prefix(mostLines) {
       message.add(

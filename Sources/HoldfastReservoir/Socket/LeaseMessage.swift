@@ -29,7 +29,8 @@ struct LeaseMessage {
 
   /// Adds a line. A value has no line breaks, which would begin another key.
   mutating func add(_ key: String, _ value: String) {
-    lines.append((key, String(String.UnicodeScalarView(value.unicodeScalars.map { $0 == "\n" ? " " : $0 }))))
+    lines.append(
+      (key, String(String.UnicodeScalarView(value.unicodeScalars.map { $0 == "\n" ? " " : $0 }))))
   }
 
   mutating func add(_ key: String, _ value: some BinaryInteger) { add(key, "\(value)") }

@@ -80,8 +80,8 @@ public struct ServiceConfiguration: Hashable, Sendable {
 
   /// The interval at which the service collects orphans.
   public var collectInterval = Duration.seconds(60)
-  /// How the service collects.
-  public var collecting = CollectOptions()
+  /// How the service collects. What it releases, it replaces when it fills the levels.
+  public var collecting = CollectOptions(reuse: .release)
 
   /// Where other users lease.
   public var sockets = Sockets()
@@ -96,10 +96,7 @@ public struct ServiceConfiguration: Hashable, Sendable {
   public var textfileInterval = Duration.seconds(15)
 
   /// Creates a configuration with the defaults and without levels.
-  public init() {
-    // The levels are filled anew.
-    collecting.recycling.reuse = .release
-  }
+  public init() {}
 
   /// Why a running service cannot change to another configuration, or nil.
   func obstacle(to next: ServiceConfiguration) -> String? {
