@@ -19,17 +19,23 @@ extension WindowPmap {
   /// Checks that there is room for the mappings that protecting ranges takes. Takes the lock.
   ///
   /// - Throws: code `resourceShortage` where no room is left.
-  /// - Complexity: O(mappings), of which most is a copy of references to arrays of them.
+  /// - Complexity: O(log mappings + parts of the ranges); near the limit also O(mappings), to work
+  ///   out what splits really take.
   public func prepareToProtect(
     _ changes: [(range: AddressRange, protection: Protection)]
   ) throws(HoldfastError) {
     let hasRoom = lock.withLock {
       let before = unsafe mappings.count
+      let parts = changes.map {
+        unsafe extents.parts(of: $0.range.start.rawValue..<$0.range.end.rawValue)
+      }
+      // Each change splits at most at both of its ends.
+      if room.allows(2 * parts.reduce(0) { $0 + $1.count }, own: before) { return true }
       var trial = unsafe mappings
       var most = before
-      for (range, protection) in changes {
-        for part in unsafe extents.parts(of: range.start.rawValue..<range.end.rawValue) {
-          trial.protect(part.range, protection)
+      for (change, parts) in zip(changes, parts) {
+        for part in parts {
+          trial.protect(part.range, change.protection)
           most = max(most, trial.count)
         }
       }
