@@ -206,7 +206,7 @@ struct LeaseSocketTests {
 
   /// The service manager may create the socket, elsewhere.
   @Test func aSocketOfTheServiceManager() throws {
-    let served = try ServedPlace()
+    let served = try ServedPlace(options: ["--group", "65534"])
     try served.configure("[level]\nfiles = 1x4M\n")
     let path = served.place.path + "/by-manager.sock"
     let script = """
@@ -232,6 +232,10 @@ struct LeaseSocketTests {
     let command = ["runuser", "-u", "nobody", "--", HoldfastProgram.path]
     let end = try HoldfastProgram(words, command: command).wait()
     #expect(end.status == 0, "\(end)")
+    // Also at the socket in the reservoir's folder.
+    try served.until("filled again") { served.ready.count == 1 }
+    let lease = try served.place.run(["reservoir", "lease", "-m", "4M"], as: "nobody")
+    #expect(lease.status == 0, "\(lease)")
   }
 }
 

@@ -56,11 +56,12 @@ final class LeaseListener: Sendable {
   }
 
   /// Whether to listen at a socket with a name: where a group may lease, or the configuration says
-  /// so, and the service manager has not created one.
+  /// so. Members who know the mount look for it there, also where the service manager has created
+  /// another.
   private var isNamed: Bool {
     let sockets = reconciler.configuration.sockets
     return sockets.path != nil || sockets.group != nil
-      || (reconciler.reservoir.group != nil && inherited.isEmpty)
+      || reconciler.reservoir.group != nil
   }
 
   private func listen(_ isFirst: Bool) -> Reservoir.NamedListener? {
