@@ -193,7 +193,8 @@ int64_t hf_receive_packet(int socket, void *buffer, size_t length, int *descript
   ssize_t count;
   do {
     count = recvmsg(socket, &message, MSG_TRUNC | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (count < 0 && errno == EINTR);
+    // Reported once, before what the other side sent, where it closed without reading all.
+  } while (count < 0 && (errno == EINTR || errno == ECONNRESET));
   if (count < 0)
     return -errno;
   struct cmsghdr *head = CMSG_FIRSTHDR(&message);
@@ -213,7 +214,7 @@ int64_t hf_receive_bytes(int socket, void *buffer, size_t length) {
   ssize_t count;
   do {
     count = recv(socket, buffer, length, MSG_TRUNC | MSG_DONTWAIT);
-  } while (count < 0 && errno == EINTR);
+  } while (count < 0 && (errno == EINTR || errno == ECONNRESET));
   return count < 0 ? -errno : count;
 }
 

@@ -49,12 +49,15 @@ package struct LeaseServer: Sendable {
     }
   }
 
-  /// Answers that a request is not performed, without reading it.
+  /// Answers that a request is not performed, without waiting for it.
   package static func refuse(_ connection: PacketSocket, _ reason: String) {
     answer(
       connection,
       LeaseAnswer.packet(
         HoldfastError(.busy, operation: "lease memory", reason: reason, advice: .retry)))
+    // An unread request would reset the connection, and a client would not look for the answer.
+    _ = try? connection.receive(
+      timeout: .zero, limit: LeaseMessage.longestRequest, acceptsFile: false)
   }
 
   private func lease(

@@ -132,7 +132,14 @@ public final class ReservoirClient: Sendable {
         reason: "user \(peer) listens at \(socketPath), not user \(owner)",
         advice: .inspectAndRemove(path: socketPath))
     }
-    try reaching(operation) { () throws(Errno) in try socket.send(command.packet) }
+    try reaching(operation) { () throws(Errno) in
+      do throws(Errno) {
+        try socket.send(command.packet)
+      } catch {
+        // The service may have refused the request without reading it, and then said why.
+        guard error == .brokenPipe else { throw error }
+      }
+    }
     while true {
       try checkTime()
       let packet = try reaching(operation) { () throws(Errno) in
