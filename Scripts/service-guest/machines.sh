@@ -7,14 +7,10 @@ as() {
 }
 uid=$(id -u member)
 check "a member of the group leases" as member holdfast reservoir lease --size 16M --name hers
-if $by_socket; then
-  check "into a folder that only root writes to" mode $reservoir/leased/"$uid" "710 root holdfast"
-  check "a file of her own" [ "$(stat -c '%a %U' $reservoir/leased/"$uid"/hers)" = "600 member" ]
-  check "which she opens by its path" as member sh -c ": <>$reservoir/leased/$uid/hers"
-  check "but cannot rename" refused as member mv $reservoir/leased/"$uid"/hers /dev/hugepages/his
-else
-  check "into a folder of her own" mode $reservoir/leased/"$uid" "700 member member"
-fi
+check "into a folder that only root writes to" mode $reservoir/leased/"$uid" "710 root holdfast"
+check "a file of her own" [ "$(stat -c '%a %U' $reservoir/leased/"$uid"/hers)" = "600 member" ]
+check "which she opens by its path" as member sh -c ": <>$reservoir/leased/$uid/hers"
+check "but cannot rename" refused as member mv $reservoir/leased/"$uid"/hers /dev/hugepages/his
 check "and releases" as member holdfast reservoir release hers
 check "the service replaces it" soon 15 ready 2 16
 code=0
@@ -22,14 +18,12 @@ as stranger holdfast reservoir lease --size 16M --name his >/tmp/said 2>&1 || co
 cat /tmp/said
 check "a stranger is refused with one line" [ "$code $(wc -l </tmp/said)" = "1 1" ]
 check "and has no lease" empty leased
-if $by_socket; then
-  systemctl stop $service.socket $service
-  code=0
-  as member holdfast reservoir lease --size 16M --name hers >/tmp/said 2>&1 || code=$?
-  cat /tmp/said
-  check "without the service a member is refused with one line" [ "$code $(wc -l </tmp/said)" = "1 1" ]
-  systemctl start $service.socket $service
-fi
+systemctl stop $service.socket $service
+code=0
+as member holdfast reservoir lease --size 16M --name hers >/tmp/said 2>&1 || code=$?
+cat /tmp/said
+check "without the service a member is refused with one line" [ "$code $(wc -l </tmp/said)" = "1 1" ]
+systemctl start $service.socket $service
 
 # Only the service collects orphans here.
 # Nothing serves these devices here, so the sandbox's answer differs from the kernel's.
@@ -51,15 +45,10 @@ kill -9 $runner
 sleep 2
 check "after kill -9 of holdfast it continues" [ -e $reservoir/leased/0/orphan.run ]
 kill -9 "$machine"
-if $by_socket; then
-  check "after kill -9 of the program the service collects the lease" soon 10 empty leased
-  check "and fills its level with another file" soon 15 full
-  check "since pages that a monitor had are not used again" refused is_ready
-else
-  check "after kill -9 of the program the service recycles the memory" soon 10 is_ready
-  check "and logs that" soon 5 logged "collected: 1 ready again"
-  check "no lease is left" empty leased
-fi
+check "after kill -9 of the program the service collects the lease" soon 10 empty leased
+check "and logs that" soon 5 logged ", 1 returned to the host"
+check "and fills its level with another file" soon 15 full
+check "since pages that a monitor had are not used again" refused is_ready
 
 # As packaged, the service takes up to a minute to collect, so units collect their leftovers
 # themselves.
@@ -106,7 +95,7 @@ machine=$(cat /run/machine/pid)
 check "it has the file open" [ "$(readlink /proc/"$machine"/fd/8)" = "$lease" ]
 user=$(stat -c %u /proc/"$machine")
 check "as a user whom systemd has chosen: $user" [ "$user" -ge 61184 -a "$user" -le 65519 ]
-if $by_socket; then check "who owns the lease" [ "$(stat -c '%a %u' "$lease")" = "600 $user" ]; fi
+check "who owns the lease" [ "$(stat -c '%a %u' "$lease")" = "600 $user" ]
 check "which another member cannot open" refused as member sh -c ": <>$lease"
 for line in CapInh:.0000000000000000 CapPrm:.0000000000000000 CapEff:.0000000000000000 \
   CapBnd:.0000000000000000 CapAmb:.0000000000000000 NoNewPrivs:.1 Seccomp:.2; do
@@ -165,7 +154,5 @@ umount -l /dev/hugepages
 check "hugetlbfs is mounted again" systemctl start dev-hugepages.mount
 check "as another one" [ "$(device)" != "$before" ]
 check "which the service has in its sandbox" [ "$(device inside)" = "$(device)" ]
-if $by_socket; then
-  systemctl restart holdfast-reservoir-init
-  check "and where it fills its level, or is started again" soon 30 full
-fi
+systemctl restart holdfast-reservoir-init
+check "and where it fills its level, or is started again" soon 30 full

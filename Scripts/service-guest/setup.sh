@@ -33,17 +33,8 @@ check "enable --now starts the service" systemctl enable -q --now $service
 check "which returns when it is ready: it responds" wget -q -O /dev/null http://127.0.0.1:9816/healthz
 check "because of READY=1: Type=notify" [ "$(property Type)" = notify ]
 check "it is active" is_state active
-# Until the program leases by the socket, members rename files themselves.
-by_socket=false
-[ ! -d $reservoir/quarantine ] || by_socket=true
-if $by_socket; then
-  check "init created the folders, which only root writes to" folders_are \
-    "710 root holdfast" "700 root root" "710 root holdfast" "700 root root"
-  check "and a private quarantine" mode $reservoir/quarantine "700 root root"
-else
-  check "init created the folders for the group" folders_are \
-    "750 root holdfast" "700 root holdfast" "1770 root holdfast" "770 root holdfast"
-fi
+check "init created the folders, which only root writes to" folders_are \
+  "710 root holdfast" "700 root holdfast" "710 root holdfast" "700 root holdfast"
 socket=/run/holdfast/reservoir.sock
 check "enable --now starts the socket too" is_state active $service.socket
 check "which is for members" mode $socket "660 root holdfast"
