@@ -89,13 +89,8 @@ ready_file() { find /dev/hugepages/holdfast/ready -type f -size +2048k; }
 is_zero() { cmp -s -n "$(stat -c %s "$1")" "$1" /dev/zero; }
 is_marked() { grep -qaF -m 1 "holdfast-guest-was-here" "$1"; }
 
-# by_socket: whether members of the group lease from the service. Programs before that change rename
-# files themselves, and make the same pages ready again.
-by_socket() { [ -d /dev/hugepages/holdfast/quarantine ]; }
-
-# serve: starts the service, where members need it. It must have a level.
+# serve: starts the service, which members need. It must have a level.
 serve() {
-  by_socket || return 0
   mkdir -p /etc/holdfast
   printf '%s\n' '[reservoir]' 'mount = /dev/hugepages' '[level]' 'files = 1x2M' '[collect]' \
     'interval = 1' >/etc/holdfast/reservoir.conf
@@ -103,18 +98,14 @@ serve() {
   eventually 20 test -S /dev/hugepages/holdfast/socket || fail "the service has no socket"
 }
 
-# check_ready: all of the memory is ready and zero; and it is the file that $inode names, or where
-# pages of monitors are not used again, another one, which $inode names then.
+# check_ready: all of the memory is ready and zero, in another file than $inode names, since pages of
+# monitors are not used again. $inode names that one then.
 check_ready() {
   [ "$(files ready) $(files leased) $(files filling)" = "1 0 0" ] ||
     fail "$(holdfast reservoir status --leases --mount /dev/hugepages)"
   local now
   now=$(stat -c %i "$(ready_file)")
-  if by_socket; then
-    [ "$now" != "$inode" ] || fail "pages that a monitor had are ready again"
-  else
-    [ "$now" = "$inode" ] || fail "the ready file is another one"
-  fi
+  [ "$now" != "$inode" ] || fail "pages that a monitor had are ready again"
   inode=$now
   is_zero "$(ready_file)" || fail "the ready file is not zero"
 }

@@ -12,9 +12,8 @@ struct ReservoirCollectCommand: ParsableCommand {
       Removes files whose filling or scrubbing process has died. Leases of `holdfast run` whose \
       lock is free, because holdfast and the monitor have ended, are replaced by new memory, or \
       scrubbed or released as --reuse says; memory that the kernel cannot prove closed is \
-      returned to the host. A lease \
-      made by `lease` has no process, so only its age shows that it is abandoned: --older-than \
-      collects the leases of that age that no process has open.
+      returned to the host. A lease made by `lease` has no process, so only its age shows that it \
+      is abandoned: --older-than collects the leases of that age that no process has open.
 
       Files in the folder of ready memory that are not as they should be are moved to quarantine, \
       which `drain` empties. For the owner and root.

@@ -7,8 +7,8 @@ struct ReservoirCommand: ParsableCommand {
     abstract: "Keep populated, zeroed memory ready that monitors lease in microseconds.",
     discussion: """
       Ready memory consists of files on hugetlbfs in the folders filling, ready and leased of \
-      <mount>/holdfast. A lease renames a file, so it needs no service, and no two leases get the \
-      same file. Begin as root with `holdfast reservoir init` and `holdfast reservoir fill 4x2G \
+      <mount>/holdfast. A lease renames a file, so no two leases get the same file. The owner and \
+      root need no service for it; other users lease from `holdfast reservoir serve`. Begin as root with `holdfast reservoir init` and `holdfast reservoir fill 4x2G \
       --reserve-hugepages`; then use `holdfast run -m 2G -- qemu-system-x86_64 ...`, or `holdfast \
       reservoir lease` and `release`.
 

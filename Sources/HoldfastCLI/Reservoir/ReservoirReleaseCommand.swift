@@ -11,7 +11,8 @@ struct ReservoirReleaseCommand: ParsableCommand {
     discussion: """
       Removes the file at once. A monitor that still has it mapped keeps the memory; the kernel \
       frees and zeroes it afterwards, so this is safe whatever the monitor did. `recycle` makes \
-      memory ready again instead.
+      as much memory ready again instead. Users who do not own the reservoir release by the \
+      service, and only when no process has the memory locked, open or mapped.
       """)
 
   @OptionGroup var lease: LeaseOptions

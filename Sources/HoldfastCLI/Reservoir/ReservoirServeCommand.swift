@@ -8,12 +8,13 @@ internal import Logging
 struct ReservoirServeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "serve",
-    abstract: "Keep the reservoir filled and collect orphans, as a service.",
+    abstract: "Keep the reservoir filled, collect orphans and serve other users.",
     usage: "holdfast reservoir serve [--config <file>] [--check] [--verbose]",
     discussion: """
-      Leasing does not require the service, which only runs `fill` and `gc` when they are due. It \
-      may be killed at any moment, and a second one does no harm: fills wait for each other and \
-      count again.
+      The service runs `fill` and `gc` when they are due, and leases memory to members of the \
+      reservoir's group, for which it must run as root. The owner and root lease without it. It \
+      may be killed at any moment; leases stay. A second service does no harm: fills wait for each \
+      other and count again.
 
       SIGHUP reloads the configuration; if it has errors, the service reports them and keeps the \
       old one. SIGTERM and SIGINT stop the service within two seconds. It ends with an error if \

@@ -9,8 +9,8 @@ struct ReservoirStatusCommand: ParsableCommand {
     usage: "holdfast reservoir status [--leases] [<options>]",
     discussion: """
       Reads names and sizes only and opens no file. The owner and root see the leases of all \
-      users; others ask the service, and see their own. The \
-      node column shows the NUMA node of memory that was filled from one node.
+      users; others ask the service, and see their own. The node column shows the NUMA node of \
+      memory that was filled from one node.
       """)
 
   @Flag(help: "List the leases too, with users and paths.")

@@ -23,9 +23,9 @@ struct RunCommand: ParsableCommand {
       The program inherits an open file whose lock holds the lease. It therefore keeps the memory \
       as long as it lives, even if holdfast is killed; `holdfast reservoir gc` then collects the \
       memory afterwards. The owner of the reservoir and root lease directly; other users lease \
-      from the service (`holdfast reservoir serve`). Signals are passed on to the program. The exit status is the program's, \
-      or 128 and the number of the signal that ended it. If holdfast cannot start the program, \
-      the status is 1 or 64, as for other commands.
+      from the service (`holdfast reservoir serve`). Signals are passed on to the program. The \
+      exit status is the program's, or 128 and the number of the signal that ended it. If holdfast \
+      cannot start the program, the status is 1 or 64, as for other commands.
       """)
 
   @Option(

@@ -49,8 +49,7 @@ struct ReadyName: Hashable, Comparable {
     (40, "T"), (30, "G"), (20, "M"), (10, "K"),
   ]
 
-  /// Reads the number of a node. It is below the kernel's MAX_NUMNODES, since any member of the
-  /// group can have chosen the name.
+  /// Reads the number of a node, which is below the kernel's MAX_NUMNODES.
   static func node(_ text: Substring) -> NodeID? {
     guard let number = UInt32(text), number < 1024 else { return nil }
     return NodeID(number)
