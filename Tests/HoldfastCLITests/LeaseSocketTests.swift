@@ -184,6 +184,26 @@ struct LeaseSocketTests {
     #expect(end.output == "HOLDFAST=1\nRESULT=release\nBYTES=4194304\n", "\(end)")
   }
 
+  /// The program of docs/socket.md leases, and becomes a monitor that has the memory open.
+  @Test func theDocumentedClient() throws {
+    let served = try serve(1)
+    let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().appending(path: "docs/socket.md").path
+    let page = try String(contentsOfFile: path, encoding: .utf8)
+    let start = try #require(page.range(of: "```python\n")?.upperBound)
+    let end = try #require(page.range(of: "```\n", range: start..<page.endIndex)?.lowerBound)
+    #expect(page[start..<end].split(separator: "\n").count <= 50)
+    let monitor = try HoldfastProgram(
+      [
+        "-c", String(page[start..<end]), served.place.file("socket"), "4194304", "--", "sh", "-c",
+        "stat -L -c '%s %u' /proc/self/fd/{fd}",
+      ], command: ["runuser", "-u", "nobody", "--", "/usr/bin/python3"])
+    let outcome = try monitor.wait()
+    #expect(outcome.output == "4194304 65534\n", "\(outcome)")
+    // Its lock was the lease.
+    try served.until("collected") { served.place.names(nobody).isEmpty }
+  }
+
   @Test func onlyTheGroupMayConnect() throws {
     let served = try serve(1, group: "1")
     try served.place.run(["reservoir", "lease", "-m", "4M"], as: "nobody")

@@ -37,7 +37,7 @@ struct ReuseOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "What becomes of the memory: 'fresh' returns it to the host and populates as much new "
-        + "memory; 'scrub' zeroes it in place, which is faster and only for monitors that you "
+        + "memory; 'scrub' zeroes it in place, which is cheaper and only for monitors that you "
         + "trust; 'release' returns it to the host. Memory of users who do not own the reservoir "
         + "is always released.",
       valueName: "way"))
@@ -78,7 +78,7 @@ struct ReservoirRecycleCommand: ParsableCommand {
       memory returns to the host.
 
       The memory returns to the kernel, and new memory is populated. With --reuse scrub it is \
-      zeroed in place, several times as fast. But the proof does not cover pages that a monitor \
+      zeroed in place, in less processor time. But the proof does not cover pages that a monitor \
       pinned: in a fixed buffer of io_uring, for a device (vfio) or in a pipe (vmsplice). Such a \
       monitor could read and write the memory of a later guest. So scrub only the memory of \
       monitors that you trust.
