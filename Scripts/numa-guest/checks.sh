@@ -170,16 +170,16 @@ fi
 reservoir status --leases
 grep -q '^16M  *1  *1  *0  *2M  *1$' /tmp/out && pass "the status has the lease's node" ||
   fail "the status has no node"
-reservoir recycle vm --verify
-are "recycled, of its node" "4 16 0" "16M@1 16M@1 8M@0"
+reservoir recycle vm --reuse scrub --verify
+are "scrubbed, of its node" "4 16 0" "16M@1 16M@1 8M@0"
 # A lease whose name has another node than its memory, as if the memory had been moved.
 reservoir lease -m 8M --name moved --host-numa-node 0
 mv /tmp/huge/holdfast/leased/0/moved@0 /tmp/huge/holdfast/leased/0/moved@1
-reservoir recycle moved
-are "recycled, of another node" "4 16 0" "16M@1 16M@1 8M"
+reservoir recycle moved --reuse scrub
+are "scrubbed, of another node" "4 16 0" "16M@1 16M@1 8M"
 holdfast run --mount /tmp/huge -m 8M --host-numa-node 1 -- test -f {memory} 2>/tmp/error ||
   fail "run on node 1"
-are "cut and recycled, of its node" "4 12 0" "16M@1 8M 8M@1"
+are "cut, and replaced on its node" "4 12 0" "16M@1 8M 8M@1"
 reservoir drain
 [ "$(taken)" = "0 0 0 " ] && pass "the host has the memory again" || fail "in use: $(taken)"
 umount /tmp/huge
