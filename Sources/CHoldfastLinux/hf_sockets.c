@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -190,11 +191,14 @@ int64_t hf_receive_packet(int socket, void *buffer, size_t length, int *descript
                            .msg_control = control.bytes,
                            .msg_controllen = sizeof control.bytes};
   *descriptor = -1;
-  ssize_t count;
+  ssize_t count = 0;
+  bool was_reset = false;
   do {
+    // The kernel reports once that the other side has closed the connection with packets unread.
+    // What that side has sent before can still be received.
+    was_reset = was_reset || (count < 0 && errno == ECONNRESET);
     count = recvmsg(socket, &message, MSG_TRUNC | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    // Reported once, before what the other side sent, where it closed without reading all.
-  } while (count < 0 && (errno == EINTR || errno == ECONNRESET));
+  } while (count < 0 && (errno == EINTR || (errno == ECONNRESET && !was_reset)));
   if (count < 0)
     return -errno;
   struct cmsghdr *head = CMSG_FIRSTHDR(&message);

@@ -51,6 +51,10 @@ package struct LeaseServer: Sendable {
 
   /// Answers that a request is not performed, without waiting for it.
   package static func refuse(_ connection: PacketSocket, _ reason: String) {
+    // A client whose request is unread at the end of the connection would get an error
+    // (ECONNRESET) before the answer.
+    _ = try? connection.receive(
+      timeout: .zero, limit: LeaseMessage.longestRequest, acceptsFile: false)
     answer(
       connection,
       LeaseAnswer.packet(

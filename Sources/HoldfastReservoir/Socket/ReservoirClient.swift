@@ -136,7 +136,7 @@ public final class ReservoirClient: Sendable {
       do throws(Errno) {
         try socket.send(command.packet)
       } catch {
-        // The service may have refused the request without reading it, and then said why.
+        // A service that refuses the user says so without waiting for the request.
         guard error == .brokenPipe else { throw error }
       }
     }
