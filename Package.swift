@@ -157,7 +157,8 @@ let package = Package(
     .testTarget(
       name: "HoldfastCLITests",
       dependencies: [
-        "HoldfastCLI", "HoldfastCore", "HoldfastLinux", "HoldfastSimulation", "HoldfastTestKit",
+        "HoldfastCLI", "HoldfastCore", "HoldfastLinux", "HoldfastReservoir", "HoldfastSimulation",
+        "HoldfastTestKit",
       ],
       swiftSettings: testSettings),
   ]

@@ -59,9 +59,6 @@ package struct LeaseServer: Sendable {
       connection,
       LeaseAnswer.packet(
         HoldfastError(.busy, operation: "lease memory", reason: reason, advice: .retry)))
-    // An unread request would reset the connection, and a client would not look for the answer.
-    _ = try? connection.receive(
-      timeout: .zero, limit: LeaseMessage.longestRequest, acceptsFile: false)
   }
 
   private func lease(
