@@ -36,7 +36,7 @@ tsan: export HOLDFAST_TESTS = HoldfastCoreTests HoldfastLinuxTests HoldfastTests
 tsan:
 	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) \
 	  --filter "ConcurrencyTests|WaitingTests|MeetingTests|FillingTests|GuestForkTests" \
-	  --filter "HTTPServerTests|ReconcilerTests"
+	  --filter "HTTPServerTests|ReconcilerTests|SocketFuzzTests"
 
 # The optimized tests. They share the release tree with the program, which Package.swift then builds
 # with testing enabled. SwiftPM would build the dependencies once more for `swift test -c release`,
@@ -57,10 +57,11 @@ model: release-tests
 	$(SWIFT) test -c release --skip-build \
 	  --filter "ModelTests|CompactionTests|Differential|HoldfastSimulationTests"
 
-# The reservoir's commands, killed at random moments.
+# The reservoir's commands, service and members, killed at random moments; and the times of leases.
 crashes: export HOLDFAST_CRASHES = $(CRASHES)
 crashes: release-tests
-	$(SWIFT) test -c release --skip-build --filter ReservoirCrashTests
+	$(SWIFT) test -c release --skip-build \
+	  --filter "ReservoirCrashTests|ReservoirStressTests|LeaseLatencyTests"
 
 # The VM layer alone, on the null pmap. `holdfast bench wire` measures it on real memory.
 bench:
