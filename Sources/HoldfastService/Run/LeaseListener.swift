@@ -6,8 +6,8 @@ internal import Logging
 internal import Synchronization
 internal import SystemPackage
 
-/// Accepts the connections of users who lease from the service, each of which gets a thread for its
-/// one request.
+/// Accepts the connections of users who lease from the service, each of which has a thread to itself
+/// for its one request.
 ///
 /// Where another service of the reservoir listens, this one takes over when that service ends. The
 /// threads have the priority with which the service was started.
@@ -17,6 +17,7 @@ final class LeaseListener: Sendable {
   /// Sockets that the service manager has created, which last as long as the process.
   private let inherited: [PacketListener]
   private let wakeup: Wakeup
+  private let threads = RequestThreads("holdfast-lease")
   private let cancellation = CancellationToken()
   /// The number of requests of each user that are being served.
   private let requests = Locked([UInt32: Int]())
@@ -99,13 +100,13 @@ final class LeaseListener: Sendable {
       }
       let limits = reconciler.configuration.limits
       do throws(Errno) {
-        try BackgroundThread("holdfast-lease") { [self] in
+        try threads.perform { [self] in
           defer { end(user) }
           server.serve(
             connection, user: user,
             limits: LeaseLimits(bytes: limits.bytes, files: limits.files),
             cancellation: cancellation)
-        }.detach()
+        }
       } catch {
         end(user)
         LeaseServer.refuse(connection, "the service cannot start a thread (\(error))")
