@@ -78,7 +78,9 @@ final class StressWorld {
   /// are killed in the middle.
   func round(_ number: Int) throws {
     let length = beginning * 4 + .milliseconds(120)
-    (events, ends, taken) = ([], [], [])
+    taken = []
+    // They refer to the object, whose end removes the mount.
+    defer { (events, ends) = ([], []) }
     if served.program == nil { try startService() }
     for user in members { member(user, number, length) }
     for part in 0..<Int.random(in: 2...5, using: &random) {
