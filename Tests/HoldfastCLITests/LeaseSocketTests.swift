@@ -155,7 +155,9 @@ struct LeaseSocketTests {
       try client(served, "REQUEST=status").wait().output.contains("RESULT=status")
     }
     // Limits do not concern the owner.
-    for name in ["1", "2", "3"] { try place.get("reservoir", "lease", "-m", "4M", "--name", name) }
+    for name in ["1", "2", "3"] {
+      try place.get("reservoir", "lease", "-m", "4M", "--wait", "30", "--name", name)
+    }
   }
 
   @Test func aClientInPython() throws {

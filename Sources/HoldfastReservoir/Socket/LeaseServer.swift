@@ -26,27 +26,43 @@ package struct LeaseServer: Sendable {
   /// - Parameters:
   ///   - user: the user who connected.
   ///   - cancellation: ends a request that waits.
+  ///   - finished: called once, before the answer, so that the user's next request need not wait for
+  ///     the end of this call.
   package func serve(
     _ connection: PacketSocket, user: UInt32, limits: LeaseLimits,
-    cancellation: CancellationToken
+    cancellation: CancellationToken, finished: () -> Void = {}
   ) {
+    let answer = answer(to: connection, user, limits, cancellation)
+    finished()
+    answer?()
+  }
+
+  /// Reads a connection's request and performs it.
+  ///
+  /// - Returns: what sends the answer; nil where the client has gone.
+  private func answer(
+    to connection: PacketSocket, _ user: UInt32, _ limits: LeaseLimits,
+    _ cancellation: CancellationToken
+  ) -> (() -> Void)? {
     // Descriptors that come with a request are discarded.
     guard
       case .text(let text, _)? = try? connection.receive(
         timeout: Self.requestTimeout, limit: LeaseMessage.longestRequest, acceptsFile: false)
-    else { return }
+    else { return nil }
+    let packet: String
     do throws(HoldfastError) {
       switch try LeaseCommand(packet: text) {
       case .lease(let request):
-        try lease(request, connection, user, limits, cancellation)
+        return try lease(request, connection, user, limits, cancellation)
       case .release(let name):
-        answer(connection, LeaseAnswer.packet(try reservoir.release(name, forUser: user)))
+        packet = LeaseAnswer.packet(try reservoir.release(name, forUser: user))
       case .status:
-        answer(connection, LeaseAnswer.packet(try reservoir.status(), of: user))
+        packet = LeaseAnswer.packet(try reservoir.status(), of: user)
       }
     } catch {
-      answer(connection, LeaseAnswer.packet(error))
+      packet = LeaseAnswer.packet(error)
     }
+    return { Self.send(packet, on: connection) }
   }
 
   /// Answers that a request is not performed, without waiting for it.
@@ -55,16 +71,16 @@ package struct LeaseServer: Sendable {
     // (ECONNRESET) before the answer.
     _ = try? connection.receive(
       timeout: .zero, limit: LeaseMessage.longestRequest, acceptsFile: false)
-    answer(
-      connection,
+    send(
       LeaseAnswer.packet(
-        HoldfastError(.busy, operation: "lease memory", reason: reason, advice: .retry)))
+        HoldfastError(.busy, operation: "lease memory", reason: reason, advice: .retry)),
+      on: connection)
   }
 
   private func lease(
     _ request: LeaseRequest, _ connection: PacketSocket, _ user: UInt32, _ limits: LeaseLimits,
     _ cancellation: CancellationToken
-  ) throws(HoldfastError) {
+  ) throws(HoldfastError) -> (() -> Void)? {
     let start = ContinuousClock.now
     var attempt = request
     attempt.timeout = .zero
@@ -74,15 +90,14 @@ package struct LeaseServer: Sendable {
         var receipt = lease.receipt
         receipt.waitedSeconds += max(
           0, (ContinuousClock.now - start).seconds - receipt.seconds - receipt.waitedSeconds)
-        give(lease, receipt, connection, user)
-        return
+        return { [receipt] in give(lease, receipt, connection, user) }
       } catch {
         guard error.code == .noReadyMemory, !cancellation.isCancelled,
           ContinuousClock.now - start < request.timeout
         else { throw error }
       }
       // Readable means that the client has closed the connection, or sent what no request allows.
-      if (try? connection.wait(Self.interval)) != false { return }
+      if (try? connection.wait(Self.interval)) != false { return nil }
     }
   }
 
@@ -115,11 +130,7 @@ package struct LeaseServer: Sendable {
     }
   }
 
-  private func answer(_ connection: PacketSocket, _ text: String) {
-    Self.answer(connection, text)
-  }
-
-  private static func answer(_ connection: PacketSocket, _ text: String) {
+  private static func send(_ text: String, on connection: PacketSocket) {
     // A client that has gone gets no answer.
     try? connection.send(text)
   }

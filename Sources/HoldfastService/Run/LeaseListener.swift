@@ -101,11 +101,11 @@ final class LeaseListener: Sendable {
       let limits = reconciler.configuration.limits
       do throws(Errno) {
         try threads.perform { [self] in
-          defer { end(user) }
           server.serve(
             connection, user: user,
             limits: LeaseLimits(bytes: limits.bytes, files: limits.files),
-            cancellation: cancellation)
+            cancellation: cancellation
+          ) { end(user) }
         }
       } catch {
         end(user)
