@@ -147,13 +147,12 @@ int hf_accept_packets(int socket) {
   return fd < 0 ? -errno : fd;
 }
 
-int hf_peer(int socket, uint32_t *user, int32_t *process) {
+int hf_peer(int socket, uint32_t *user) {
   struct ucred peer = {.uid = (uid_t)-1};
   socklen_t length = sizeof peer;
   if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
     return -errno;
   *user = peer.uid;
-  *process = peer.pid;
   return 0;
 }
 

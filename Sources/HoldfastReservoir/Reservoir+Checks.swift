@@ -23,8 +23,7 @@ extension Reservoir {
   /// Moves what is in ready and must not be leased to quarantine.
   ///
   /// - Returns: whether it was moved; it was not where another process has moved it first.
-  func setAside(_ name: String, _ operation: String) -> Bool {
-    guard let quarantine = try? openQuarantine(operation) else { return false }
+  func setAside(_ name: String, in quarantine: Folder) -> Bool {
     do throws(Errno) {
       try ready.rename(name, to: quarantine, ReadyName.newID())
       return true

@@ -91,7 +91,7 @@ extension Reservoir {
     return users
   }
 
-  /// The names in a user's folder of leases, with the folder, or nil where there is none to read.
+  /// The names in a user's folder of leases, with the folder, or nil without one that can be read.
   /// A folder out of order is reported, since it must not hold up the leases of other users.
   ///
   /// The callers open one folder after the other, because a process may have thousands of folders

@@ -33,7 +33,8 @@ internal import SystemPackage
 /// | quarantine | anything | `drain` | skips it |
 ///
 /// A collection unlinks what it cannot recycle. It skips plain leases, except on request those of
-/// an age that no process has open.
+/// an age that no process has open. It also skips the leases of other users than the owner and root
+/// while a process has them open, since they count towards the limits of their users.
 ///
 /// Locks are flock(2) locks of the files themselves, so a lock ends with the last process that has
 /// the file open. A fill creates a file before it can lock it. A collection locks a file before it

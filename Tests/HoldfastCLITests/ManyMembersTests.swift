@@ -59,7 +59,7 @@ struct ManyMembersTests {
       #expect(place.names("leased/\(user)") == ["vm"] && leased.st_uid == uid_t(user))
       #expect("\(leased.st_ino)" == words[0] && ready.contains(leased.st_ino))
       #expect(inodes.insert(leased.st_ino).inserted)
-      // The only user who has written to it.
+      // No other user has written to it.
       let start = try Data(
         contentsOf: URL(filePath: place.file("leased/\(user)/vm")), options: .mappedIfSafe
       ).prefix(5)

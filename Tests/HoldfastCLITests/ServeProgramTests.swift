@@ -74,6 +74,18 @@ import Testing
     try served.until("filled") { served.ready.count == 2 }
   }
 
+  @Test func putsFilesAsideThatItHasNotMade() throws {
+    try served.configure("[level]\nfiles = 2x4M\n[collect]\ninterval = 0.1\n")
+    let name = "ready/4M-0123456789abcdef"
+    #expect(FileManager.default.createFile(atPath: served.place.file(name), contents: nil))
+    try served.start()
+    try served.until("filled") { served.ready.count == 2 }
+    try served.until("reported") {
+      served.log.contains("moved to quarantine: \(served.place.file(name)): its size is")
+    }
+    #expect(served.place.names("quarantine").count == 1)
+  }
+
   @Test func collectsOrphans() throws {
     try served.configure(
       "[level]\nfiles = 1x4M\n[collect]\ninterval = 0.1\nreuse = scrub\nverify = yes\n")

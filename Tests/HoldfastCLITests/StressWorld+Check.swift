@@ -21,7 +21,9 @@ extension StressWorld {
     }
     monitors = []
     try require(place.names("filling") == [] && place.names("quarantine") == [], "not empty")
-    try require(Set(place.names("leased")).isSubset(of: users.map { "\($0)" }), "who is that?")
+    try require(
+      Set(place.names("leased")).isSubset(of: users.map { "\($0)" }),
+      "an unknown user has a folder of leases")
 
     var files: Set<ino_t> = []
     var bytes = (least: 0, most: 0)

@@ -34,7 +34,7 @@ int hf_connect(const char *_Nonnull path);
 int hf_accept_packets(int socket);
 
 /// SO_PEERCRED: who listened, for a connected socket, or connected, for an accepted one.
-int hf_peer(int socket, uint32_t *_Nonnull user, int32_t *_Nonnull process);
+int hf_peer(int socket, uint32_t *_Nonnull user);
 
 /// sendmsg(2) of one packet, without waiting, with a descriptor (SCM_RIGHTS) unless it is negative.
 /// EAGAIN if the receiver's queue is full, EPIPE if it has closed the connection. Returns 0.

@@ -34,8 +34,7 @@ package final class PacketSocket: Sendable {
   /// C function is `getsockopt`, with SO_PEERCRED.
   package func peer() throws(Errno) -> UInt32 {
     var user: UInt32 = 0
-    var process: Int32 = 0
-    try check(unsafe hf_peer(descriptor, &user, &process))
+    try check(unsafe hf_peer(descriptor, &user))
     return user
   }
 
@@ -128,7 +127,7 @@ package final class PacketListener: Sendable {
     _ = hf_close(descriptor)
   }
 
-  /// The next connection, or nil where there is none. Never waits. The corresponding C function is
+  /// The next connection, or nil without one. Never waits. The corresponding C function is
   /// `accept4`.
   package func accept() throws(Errno) -> PacketSocket? {
     let result = hf_accept_packets(descriptor)

@@ -26,8 +26,8 @@ extension Reservoir {
     let operation = "collect orphans"
     let filling = try openFilling(operation)
     var report = try removeLeftovers(filling, operation)
-    try quarantine(operation, &report)
     let end = options.limit.map { ContinuousClock.now + $0 }
+    try quarantine(operation, end, cancellation, progress, &report)
     var users = try leaseUsers(operation, foreign: &report.foreign)
     // Each time in another order, so that nobody's leases always come after the end.
     if end != nil { users.shuffle() }
@@ -54,18 +54,29 @@ extension Reservoir {
     return report
   }
 
-  /// Moves what is in ready and must not be leased to quarantine.
+  /// Moves what is in ready and must not be leased to quarantine, until the end.
   private func quarantine(
-    _ operation: String, _ report: inout CollectReport
+    _ operation: String, _ end: ContinuousClock.Instant?, _ cancellation: CancellationToken,
+    _ progress: () -> Void, _ report: inout CollectReport
   ) throws(HoldfastError) {
+    var quarantine: Folder?
     for name in try names(in: ready, "ready", operation, beyond: &report.foreign) {
+      progress()
+      if cancellation.isCancelled { return }
+      if let end, ContinuousClock.now >= end {
+        report.isCutShort = true
+        return
+      }
       if let problem = Reservoir.problem(name: name) {
         report.foreign.append("\(path)/ready/\(name): \(problem)")
         continue
       }
       guard let status = try? ready.status(name) else { continue }
       let problem = ReadyName(name).map { self.problem(status, named: $0) } ?? Self.foreignName
-      if let problem, setAside(name, operation) {
+      guard let problem else { continue }
+      let folder = if let quarantine { quarantine } else { try openQuarantine(operation) }
+      quarantine = folder
+      if setAside(name, in: folder) {
         report.quarantined.append("\(path)/ready/\(name): \(problem)")
       }
     }

@@ -18,8 +18,8 @@ extension Reservoir {
   ///
   /// - Parameters:
   ///   - name: the lease's name.
-  ///   - user: the ID of the user who has the lease; nil for the calling user. The memory of others
-  ///     than the owner and root is released, whatever the options say.
+  ///   - user: the ID of the user who has the lease; nil for the calling user. Memory that
+  ///     another user than the owner and root leased is released, whatever the options say.
   ///   - fallback: what to do with a lease that is in use.
   ///   - options: how to recycle.
   ///   - progress: called with the bytes done and the size, from any thread. The call cannot be

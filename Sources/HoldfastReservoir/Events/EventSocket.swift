@@ -6,30 +6,18 @@ internal import SystemPackage
 /// object is destroyed.
 package final class EventSocket: Sendable {
   private let socket: MessageSocket
-  private let folder: Folder
-  private let name: String
-  private let identity: FileStatus.Identity
+  private let name: SocketName
 
-  init(
-    _ socket: MessageSocket, in folder: Folder, _ name: String, _ identity: FileStatus.Identity
-  ) {
+  init(_ socket: MessageSocket, _ name: SocketName) {
     self.socket = socket
-    self.folder = folder
     self.name = name
-    self.identity = identity
-  }
-
-  deinit {
-    // The name of another socket stays. One that takes the name at this very moment notices its
-    // loss (`isCurrent`) and listens again.
-    if isCurrent { try? folder.unlink(name) }
   }
 
   /// The descriptor, for poll(2).
   package var descriptor: Int32 { socket.descriptor }
 
   /// Whether the name still refers to this socket, so that it receives events.
-  package var isCurrent: Bool { (try? folder.status(name))?.identity == identity }
+  package var isCurrent: Bool { name.isCurrent }
 
   /// A received message.
   package enum Message: Hashable, Sendable {
@@ -39,7 +27,7 @@ package final class EventSocket: Sendable {
     case invalid
   }
 
-  /// The next message, or nil where there is none.
+  /// The next message, or nil without one.
   package func next() -> Message? {
     socket.receive().map { ReservoirEvent(message: $0).map { .event($0) } ?? .invalid }
   }

@@ -41,29 +41,17 @@ extension Reservoir {
     let operation = "listen for events in \(path)"
     let name = Reservoir.eventSocketName
     do throws(Errno) {
-      for _ in 0..<8 {
-        do throws(Errno) {
-          let socket = try MessageSocket(
-            in: top, name, owner: owner, group: try ready.status().group, permissions: 0o200)
-          return EventSocket(socket, in: top, name, try top.status(name).identity)
-        } catch {
-          guard error == .addressInUse else { throw error }
-        }
-        do throws(Errno) {
-          try top.trySocket(name)
-          return nil
-        } catch {
-          if error == .noSuchFileOrDirectory { continue }
-          guard error == .connectionRefused else { throw error }
-        }
-        try top.unlink(name)
+      let made = try top.makeSocket(name) { () throws(Errno) in
+        try MessageSocket(
+          in: top, name, owner: owner, group: try ready.status().group, permissions: 0o200)
+      } probe: { () throws(Errno) in
+        try top.trySocket(name)
       }
+      return made.map { EventSocket($0.socket, $0.name) }
     } catch {
       throw HoldfastError(
         errno: error, operation: operation, reason: "cannot create the socket \(path)/\(name)",
         advice: .inspectAndRemove(path: "\(path)/\(name)"))
     }
-    // Other services start and end at the same time.
-    return nil
   }
 }

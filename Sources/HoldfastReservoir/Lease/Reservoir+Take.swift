@@ -89,7 +89,9 @@ extension Reservoir {
   /// Notes why a file is not leased, and puts it aside.
   private func reject(_ name: ReadyName, _ problem: String, _ search: inout LeaseSearch) {
     search.asideCount += 1
-    let isAside = search.asideCount <= Self.mostAside && setAside(name.text, search.operation)
+    let isAside =
+      search.asideCount <= Self.mostAside
+      && (try? openQuarantine(search.operation)).map { setAside(name.text, in: $0) } == true
     search.notes.append(
       "\(name.text) was \(isAside ? "moved to quarantine" : "skipped"): \(problem)")
   }

@@ -8,23 +8,15 @@ extension Reservoir {
   /// belongs to another socket or the object is destroyed.
   package final class NamedListener: Sendable {
     package let socket: PacketListener
-    private let folder: Folder
-    private let name: String
-    private let identity: FileStatus.Identity
+    private let name: SocketName
 
-    fileprivate init(_ socket: PacketListener, in folder: Folder, _ name: String) throws(Errno) {
+    fileprivate init(_ socket: PacketListener, _ name: SocketName) {
       self.socket = socket
-      self.folder = folder
       self.name = name
-      identity = try folder.status(name).identity
-    }
-
-    deinit {
-      if isCurrent { try? folder.unlink(name) }
     }
 
     /// Whether the name still refers to this socket, so that processes can connect.
-    package var isCurrent: Bool { (try? folder.status(name))?.identity == identity }
+    package var isCurrent: Bool { name.isCurrent }
   }
 
   /// Listens for the requests of other users. The call replaces the socket of a dead listener.
@@ -47,30 +39,18 @@ extension Reservoir {
           try Folder.open(path: slash == path.startIndex ? "/" : String(path[..<slash]))
         }
       let group = if let members { members } else { try ready.status().group }
-      for _ in 0..<8 {
-        do throws(Errno) {
-          let socket = try PacketListener(
-            in: folder, name, owner: owner, group: group,
-            permissions: permissions ?? (members == nil ? 0o600 : 0o660))
-          return try NamedListener(socket, in: folder, name)
-        } catch {
-          guard error == .addressInUse else { throw error }
-        }
-        do throws(Errno) {
-          try folder.tryListener(name)
-          return nil
-        } catch {
-          if error == .noSuchFileOrDirectory { continue }
-          guard error == .connectionRefused else { throw error }
-        }
-        try folder.unlink(name)
+      let made = try folder.makeSocket(name) { () throws(Errno) in
+        try PacketListener(
+          in: folder, name, owner: owner, group: group,
+          permissions: permissions ?? (members == nil ? 0o600 : 0o660))
+      } probe: { () throws(Errno) in
+        try folder.tryListener(name)
       }
+      return made.map { NamedListener($0.socket, $0.name) }
     } catch {
       throw HoldfastError(
         errno: error, operation: "listen for requests of leases",
         reason: "cannot create the socket \(path)", advice: .inspectAndRemove(path: path))
     }
-    // Other services start and end at the same time.
-    return nil
   }
 }

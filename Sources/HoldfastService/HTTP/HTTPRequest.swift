@@ -70,7 +70,7 @@ struct HTTPRequest: Hashable, Sendable {
   private static let lineFeed = UInt8(ascii: "\n")
   private static let carriageReturn = UInt8(ascii: "\r")
 
-  /// The index after the empty line, or nil where there is none yet.
+  /// The index after the empty line, or nil before it has arrived.
   private static func endOfHead(_ bytes: [UInt8]) -> Int? {
     var isEmptyLine = false
     for (index, byte) in bytes.enumerated() {

@@ -65,7 +65,7 @@ extension Reconciler {
     return report.bytes > .zero
   }
 
-  /// The number of leases that a collection logs which cannot be collected.
+  /// The number of files of one kind that a collection logs.
   private static let mostLogged = 10
 
   /// Collects orphans where that is due, for some time.
@@ -92,19 +92,15 @@ extension Reconciler {
         collectOptions(configuration), cancellation: cancellation
       ) { self.noteProgress() }
       isDone = !report.isCutShort
-      let count = report.removed + report.recycled + report.released
+      let count = report.removed + report.recycled + report.replaced + report.released
       metrics.with {
         $0.removed += UInt64(report.removed)
         $0.collectedBytes &+= report.bytes.rawValue
         for _ in report.failed { $0.fail("collect", "lease") }
         if count > 0 { $0.collectSeconds.add(Double(Clock.monotonic - start) / 1e9) }
       }
-      for failure in report.failed.prefix(Self.mostLogged) {
-        logger.warning("cannot collect \(failure)")
-      }
-      if report.failed.count > Self.mostLogged {
-        logger.warning("cannot collect \(report.failed.count - Self.mostLogged) more")
-      }
+      warn("cannot collect", report.failed)
+      warn("moved to quarantine:", report.quarantined)
       if count > 0 {
         logger.info(
           """
@@ -115,5 +111,13 @@ extension Reconciler {
       }
     }
     return isDone
+  }
+
+  /// Logs a line for each file, up to a number.
+  private func warn(_ words: String, _ files: [String]) {
+    for file in files.prefix(Self.mostLogged) { logger.warning("\(words) \(file)") }
+    if files.count > Self.mostLogged {
+      logger.warning("\(words) \(files.count - Self.mostLogged) more")
+    }
   }
 }
