@@ -1,8 +1,10 @@
 import Foundation
 import Testing
 
-/// The built program, run as a user runs it.
-struct HoldfastProgram {
+/// The built program, run as a user runs it. It is killed with the object, if `wait` was not called:
+/// the testing library waits for children of its own, and would wait forever behind one that has
+/// ended and that a failed test left.
+final class HoldfastProgram: @unchecked Sendable {
   /// Where standard output goes.
   enum Sink {
     case caught
@@ -32,6 +34,8 @@ struct HoldfastProgram {
 
   let process: pid_t
   private let folder: URL
+  /// Used by one thread at a time.
+  private var hasEnded = false
 
   /// Starts the program, or `command` with it as the last word. Signals have their default effect,
   /// whatever the tests were started with.
@@ -73,6 +77,13 @@ struct HoldfastProgram {
     self.process = process
   }
 
+  deinit {
+    if hasEnded { return }
+    kill(process, SIGKILL)
+    while waitpid(process, nil, 0) < 0 && errno == EINTR {}
+    try? FileManager.default.removeItem(at: folder)
+  }
+
   func send(_ signal: Int32) {
     kill(process, signal)
   }
@@ -91,6 +102,7 @@ struct HoldfastProgram {
   func wait() throws -> Outcome {
     var status: Int32 = 0
     while waitpid(process, &status, 0) < 0 && errno == EINTR {}
+    hasEnded = true
     defer { try? FileManager.default.removeItem(at: folder) }
     func text(_ name: String) -> String {
       (try? String(contentsOf: folder.appending(path: name), encoding: .utf8)) ?? ""

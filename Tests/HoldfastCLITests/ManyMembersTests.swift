@@ -16,7 +16,8 @@ struct ManyMembersTests {
       fileSystem: "tmpfs", size: 256 << 20, options: ["--group", "65534"])
     let place = served.place
     // No new memory gets ready during the test.
-    try served.configure("[level]\nfiles = \(files)x4M\n", head: "interval = 3600\n")
+    try served.configure(
+      "[level]\nfiles = \(files)x4M\n", head: "interval = 3600\npriority = normal\n")
     try served.start()
     try served.until("level") {
       served.ready.count == files && access(place.file("socket"), F_OK) == 0

@@ -25,7 +25,7 @@ import Testing
   }
 
   @Test func fillsWithLowPriority() throws {
-    try served.configure("[fill]\nthreads = 2\n" + levels)
+    try served.configure("[fill]\nthreads = 2\n" + levels, head: "interval = 0.1\n")
     try served.start()
     try served.until("first") { served.ready.count == 3 }
     #expect(try nices(of: "holdfast-work") == ["19"])
@@ -100,10 +100,11 @@ import Testing
   }
 
   @Test func reloads() throws {
-    try served.configure("[level]\nfiles = 1x4M\n")
+    let head = "interval = 0.1\n"
+    try served.configure("[level]\nfiles = 1x4M\n", head: head)
     try served.start()
     try served.until("first") { served.ready == ["4M"] }
-    try served.configure("[level]\nfiles = 2x4M\n")
+    try served.configure("[level]\nfiles = 2x4M\n", head: head)
     try served.send(SIGHUP)
     try served.until("second") { served.ready == ["4M", "4M"] }
 
@@ -111,7 +112,7 @@ import Testing
       ("[level]\nfiles = many\n", "reservoir.conf:5: files = many"),
       ("priority = idle\n[level]\nfiles = 3x4M\n", "priority cannot change"),
     ] {
-      try served.configure(text)
+      try served.configure(text, head: head)
       try served.send(SIGHUP)
       try served.until("reported") {
         served.log.contains("error: the old configuration remains: ")
@@ -185,7 +186,7 @@ import Testing
   }
 
   @Test func badStarts() throws {
-    try served.configure("[level]\nfiles = 1x4M\nfoo = 1\n")
+    try served.configure("[level]\nfiles = 1x4M\nfoo = 1\n", head: "interval = 0.1\n")
     for words in [served.words, served.words + ["--check"]] {
       try HoldfastProgram(words).wait().expectFailure(1, "reservoir.conf:6: unknown key 'foo'")
     }

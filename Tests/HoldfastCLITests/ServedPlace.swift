@@ -26,8 +26,11 @@ final class ServedPlace {
 
   var configuration: String { folder.appending(path: "reservoir.conf").path }
 
-  /// Writes the configuration: the text, with a short interval.
-  func configure(_ text: String, head: String = "interval = 0.1\n") throws {
+  /// Writes the configuration: the text, with a short interval and the priority of the tests, which
+  /// other builds and tests would otherwise hold up.
+  func configure(
+    _ text: String, head: String = "interval = 0.1\npriority = normal\n"
+  ) throws {
     try "[reservoir]\nmount = \(place.path)\n\(head)\(text)\n".write(
       toFile: configuration, atomically: true, encoding: .utf8)
   }
