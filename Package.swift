@@ -50,7 +50,7 @@ let package = Package(
     .library(name: "HoldfastCore", targets: ["HoldfastCore"]),
     // For the same on real memory, as Benchmarks do: arenas as frame stores, windows, userfaultfd.
     .library(name: "HoldfastLinux", targets: ["HoldfastLinux"]),
-    .executable(name: "holdfast", targets: ["HoldfastCLI"]),
+    .executable(name: "holdfast", targets: ["HoldfastProgram"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -144,7 +144,7 @@ let package = Package(
       name: "HoldfastSimulationTests",
       dependencies: ["HoldfastSimulation", "HoldfastCore", "HoldfastTestKit"],
       swiftSettings: testSettings),
-    .executableTarget(
+    .target(
       name: "HoldfastCLI",
       dependencies: [
         "CHoldfastLinux", "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastKVM",
@@ -154,6 +154,9 @@ let package = Package(
         systemPackage,
       ],
       swiftSettings: settings),
+    // Only main(): C passes the arguments as they are, also without /proc.
+    .executableTarget(
+      name: "HoldfastProgram", dependencies: ["HoldfastCLI"], cSettings: [.define("_GNU_SOURCE")]),
     .testTarget(
       name: "HoldfastCLITests",
       dependencies: [
@@ -171,7 +174,8 @@ let package = Package(
 /// everything.
 if let names = Context.environment["HOLDFAST_TESTS"]?.split(separator: " ").map(String.init) {
   var needed: Set<String> = []
-  var left = names
+  // The tests of the commands run the program.
+  var left = names + (names.contains("HoldfastCLITests") ? ["HoldfastProgram"] : [])
   while let name = left.popLast() {
     guard needed.insert(name).inserted else { continue }
     for case .byNameItem(let dependency, _) in package.targets.first(where: { $0.name == name })?

@@ -1,16 +1,19 @@
 internal import ArgumentParser
-internal import Glibc
 
-/// The program `holdfast`: reads the arguments, runs the command, and exits with its status.
-@main
+/// The program `holdfast`: reads the arguments, runs the command, and returns its status.
 enum Program {
-  static func main() {
+  static func main() -> Int32 {
     do throws(CLIError) {
       try StandardStreams.prepare()
     } catch {
-      exit(fail(error.line, status: CLIError.failure))
+      return fail(error.line, status: CLIError.failure)
     }
-    exit(run(Array(CommandLine.arguments.dropFirst())))
+    if let word = Arguments.firstUnreadable {
+      return fail(
+        "the argument '\(word)' is not UTF-8; try: a path in UTF-8, such as a symbolic link",
+        status: ExitCode.validationFailure.rawValue)
+    }
+    return run(Arguments.texts)
   }
 
   /// Runs the command of the arguments and returns the exit status.

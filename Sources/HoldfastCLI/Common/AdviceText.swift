@@ -8,7 +8,7 @@ enum AdviceText {
   ///
   /// - Parameter canWait: whether the command has `--wait`.
   static func line(_ error: HoldfastError, canWait: Bool = true) -> String {
-    let mount = mount(in: CommandLine.arguments)
+    let mount = mount(in: Arguments.texts)
     return error.statement
       + (error.advice.map { "; try: \(text($0, canWait: canWait, mount: mount))" } ?? "")
   }
