@@ -7,11 +7,11 @@ internal import SystemPackage
 public enum ReservoirMounts {
   /// The mount points of hugetlbfs with a reservoir that this user can trust, in the order of
   /// mounting: of root, of the user, or of another user on a mount of root's. A file system that is
-  /// mounted at several places is listed once.
+  /// mounted at several places is listed once. Empty where /proc/self/mountinfo cannot be read.
   public static func reservoirs() -> [String] {
     // A file system can be mounted at several places, and is one reservoir.
     var seen: Set<FileStatus.Identity> = []
-    return HugetlbMounts.paths().filter { mount in
+    return (HugetlbMounts.paths() ?? []).filter { mount in
       guard let folder = try? Folder.open(path: mount), let place = try? folder.status(),
         let status = try? folder.status(Reservoir.folderName), status.isFolder,
         Reservoir.problem(mount: place, reservoirOf: status.owner) == nil,
@@ -31,12 +31,21 @@ public enum ReservoirMounts {
 
   static func only(of found: [String]) throws(HoldfastError) -> String {
     if found.count == 1 { return found[0] }
+    if found.isEmpty { _ = try all("find the reservoir") }
     throw HoldfastError(
       .noReservoir, operation: "find the reservoir",
       reason: found.isEmpty
         ? "no mounted hugetlbfs has one"
         : "several mounts have one: " + found.joined(separator: ", "),
       advice: found.isEmpty ? .createReservoir(mount: nil) : .chooseReservoir(found))
+  }
+
+  /// All mount points of hugetlbfs.
+  private static func all(_ operation: String) throws(HoldfastError) -> [String] {
+    if let paths = HugetlbMounts.paths() { return paths }
+    throw HoldfastError(
+      .noReservoir, operation: operation, reason: "\(HugetlbMounts.list) cannot be read",
+      advice: .chooseReservoir([]))
   }
 
   /// Finds a mount point for a new reservoir, or mounts hugetlbfs where none suits, which needs
@@ -56,7 +65,7 @@ public enum ReservoirMounts {
   ) throws(HoldfastError) -> (mount: String, isNew: Bool) {
     let operation = "create a reservoir"
     guard let path else {
-      for mount in HugetlbMounts.paths() {
+      for mount in try all(operation) {
         if let folder = try? Folder.open(path: mount), let found = try? folder.fileSystem(),
           found.kind == .hugetlbfs, pageSize == nil || found.pageSize == pageSize,
           isSuitable(folder), Reservoir.problem(above: mount) == nil

@@ -52,7 +52,8 @@ enum AdviceText {
     case .becomeRoot: user == 0 ? rootOfHost : "sudo"
     case .useService: "start the service as root: holdfast reservoir serve"
     case .joinGroup: user == 0 ? rootOfHost : "sudo, or join the group that may lease"
-    case .chooseReservoir(let mounts): "--mount " + list(mounts.map(Commands.quoted))
+    case .chooseReservoir(let mounts):
+      "--mount " + (mounts.isEmpty ? "<folder>" : list(mounts.map(Commands.quoted)))
     case .keepOwner(let owner):
       "--owner \(owner), or release all leases and run: " + commands.asRoot(reservoir("drain"))
     case .createReservoir(let other):

@@ -5,7 +5,7 @@ internal import HoldfastService
 internal import Logging
 
 /// `holdfast reservoir serve`.
-struct ReservoirServeCommand: ParsableCommand {
+struct ReservoirServeCommand: ParsableCommand, WritesNoResults {
   static let configuration = CommandConfiguration(
     commandName: "serve",
     abstract: "Keep the reservoir filled, collect orphans and serve other users.",
@@ -39,6 +39,7 @@ struct ReservoirServeCommand: ParsableCommand {
     let logger = Logger(label: "holdfast") { _ in StandardErrorLog(level: level) }
     let service = try ReservoirService(configuration: absolute(config), logger: logger)
     if check {
+      try StandardStreams.checkOutput()
       try Output.write("\(config): no errors\n")
       return
     }

@@ -62,22 +62,29 @@ struct ChildSignals: Sendable {
   }
 }
 
-/// A program that inherits an open file.
+/// A program that inherits open files.
 struct ChildProcess {
   private let process: pid_t
 
   /// Starts a program, a path or a name in `PATH`.
   ///
-  /// - Parameter descriptor: stays open in the child, by its number.
-  init(_ words: [String], inheriting descriptor: Int32, _ signals: ChildSignals) throws(Errno) {
+  /// - Parameters:
+  ///   - words: the program and its arguments, without zero bytes.
+  ///   - descriptors: stay open in the child, by their numbers.
+  init(
+    _ words: [[UInt8]], inheriting descriptors: [Int32], _ signals: ChildSignals
+  ) throws(Errno) {
     var actions = unsafe posix_spawn_file_actions_t()
     var attributes = posix_spawnattr_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    // A descriptor duplicated onto itself stays open on exec.
-    unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, descriptor)
+    for descriptor in descriptors {
+      // A descriptor duplicated onto itself stays open on exec.
+      let status = unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, descriptor)
+      if status != 0 { throw Errno(rawValue: status) }
+    }
     var mask = signals.before
     var defaults = sigset_t()
     unsafe sigemptyset(&defaults)
@@ -89,17 +96,23 @@ struct ChildProcess {
     unsafe posix_spawnattr_setflags(
       &attributes, Int16(POSIX_SPAWN_SETSIGDEF) | Int16(POSIX_SPAWN_SETSIGMASK))
 
-    // SAFETY: the words are copies that live until after the call; the list ends in nil.
-    var pointers = unsafe words.map { unsafe strdup($0) } + [nil]
+    // SAFETY: strdup(3) copies up to the zero byte that is added here; the copies live until after
+    // the call, and the list ends in nil.
+    var pointers: [UnsafeMutablePointer<CChar>?] = unsafe words.map { word in
+      unsafe strdup((word + [0]).map { CChar(bitPattern: $0) })
+    }
+    unsafe pointers.append(nil)
     defer { for index in unsafe pointers.indices { unsafe free(pointers[index]) } }
+    guard let program = unsafe pointers[0] else { throw .noMemory }
     var process: pid_t = 0
     let status = unsafe posix_spawnp(
-      &process, words[0], &actions, &attributes, &pointers, environ)
+      &process, program, &actions, &attributes, &pointers, environ)
     if status != 0 { throw Errno(rawValue: status) }
     self.process = process
   }
 
-  /// Passes signals on until the child ends.
+  /// Passes signals on until the child ends. Also reaps other children, which process 1 of a
+  /// container gets when their parents end.
   ///
   /// - Returns: its status, or 128 and the number of the signal that ended it.
   func wait(_ signals: ChildSignals) -> Int32 {
@@ -117,10 +130,33 @@ struct ChildProcess {
         if !hasIt { kill(process, number) }
         continue
       }
+      if let status = reap() {
+        endContainer()
+        return status
+      }
+    }
+  }
+
+  /// As process 1, ends the other processes of the container, as the kernel will when this process
+  /// has ended. They may have inherited the files, whose locks hold the leases.
+  private func endContainer() {
+    guard getpid() == 1 else { return }
+    kill(-1, SIGKILL)
+    while waitpid(-1, nil, 0) > 0 || errno == EINTR {}
+  }
+
+  /// Reaps all children that have ended.
+  ///
+  /// - Returns: the status of the program, once it has ended.
+  private func reap() -> Int32? {
+    var result: Int32?
+    while true {
       var status: Int32 = 0
-      guard unsafe waitpid(process, &status, WNOHANG) == process else { continue }
+      let ended = unsafe waitpid(-1, &status, WNOHANG)
+      if ended <= 0 { return result }
+      guard ended == process else { continue }
       let signal = status & 0x7F
-      return signal == 0 ? status >> 8 & 0xFF : 128 + signal
+      result = signal == 0 ? status >> 8 & 0xFF : 128 + signal
     }
   }
 }

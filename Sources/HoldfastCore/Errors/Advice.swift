@@ -37,7 +37,7 @@ public enum Advice: Hashable, Sendable, Codable {
   case joinGroup
   /// Lease from the reservoir's service, which has to run, or call again as root.
   case useService
-  /// Say which reservoir: there is one on each of these mounts.
+  /// Say which reservoir: there is one on each of these mounts, or the mounts are unknown.
   case chooseReservoir([String])
   /// Keep the owner that the reservoir's files have, or empty the reservoir first.
   case keepOwner(UInt32)
@@ -112,7 +112,8 @@ extension Advice: CustomStringConvertible {
     case .becomeRoot: "as root"
     case .joinGroup: "as root or as a member of the group that may lease"
     case .useService: "start the reservoir's service, or call as root"
-    case .chooseReservoir(let mounts): "one of " + mounts.joined(separator: ", ")
+    case .chooseReservoir(let mounts):
+      mounts.isEmpty ? "the mount's folder" : "one of " + mounts.joined(separator: ", ")
     case .keepOwner(let owner): "the owner \(owner), or empty the reservoir first"
     case .inspectAndRemove(let path): "as root: inspect \(path) and remove it"
     case .createReservoir(let mount):

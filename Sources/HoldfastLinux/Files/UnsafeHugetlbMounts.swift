@@ -4,10 +4,15 @@ package import SystemPackage
 
 /// The mounts of hugetlbfs.
 package enum HugetlbMounts {
-  /// The mount points, in the order in which they were mounted.
-  package static func paths() -> [String] {
-    let text = HostFiles(root: "/").text("/proc/self/mountinfo", limit: 1 << 22) ?? ""
-    return Mount.parse(text, type: "hugetlbfs").map(\.point)
+  /// The kernel's list of this process's mounts.
+  package static let list = "/proc/self/mountinfo"
+
+  /// The mount points, in the order in which they were mounted, or nil where ``list`` cannot be
+  /// read.
+  package static func paths() -> [String]? {
+    HostFiles(root: "/").text(list, limit: 1 << 22).map {
+      Mount.parse($0, type: "hugetlbfs").map(\.point)
+    }
   }
 
   /// Mounts a hugetlbfs whose top folder is the caller's, with mode 0755. The corresponding C
