@@ -72,19 +72,25 @@ class HookCase(unittest.TestCase):
         self.assertNotIn("Traceback", error)
         self.assertEqual(os.path.isdir(STATE) and os.listdir(STATE), before)
 
-    def leased(self, xml, name="web", lease="web", size="65536K"):
+    def leased(self, xml, name="web", lease="web", size="65536K", node=None):
+        self.leased_all(xml, [("pc.ram", lease, size, node)], name)
+
+    def leased_all(self, xml, wanted, name="web"):
+        """Wanted are files, leases, sizes and nodes."""
         status, error, calls = self.hook(xml, name)
-        self.assertEqual(status, 0, error)
-        (user, groups, arguments), = calls
-        self.assertEqual(user, QEMU.pw_uid)
-        self.assertNotIn(0, groups)
-        self.assertEqual(arguments, ["reservoir", "lease", "--mount", "/dev/hugepages", "--size",
-                                     size, "--name", lease, "--wait", "10"])
-        link = f"{RAM}/7-web/pc.ram"
-        self.assertEqual(os.readlink(link),
-                         f"/dev/hugepages/holdfast/leased/{QEMU.pw_uid}/{lease}")
-        self.assertEqual(os.lstat(link).st_uid, QEMU.pw_uid)
-        os.unlink(link)
+        self.assertEqual((status, len(calls)), (0, len(wanted)), error)
+        self.assertEqual(sorted(os.listdir(f"{RAM}/7-web")), sorted(item[0] for item in wanted))
+        for (user, groups, arguments), (file, lease, size, node) in zip(calls, wanted):
+            self.assertEqual(user, QEMU.pw_uid)
+            self.assertNotIn(0, groups)
+            self.assertEqual(arguments, [
+                "reservoir", "lease", "--mount", "/dev/hugepages", "--size", size, "--name", lease,
+                "--wait", "10"] + (["--host-numa-node", node] if node else []))
+            link = f"{RAM}/7-web/{file}"
+            self.assertEqual(os.readlink(link),
+                             f"/dev/hugepages/holdfast/leased/{QEMU.pw_uid}/{lease}")
+            self.assertEqual(os.lstat(link).st_uid, QEMU.pw_uid)
+            os.unlink(link)
 
     def ignored(self, xml, name="web"):
         self.assertEqual(self.hook(xml, name), (0, "", []))
@@ -204,7 +210,7 @@ class Backings(HookCase):
         self.refused(domain(backing=""), "source type='file'")
         self.refused(domain(backing="", metadata=REQUEST.replace("</m", BACKING + "</m")),
                      "source type='file'")
-        self.refused(domain(rest="<cpu><numa><cell id='0'/></numa></cpu>"), "<numa>")
+        self.refused(domain(rest="<devices><memory model='dimm'/></devices>"), "<memory> devices")
 
     def test_the_same_words_elsewhere_are_not(self):
         self.leased(domain(rest="<title>&lt;numa> &lt;hugepages/></title><devices><numa/></devices>"))
@@ -220,6 +226,85 @@ class Backings(HookCase):
         xml = domain(rest="<title>&lt;hostdev </title>")
         self.leased(xml)
         self.assertEqual(self.release(xml)[2][0][2][:3], ["reservoir", "recycle", "web"])
+
+
+def cell(number, memory="32768", more=""):
+    return f"<cell id='{number}' cpus='{number}' memory='{memory}' unit='KiB'{more}/>"
+
+
+def numa(*cells, more=""):
+    return domain(rest=f"<cpu mode='host-passthrough'><numa>{''.join(cells)}</numa></cpu>{more}")
+
+
+class Cells(HookCase):
+    def nodes(self, text):
+        """Makes the host one with these nodes."""
+        with open("/run/nodes", "w") as file:
+            file.write(text + "\n")
+        place = "/sys/devices/system/node/online"
+        subprocess.run(["mount", "--bind", "/run/nodes", place], check=True)
+        self.addCleanup(subprocess.run, ["umount", place], check=True)
+
+    def test_each_cell_gets_a_file(self):
+        xml = numa(cell(1, "65536"), cell(0), cell(2, "98304", " memAccess='shared'"))
+        self.leased_all(xml, [("ram-node0", "web-node0", "32768K", None),
+                              ("ram-node1", "web-node1", "65536K", None),
+                              ("ram-node2", "web-node2", "98304K", None)])
+        calls = self.release(xml)[2]
+        self.assertEqual([call[2][1:4] for call in calls],
+                         [["recycle", f"web-node{number}", "--or-release"] for number in range(3)])
+        self.assertEqual(self.release(xml), (0, "", []))
+
+    def test_all_or_none(self):
+        with open("/run/full-after", "w") as file:
+            file.write("2")
+        self.addCleanup(os.unlink, "/run/full-after")
+        status, error, calls = self.hook(numa(cell(0), cell(1), cell(2)))
+        self.assertEqual(status, 1, error)
+        self.assertEqual(error, "holdfast: error: cannot lease\n")
+        self.assertEqual([call[2][1:3] for call in calls[3:]],
+                         [["release", "web-node0"], ["release", "web-node1"]])
+        self.assertEqual({call[0] for call in calls}, {QEMU.pw_uid})
+        self.assertEqual(os.listdir(STATE), [])
+        self.assertEqual(os.listdir(f"{RAM}/7-web"), [])
+
+    def test_cells_that_libvirt_does_not_write_are_refused(self):
+        for cells, reason in (
+                ([], "no <cell>"), ([cell(1)], "the numbers"), ([cell(0), cell(0)], "the numbers"),
+                ([cell("")], "the numbers"), ([cell("00")], "the numbers"),
+                ([cell("../x")], "the numbers"), ([cell(0, "")], "not a number"),
+                ([cell(0, "1e9")], "not a number"), ([cell(0, "0")], "is 0"),
+                ([cell(0, more=" memAccess='private'")], "memAccess"),
+                ([cell(number) for number in range(129)], "more than 128")):
+            with self.subTest(reason):
+                self.refused(numa(*cells), reason)
+        self.refused(numa(cell(0), more="<cpu/>"), "several")
+
+    def test_nodes_of_the_host(self):
+        tune = ("<numatune><memory mode='strict' nodeset='2'/>"
+                "<memnode cellid='1' mode='strict' nodeset='3'/>"
+                "<memnode cellid='2' mode='preferred' nodeset='0-1'/></numatune>")
+        xml = numa(cell(0), cell(1), cell(2), more=tune)
+        self.leased_all(xml, [(f"ram-node{number}", f"web-node{number}", "32768K", None)
+                              for number in range(3)])
+        self.nodes("0-3")
+        self.leased_all(xml, [("ram-node0", "web-node0", "32768K", "2"),
+                              ("ram-node1", "web-node1", "32768K", "3"),
+                              ("ram-node2", "web-node2", "32768K", None)])
+        self.leased(domain(rest=tune), node="2")
+        self.leased(domain(rest="<numatune><memory nodeset='1;id'/></numatune>"))
+
+    def test_long_names_get_the_uuid(self):
+        name = "x" * 121
+        xml = numa(cell(0)).replace("<name>web<", f"<name>{name}<")
+        self.leased_all(xml, [("ram-node0", UUID + "-node0", "32768K", None)], name)
+        self.assertEqual(self.release(xml, name)[2][0][2][2], UUID + "-node0")
+
+    def test_the_record_of_an_earlier_version(self):
+        os.makedirs(STATE, 0o700, exist_ok=True)
+        with open(f"{STATE}/web", "w") as file:
+            file.write(f"{UUID}\n{QEMU.pw_uid}\n/dev/hugepages\n")
+        self.assertEqual(self.release(domain())[2][0][2][1:3], ["recycle", "web"])
 
 
 class Names(HookCase):
