@@ -5,6 +5,41 @@
 missing() { echo "$name: skipped: $*" >&2; exit 77; }
 die() { echo "$name: $*" >&2; exit 1; }
 
+# ignore_signals: the first command of a clean-up, which a second signal would end half way. (To be
+# rid of a clean-up that does not end there is SIGQUIT.)
+ignore_signals() { trap '' HUP INT PIPE TERM; }
+
+# The host's huge pages of 2 MiB, of which a script may add some for its time.
+pool=/sys/kernel/mm/hugepages/hugepages-2048kB
+pool_added=0
+pool_before=
+
+# pool_unused: prints the pages that are free and not reserved.
+pool_unused() { echo $(($(cat $pool/free_hugepages) - $(cat $pool/resv_hugepages))); }
+
+# pool_raise <pages>: adds pages. A signal is handled when the write, which can take seconds, is
+# done; then pool_lower sees from $pool_before how many were added.
+pool_raise() {
+  pool_before=$(cat $pool/nr_hugepages)
+  echo $((pool_before + $1)) >$pool/nr_hugepages || true
+  pool_note
+}
+
+pool_note() {
+  [ -n "$pool_before" ] || return 0
+  # One command, between whose parts no trap runs.
+  pool_added=$((pool_added + $(cat $pool/nr_hugepages) - pool_before)) pool_before=
+}
+
+# pool_lower: takes the added pages away, by their number, since other processes may have changed
+# the pool too.
+pool_lower() {
+  pool_note
+  [ "$pool_added" -gt 0 ] || return 0
+  echo $(($(cat $pool/nr_hugepages) - pool_added)) >$pool/nr_hugepages || true
+  pool_added=0
+}
+
 # Sets $busybox and $kernel; exits with status 77 if a requirement is missing.
 guest_look() {
   command -v qemu-system-x86_64 >/dev/null || missing "there is no qemu-system-x86_64"
