@@ -28,7 +28,16 @@ int hf_open_at(int folder, const char *name, int how) {
   do {
     fd = openat(folder, name, flags, 0600);
   } while (fd < 0 && errno == EINTR);
-  return fd < 0 ? -errno : fd;
+  if (fd < 0)
+    return -errno;
+  // The umask has taken permissions away from a new file.
+  if (how & HF_OPEN_CREATE && fchmod(fd, 0600) < 0) {
+    int error = errno;
+    close(fd);
+    unlinkat(folder, name, 0);
+    return -error;
+  }
+  return fd;
 }
 
 static void own_path(int fd, char path[32]) { snprintf(path, 32, "/proc/self/fd/%d", fd); }
@@ -126,8 +135,28 @@ int hf_rename_at(int from, const char *name, int to, const char *new_name) {
 
 int hf_unlink_at(int folder, const char *name) { return status(unlinkat(folder, name, 0)); }
 
+// Not by a descriptor: without permissions its owner cannot open the folder.
+static int set_mode_at(int folder, const char *name, mode_t mode) {
+  struct stat made;
+  if (fstatat(folder, name, &made, AT_SYMLINK_NOFOLLOW) < 0)
+    return -1;
+  if ((made.st_mode & 0777) == mode)
+    return 0;
+  if (fchmodat(folder, name, mode, AT_SYMLINK_NOFOLLOW) == 0)
+    return 0;
+  // glibc needs /proc not to follow links. A link cannot be here unless another user may write to
+  // the parent, which is no place for a reservoir.
+  return errno == EOPNOTSUPP && S_ISDIR(made.st_mode) ? fchmodat(folder, name, mode, 0) : -1;
+}
+
 int hf_make_folder_at(int folder, const char *name, uint32_t mode) {
-  return status(mkdirat(folder, name, (mode_t)mode));
+  if (mkdirat(folder, name, (mode_t)mode) < 0)
+    return -errno;
+  if (set_mode_at(folder, name, (mode_t)mode) == 0)
+    return 0;
+  int error = errno;
+  unlinkat(folder, name, AT_REMOVEDIR);
+  return -error;
 }
 
 int hf_change_owner(int fd, uint32_t owner, uint32_t group) {

@@ -12,6 +12,8 @@ package enum HugePageLock {
     let file = unsafe open(
       "/tmp/holdfast-huge-pages.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o666)
     defer { if file >= 0 { close(file) } }
+    // Whatever the umask was of the test run that creates it.
+    if file >= 0 { _ = fchmod(file, 0o666) }
     while file >= 0, flock(file, LOCK_EX) < 0, errno == EINTR {}
     return try body()
   }

@@ -55,8 +55,8 @@ enum {
 int hf_current_folder(void);
 
 /// openat(2), close-on-exec, with O_NONBLOCK, so that it waits neither for a FIFO nor for a lease.
-/// With HF_OPEN_CREATE the file must not exist, and gets mode 0600. Returns a descriptor or a
-/// negative errno.
+/// With HF_OPEN_CREATE the file must not exist, and gets mode 0600 whatever the umask. Returns a
+/// descriptor or a negative errno.
 int hf_open_at(int folder, const char *name, int how);
 
 /// openat(2) with O_TMPFILE: creates a file without a name, with mode 0600. ENOSYS without /proc,
@@ -95,7 +95,7 @@ int hf_rename_at(int from, const char *name, int to, const char *new_name);
 /// unlinkat(2).
 int hf_unlink_at(int folder, const char *name);
 
-/// mkdirat(2).
+/// mkdirat(2); the folder gets the mode whatever the umask.
 int hf_make_folder_at(int folder, const char *name, uint32_t mode);
 
 /// fchown(2).

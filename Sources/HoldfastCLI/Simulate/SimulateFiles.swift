@@ -74,14 +74,32 @@ enum PlotFile {
 
   static func write(_ text: String, to path: String) throws(CLIError) {
     do {
-      let file = try FileDescriptor.open(
-        FilePath(path), .writeOnly, options: [.create, .truncate],
-        permissions: [.ownerReadWrite, .groupRead, .otherRead])
+      let file = try open(path)
       _ = try file.closeAfter { try file.writeAll(text.utf8) }
     } catch let error as Errno {
       throw problem(path, error)
     } catch {
       throw problem(path, .ioError)
+    }
+  }
+
+  /// Creates the file, or empties it. The umask restricts a new one for others, but the user can
+  /// read it in any case.
+  private static func open(_ path: String) throws -> FileDescriptor {
+    let permissions: FilePermissions = [.ownerReadWrite, .groupRead, .otherRead]
+    do {
+      let file = try FileDescriptor.open(
+        FilePath(path), .writeOnly, options: [.create, .exclusiveCreate],
+        permissions: permissions)
+      var status = Glibc.stat()
+      // SAFETY: `status` is a whole stat and lives through the call.
+      if unsafe fstat(file.rawValue, &status) == 0 {
+        _ = fchmod(file.rawValue, status.st_mode & 0o777 | 0o600)
+      }
+      return file
+    } catch Errno.fileExists {
+      return try FileDescriptor.open(
+        FilePath(path), .writeOnly, options: [.create, .truncate], permissions: permissions)
     }
   }
 

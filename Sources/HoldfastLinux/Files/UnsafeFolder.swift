@@ -49,7 +49,8 @@ package final class Folder: Sendable {
     try file(name, how: writable ? Int32(HF_OPEN_WRITE) : 0)
   }
 
-  /// Creates a file with mode 0600. The corresponding C function is `openat`, with O_EXCL.
+  /// Creates a file with mode 0600, whatever the umask. The corresponding C function is `openat`,
+  /// with O_EXCL.
   ///
   /// - Throws: `fileExists` if the name is in use.
   package func makeFile(_ name: String) throws(Errno) -> OpenFile {
@@ -131,8 +132,8 @@ package final class Folder: Sendable {
     try check(unsafe hf_unlink_at(descriptor, try checked(name)))
   }
 
-  /// Creates a folder, whose permissions the umask restricts. The corresponding C function is
-  /// `mkdirat`.
+  /// Creates a folder with these permissions, whatever the umask. The corresponding C functions are
+  /// `mkdirat` and `fchmodat`.
   package func makeFolder(_ name: String, permissions: UInt32) throws(Errno) {
     try check(unsafe hf_make_folder_at(descriptor, try checked(name), permissions))
   }

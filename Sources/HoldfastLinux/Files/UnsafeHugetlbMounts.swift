@@ -54,7 +54,8 @@ package enum HugetlbMounts {
 }
 
 extension Folder {
-  /// Creates a folder with mode 0755. The corresponding C function is `mkdir`.
+  /// Creates a folder with mode 0755, whatever the umask. The corresponding C functions are `mkdir`
+  /// and `chmod`.
   package static func make(path: String) throws(Errno) {
     if path.utf8.contains(0) { throw .invalidArgument }
     // SAFETY: the path's bytes live through the call.
