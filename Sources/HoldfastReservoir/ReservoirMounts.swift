@@ -53,32 +53,38 @@ public enum ReservoirMounts {
   ///
   /// - Parameters:
   ///   - path: a mounted hugetlbfs, which is used as it is; a folder on tmpfs, used as it is where
-  ///     `pageSize` is nil; or an empty folder, on which hugetlbfs is mounted. Nil for the first
-  ///     mounted hugetlbfs with that page size to which only root or the caller may write, or else a
-  ///     new mount below `/run/holdfast`.
+  ///     `pageSize` is nil; or an empty folder, on which hugetlbfs is mounted. Nil for the best
+  ///     mounted hugetlbfs with that page size to which only root or the caller may write: one that
+  ///     has a reservoir, then one whose pool has pages, then one of the default page size. Nil also
+  ///     makes a new mount below `/run/holdfast` where there is none, or all pools are empty except
+  ///     that of 2 MiB and the caller is root.
   ///   - pageSize: the size of the huge pages; nil for any, and for 2 MiB in a new mount.
-  /// - Returns: the mount point, and whether the call has mounted it.
+  /// - Returns: the mount point, whether the call has mounted it, and why it was chosen, nil for a
+  ///   path that the caller named.
   /// - Throws: ``HoldfastError`` with the code `invalidArgument` where the mount has another page
   ///   size, `noReservoir` where the folder is not empty, `notPermitted` or `host`.
   public static func prepare(
     path: String?, pageSize: ByteCount?
-  ) throws(HoldfastError) -> (mount: String, isNew: Bool) {
+  ) throws(HoldfastError) -> (mount: String, isNew: Bool, reason: String?) {
     let operation = "create a reservoir"
     guard let path else {
-      for mount in try all(operation) {
-        if let folder = try? Folder.open(path: mount), let found = try? folder.fileSystem(),
-          found.kind == .hugetlbfs, pageSize == nil || found.pageSize == pageSize,
-          isSuitable(folder), Reservoir.problem(above: mount) == nil
-        {
-          return (mount, false)
-        }
-      }
+      let choice = MountChoice(HostProbe().host())
+      let candidates = candidates(try all(operation), pageSize)
       let size = pageSize ?? .mebibytes(2)
+      if let (best, reason) = choice.best(
+        of: candidates, newSize: pageSize == nil && geteuid() == 0 ? size : nil)
+      {
+        return (best.path, false, reason)
+      }
       try makeFolder("/run/holdfast", operation)
       let new = "/run/holdfast/hugepages-\(size.shortDescription)"
       try makeFolder(new, operation)
       try mount(new, size, operation)
-      return (new, true)
+      let reason =
+        candidates.isEmpty
+        ? "no suitable hugetlbfs was mounted"
+        : "the pool of \(size) pages is not empty; not taken: " + choice.describe(candidates)
+      return (new, true, reason)
     }
     try makeFolder(path, operation)
     let system = try during(operation, "cannot open \(path)") { () throws(Errno) in
@@ -92,20 +98,34 @@ public enum ReservoirMounts {
           reason: "the huge pages of \(path) have \(system.pageSize), not \(pageSize ?? .zero)",
           advice: .other("another mount"))
       }
-      return (path, false)
+      return (path, false, nil)
     case .tmpfs where pageSize == nil:
-      return (path, false)
+      return (path, false, nil)
     case .tmpfs, .other:
       try mount(path, pageSize ?? .mebibytes(2), operation)
-      return (path, true)
+      return (path, true, nil)
     }
   }
 
-  /// Whether the caller can create a reservoir on a mount that others cannot exchange.
-  private static func isSuitable(_ folder: Folder) -> Bool {
-    guard let place = try? folder.status() else { return false }
-    let there = try? folder.status(Reservoir.folderName)
-    return Reservoir.problem(mount: place, reservoirOf: there?.owner) == nil
+  /// The mounts on which the caller can create a reservoir that others cannot exchange, in the order
+  /// of mounting.
+  private static func candidates(
+    _ mounts: [String], _ pageSize: ByteCount?
+  ) -> [MountChoice.Candidate] {
+    // A file system that is mounted at several places is one.
+    var seen: Set<FileStatus.Identity> = []
+    return mounts.compactMap { mount in
+      guard let folder = try? Folder.open(path: mount), let found = try? folder.fileSystem(),
+        found.kind == .hugetlbfs, pageSize == nil || found.pageSize == pageSize,
+        let place = try? folder.status(), Reservoir.problem(above: mount) == nil
+      else { return nil }
+      let there = try? folder.status(Reservoir.folderName)
+      guard Reservoir.problem(mount: place, reservoirOf: there?.owner) == nil,
+        seen.insert(place.identity).inserted
+      else { return nil }
+      return MountChoice.Candidate(
+        path: mount, pageSize: found.pageSize, hasReservoir: there?.isFolder == true)
+    }
   }
 
   private static func makeFolder(_ path: String, _ operation: String) throws(HoldfastError) {

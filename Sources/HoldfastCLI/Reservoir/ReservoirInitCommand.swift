@@ -9,8 +9,10 @@ struct ReservoirInitCommand: ParsableCommand {
     abstract: "Find or mount hugetlbfs and create the reservoir's folders on it.",
     usage: "holdfast reservoir init [--group <group>] [<options>]",
     discussion: """
-      Uses the first mounted hugetlbfs with the page size to which only root or you may write, or \
-      mounts one, which needs root. The command is safe to repeat: existing folders keep their \
+      Uses a mounted hugetlbfs with the page size to which only root or you may write, and says \
+      why it took that one: it has a reservoir, its pool has pages, or its pages have the default \
+      size, in this order. Where none suits, or all pools but that of 2M are empty, it mounts one, \
+      which needs root. The command is safe to repeat: existing folders keep their \
       contents, and their group unless you name another. The owner can change only while nothing \
       is ready or leased; restart a running service afterwards.
 
@@ -23,7 +25,7 @@ struct ReservoirInitCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Where hugetlbfs is or will be mounted. For tests, a folder on tmpfs works too, without "
-        + "--hugepage-size. (default: the first mount found, or else /run/holdfast/hugepages-2M)",
+        + "--hugepage-size. (default: the best mount found, or else /run/holdfast/hugepages-2M)",
       valueName: "folder"))
   var mount: String?
 
@@ -45,22 +47,26 @@ struct ReservoirInitCommand: ParsableCommand {
   func run() throws {
     let owner = try owner.map { try Accounts.userNumber($0) }
     let group = try group.map { try Accounts.groupNumber($0) }
-    let (mount, isNew) = try ReservoirMounts.prepare(
+    let (mount, isNew, reason) = try ReservoirMounts.prepare(
       path: mount.map(absolute), pageSize: hugepageSize?.bytes)
     let reservoir = try Reservoir.create(mount: mount, owner: owner, group: group)
     try output.write(
       Result(
-        path: reservoir.path, mount: mount, isNewMount: isNew, pageBytes: reservoir.pageSize,
+        path: reservoir.path, mount: mount, mountReason: reason, isNewMount: isNew,
+        pageBytes: reservoir.pageSize,
         isHugetlb: reservoir.isHugetlb, owner: reservoir.owner, group: reservoir.group),
       text: "\(reservoir.path): \(reservoir.pageSize) pages"
         + (reservoir.isHugetlb ? "" : " on tmpfs") + (isNew ? ", newly mounted" : "")
         + ", owner \(reservoir.owner), "
-        + (reservoir.group.map { "group \($0) may lease" } ?? "no group may lease") + "\n")
+        + (reservoir.group.map { "group \($0) may lease" } ?? "no group may lease") + "\n"
+        + (reason.map { "chosen: \($0)\n" } ?? ""))
   }
 
   private struct Result: Encodable {
     let path: String
     let mount: String
+    /// Why this mount was chosen, or nil if it was named.
+    let mountReason: String?
     let isNewMount: Bool
     let pageBytes: ByteCount
     let isHugetlb: Bool
