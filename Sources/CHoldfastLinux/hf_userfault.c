@@ -13,12 +13,6 @@
 #define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
 #endif
 // Newer than the headers of some distributions.
-#ifndef UFFD_FEATURE_WP_HUGETLBFS_SHMEM
-#define UFFD_FEATURE_WP_HUGETLBFS_SHMEM (1 << 12)
-#endif
-#ifndef UFFD_FEATURE_WP_UNPOPULATED
-#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
-#endif
 #ifndef UFFDIO_CONTINUE_MODE_WP
 #define UFFDIO_CONTINUE_MODE_WP ((uint64_t)1 << 1)
 #endif
@@ -45,8 +39,8 @@ int hf_userfault_problem(int result, int error, uint64_t found, uint64_t wanted)
   return error == EINVAL ? -ENOTSUP : -error;
 }
 
-// Asks for features, and closes the descriptor if the kernel lacks one.
-static int with_features(int fd, uint64_t wanted) {
+int hf_userfault_open(uint64_t wanted) {
+  int fd = open_any();
   if (fd < 0)
     return fd;
   struct uffdio_api api = {.api = UFFD_API, .features = wanted};
@@ -57,11 +51,6 @@ static int with_features(int fd, uint64_t wanted) {
     return problem;
   }
   return fd;
-}
-
-int hf_userfault_open_minor(int hugetlb) {
-  return with_features(
-      open_any(), hugetlb ? UFFD_FEATURE_MINOR_HUGETLBFS : UFFD_FEATURE_MINOR_SHMEM);
 }
 
 int hf_userfault_continue(int fd, void *start, size_t length, size_t page, int read_only) {
@@ -99,16 +88,6 @@ int hf_userfault_unregister(int fd, void *start, size_t length) {
 int hf_userfault_wake(int fd, void *start, size_t length) {
   struct uffdio_range range = {.start = (uintptr_t)start, .len = length};
   return ioctl(fd, UFFDIO_WAKE, &range) < 0 ? -errno : 0;
-}
-
-int hf_userfault_open_paging(void) {
-  uint64_t wanted = UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MISSING_HUGETLBFS |
-                    UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_MINOR_HUGETLBFS |
-                    UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
-                    UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_THREAD_ID |
-                    // Implies Linux 6.4. UFFDIO_CONTINUE_MODE_WP has no feature bit.
-                    UFFD_FEATURE_WP_UNPOPULATED;
-  return with_features(open_any(), wanted);
 }
 
 int hf_userfault_register(int fd, void *start, size_t length, int traps) {

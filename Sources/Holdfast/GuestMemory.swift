@@ -50,8 +50,9 @@ public final class GuestMemory: Sendable {
   ///   - host: what the host offers.
   /// - Throws: code `invalidArgument` where the limit is zero, unaligned or too large, where the
   ///   arena has no memory of the policy's nodes, or for demand paging on the backing thp-private;
-  ///   `resourceShortage` where that backing has no free run of `limit` bytes; `host` where
-  ///   addresses, userfaultfd or a handler thread cannot be obtained. Advice says what would help.
+  ///   `resourceShortage` where that backing has no free run of `limit` bytes; `unsupported` where
+  ///   demand paging needs of userfaultfd what this process or kernel lacks; `host` where addresses
+  ///   or a handler thread cannot be obtained. Advice says what would help.
   /// - Complexity: O(1), plus on thp-private the zeroing of dirty frames. Takes the arena's
   ///   allocation locks there.
   public init(

@@ -138,6 +138,28 @@ import Testing
     #expect(try Arena(size: .mebibytes(4), backing: .base, host: host(.old)).backing == .base)
   }
 
+  /// Linux 5.19 to 6.3 have what a probe of single features would look for.
+  @Test func `the report, the arena and the window agree about each missing feature`() throws {
+    let arena = try Arena(size: .mebibytes(4), backing: .base, threads: 1)
+    for feature in UserFaultFeature.allCases {
+      var host = host(.complete)
+      host.userFault.features &= ~feature.mask
+      #expect(!host.userFault.isComplete)
+      let finding = HostAdvice(host).findings.first { $0.statement.contains("no demand paging") }
+      #expect(finding?.statement.contains(feature.name + ", which Linux 6.4 has") == true)
+      for body in [
+        { () throws in _ = try Arena(size: .mebibytes(4), for: .paging, host: host) },
+        { () throws in
+          _ = try PagedWindow(arena: arena, length: .mebibytes(4), host: host)
+        },
+      ] {
+        let error = try #require(throws: HoldfastError.self) { try body() }
+        #expect(error.code == .unsupported && error.advice == .upgradeKernel("6.4"))
+        #expect(error.reason == "the kernel's userfaultfd lacks " + feature.name)
+      }
+    }
+  }
+
   @Test(.enabled(if: HostNeeds.userFault, Comment(rawValue: HostNeeds.userFaultComment)))
   func `where private memory would be taken, an arena for forks has a file and a window`() throws {
     // The usual host: huge pages for private memory alone.

@@ -126,9 +126,39 @@ import Testing
     let filtered = host(tree, .refusing).userFault
     #expect(filtered.problem?.contains("seccomp") == true && filtered.remedy == nil)
 
+    // A kernel without the system call has no setting either; with it, a filter answers so.
     var system = HostSystem.refusing
     system.userFaultFeatures = { _ in .failure(.noFunction) }
-    #expect(host(tree, system).userFault.problem?.contains("CONFIG_USERFAULTFD") == true)
+    let hidden = host(tree, system).userFault
+    #expect(hidden.problem?.hasPrefix("a seccomp filter") == true && hidden.remedy == nil)
+    system.userFaultFeatures = {
+      if case .device = $0 { return .failure(.noSuchFileOrDirectory) }
+      return .failure(.noFunction)
+    }
+    let bare = try HostTree.sound()
+    #expect(host(bare, system).userFault.problem?.contains("CONFIG_USERFAULTFD") == true)
+  }
+
+  /// The kernel refuses only processes without CAP_SYS_PTRACE, and none with UFFD_USER_MODE_ONLY.
+  @Test func `other refusals of userfaultfd are those of a filter`() throws {
+    let tree = try HostTree.sound()
+    try tree.write("0\n", to: "proc/sys/vm/unprivileged_userfaultfd")
+    #expect(host(tree, .refusing).userFault.remedy != nil)
+
+    var system = HostSystem.refusing
+    system.userFaultFeatures = { _ in .failure(.notPermitted) }
+    let all = host(tree, system).userFault
+    #expect(all.problem?.hasPrefix("a seccomp filter") == true && all.remedy == nil)
+
+    try tree.write("Seccomp:\t0\nCapEff:\t0\n", to: "proc/self/status")
+    #expect(host(tree, system).userFault.problem?.hasPrefix("a security module") == true)
+
+    try tree.write("Seccomp:\t2\nCapEff:\t0000000000084000\n", to: "proc/self/status")
+    let capable = host(tree, .refusing).userFault
+    #expect(capable.problem?.hasPrefix("a seccomp filter") == true && capable.remedy == nil)
+    // The capabilities of a user namespace are not those of the host.
+    try tree.write("0 100000 65536\n", to: "proc/self/uid_map")
+    #expect(host(tree, .refusing).userFault.remedy != nil)
   }
 
   @Test func `a refused KVM has a reason and a remedy`() throws {
@@ -137,6 +167,9 @@ import Testing
     func kvm(_ system: HostSystem) -> HostCapabilities.KVM { host(tree, system).kvm }
     system.kvmVersion = { _ in .failure(.permissionDenied) }
     #expect(kvm(system).remedy == "sudo usermod -aG kvm $USER")
+    system.kvmVersion = { _ in .failure(.notPermitted) }
+    #expect(kvm(system).remedy == nil && kvm(system).problem?.contains("container") == true)
+    system.kvmVersion = { _ in .failure(.permissionDenied) }
     system.groupMayOpen = { _ in false }
     #expect(kvm(system).remedy == "sudo setfacl -m u:$USER:rw /dev/kvm")
     system.kvmVersion = { _ in .failure(.noSuchFileOrDirectory) }

@@ -67,6 +67,23 @@ struct NodeTests {
     #expect(try #require(place.names("ready").first).hasPrefix("4M-"))
   }
 
+  /// Node 901 cannot exist: the kernel refuses to bind memory to it, as a filter does.
+  @Test func memoryThatDoesNotLieOnTheNodeIsNotNamedAsTheNodes() throws {
+    let place = try Place()
+    let reservoir = try place.reservoir()
+    let host = HostProbe().host()
+    let work = Reservoir.FillWork(
+      filling: try reservoir.openFilling(""), nodes: .bind(NodeID(901)), host: host, threads: 2,
+      operation: "fill", cancellation: CancellationToken())
+    let error = try #require(throws: HoldfastError.self) {
+      try reservoir.makeReady(size, work) { _ in }
+    }
+    #expect(
+      error.reason.hasPrefix(
+        "the memory came from another node, and node 901 cannot be bound: mbind(2) failed ("))
+    #expect(place.names("ready").isEmpty && place.names("filling").isEmpty)
+  }
+
   @Test func aNameIsUniqueAcrossNodes() throws {
     let place = try Place()
     let (reservoir, node) = try nodeReservoir(place)

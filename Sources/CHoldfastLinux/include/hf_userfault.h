@@ -7,16 +7,10 @@
 
 #pragma clang assume_nonnull begin
 
-/// Opens a userfaultfd that sees the kernel's own faults too, such as KVM's for its guests: by the
-/// system call, or by /dev/userfaultfd. It traps minor faults on shmem or, where `hugetlb` is not
-/// zero, on hugetlb. Returns a descriptor or a negative errno: ENOTSUP without the feature.
-int hf_userfault_open_minor(int hugetlb);
-
-/// Opens a non-blocking userfaultfd for demand paging, in the same two ways. It traps absent pages,
-/// pages that the file has and the page tables lack, and writes, in anonymous memory, shmem and
-/// hugetlb; mappings keep their registration when mremap(2) moves them. Returns a descriptor or a
-/// negative errno: ENOTSUP without the features.
-int hf_userfault_open_paging(void);
+/// Opens a non-blocking userfaultfd that sees the kernel's own faults too, such as KVM's for its
+/// guests: by the system call, or by /dev/userfaultfd. `wanted` are the bits of UFFDIO_API that it
+/// asks the kernel for. Returns a descriptor or a negative errno: ENOTSUP without a feature.
+int hf_userfault_open(uint64_t wanted);
 
 /// The negative errno of an answer to UFFDIO_API, or 0: `result` is that of ioctl(2), `error` is
 /// errno, which has a meaning only after a failure, and `found` are the features of the answer.

@@ -20,13 +20,12 @@ struct ProbePlan {
         .unsupported, operation: "run a guest", reason: host.kvm.problem ?? "/dev/kvm is unusable",
         advice: .other(host.kvm.remedy ?? "a host with KVM, or holdfast wire, which needs none"))
     }
-    guard mode.needsPaging, !host.userFault.isComplete else { return }
-    throw HoldfastError(
-      .unsupported, operation: "serve a guest's page faults",
-      reason: host.userFault.problem
-        ?? "the kernel's userfaultfd lacks "
-        + host.userFault.missingFeatures.joined(separator: ", "),
-      advice: .other(host.userFault.remedy ?? "Linux 6.4 or newer, or --mode wired"))
+    guard mode.needsPaging else { return }
+    if let error = host.userFault.error(
+      of: .paging, "serve a guest's page faults", otherwise: "use --mode wired")
+    {
+      throw error
+    }
   }
 
   init(

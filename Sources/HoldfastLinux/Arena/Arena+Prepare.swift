@@ -19,12 +19,9 @@ extension Arena {
   ) throws(HoldfastError) -> Prepared {
     let operation = "prepare an arena of \(choice.size) (\(choice.backing.rawValue))"
     let length = try choice.length(maximum, operation)
-    let file: MemoryFile?
+    let file = try makeFile(choice, operation, host)
     let range: HostRange
     do {
-      file =
-        choice.backing.hasFile
-        ? try MemoryFile("holdfast-arena", hugePageSize: choice.backing.hugePageSize) : nil
       try file?.setSize(length)
       range = try HostRange.reserve(length, alignment: .gibibytes(1))
     } catch {
@@ -36,7 +33,7 @@ extension Arena {
       let unpinned = try mapAndPopulate(
         0..<choice.size.rawValue, range, file, choice.backing, threads: threads, progress
       ) {
-        bind(range, &parts, &preparation)
+        bind(range, &parts, &preparation, isNuma: !host.nodes.isEmpty)
         return parts
       }
       if let unpinned {
@@ -54,6 +51,20 @@ extension Arena {
       preparation.lockProblem = lockProblem(error, host)
     }
     return Prepared(file: file, range: range, parts: parts, preparation: preparation)
+  }
+
+  private static func makeFile(
+    _ choice: BackingChoice, _ operation: String, _ host: HostCapabilities
+  ) throws(HoldfastError) -> MemoryFile? {
+    guard choice.backing.hasFile else { return nil }
+    do throws(Errno) {
+      return try MemoryFile("holdfast-arena", hugePageSize: choice.backing.hugePageSize)
+    } catch {
+      if let refusal = error.refusal(of: "memfd_create(2)", operation, without: .thpPrivate) {
+        throw refusal
+      }
+      throw choice.shortage(operation, error, host)
+    }
   }
 
   /// Maps a part of the memory in the direct map and populates it.
@@ -84,29 +95,18 @@ extension Arena {
   /// Binds each part to its node, before it is populated. If the host refuses, as in containers,
   /// the parts are not bound; threads that run on the nodes still populate most of it there.
   private static func bind(
-    _ range: HostRange, _ parts: inout [ArenaPart], _ preparation: inout Preparation
+    _ range: HostRange, _ parts: inout [ArenaPart], _ preparation: inout Preparation, isNuma: Bool
   ) {
     for index in parts.indices {
       guard let node = parts[index].node, let policy = parts[index].policy else { continue }
       do throws(Errno) {
         try range.bind(parts[index].bytes, to: [node], policy)
       } catch {
-        preparation.fallbacks.append(bindProblem(node, error))
+        preparation.fallbacks.append(
+          "not bound to node \(node): " + HostNodes.refusalText(error, isNuma: isNuma))
         parts[index].policy = .preferred
       }
     }
-  }
-
-  private static func bindProblem(_ node: NodeID, _ error: Errno) -> String {
-    let cause =
-      switch error {
-      case .notPermitted, .permissionDenied:
-        ": a seccomp filter, as containers have, forbids it without CAP_SYS_NICE"
-      case .noFunction: ": the kernel is built without NUMA"
-      case .invalidArgument: ": the node has no memory, or is outside of the cpuset"
-      default: ""
-      }
-    return "not bound to node \(node): mbind(2) failed (\(error))\(cause)"
   }
 
   /// Populates every page, in pieces over the processors of the nodes; the kernel zeroes them.
@@ -146,6 +146,9 @@ extension Arena {
   static func lockProblem(_ error: Errno, _ host: HostCapabilities) -> String {
     let limit = host.privileges.memoryLockLimit.map { "RLIMIT_MEMLOCK is \($0)" }
     let reason = limit ?? "RLIMIT_MEMLOCK is too low"
+    if host.privileges.ignoresMemoryLockLimit, error.isRefusal {
+      return "mlock(2) failed (\(error)): a seccomp filter, as containers have, forbids it"
+    }
     return host.privileges.ignoresMemoryLockLimit
       ? "mlock(2) failed: \(error)"
       : "mlock(2) failed (\(error)): \(reason) and CAP_IPC_LOCK is missing"

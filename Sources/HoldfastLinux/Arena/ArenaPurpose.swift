@@ -35,21 +35,10 @@ public enum ArenaPurpose: String, Hashable, Sendable, CaseIterable, Codable {
   ) throws(HoldfastError) {
     if self == .wiring { return }
     let operation = "prepare an arena of \(size) for \(rawValue)"
-    let userFault = host.userFault
-    guard userFault.way != nil else {
-      throw HoldfastError(
-        .unsupported, operation: operation,
-        reason: userFault.problem ?? "this process may not use userfaultfd(2)",
-        advice: userFault.remedy == nil
-          ? .other("permit userfaultfd(2), or wire the guests' memory")
-          : .set(path: "/proc/sys/vm/unprivileged_userfaultfd", value: "1"))
-    }
-    guard userFault.isComplete else {
-      throw HoldfastError(
-        .unsupported, operation: operation,
-        reason: "the kernel's userfaultfd lacks "
-          + userFault.missingFeatures.joined(separator: ", "),
-        advice: .upgradeKernel("6.4"))
+    if let error = host.userFault.error(
+      of: .paging, operation, otherwise: "wire the guests' memory")
+    {
+      throw error
     }
     guard let backing, !backings.contains(backing) else { return }
     throw HoldfastError(

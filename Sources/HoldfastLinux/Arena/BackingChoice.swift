@@ -197,6 +197,9 @@ struct BackingChoice {
         .host, operation: operation, reason: "the kernel lacks MADV_POPULATE_WRITE",
         errno: error.rawValue, advice: .upgradeKernel("5.14"))
     }
+    if let refusal = error.refusal(of: "madvise(2), mmap(2) or ftruncate(2)", operation) {
+      return refusal
+    }
     // Probe again: the first probe found enough.
     let now = HostProbe().host()
     let confined = now.confined(to: nodes)

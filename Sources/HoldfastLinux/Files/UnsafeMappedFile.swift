@@ -45,57 +45,92 @@ package final class MappedFile: Sendable {
     range.unmap()
   }
 
-  /// Sets the nodes that absent pages come from, whichever thread populates them. The corresponding
-  /// C function is `mbind`.
-  package func bind(to nodes: HostNodes) throws(Errno) {
-    try range.bind(0..<range.length.rawValue, to: nodes.nodes, nodes.policy)
+  /// Sets the nodes that absent pages come from. Where the host refuses that, as in containers,
+  /// `populate` runs on the processors of the nodes, which gives most pages there: ask `lies` then.
+  /// The corresponding C function is `mbind`.
+  package func place(on nodes: HostNodes, _ host: HostCapabilities) -> NodePlacement {
+    do throws(Errno) {
+      try range.bind(0..<range.length.rawValue, to: nodes.nodes, nodes.policy)
+      return NodePlacement(nodes, host, refusal: nil)
+    } catch {
+      return NodePlacement(nodes, host, refusal: error)
+    }
   }
 
   /// Whether all pages are on a node, or nil if the kernel does not report that. All pages are
-  /// resident. The corresponding C function is `move_pages`.
+  /// resident. The corresponding C function is `move_pages`; where it is refused, numa_maps has the
+  /// numbers of the mapping, and on a host whose memory is on one node there is no other place.
   ///
   /// - Complexity: O(pages).
-  package func lies(on node: NodeID) -> Bool? {
+  package func lies(on node: NodeID, _ host: HostCapabilities) -> Bool? {
+    let all = 0..<range.length.rawValue
     var elsewhere = 0
     var unknown = 0
     do throws(Errno) {
-      try range.nodes(0..<range.length.rawValue, step: pageSize.rawValue) { _, found in
+      try range.nodes(all, step: pageSize.rawValue) { _, found in
         if found == nil { unknown += 1 } else if found != node { elsewhere += 1 }
       }
+      if elsewhere > 0 { return false }
+      if unknown == 0 { return true }
     } catch {
-      return nil
+      if let bytes = range.bytesByNode(all) {
+        if bytes.contains(where: { $0.key != node && $0.value > 0 }) { return false }
+        if let there = bytes[node], there >= range.length.rawValue { return true }
+      }
     }
-    if elsewhere > 0 { return false }
-    return unknown > 0 ? nil : true
+    let places = host.nodes.filter { ($0.total ?? .zero) > .zero }.map(\.id)
+    return places == [node] ? true : nil
   }
 
   /// Populates all pages; those that were absent are zero. The corresponding C function is
   /// `madvise`, with MADV_POPULATE_WRITE: a shortage is an error.
   ///
-  /// - Parameter progress: told the bytes done, from any thread; may return false to stop with
-  ///   `canceled`.
-  package func populate(_ progress: @Sendable (ByteCount) -> Bool = { _ in true }) throws(Errno) {
+  /// - Parameters:
+  ///   - placement: where the memory comes from, as `place` returned it.
+  ///   - progress: told the bytes done, from any thread; may return false to stop with `canceled`.
+  /// - Returns: why threads could not be pinned to the processors of the placement, or nil.
+  @discardableResult
+  package func populate(
+    _ placement: NodePlacement? = nil,
+    _ progress: @escaping @Sendable (ByteCount) -> Bool = { _ in true }
+  ) throws(Errno) -> Errno? {
     // On tmpfs the kernel may use huge pages if it is asked to.
     try? range.adviseHuge(0..<range.length.rawValue, true)
+    let work = Population(progress)
+    var unpinned: Errno?
+    if let placement, placement.refusal != nil, !placement.processors.isEmpty {
+      let group = Workers.Group(count: pieces, processors: placement.processors)
+      unpinned = Workers.perform([group], threads: threads) { self.populate(piece: $1, work) }
+    } else {
+      Workers.perform(pieces, threads: threads, inherits: true) { populate(piece: $0, work) }
+    }
+    let found = work.problem.load(ordering: .relaxed)
+    if found != 0 { throw Errno(rawValue: found) }
+    return unpinned
+  }
+
+  /// The state of a call of `populate`.
+  private final class Population: Sendable {
+    let progress: @Sendable (ByteCount) -> Bool
     let problem = Atomic<Int32>(0)
     let done = Atomic<UInt64>(0)
-    Workers.perform(pieces, threads: threads, inherits: true) { number in
-      let part = piece(number)
-      do throws(Errno) {
-        try range.populate(part, .readWrite)
-      } catch {
-        problem.store(error.rawValue, ordering: .relaxed)
-        return false
-      }
-      let sum = done.wrappingAdd(UInt64(part.count), ordering: .relaxed).newValue
-      if !progress(ByteCount(sum)) {
-        problem.store(Errno.canceled.rawValue, ordering: .relaxed)
-        return false
-      }
-      return true
+
+    init(_ progress: @escaping @Sendable (ByteCount) -> Bool) { self.progress = progress }
+  }
+
+  /// Populates a piece, and returns whether to go on.
+  private func populate(piece number: Int, _ work: Population) -> Bool {
+    let part = piece(number)
+    do throws(Errno) {
+      try range.populate(part, .readWrite)
+    } catch {
+      work.problem.store(error.rawValue, ordering: .relaxed)
+      return false
     }
-    let found = problem.load(ordering: .relaxed)
-    if found != 0 { throw Errno(rawValue: found) }
+    let sum = work.done.wrappingAdd(UInt64(part.count), ordering: .relaxed).newValue
+    if work.progress(ByteCount(sum)) { return true }
+    work.problem.store(Errno.canceled.rawValue, ordering: .relaxed)
+    return false
   }
 
   /// Zeroes all bytes in the way that is the fastest here, which is measured in them if it was not

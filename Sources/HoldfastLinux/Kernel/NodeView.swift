@@ -31,12 +31,22 @@ extension GuestWindow {
       return view
     } catch {
       view = NodeView()
-      view.bytes = bytesByNode(in: range)
+      view.bytes = hostRange.bytesByNode(range.start.rawValue..<range.end.rawValue)
+      addStrays(to: &view)
       let problem = "move_pages(2) failed (\(error))"
       view.problem =
         problem + (view.bytes == nil ? "" : "; numa_maps was used instead, which is less exact")
     }
     return view
+  }
+
+  /// Counts what is not where it should be, of memory that should all be on one node.
+  private func addStrays(to view: inout NodeView) {
+    guard let bytes = view.bytes, let part = arena.parts.first, let wanted = part.node,
+      arena.parts.allSatisfy({ $0.node == wanted })
+    else { return }
+    let elsewhere = bytes.reduce(UInt64(0)) { $1.key == wanted ? $0 : $0.saturatingSum($1.value) }
+    if part.isStrict { view.strayBytes = elsewhere } else { view.displacedBytes = elsewhere }
   }
 
   private func add(
@@ -61,11 +71,13 @@ extension GuestWindow {
       }
     }
   }
+}
 
-  /// The bytes on each node of the mappings in a range, or nil if numa_maps cannot be read or a
-  /// mapping exceeds the range.
-  private func bytesByNode(in range: AddressRange) -> [NodeID: UInt64]? {
-    let host = hostRange.address + range.start.rawValue..<hostRange.address + range.end.rawValue
+extension HostRange {
+  /// The bytes on each node of the mappings in a part, or nil if numa_maps cannot be read or a
+  /// mapping exceeds the part.
+  func bytesByNode(_ part: Range<UInt64>) -> [NodeID: UInt64]? {
+    let host = address + part.lowerBound..<address + part.upperBound
     guard let text = HostFiles(root: "/").text("/proc/self/numa_maps", limit: 1 << 26),
       let mappings = try? KernelMapping.all(overlapping: host),
       mappings.allSatisfy({ host.contains($0.range) })
@@ -73,7 +85,7 @@ extension GuestWindow {
     var bytes: [NodeID: UInt64] = [:]
     let starts = Set(mappings.map(\.range.lowerBound))
     for mapping in NumaMapping.parse(text) where starts.contains(mapping.start) {
-      bytes.merge(mapping.bytes, uniquingKeysWith: +)
+      bytes.merge(mapping.bytes) { $0.saturatingSum($1) }
     }
     return bytes
   }

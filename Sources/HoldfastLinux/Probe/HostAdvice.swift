@@ -171,7 +171,8 @@ private struct Adviser {
     return .init(
       level: .couldBeBetter,
       statement: "no demand paging and no forks: \(way.rawValue) lacks "
-        + answer.missingFeatures.joined(separator: ", ") + ", which Linux 6.4 has")
+        + answer.missing(for: .paging).map(\.name).joined(separator: ", ")
+        + ", which Linux \(UserFaultUse.paging.kernel) has")
   }
 
   func kvm() -> HostAdvice.Finding {

@@ -24,29 +24,18 @@ extension HostCapabilities {
     public var remedy: String?
 
     /// Whether it traps minor faults on shared memory (UFFD_FEATURE_MINOR_SHMEM, Linux 5.14).
-    public var minorOnShared: Bool { features & 1 << 10 != 0 }
+    public var minorOnShared: Bool { has(.minorOnShared) }
     /// Whether it traps minor faults on hugetlb (UFFD_FEATURE_MINOR_HUGETLBFS, Linux 5.13).
-    public var minorOnHugePages: Bool { features & 1 << 9 != 0 }
+    public var minorOnHugePages: Bool { has(.minorOnHugePages) }
     /// Whether it can write-protect shared memory and hugetlb (UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
     /// Linux 5.19).
-    public var writeProtectionOnShared: Bool { features & 1 << 12 != 0 }
-
-    /// The features that demand paging and forks need and that this kernel lacks, by their names in
-    /// linux/userfaultfd.h. Linux 6.4 has all of them.
-    package var missingFeatures: [String] {
-      Self.neededFeatures.filter { features & 1 << $0.bit == 0 }.map { "UFFD_FEATURE_" + $0.name }
-    }
-
-    /// What `hf_userfault_open_paging` asks for.
-    private static let neededFeatures: [(bit: UInt64, name: String)] = [
-      (0, "PAGEFAULT_FLAG_WP"), (2, "EVENT_REMAP"), (4, "MISSING_HUGETLBFS"),
-      (5, "MISSING_SHMEM"), (8, "THREAD_ID"), (9, "MINOR_HUGETLBFS"), (10, "MINOR_SHMEM"),
-      (12, "WP_HUGETLBFS_SHMEM"), (13, "WP_UNPOPULATED"),
-    ]
+    public var writeProtectionOnShared: Bool { has(.protectionOnShared) }
 
     /// Whether there is a way and the kernel has all features that demand paging and forks need
     /// (Linux 6.4).
-    public var isComplete: Bool { way != nil && missingFeatures.isEmpty }
+    public var isComplete: Bool { allows(.paging) }
+
+    private func has(_ feature: UserFaultFeature) -> Bool { features & feature.mask != 0 }
   }
 
   /// The user of this process and its limit on locked memory.

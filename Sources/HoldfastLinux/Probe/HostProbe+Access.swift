@@ -4,14 +4,20 @@ internal import SystemPackage
 /// Probing what this process may open and lock.
 extension HostProbe {
   func privileges() -> HostCapabilities.Privileges {
-    let status = files.text("/proc/self/status") ?? ""
-    let capabilities = HostParsers.field("CapEff", in: status).flatMap(HostParsers.capabilities)
     let limits = system.memoryLockLimits()
     return HostCapabilities.Privileges(
       effectiveUser: system.effectiveUser(),
       memoryLockLimit: limits.soft,
       memoryLockHardLimit: limits.hard,
-      ignoresMemoryLockLimit: (capabilities ?? 0) & 1 << 14 != 0 && !inUserNamespace)
+      ignoresMemoryLockLimit: isCapable(14))
+  }
+
+  /// Whether this process has a capability that applies to the host: that of the initial user
+  /// namespace.
+  private func isCapable(_ number: UInt64) -> Bool {
+    let status = files.text("/proc/self/status") ?? ""
+    let capabilities = HostParsers.field("CapEff", in: status).flatMap(HostParsers.capabilities)
+    return (capabilities ?? 0) & 1 << number != 0 && !inUserNamespace
   }
 
   /// Whether this process is in a user namespace other than the initial one, where its capabilities
@@ -38,32 +44,22 @@ extension HostProbe {
       answer.way = .device
       answer.features = features
     }
-    if case .success(let features) = system.userFaultFeatures(.userModeOnly) {
+    let userMode = system.userFaultFeatures(.userModeOnly)
+    if case .success(let features) = userMode {
       answer.userModeOnly = true
       answer.features = answer.features | features
     }
-    if answer.way == nil { explain(&answer, refusal: refusal) }
-    return answer
-  }
-
-  /// Adds why userfaultfd cannot be used and what to do about it.
-  private func explain(_ answer: inout HostCapabilities.UserFault, refusal: Errno) {
-    let commands = Commands(user: system.effectiveUser())
-    switch refusal {
-    case .noFunction:
-      answer.problem = "the kernel is built without userfaultfd (CONFIG_USERFAULTFD)"
-    case .notPermitted where files.number("/proc/sys/vm/unprivileged_userfaultfd") == 1:
-      answer.problem =
-        "a seccomp filter, as containers have, forbids userfaultfd(2); allow it in the container's "
-        + "profile"
-    case .notPermitted, .permissionDenied:
-      answer.problem =
-        "vm.unprivileged_userfaultfd is 0, and this process has neither CAP_SYS_PTRACE nor access "
-        + "to /dev/userfaultfd"
-      answer.remedy = commands.asRoot("sysctl -w vm.unprivileged_userfaultfd=1")
-    default:
-      answer.problem = "userfaultfd(2) failed: \(refusal)"
+    guard answer.way == nil else { return answer }
+    let problem = UserFaultProblem(
+      refusal: refusal, userModeRefusal: userMode.error, deviceRefusal: device?.error,
+      setting: files.number(HostCapabilities.UserFault.setting), isPrivileged: isCapable(19),
+      hasNoFilter: HostParsers.field("Seccomp", in: files.text("/proc/self/status") ?? "") == "0")
+    answer.problem = problem.text
+    if problem.isPermission {
+      answer.remedy = Commands(user: system.effectiveUser()).asRoot(
+        "sysctl -w vm.unprivileged_userfaultfd=1")
     }
+    return answer
   }
 
   func kvm(vendor: String?) -> HostCapabilities.KVM {
@@ -91,7 +87,13 @@ extension HostProbe {
           "/dev/kvm does not exist: the KVM module is not loaded, virtualization is off in the "
           + "firmware, or this is a virtual machine or container without it",
         remedy: commands.asRoot("modprobe \(module)"))
-    case .failure(.permissionDenied), .failure(.notPermitted):
+    case .failure(.notPermitted):
+      // Permissions of files are refused by EACCES.
+      return HostCapabilities.KVM(
+        version: nil,
+        problem: "the container's devices (its cgroup), or a filter of system calls, exclude "
+          + "/dev/kvm")
+    case .failure(.permissionDenied):
       let remedy =
         system.groupMayOpen(device)
         ? "usermod -aG kvm $USER" : "setfacl -m u:$USER:rw /dev/kvm"
@@ -99,7 +101,14 @@ extension HostProbe {
         version: nil, problem: "this user has no permission to open /dev/kvm",
         remedy: commands.asRoot(remedy))
     case .failure(let error):
-      return HostCapabilities.KVM(version: nil, problem: "/dev/kvm cannot be opened: \(error)")
+      return HostCapabilities.KVM(version: nil, problem: "/dev/kvm cannot be used: \(error)")
     }
+  }
+}
+
+extension Result {
+  fileprivate var error: Failure? {
+    if case .failure(let error) = self { return error }
+    return nil
   }
 }

@@ -123,6 +123,7 @@ public enum HostReport {
         has("minor faults on shared memory", answer.minorOnShared),
         has("minor faults on hugetlb", answer.minorOnHugePages),
         has("write protection of both", answer.writeProtectionOnShared),
+        has("demand paging", answer.isComplete),
       ].joined(separator: ", "),
     ]
   }

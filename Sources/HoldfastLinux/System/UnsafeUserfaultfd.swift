@@ -4,15 +4,6 @@ internal import SystemPackage
 
 /// A userfaultfd(2) that sees the kernel's own faults too. Closed with its last reference.
 final class Userfaultfd: Sendable {
-  /// What the descriptor is for, which decides the features that it asks the kernel for.
-  enum Mode {
-    /// Installing pages of a file that no guest can access yet. No thread reads the descriptor: a
-    /// thread that faults waits until the page is installed or the range unregistered.
-    case installing
-    /// Demand paging: a handler thread reads page faults and serves them.
-    case paging
-  }
-
   /// The faults that a registered range traps.
   enum Traps: Int32 {
     /// Absent pages: in anonymous memory, which a window has where nothing is mapped.
@@ -39,17 +30,16 @@ final class Userfaultfd: Sendable {
   private let descriptor: Int32
   private let pageSize: Int
 
-  /// Opens a userfaultfd for files whose pages are the geometry's. The corresponding C function is
-  /// `userfaultfd`.
+  /// Opens a userfaultfd for a use, and for files whose pages are the geometry's. The corresponding
+  /// C function is `userfaultfd`.
+  ///
+  /// When pages are only installed, no thread reads the descriptor: a thread that faults waits until
+  /// the page is installed or the range unregistered.
   ///
   /// - Throws: `permissionDenied` or `notPermitted` where this process may not use it,
   ///   `notSupported` where the kernel lacks a feature.
-  init(_ mode: Mode, _ geometry: Geometry) throws(Errno) {
-    let result =
-      switch mode {
-      case .installing: hf_userfault_open_minor(geometry.pageShift > 12 ? 1 : 0)
-      case .paging: hf_userfault_open_paging()
-      }
+  init(_ use: UserFaultUse, _ geometry: Geometry) throws(Errno) {
+    let result = hf_userfault_open(use.mask)
     try check(result)
     descriptor = result
     pageSize = Int(geometry.pageSize.rawValue)

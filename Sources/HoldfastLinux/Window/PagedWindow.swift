@@ -61,8 +61,8 @@ public final class PagedWindow: GuestWindow {
   /// Creates an empty window for guest addresses from 0 to `length`. It needs a `FaultHandler`
   /// before anything is entered.
   ///
-  /// - Throws: `HoldfastError` with code `host` if the arena has no file, the addresses cannot be
-  ///   reserved, or userfaultfd may not be used.
+  /// - Throws: `HoldfastError` with code `unsupported` if userfaultfd may not be used or lacks
+  ///   features, and `host` if the arena has no file or the addresses cannot be reserved.
   public init(arena: Arena, length: ByteCount, host: HostCapabilities) throws(HoldfastError) {
     let operation = "create a window with demand paging"
     self.arena = arena
@@ -74,17 +74,17 @@ public final class PagedWindow: GuestWindow {
     }
     self.file = file
     room = MappingRoom(host)
+    let alternative = "wire the guests' memory"
+    if let error = host.userFault.error(of: .paging, operation, otherwise: alternative) {
+      throw error
+    }
     do throws(Errno) {
       faults = try Userfaultfd(.paging, arena.geometry)
     } catch {
+      // The host has changed since it was probed, or the process has too many descriptors.
       throw HoldfastError(
-        .host, operation: operation,
-        reason: error == .notSupported
-          ? "the kernel's userfaultfd lacks features that demand paging needs"
-          : "this process may not use userfaultfd(2)",
-        errno: error.rawValue,
-        advice: error == .notSupported
-          ? .upgradeKernel("6.4") : .other("root, or access to /dev/userfaultfd"))
+        .host, operation: operation, reason: "userfaultfd(2) failed", errno: error.rawValue,
+        advice: .other("permit userfaultfd(2), or \(alternative)"))
     }
     let range = try GuestReservation.range(length)
     let all = 0..<range.length.rawValue

@@ -83,14 +83,17 @@ public final class WindowPmap: GuestWindow {
       WindowMappings.Mapping(0..<hostRange.length.rawValue, access: []),
       isHugetlb: arena.backing.hugePageSize != nil)
     room.change(by: 1)
+    let use: UserFaultUse =
+      arena.backing.hugePageSize == nil ? .installingShared : .installingHugePages
     do throws(Errno) {
       guard usesUserFault else { throw .notSupported }
-      userFault = try Userfaultfd(.installing, arena.geometry)
+      userFault = try Userfaultfd(use, arena.geometry)
       userFaultProblem = nil
     } catch {
       userFault = nil
       userFaultProblem =
-        "this process may not use userfaultfd(2) (\(error)); base pages are populated instead"
+        (host.userFault.problem(of: use) ?? "this process may not use userfaultfd(2) (\(error))")
+        + "; base pages are populated instead"
     }
   }
 

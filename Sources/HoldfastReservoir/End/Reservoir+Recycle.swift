@@ -129,11 +129,12 @@ extension Reservoir {
       taken.file.endProof()
       let node = taken.lease.node
       try checkRoom(size, node, operation)
+      let host = HostProbe().host()
       try makeReady(
         size,
         FillWork(
-          filling: filling, nodes: node.map { HostNodes.bind($0) },
-          threads: options.threads ?? HostProbe().host().parallelism, operation: operation,
+          filling: filling, nodes: node.map { HostNodes.bind($0) }, host: host,
+          threads: options.threads ?? host.parallelism, operation: operation,
           cancellation: CancellationToken())
       ) { progress($0, size) }
       return .replaced(size)
@@ -242,18 +243,19 @@ extension Reservoir {
     _ taken: LockedLease, _ size: ByteCount, _ options: RecycleOptions,
     _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void
   ) throws(Errno) -> NodeID? {
+    let host = HostProbe().host()
     let memory = try MappedFile(
       taken.file, 0..<size.rawValue, pageSize: pageSize,
-      threads: options.threads ?? HostProbe().host().parallelism)
+      threads: options.threads ?? host.parallelism)
     // Missing pages may come from another node where this one has none left. Then the memory is
     // ready too, but not as memory of the node.
-    if let node = taken.lease.node {
-      try? memory.bind(to: HostNodes([node], policy: .preferred))
+    let placement = taken.lease.node.map {
+      memory.place(on: HostNodes([$0], policy: .preferred), host)
     }
     for _ in 0..<Self.mostScrubs {
       // No process can truncate the file while the proof is held; one that opened it before could.
       guard try taken.file.status().size == size else { throw .ioError }
-      try memory.populate { _ in
+      try memory.populate(placement) { _ in
         progress(.zero, size)
         return true
       }
@@ -261,7 +263,7 @@ extension Reservoir {
       if options.verifies, !memory.isZero({ progress(size, size) }) { throw .ioError }
       if taken.file.isStillAlone {
         return withExtendedLifetime(memory) {
-          taken.lease.node.flatMap { memory.lies(on: $0) == true ? $0 : nil }
+          taken.lease.node.flatMap { memory.lies(on: $0, host) == true ? $0 : nil }
         }
       }
       // A process has opened the file, as the owner's own commands do to test the lock. The opener

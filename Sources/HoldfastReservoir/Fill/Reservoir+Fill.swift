@@ -51,7 +51,7 @@ extension Reservoir {
     if !options.reservesHugePages { try checkRoom(total, plan.node, operation) }
 
     let work = FillWork(
-      filling: filling, nodes: nodes, threads: options.threads ?? host.parallelism,
+      filling: filling, nodes: nodes, host: host, threads: options.threads ?? host.parallelism,
       operation: operation, cancellation: cancellation)
     var done = ByteCount.zero
     for part in missing {
@@ -107,6 +107,7 @@ extension Reservoir {
   struct FillWork {
     let filling: Folder
     let nodes: HostNodes?
+    let host: HostCapabilities
     let threads: Int
     let operation: String
     let cancellation: CancellationToken
@@ -118,16 +119,19 @@ extension Reservoir {
   ) throws(HoldfastError) {
     let start = ContinuousClock.now
     let (file, id) = try makeFile(work.filling, work.operation)
+    var misplaced: String?
     do throws(Errno) {
       try setOwnerAndPermissions(file)
       try file.setSize(size)
       let memory = try MappedFile(
         file, 0..<size.rawValue, pageSize: pageSize, threads: work.threads)
-      if let nodes = work.nodes { try memory.bind(to: nodes) }
-      try memory.populate { done in
+      let placement = work.nodes.map { memory.place(on: $0, work.host) }
+      let unpinned = try memory.populate(placement) { done in
         progress(done)
         return !work.cancellation.isCancelled
       }
+      misplaced = placement.flatMap { whyMisplaced(memory, $0, work, unpinned) }
+      guard misplaced == nil else { throw .invalidArgument }
       // A file is never smaller than its name states, even if the kernel reported success.
       guard try file.status().allocated >= size else { throw .noMemory }
       let name = ReadyName(size: size, node: work.nodes?.nodes.first)
@@ -136,11 +140,32 @@ extension Reservoir {
     } catch {
       try? work.filling.unlink(id)
       if error == .canceled { throw cancelled(work.operation) }
+      if let misplaced {
+        throw HoldfastError(
+          .host, operation: work.operation, reason: misplaced,
+          advice: .other("allow mbind(2), by CAP_SYS_NICE in a container, or memory of any node"))
+      }
       throw HoldfastError(
         errno: error, operation: work.operation,
         reason: "cannot populate a file of \(size); files that are ready stay ready",
         advice: error == .noMemory || error == .noSpace ? .requestLess(than: size) : nil)
     }
+  }
+
+  /// Why memory that the host refused to bind may not be named as the node's, or nil if it lies
+  /// there.
+  private func whyMisplaced(
+    _ memory: MappedFile, _ placement: NodePlacement, _ work: FillWork, _ unpinned: Errno?
+  ) -> String? {
+    guard let problem = placement.problem, let node = work.nodes?.nodes.first else { return nil }
+    let lies = memory.lies(on: node, work.host)
+    if lies == true { return nil }
+    return
+      (lies == nil
+      ? "the kernel does not report whether the memory is on the node"
+      : "the memory came from another node")
+      + ", and \(problem)"
+      + (unpinned.map { "; threads cannot be pinned to its processors (\($0))" } ?? "")
   }
 
   /// Creates a file in filling and takes its lock.

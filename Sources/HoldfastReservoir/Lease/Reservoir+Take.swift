@@ -182,13 +182,7 @@ extension Reservoir {
     let size = search.request.size
     let holder = search.holder
     var isOfNode = true
-    if name.size < size {
-      do throws(Errno) {
-        isOfNode = try grow(file, name, search)
-      } catch {
-        throw LeaseProblem(reason: "cannot set the size of a file of \(name.size)", error: error)
-      }
-    }
+    if name.size < size { isOfNode = try grow(file, name, search) }
     do throws(Errno) {
       // Last of what can fail: from here on the user may open the file, so it is never ready again.
       if isMember(holder.user) { try file.setOwner(holder.user, group: status.group) }
@@ -227,25 +221,35 @@ extension Reservoir {
   /// - Returns: whether all of it lies on the file's node, where it has one.
   private func grow(
     _ file: OpenFile, _ name: ReadyName, _ search: LeaseSearch
-  ) throws(Errno) -> Bool {
+  ) throws(LeaseProblem) -> Bool {
     let request = search.request
+    var reason = "cannot set the size of a file of \(name.size)"
     do throws(Errno) {
       try file.setSize(request.size)
+      let host = HostProbe().host()
       let memory = try MappedFile(
         file, name.size.rawValue..<request.size.rawValue, pageSize: pageSize,
-        threads: request.threads ?? HostProbe().host().parallelism)
-      if let node = request.node {
-        try memory.bind(to: .bind(node))
-      } else if let node = name.node {
-        // The request does not name the node, so memory of another node will do.
-        try? memory.bind(to: HostNodes([node], policy: .preferred))
+        threads: request.threads ?? host.parallelism)
+      // If the request does not name the node, memory of another node will do.
+      let placement = name.node.map {
+        memory.place(on: HostNodes([$0], policy: request.node == nil ? .preferred : .bind), host)
       }
-      try memory.populate { _ in !search.cancellation.isCancelled }
-      return withExtendedLifetime(memory) { name.node.map { memory.lies(on: $0) == true } ?? true }
+      try memory.populate(placement) { _ in !search.cancellation.isCancelled }
+      guard let node = name.node else { return true }
+      let lies = withExtendedLifetime(memory) { memory.lies(on: node, host) }
+      if lies == true || request.node == nil { return lies == true }
+      // The kernel takes memory that is bound from the node, also where it reports no nodes.
+      guard let refusal = placement?.refusal, let problem = placement?.problem else { return true }
+      reason = "node \(node) has not given what a file of \(name.size) lacks: \(problem)"
+      throw refusal
     } catch {
       // Truncating needs no memory.
-      try file.setSize(name.size)
-      throw error
+      do throws(Errno) {
+        try file.setSize(name.size)
+      } catch {
+        throw LeaseProblem(reason: reason, error: error)
+      }
+      throw LeaseProblem(reason: reason, error: error)
     }
   }
 }
