@@ -6,6 +6,7 @@
 #include <linux/userfaultfd.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -49,6 +50,11 @@ static int ask_kvm(const char *path, unsigned long request, unsigned long argume
   int result = answer < 0 ? -errno : answer;
   close(device);
   return result;
+}
+
+int hf_probe_thp_disable(void) {
+  int answer = prctl(PR_GET_THP_DISABLE, 0UL, 0UL, 0UL, 0UL);
+  return answer < 0 ? -errno : answer;
 }
 
 int hf_probe_kvm(const char *path) { return ask_kvm(path, KVM_GET_API_VERSION, 0); }

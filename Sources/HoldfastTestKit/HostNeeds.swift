@@ -90,7 +90,7 @@ package enum HostNeeds {
   /// Whether shared memory gets transparent huge pages, or must.
   package static var sharedHugePages: Bool {
     let host = HostProbe().host()
-    if host.transparentHugePages.sharedMemory?.givesHugePages == true { return true }
+    if host.transparentHugePages.givesShared { return true }
     return isStrict && isRoot && isWritable(sharedModePath)
       && hasMemory(.mebibytes(512), on: host)
   }

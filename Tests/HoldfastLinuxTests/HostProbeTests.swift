@@ -161,6 +161,25 @@ import Testing
     #expect(host(tree, .refusing).userFault.remedy != nil)
   }
 
+  @Test func `huge pages that are disabled for the process`() throws {
+    let tree = try HostTree.sound()
+    var system = HostSystem.permissive
+    func isDisabled(_ answer: Result<Int, Errno>) -> Bool? {
+      system.hugePageDisable = { answer }
+      return host(tree, system).transparentHugePages.isDisabledForProcess
+    }
+    #expect(isDisabled(.success(0)) == false)
+    #expect(isDisabled(.success(1)) == true)
+    // PR_THP_DISABLE_EXCEPT_ADVISED.
+    #expect(isDisabled(.success(3)) == false)
+    #expect(isDisabled(.failure(.notPermitted)) == nil)
+    for (text, expected) in [("0", true), ("1", false), ("", nil), ("2", nil)] as [(String, Bool?)]
+    {
+      try tree.write("THP_enabled:\t\(text)\n", to: "proc/self/status")
+      #expect(isDisabled(.failure(.notPermitted)) == expected)
+    }
+  }
+
   @Test func `a refused KVM has a reason and a remedy`() throws {
     let tree = try HostTree.sound()
     var system = HostSystem.permissive

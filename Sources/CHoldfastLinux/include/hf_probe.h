@@ -13,6 +13,11 @@ int hf_probe_userfault(int user_mode_only, uint64_t *features);
 /// The same with USERFAULTFD_IOC_NEW on the device at `path`.
 int hf_probe_userfault_device(const char *path, uint64_t *features);
 
+/// prctl(2) with PR_GET_THP_DISABLE: bit 0 if transparent huge pages are disabled for the process,
+/// and bit 1 if memory that asks for them by madvise(2) gets them all the same (Linux 6.18). Or a
+/// negative errno.
+int hf_probe_thp_disable(void);
+
 /// Opens the device at `path` for reading and writing and returns its KVM_GET_API_VERSION, or a
 /// negative errno.
 int hf_probe_kvm(const char *path);

@@ -22,7 +22,8 @@ public struct WireReceipt: Sendable {
   /// Why the host did not lock all of the arena, or nil where it did.
   public let lockProblem: String?
   /// How many pages of each size map the range, if the kernel had all the huge pages that it was
-  /// asked for. `verify` finds how many it had.
+  /// asked for, or base pages alone where PR_SET_THP_DISABLE denies this process others. `verify`
+  /// finds how many it had.
   public let pages: [ByteCount: UInt64]
   /// New bytes whose frames were zero before the call.
   public let zeroedAheadBytes: ByteCount
@@ -87,7 +88,9 @@ public struct WireReceipt: Sendable {
     source = Source(memory)
     wiredBytes = geometry.bytes(summary.wiredPages)
     // Without userfaultfd the fault path populates, and the kernel maps all of a huge page at once.
-    let isWhole = path == .prefault || memory.window.isAlwaysWhole
+    let isWhole =
+      (path == .prefault || memory.window.isAlwaysWhole)
+      && memory.host.transparentHugePages.processProblem == nil
     var resident = PageCount.zero
     var pages: [ByteCount: UInt64] = [:]
     memory.space.forEachResident(in: range) { address, run, _ in

@@ -81,6 +81,6 @@ struct ProbePlan {
       let pool = host.hugePages.first { $0.size == page }
       if let pool, pool.availableBytes >= size { return backing }
     }
-    return host.transparentHugePages.sharedMemory?.givesHugePages == true ? .thp : .base
+    return host.transparentHugePages.givesShared ? .thp : .base
   }
 }

@@ -39,8 +39,8 @@ struct DefaultMemory {
   private func taken(for size: ByteCount) -> Backing? {
     Backing.allCases.first { backing in
       let modes = host.transparentHugePages
-      if backing == .thp, modes.sharedMemory?.givesHugePages != true { return false }
-      if backing == .thpPrivate, modes.privateMemory ?? .never == .never { return false }
+      if backing == .thp, !modes.givesShared { return false }
+      if backing == .thpPrivate, !modes.givesPrivate { return false }
       return size.isMultiple(of: backing.geometry.pageSize)
         && size <= available(backing, reserving: false)
     }

@@ -33,8 +33,11 @@ struct BackingChoice {
         .host, operation: "prepare an arena", reason: "the size is 0",
         advice: .requestAtLeast(.kibibytes(4)))
     }
+    let disabled = host.transparentHugePages.processProblem
     if let wanted {
-      self = try BackingChoice(size, wanted, nodes, host, fallbacks: [])
+      // The kernel gives base pages then.
+      let problem = wanted.isTransparentHuge ? disabled : nil
+      self = try BackingChoice(size, wanted, nodes, host, fallbacks: problem.map { [$0] } ?? [])
       return
     }
     var fallbacks: [String] = []
@@ -46,6 +49,10 @@ struct BackingChoice {
       }
       if let refusal = refused.first(where: { $0.backing == backing }) {
         fallbacks.append("\(backing.rawValue): \(refusal.problem)")
+        continue
+      }
+      if backing.isTransparentHuge, let disabled {
+        fallbacks.append("\(backing.rawValue): \(disabled)")
         continue
       }
       do throws(HoldfastError) {

@@ -120,6 +120,9 @@ private struct Adviser {
         level: .couldBeBetter,
         statement: "the kernel is built without transparent huge pages for shared memory")
     }
+    if let problem = host.transparentHugePages.processProblem {
+      return .init(level: .couldBeBetter, statement: problem)
+    }
     if mode.givesHugePages {
       return .init(
         level: .good,

@@ -84,5 +84,26 @@ extension HostCapabilities {
     public var sharedMemory: SharedMode?
     /// The size of a transparent huge page (`hpage_pmd_size`), or nil if unknown.
     public var size: ByteCount?
+    /// Whether this process gets none, whatever the modes: PR_SET_THP_DISABLE, which it has
+    /// inherited (systemd: `MemoryTHP=`). Nil if unknown. False if only memory that does not ask
+    /// for them gets none (Linux 6.18), since Holdfast's memory asks.
+    public var isDisabledForProcess: Bool?
+
+    /// Whether this process's shared memory that asks for huge pages gets them.
+    package var givesShared: Bool {
+      sharedMemory?.givesHugePages == true && processProblem == nil
+    }
+
+    /// Whether this process's private memory that asks for huge pages gets them.
+    package var givesPrivate: Bool {
+      (privateMemory ?? .never) != .never && processProblem == nil
+    }
+
+    /// Why this process gets none although others do, or nil.
+    package var processProblem: String? {
+      isDisabledForProcess == true
+        ? "transparent huge pages are disabled for this process (PR_SET_THP_DISABLE, which a "
+          + "parent such as systemd with MemoryTHP= has set)" : nil
+    }
   }
 }

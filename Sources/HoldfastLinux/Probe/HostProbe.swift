@@ -72,7 +72,17 @@ public struct HostProbe: Sendable {
     return HostCapabilities.TransparentHugePages(
       privateMemory: mode("enabled").flatMap { .init(rawValue: $0) },
       sharedMemory: mode("shmem_enabled").flatMap { .init(rawValue: $0) },
-      size: files.number(directory + "hpage_pmd_size").map { ByteCount($0) })
+      size: files.number(directory + "hpage_pmd_size").map { ByteCount($0) },
+      isDisabledForProcess: isHugePageDisabled())
+  }
+
+  /// Whether PR_SET_THP_DISABLE denies this process huge pages, also for memory that asks for them.
+  private func isHugePageDisabled() -> Bool? {
+    if case .success(let flags) = system.hugePageDisable() { return flags & 0b11 == 0b01 }
+    // A filter forbids prctl(2).
+    return HostParsers.field("THP_enabled", in: files.text("/proc/self/status") ?? "").flatMap {
+      $0 == "0" ? true : $0 == "1" ? false : nil
+    }
   }
 
   private func overcommit() -> HostCapabilities.Overcommit? {

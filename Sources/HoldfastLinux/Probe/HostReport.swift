@@ -109,6 +109,7 @@ public enum HostReport {
   private static func transparent(_ pages: HostCapabilities.TransparentHugePages) -> String {
     "\(size(pages.size)), private memory \(pages.privateMemory?.rawValue ?? unknown), "
       + "shared memory \(pages.sharedMemory?.rawValue ?? unknown)"
+      + (pages.processProblem == nil ? "" : ", disabled for this process (PR_SET_THP_DISABLE)")
   }
 
   private static func userFault(_ answer: HostCapabilities.UserFault) -> [String] {

@@ -31,6 +31,8 @@ package struct HostSystem: Sendable {
   package var kvmExtension: @Sendable (String, Int32) -> Result<Int, Errno>
   /// Whether a group other than root's may read and write the file.
   package var groupMayOpen: @Sendable (String) -> Bool
+  /// PR_GET_THP_DISABLE.
+  package var hugePageDisable: @Sendable () -> Result<Int, Errno> = { .success(0) }
 
   /// The running kernel's answers.
   package static let live = HostSystem(
@@ -75,5 +77,9 @@ package struct HostSystem: Sendable {
       // SAFETY: `status` and the path's bytes live through the call.
       let result = unsafe stat(path, &status)
       return result == 0 && status.st_gid != 0 && status.st_mode & 0o060 == 0o060
+    },
+    hugePageDisable: {
+      let result = hf_probe_thp_disable()
+      return result < 0 ? .failure(Errno(rawValue: -result)) : .success(Int(result))
     })
 }
