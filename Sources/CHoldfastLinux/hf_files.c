@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 static int status(int result) { return result < 0 ? -errno : 0; }
@@ -93,6 +94,7 @@ static void copy(const struct stat *from, struct hf_file *file) {
   file->size = (uint64_t)from->st_size;
   file->allocated = (uint64_t)from->st_blocks * 512;
   file->changed = from->st_ctim.tv_sec;
+  file->modified = from->st_mtim.tv_sec;
   file->mode = from->st_mode;
   file->owner = from->st_uid;
   file->group = from->st_gid;
@@ -164,6 +166,18 @@ int hf_change_owner(int fd, uint32_t owner, uint32_t group) {
 }
 
 int hf_change_mode(int fd, uint32_t mode) { return status(fchmod(fd, (mode_t)mode)); }
+
+int hf_set_modified(int fd, int64_t seconds) {
+  struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = (time_t)seconds}};
+  return status(futimens(fd, times));
+}
+
+int64_t hf_seconds(int since_boot) {
+  struct timespec now = {0};
+  // It fails only for unknown clocks.
+  clock_gettime(since_boot ? CLOCK_BOOTTIME : CLOCK_REALTIME, &now);
+  return now.tv_sec;
+}
 
 int hf_lock_file(int fd, int wait) {
   int result;

@@ -37,7 +37,7 @@ extension Reservoir {
       count(status.size, nil, \.filling)
       return nil
     }
-    let now = Int64(time(nil))
+    let now = HostClock.now
     // The bound is on the leases of all users together.
     var left = Self.mostNames
     for user in try leaseUsers(operation, foreign: &result.foreign) {
@@ -56,7 +56,8 @@ extension Reservoir {
           .init(
             name: lease.name.text, user: user, size: status.size, node: lease.node,
             path: "\(path)/leased/\(user)/\(name)", isHeld: lease.isHeld,
-            seconds: max(0, now - status.changed)))
+            // No lease is older than the boot.
+            seconds: LeaseAge.seconds(status, at: now) ?? now.boot))
         return nil
       }
       result.leases += leases

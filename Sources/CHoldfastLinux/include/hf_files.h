@@ -19,6 +19,8 @@ struct hf_file {
   uint64_t allocated;
   /// When the inode last changed (st_ctime), in seconds since 1970.
   int64_t changed;
+  /// st_mtime, in seconds.
+  int64_t modified;
   /// The type and the permissions (st_mode).
   uint32_t mode;
   uint32_t owner;
@@ -103,6 +105,12 @@ int hf_change_owner(int fd, uint32_t owner, uint32_t group);
 
 /// fchmod(2).
 int hf_change_mode(int fd, uint32_t mode);
+
+/// futimens(2): sets the time of the last modification, in seconds.
+int hf_set_modified(int fd, int64_t seconds);
+
+/// clock_gettime(2), in seconds: CLOCK_REALTIME, or CLOCK_BOOTTIME if `since_boot` is not zero.
+int64_t hf_seconds(int since_boot);
 
 /// flock(2) with LOCK_EX. EWOULDBLOCK if another open file has the lock and `wait` is zero.
 int hf_lock_file(int fd, int wait);

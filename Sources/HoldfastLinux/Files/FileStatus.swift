@@ -17,6 +17,9 @@ package struct FileStatus: Hashable, Sendable {
   package let allocated: ByteCount
   /// When the inode last changed (st_ctime), in seconds since 1970.
   package let changed: Int64
+  /// When the contents were last modified (st_mtime), in seconds since 1970, unless a process has
+  /// set it.
+  package let modified: Int64
   /// The permissions, with the sticky and set-id bits.
   package let permissions: UInt32
   /// The owner's user number.
@@ -45,6 +48,7 @@ package struct FileStatus: Hashable, Sendable {
     size = ByteCount(file.size)
     allocated = ByteCount(file.allocated)
     changed = file.changed
+    modified = file.modified
     permissions = file.mode & 0o7777
     owner = file.owner
     group = file.group

@@ -17,6 +17,9 @@ public struct CollectReport: Hashable, Sendable, Codable {
   public var live = 0
   /// The number of old plain leases that a process has open.
   public var inUse = 0
+  /// The number of plain leases that seem to be older than the boot of the host, because its clock
+  /// was set, and were left alone.
+  public var undated = 0
   /// Files that are not the reservoir's and were left alone, each as path and reason.
   public var foreign: [String] = []
   /// Files that were moved from ready to quarantine, each as path and reason.
@@ -31,7 +34,7 @@ public struct CollectReport: Hashable, Sendable, Codable {
   public init() {}
 
   private enum CodingKeys: String, CodingKey {
-    case removed, recycled, replaced, bytes, live, inUse, foreign, quarantined, failed
+    case removed, recycled, replaced, bytes, live, inUse, undated, foreign, quarantined, failed
     case released = "unlinked"
   }
 
@@ -56,6 +59,7 @@ extension CollectReport: CustomStringConvertible {
     add(released, "returned to the host")
     add(live, "in use left alone")
     add(inUse, "old but in use left alone")
+    add(undated, "of unknown age left alone, since the clock was set")
     let line = parts.isEmpty ? "nothing to do" : parts.joined(separator: ", ")
     return
       ([line + (bytes > .zero ? "; \(HostReport.rounded(bytes))" : "")]

@@ -187,10 +187,10 @@ extension Reservoir {
         return
       }
       lease = known
-      if !lease.isHeld, !isOld(status, options) { return }
+      if !lease.isHeld, !isOld(status, options, &report) { return }
       found = try lockedFile(name, in: folder, writable: true)
       // The name may refer to another file by now.
-      if let found, !lease.isHeld, !isOld(found.status, options) { return }
+      if let found, !lease.isHeld, !isOld(found.status, options, &report) { return }
     } catch {
       if error != .noSuchFileOrDirectory {
         report.failed.append("\(path)/leased/\(user)/\(name): cannot open the file (\(error))")
@@ -228,10 +228,15 @@ extension Reservoir {
     }
   }
 
-  private func isOld(_ status: FileStatus, _ options: CollectOptions) -> Bool {
+  private func isOld(
+    _ status: FileStatus, _ options: CollectOptions, _ report: inout CollectReport
+  ) -> Bool {
     guard let age = options.age else { return false }
-    // The file system's clock may be ahead by a fraction of a second.
-    return max(0, Int64(time(nil)) - status.changed) >= age.components.seconds
+    guard let seconds = LeaseAge.seconds(status, at: .now) else {
+      report.undated += 1
+      return false
+    }
+    return seconds >= age.components.seconds
   }
 
   /// Recycles or releases a lease, as the options say.

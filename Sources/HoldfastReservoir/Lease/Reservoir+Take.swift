@@ -196,6 +196,7 @@ extension Reservoir {
       throw LeaseProblem(
         reason: "cannot set the size of a file of \(name.size)", error: error)
     }
+    LeaseAge.mark(file)
     return LeaseReceipt(
       path: "\(path)/leased/\(holder.user)/\(taken.name)", name: taken.lease.name.text,
       size: size, pageSize: pageSize, node: isOfNode ? name.node : nil,
