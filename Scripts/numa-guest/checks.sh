@@ -182,6 +182,46 @@ holdfast run --mount /tmp/huge -m 8M --host-numa-node 1 -- test -f {memory} 2>/t
 are "cut, and replaced on its node" "4 12 0" "16M@1 8M 8M@1"
 reservoir drain
 [ "$(taken)" = "0 0 0 " ] && pass "the host has the memory again" || fail "in use: $(taken)"
+
+# Where a filter forbids to bind memory, as in containers, threads on the node populate it. Each
+# node has free pages, so that the kernel could take others.
+filtered() {
+  what=$1 calls=$2 node=$3
+  shift 3
+  if ! filter $calls -- holdfast reservoir fill --mount /tmp/huge --host-numa-node $node \
+    "$@" >/tmp/out 2>/tmp/error; then
+    fail "$what"
+  fi
+}
+# misplaced <what it shows> <words of the error> <calls> <processors> <node>
+misplaced() {
+  if taskset $4 filter $3 -- holdfast reservoir fill --mount /tmp/huge --host-numa-node $5 --add \
+    1x8M >/tmp/out 2>/tmp/error; then
+    fail "$1: it succeeded"
+  elif [ "$(wc -l </tmp/error)" != 1 ] || ! grep -qF "$2" /tmp/error; then
+    fail "$1: not one line with: $2"
+  else
+    pass "$1"
+  fi
+}
+if [ -x /bin/filter ]; then
+  for node in 0 1 2; do
+    echo 16 >/sys/devices/system/node/node$node/hugepages/hugepages-2048kB/nr_hugepages
+  done
+  filtered "node 1 without mbind" mbind 1 1x8M
+  filtered "node 0 without mbind" mbind 0 1x8M
+  are "populated by threads on the nodes" "4 4 0" "8M@0 8M@1"
+  filtered "node 1 without mbind and move_pages" "mbind move_pages" 1 2x8M
+  filtered "node 0 without mbind and move_pages" "mbind move_pages" 0 2x8M
+  are "found in numa_maps" "8 8 0" "8M@0 8M@0 8M@1 8M@1"
+  misplaced "a node without processors" "the memory came from another node" mbind 3 2
+  misplaced "a node whose processors may not be used" "the memory came from another node" \
+    "mbind sched_setaffinity" 1 1
+  are "what lies elsewhere is not the node's" "8 8 0" "8M@0 8M@0 8M@1 8M@1"
+  reservoir drain
+else
+  echo "SKIP filtered system calls: /bin/filter was not compiled"
+fi
 umount /tmp/huge
 echo 0 >/proc/sys/vm/nr_hugepages
 
