@@ -30,6 +30,18 @@ import Testing
     #expect(age(changed: now.real - 31 * day, modified: 0) == nil)
   }
 
+  /// A service knows by how much the clock was set while it ran.
+  @Test func aClockThatWasSetForwardByAKnownTime() {
+    func age(changed: Int64, modified: Int64, advance: Int64) -> Int64? {
+      LeaseAge.seconds(changed: changed, modified: modified, at: now, advance: advance)
+    }
+    #expect(age(changed: now.real - 10 * day, modified: 0, advance: 9 * day) == day)
+    #expect(age(changed: now.real - 10 * day, modified: 0, advance: 11 * day) == 0)
+    // A lease with a mark is as old as the mark says.
+    let modified = now.boot - 2 * day
+    #expect(age(changed: now.real - 10 * day, modified: modified, advance: 9 * day) == 2 * day)
+  }
+
   @Test func aClockThatWasSetBack() {
     #expect(age(changed: now.real + 10 * day, modified: now.boot - 5) == 5)
     #expect(age(changed: now.real + 10 * day, modified: now.real + 10 * day) == 0)

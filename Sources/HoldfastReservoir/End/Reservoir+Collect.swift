@@ -232,7 +232,8 @@ extension Reservoir {
     _ status: FileStatus, _ options: CollectOptions, _ report: inout CollectReport
   ) -> Bool {
     guard let age = options.age else { return false }
-    guard let seconds = LeaseAge.seconds(status, at: .now) else {
+    let advance = max(0, options.clockAdvance.components.seconds)
+    guard let seconds = LeaseAge.seconds(status, at: .now, advance: advance) else {
       report.undated += 1
       return false
     }

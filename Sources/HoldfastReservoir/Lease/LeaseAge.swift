@@ -14,11 +14,17 @@ enum LeaseAge {
   static func mark(_ file: OpenFile) { try? file.setModified(HostClock.now.boot) }
 
   /// The age in seconds, or nil where it is not known: the lease seems to be older than the boot.
-  static func seconds(_ status: FileStatus, at now: HostClock) -> Int64? {
-    seconds(changed: status.changed, modified: status.modified, at: now)
+  ///
+  /// - Parameter advance: by how many seconds the clock is known to have been set forward.
+  static func seconds(
+    _ status: FileStatus, at now: HostClock, advance: Int64 = 0
+  ) -> Int64? {
+    seconds(changed: status.changed, modified: status.modified, at: now, advance: advance)
   }
 
-  static func seconds(changed: Int64, modified: Int64, at now: HostClock) -> Int64? {
+  static func seconds(
+    changed: Int64, modified: Int64, at now: HostClock, advance: Int64 = 0
+  ) -> Int64? {
     let (difference, overflow) = now.real.subtractingReportingOverflow(changed)
     // A file can be as old as the boot, and is a second older where both are rounded.
     let byClock = !overflow && (0...max(0, now.boot) + 1).contains(difference) ? difference : nil
@@ -29,6 +35,6 @@ enum LeaseAge {
     // A time in the future: the clock was set back. Or the clock of the file system is ahead by a
     // fraction of a second.
     if byClock == nil, changed > now.real { return 0 }
-    return byClock
+    return byClock.map { max(0, $0 - advance) }
   }
 }

@@ -80,16 +80,17 @@ final class Reconciler: Sendable {
 
   /// How to collect at an offset of the clocks.
   ///
-  /// The age of a lease is a difference of real time. A clock that is set forward by a year, as
-  /// after a boot without a battery, would make all leases a year older, so the difference is added
-  /// to the age from which they are collected. A clock that is set back makes leases younger.
+  /// The age of a lease is the time since the boot that its file has. A lease without that time, of
+  /// an earlier version for example, is as old as the wall clock says. If that was set forward by a
+  /// year, as after a boot without a battery, all these leases would be a year older, so the
+  /// difference is not counted. A clock that is set back makes them younger.
   func collectOptions(
     _ configuration: ServiceConfiguration, offset: Double = Clock.offset
   ) -> CollectOptions {
     var options = configuration.collecting
     options.limit = collectionTime
     let forward = offset - startOffset
-    if let age = options.age, forward > 1 { options.age = age + .seconds(min(forward, 1e12)) }
+    if forward > 1 { options.clockAdvance = .seconds(min(forward, 1e12)) }
     return options
   }
 
