@@ -180,6 +180,34 @@ import Testing
     }
   }
 
+  /// Linux 6.8 and later have a setting for each size of huge pages.
+  @Test func `the setting of the size of huge pages decides`() throws {
+    let folder = "sys/kernel/mm/transparent_hugepage/"
+    let tree = try HostTree.sound()
+    func pages(_ own: String, _ all: String = "advise") throws
+      -> HostCapabilities.TransparentHugePages
+    {
+      try tree.write("x [\(all)] y\n", to: folder + "shmem_enabled")
+      for name in ["enabled", "shmem_enabled"] {
+        try tree.write("x [\(own)] y\n", to: folder + "hugepages-2048kB/" + name)
+      }
+      return host(tree).transparentHugePages
+    }
+    let inherited = try pages("inherit")
+    #expect(inherited.privateMemory == .madvise && inherited.sharedMemory == .advise)
+    #expect(inherited.sharedMemoryPath == "/" + folder + "shmem_enabled")
+    let never = try pages("never")
+    #expect(never.privateMemory == .never && never.sharedMemory == .never)
+    #expect(!never.givesShared && !never.givesPrivate)
+    #expect(never.sharedMemoryPath == "/" + folder + "hugepages-2048kB/shmem_enabled")
+    let command = HostAdvice(host(tree)).findings.compactMap(\.command).first
+    #expect(command == "echo advise | sudo tee " + never.sharedMemoryPath)
+    #expect(try pages("always", "never").givesShared)
+    #expect(try pages("always", "deny").sharedMemory == .deny)
+    #expect(try pages("always", "force").sharedMemory == .never)
+    #expect(try pages("inherit", "force").givesShared)
+  }
+
   @Test func `a refused KVM has a reason and a remedy`() throws {
     let tree = try HostTree.sound()
     var system = HostSystem.permissive

@@ -169,8 +169,7 @@ struct BackingChoice {
           .host, operation: operation,
           reason: "transparent huge pages are off for shared memory (shmem_enabled is "
             + "\(mode?.rawValue ?? "missing"))",
-          advice: .set(
-            path: "/sys/kernel/mm/transparent_hugepage/shmem_enabled", value: "advise"))
+          advice: .set(path: host.transparentHugePages.sharedMemoryPath, value: "advise"))
       }
     }
     if backing == .thpPrivate {
@@ -180,8 +179,7 @@ struct BackingChoice {
           .host, operation: operation,
           reason: "transparent huge pages are off for private memory (enabled is "
             + "\(host.transparentHugePages.privateMemory?.rawValue ?? "missing"))",
-          advice: .set(
-            path: "/sys/kernel/mm/transparent_hugepage/enabled", value: "madvise"))
+          advice: .set(path: host.transparentHugePages.privateMemoryPath, value: "madvise"))
       }
     }
     let available = host.confined(to: nodes).availableForGuests

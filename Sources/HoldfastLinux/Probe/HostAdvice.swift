@@ -114,7 +114,6 @@ private struct Adviser {
   }
 
   func sharedHugePages() -> HostAdvice.Finding {
-    let path = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
     guard let mode = host.transparentHugePages.sharedMemory else {
       return .init(
         level: .couldBeBetter,
@@ -131,7 +130,7 @@ private struct Adviser {
     return .init(
       level: .couldBeBetter,
       statement: "no transparent huge pages for shared memory (shmem_enabled=\(mode.rawValue))",
-      command: commands.write("advise", to: path))
+      command: commands.write("advise", to: host.transparentHugePages.sharedMemoryPath))
   }
 
   func locking() -> HostAdvice.Finding {

@@ -82,6 +82,10 @@ extension HostCapabilities {
     public var privateMemory: PrivateMode?
     /// The mode of shared memory, or nil if unknown.
     public var sharedMemory: SharedMode?
+    /// The kernel's file that decides about private memory.
+    public var privateMemoryPath = "/sys/kernel/mm/transparent_hugepage/enabled"
+    /// The kernel's file that decides about shared memory.
+    public var sharedMemoryPath = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
     /// The size of a transparent huge page (`hpage_pmd_size`), or nil if unknown.
     public var size: ByteCount?
     /// Whether this process gets none, whatever the modes: PR_SET_THP_DISABLE, which it has

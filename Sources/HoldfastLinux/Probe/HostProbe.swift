@@ -69,11 +69,28 @@ public struct HostProbe: Sendable {
     func mode(_ name: String) -> String? {
       files.text(directory + name, limit: 256).flatMap(HostParsers.chosen).map(String.init)
     }
-    return HostCapabilities.TransparentHugePages(
+    let size = files.number(directory + "hpage_pmd_size").map { ByteCount($0) }
+    /// The setting of this size of huge pages (Linux 6.8, 6.10 for shared memory), or nil where
+    /// that for all sizes decides.
+    func own(_ name: String) -> (path: String, mode: String)? {
+      let path = "hugepages-\((size ?? .mebibytes(2)).rawValue / 1024)kB/" + name
+      guard let mode = mode(path), mode != "inherit" else { return nil }
+      return (directory + path, mode)
+    }
+    var pages = HostCapabilities.TransparentHugePages(
       privateMemory: mode("enabled").flatMap { .init(rawValue: $0) },
       sharedMemory: mode("shmem_enabled").flatMap { .init(rawValue: $0) },
-      size: files.number(directory + "hpage_pmd_size").map { ByteCount($0) },
-      isDisabledForProcess: isHugePageDisabled())
+      size: size, isDisabledForProcess: isHugePageDisabled())
+    if let (path, mode) = own("enabled") {
+      pages.privateMemory = .init(rawValue: mode)
+      pages.privateMemoryPath = path
+    }
+    if pages.sharedMemory != .deny, let (path, mode) = own("shmem_enabled") {
+      // `force` is for the sizes that inherit it.
+      pages.sharedMemory = pages.sharedMemory == .force ? .never : .init(rawValue: mode)
+      pages.sharedMemoryPath = path
+    }
+    return pages
   }
 
   /// Whether PR_SET_THP_DISABLE denies this process huge pages, also for memory that asks for them.
