@@ -85,9 +85,29 @@ import Testing
     try tree.write("536870912\n", to: "sys/fs/cgroup/vm/hugetlb.2MB.current")
     try tree.write("max\n", to: "sys/fs/cgroup/vm/hugetlb.2MB.rsvd.max")
     let pages = HostProbe(root: tree.root, system: .permissive).host().hugePages
-    #expect(pages[0].cgroupRemaining == .mebibytes(512))
+    #expect(
+      pages[0].cgroup
+        == .init(
+          file: "/sys/fs/cgroup/vm/hugetlb.2MB.max", limit: .gibibytes(1),
+          remaining: .mebibytes(512)))
     #expect(pages[0].available == PageCount(256))
     #expect(pages[1].cgroupRemaining == nil)
+  }
+
+  @Test func `the mount that shows the process's cgroup is read, whatever its order`() throws {
+    let tree = try HostTree.sound()
+    try tree.write(
+      """
+      30 24 0:26 /other /sys/fs/cgroup/other rw - cgroup2 cgroup2 rw
+      31 24 0:26 /vm /mnt/vm rw - cgroup2 cgroup2 rw
+
+      """, to: "proc/self/mountinfo")
+    try tree.write("0::/vm\n", to: "proc/self/cgroup")
+    try tree.write("4194304\n", to: "sys/fs/cgroup/other/hugetlb.2MB.max")
+    try tree.write("2097152\n", to: "mnt/vm/hugetlb.2MB.max")
+    let pages = HostProbe(root: tree.root, system: .permissive).host().hugePages
+    #expect(pages[0].cgroup?.file == "/mnt/vm/hugetlb.2MB.max")
+    #expect(pages[0].available == .one)
   }
 
   @Test func `a container's mount, and paths outside of it`() {

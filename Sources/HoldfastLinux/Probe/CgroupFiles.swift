@@ -47,11 +47,13 @@ struct CgroupFiles {
           ? mount.type == "cgroup2"
           : mount.type == "cgroup" && mount.options.contains(controller)
       }
-      // A container may also have the host's tree mounted elsewhere.
-      let usual = candidates.first { $0.point.hasPrefix("/sys/fs/cgroup") }
+      // A container may also have the host's tree, or another part of it, mounted elsewhere.
+      let usual = candidates.filter { $0.point.hasPrefix("/sys/fs/cgroup") }
       let fallback = Mount(
         root: "/", point: isVersion2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/\(controller)")
-      let mount = usual ?? candidates.first ?? fallback
+      let mount =
+        (usual + candidates).first { $0.contains(cgroup: String(fields[2])) } ?? usual.first
+        ?? candidates.first ?? fallback
       return Hierarchy(
         isVersion2: isVersion2, directories: mount.directories(upFrom: String(fields[2])))
     }
@@ -107,25 +109,26 @@ struct CgroupFiles {
     }.min()
   }
 
-  /// The bytes of huge pages of a size that the hugetlb cgroups leave, or nil without a limit.
-  func hugePagesRemaining(size: ByteCount) -> ByteCount? {
+  /// The limit on huge pages of a size that leaves the least, or nil without a limit.
+  func hugePagesLimit(size: ByteCount) -> HostCapabilities.Cgroup.MemoryLimit? {
     let name = "hugetlb." + CgroupFiles.hugePageName(size)
-    var least: ByteCount?
+    var tightest: HostCapabilities.Cgroup.MemoryLimit?
     for hierarchy in hugePages {
       // Reservations, by mmap(2), and pages, by faults, are charged separately.
       for prefix in [name, name + ".rsvd"] {
         for directory in hierarchy.directories {
           let file = "\(directory)/\(prefix)."
-          guard let limit = limit(file + (hierarchy.isVersion2 ? "max" : "limit_in_bytes")) else {
-            continue
-          }
+          let setting = file + (hierarchy.isVersion2 ? "max" : "limit_in_bytes")
+          guard let limit = limit(setting) else { continue }
           let used = files.number(file + (hierarchy.isVersion2 ? "current" : "usage_in_bytes"))
           let remaining = limit - min(limit, ByteCount(used ?? 0))
-          least = min(least ?? remaining, remaining)
+          if let tightest, tightest.remaining <= remaining { continue }
+          tightest = HostCapabilities.Cgroup.MemoryLimit(
+            file: HostParsers.printable(setting), limit: limit, remaining: remaining)
         }
       }
     }
-    return least
+    return tightest
   }
 
   /// The number in a limit's file, or nil if it is missing, `max`, or so large that version 1 means

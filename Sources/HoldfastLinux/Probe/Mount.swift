@@ -45,6 +45,12 @@ struct Mount: Hashable {
     }
   }
 
+  /// Whether the mount shows a cgroup, which is a path as in /proc/self/cgroup.
+  func contains(cgroup: String) -> Bool {
+    let names = Mount.names(cgroup)
+    return names.starts(with: Mount.names(root)) && !names.contains("..")
+  }
+
   private static func names(_ path: String) -> [String] {
     path.split(separator: "/").map(String.init)
   }

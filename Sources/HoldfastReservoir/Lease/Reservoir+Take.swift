@@ -30,6 +30,11 @@ extension Reservoir {
       try search.skip(name, error, path: path)
       return nil
     }
+    if name.size < search.request.size {
+      // Before it is a lease: the kernel kills a process that exceeds the limit of a memory cgroup.
+      try checkFileSize(search.request.size, search.operation)
+      try checkRoom(search.request.size - name.size, search.request.node, search.operation)
+    }
     let lease = LeaseFile(search.name, node: name.node, isHeld: search.request.isHeld)
     var excess: String?
     do throws(Errno) {
@@ -63,10 +68,8 @@ extension Reservoir {
       let isReady = try undo(taken, name, status, search)
       if let fatal = error.error {
         if fatal == .canceled { throw cancelledError(search.operation) }
-        throw HoldfastError(
-          errno: fatal, operation: search.operation, reason: error.reason,
-          advice: fatal == .noMemory || fatal == .noSpace
-            ? .requestLess(than: search.request.size) : nil)
+        let growth = search.request.size - min(search.request.size, name.size)
+        throw refusal(fatal, of: growth, search.request.node, search.operation, error.reason)
       }
       search.notes.append("\(name.text): \(error.reason)")
       if isReady {
@@ -186,7 +189,8 @@ extension Reservoir {
       do throws(Errno) {
         isOfNode = try grow(file, name, search)
       } catch {
-        throw LeaseProblem(reason: "cannot set the size of a file of \(name.size)", error: error)
+        throw LeaseProblem(
+          reason: "a file of \(name.size) cannot be extended by \(size - name.size)", error: error)
       }
     }
     do throws(Errno) {
