@@ -1,5 +1,6 @@
 internal import Glibc
 internal import HoldfastCore
+internal import HoldfastLinux
 internal import HoldfastSimulation
 internal import SystemPackage
 
@@ -77,7 +78,15 @@ enum PlotFile {
       let file = try FileDescriptor.open(
         FilePath(path), .writeOnly, options: [.create, .truncate],
         permissions: [.ownerReadWrite, .groupRead, .otherRead])
-      _ = try file.closeAfter { try file.writeAll(text.utf8) }
+      _ = try file.closeAfter {
+        do {
+          try file.writeAll(text.utf8)
+        } catch {
+          // The beginning of a plot would look like one.
+          try? file.resize(to: 0)
+          throw error
+        }
+      }
     } catch let error as Errno {
       throw problem(path, error)
     } catch {
@@ -86,6 +95,10 @@ enum PlotFile {
   }
 
   private static func problem(_ path: String, _ error: Errno) -> CLIError {
-    CLIError("cannot write the plot \(path): \(error); try: another --plot")
+    error == .fileTooLarge
+      ? CLIError(
+        "cannot write the plot \(path): \(ResourceLimits.fileSizeWords) (\(error)); try: "
+          + ResourceLimits.fileSizeAdvice.description)
+      : CLIError("cannot write the plot \(path): \(error); try: another --plot")
   }
 }

@@ -141,7 +141,7 @@ extension Reservoir {
       if error == .canceled { throw cancelled(work.operation) }
       throw refusal(
         error, of: size, work.nodes?.nodes.first, work.operation,
-        "files that are ready stay ready, but a file of \(size) cannot be populated")
+        "a file of \(size) cannot be populated", outcome: "files that are ready stay ready")
     }
   }
 

@@ -55,12 +55,15 @@ extension Reservoir {
   /// - Parameters:
   ///   - size: the bytes that were to be populated.
   ///   - problem: what failed, as a phrase.
+  ///   - outcome: what remains, as a phrase, or nil.
   func refusal(
-    _ error: Errno, of size: ByteCount, _ node: NodeID?, _ operation: String, _ problem: String
+    _ error: Errno, of size: ByteCount, _ node: NodeID?, _ operation: String, _ problem: String,
+    outcome: String? = nil
   ) -> HoldfastError {
+    let outcome = outcome.map { "; \($0)" } ?? ""
     func refused(_ reason: String, _ advice: Advice?) -> HoldfastError {
       HoldfastError(
-        .resourceShortage, operation: operation, reason: "\(problem): \(reason)",
+        .resourceShortage, operation: operation, reason: "\(problem): \(reason)\(outcome)",
         errno: error.rawValue, advice: advice)
     }
     switch error {
@@ -79,15 +82,15 @@ extension Reservoir {
       }
       let host = HostProbe().host().confined(to: node.map { .bind($0) })
       let there =
-        pool(of: host).map { "\($0.obtainableWords) of \(pageSize)" }
-        ?? "\(HostReport.rounded(host.availableForGuests)) are available"
+        pool(of: host).map { "huge pages of \(pageSize) although \($0.obtainableWords)" }
+        ?? "memory although \(HostReport.rounded(host.availableForGuests)) are available"
       // The files of a container's cgroup may not be mounted in it.
       return refused(
-        "the kernel refuses memory although \(there), so a limit applies that is not visible here, "
-          + "such as that of a container's cgroup",
+        "the kernel refuses \(there), so a limit applies that is not visible here, such as that of "
+          + "a container's cgroup",
         .raiseLimit("that of the \(isHugetlb ? "hugetlb" : "memory") cgroup or cpuset"))
     default:
-      return HoldfastError(errno: error, operation: operation, reason: problem)
+      return HoldfastError(errno: error, operation: operation, reason: problem + outcome)
     }
   }
 
