@@ -87,5 +87,22 @@ extension FieldTests {
       // head(1) ends by SIGXFSZ.
       #expect(outcome.status == 128 + SIGXFSZ, "\(outcome)")
     }
+
+    @Test(.enabled(if: HostNeeds.isRoot, "needs root, to mount a hugetlbfs"))
+    func `a program that a benchmark starts gets the signal`() throws {
+      let folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())")
+      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+      defer { try? FileManager.default.removeItem(at: folder) }
+      let (script, found) = (folder.appending(path: "qemu"), folder.appending(path: "signals"))
+      try "#!/bin/sh\ngrep SigIgn /proc/self/status > \(found.path)\nexit 1\n".write(
+        to: script, atomically: true, encoding: .utf8)
+      chmod(script.path, 0o755)
+      let outcome = try HoldfastProgram.run("bench", "qemu", "--qemu", script.path)
+      #expect(outcome.status == 1, "\(outcome)")
+      let text = try String(contentsOf: found, encoding: .utf8)
+      let mask = try #require(
+        UInt64(text.dropFirst("SigIgn:".count).filter(\.isHexDigit), radix: 16), "\(text)")
+      #expect(mask & (1 << UInt64(SIGXFSZ - 1)) == 0, "\(text)")
+    }
   }
 }

@@ -30,6 +30,22 @@ extension FieldTests {
       #expect(outcome.status == 0, "\(outcome)")
     }
 
+    @Test func `a lease whose process the kernel kills leaves no lease`() throws {
+      let served = try ReservoirPlace(fileSystem: "tmpfs", size: 1 << 30)
+      try served.get("reservoir", "fill", "1x8M")
+      let folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())")
+      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+      defer { try? FileManager.default.removeItem(at: folder) }
+      // The process does not see the files of its cgroup.
+      let place = Self.places[0] + ["--bind", folder.path + "=/sys/fs/cgroup"]
+      let lease = ["reservoir", "lease", "--size", "256M", "--grow", "--name", "a"]
+      let outcome = try Situation.run(place, served.arguments(lease))
+      #expect(outcome.signal == SIGKILL, "\(outcome)")
+      #expect(served.names("leased/0").isEmpty && served.names("ready").isEmpty)
+      try served.get("reservoir", "gc")
+      #expect(try served.rows().isEmpty)
+    }
+
     @Test(arguments: places)
     func `a fill is refused before it populates`(_ place: [String]) throws {
       let served = try ReservoirPlace(fileSystem: "tmpfs", size: 1 << 30)
@@ -61,7 +77,9 @@ extension FieldTests {
       }
       usleep(500_000)
       #expect(served.place.names("filling").isEmpty && served.ready.count < 3)
-      #expect(served.log.ranges(of: "the memory cgroup leaves").count == 1, "\(served.log)")
+      try served.send(SIGTERM)
+      let log = try served.end().error
+      #expect(log.ranges(of: "the memory cgroup leaves").count == 1, "\(log)")
     }
   }
 }
