@@ -110,6 +110,30 @@ import Testing
     #expect(pages[0].available == .one)
   }
 
+  @Test func `a mount from outside of the cgroup namespace is searched for the process`() throws {
+    let tree = try HostTree.sound()
+    try tree.write(
+      "30 24 0:26 /../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", to: "proc/self/mountinfo")
+    try tree.write("0::/inner\n", to: "proc/self/cgroup")
+    try tree.write("Name:\ttest\nPid:\t123\n", to: "proc/self/status")
+    for (folder, processes) in [
+      ("", "1\n"), ("a/", ""), ("a/x/", "12\n"), ("a/x/inner/", "1234\n"), ("b.slice/", ""),
+      ("b.slice/y/", ""), ("b.slice/y/inner/", "99\n123\n"),
+    ] {
+      try tree.write(processes, to: "sys/fs/cgroup/" + folder + "cgroup.procs")
+    }
+    try tree.write("2097152\n", to: "sys/fs/cgroup/a/x/hugetlb.2MB.max")
+    try tree.write("6291456\n", to: "sys/fs/cgroup/b.slice/y/inner/hugetlb.2MB.max")
+    try tree.write("4194304\n", to: "sys/fs/cgroup/b.slice/hugetlb.2MB.max")
+    func limit() -> HostCapabilities.Cgroup.MemoryLimit? {
+      HostProbe(root: tree.root, system: .permissive).host().hugePages[0].cgroup
+    }
+    #expect(limit()?.file == "/sys/fs/cgroup/b.slice/hugetlb.2MB.max")
+    // A process that is in none of them.
+    try tree.write("Name:\ttest\nPid:\t7\n", to: "proc/self/status")
+    #expect(limit() == nil)
+  }
+
   @Test func `a container's mount, and paths outside of it`() {
     let mount = Mount(root: "/docker/abc", point: "/sys/fs/cgroup/memory")
     #expect(mount.directories(upFrom: "/docker/abc") == ["/sys/fs/cgroup/memory"])

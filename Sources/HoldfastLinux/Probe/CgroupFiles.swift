@@ -23,7 +23,9 @@ struct CgroupFiles {
     let mounts = Mount.parse(files.text("/proc/self/mountinfo", limit: 1 << 22) ?? "")
     let membership = files.text("/proc/self/cgroup") ?? ""
     func find(_ controller: String) -> [Hierarchy] {
-      CgroupFiles.hierarchies(of: controller, membership: membership, mounts: mounts)
+      CgroupFiles.hierarchies(of: controller, membership: membership, mounts: mounts) {
+        CgroupSearch(files: files).directories(of: $1, in: $0)
+      }
     }
     memory = find("memory")
     processors = find("cpu")
@@ -32,8 +34,12 @@ struct CgroupFiles {
 
   /// The hierarchies of a controller, from lines of /proc/self/cgroup such as `4:memory:/user`
   /// (version 1) and `0::/user` (version 2).
+  ///
+  /// - Parameter search: finds the folders of a cgroup in a mount from outside of the cgroup
+  ///   namespace, which does not tell their names.
   static func hierarchies(
-    of controller: String, membership: String, mounts: [Mount]
+    of controller: String, membership: String, mounts: [Mount],
+    search: (Mount, String) -> [String]? = { _, _ in nil }
   ) -> [Hierarchy] {
     membership.split(whereSeparator: \.isNewline).compactMap { line in
       let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
@@ -54,8 +60,10 @@ struct CgroupFiles {
       let mount =
         (usual + candidates).first { $0.contains(cgroup: String(fields[2])) } ?? usual.first
         ?? candidates.first ?? fallback
+      let cgroup = String(fields[2])
+      let found = mount.levelsAboveNamespace == nil ? nil : search(mount, cgroup)
       return Hierarchy(
-        isVersion2: isVersion2, directories: mount.directories(upFrom: String(fields[2])))
+        isVersion2: isVersion2, directories: found ?? mount.directories(upFrom: cgroup))
     }
   }
 

@@ -30,6 +30,15 @@ extension FieldTests {
       #expect(outcome.status == 0, "\(outcome)")
     }
 
+    @Test(.enabled(if: HostNeeds.isRoot, "needs root"))
+    func `a cgroup namespace does not hide the limit`() throws {
+      let wire = [HoldfastProgram.path, "wire", "--memory", "256M", "--backing", "base"]
+      for place in Self.places {
+        expectLimit(
+          try Situation.run(place, ["--cgroup"] + wire, program: "unshare"))
+      }
+    }
+
     @Test func `a lease whose process the kernel kills leaves no lease`() throws {
       let served = try ReservoirPlace(fileSystem: "tmpfs", size: 1 << 30)
       try served.get("reservoir", "fill", "1x8M")
