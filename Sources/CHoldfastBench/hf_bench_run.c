@@ -24,6 +24,7 @@ static int spawn(pid_t *child, char *const *words, int input, int output, int ke
   sigemptyset(&none);
   sigemptyset(&expected);
   sigaddset(&expected, SIGPIPE);
+  sigaddset(&expected, SIGXFSZ);
   if (!(problem = posix_spawn_file_actions_adddup2(&actions, input, 0)) &&
       !(problem = posix_spawn_file_actions_adddup2(&actions, output, 1)) &&
       !(problem = posix_spawn_file_actions_adddup2(&actions, output, 2)) &&

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 // Headers of Linux before 5.11 and 6.1 lack these; running kernels then answer EINVAL or ENOENT.
@@ -55,6 +56,22 @@ static int ask_kvm(const char *path, unsigned long request, unsigned long argume
 int hf_probe_thp_disable(void) {
   int answer = prctl(PR_GET_THP_DISABLE, 0UL, 0UL, 0UL, 0UL);
   return answer < 0 ? -errno : answer;
+}
+
+/// A number of units in bytes, or the largest number if there are more.
+static uint64_t bytes(unsigned long count, uint64_t unit) {
+  uint64_t product;
+  return __builtin_mul_overflow(count, unit, &product) ? UINT64_MAX : product;
+}
+
+int hf_probe_memory(struct hf_host_memory *memory) {
+  struct sysinfo found;
+  if (sysinfo(&found) < 0) return -errno;
+  uint64_t unit = found.mem_unit ? found.mem_unit : 1;
+  memory->total = bytes(found.totalram, unit);
+  memory->free = bytes(found.freeram, unit);
+  memory->buffers = bytes(found.bufferram, unit);
+  return 0;
 }
 
 int hf_probe_kvm(const char *path) { return ask_kvm(path, KVM_GET_API_VERSION, 0); }

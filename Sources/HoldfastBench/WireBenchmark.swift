@@ -114,7 +114,17 @@ public struct WireBenchmark: Sendable {
 
     /// What a function in C returned.
     init(_ value: Double) {
-      self = value < 0 ? .problem("\(Errno(rawValue: Int32(-value)))") : .seconds(value)
+      let error = Errno(rawValue: value < 0 ? Int32(-value) : 0)
+      self =
+        switch error.rawValue {
+        case 0: .seconds(value)
+        // MADV_POPULATE_WRITE reports a shortage as a bad address where an access would raise
+        // SIGBUS.
+        case Errno.badAddress.rawValue:
+          .problem("the kernel refuses memory: a limit applies, such as that of a cgroup")
+        case Errno.fileTooLarge.rawValue: .problem(ResourceLimits.fileSizeWords)
+        default: .problem("\(error)")
+        }
     }
   }
 
@@ -137,12 +147,22 @@ public struct WireBenchmark: Sendable {
     }
   }
 
-  /// Why a strategy that allocates ordinary memory would make the kernel kill a process, or nil.
+  /// Why a strategy that allocates huge pages would fail, or one that allocates ordinary memory
+  /// would make the kernel kill a process, or nil.
   private func shortage(of strategy: WireStrategy, like backing: Backing) -> Outcome? {
-    guard strategy == .mlock || backing.hugePageSize == nil else { return nil }
-    let available = HostProbe().host().confined(to: memory.nodes).availableForGuests
-    let needed = memory.size + .mebibytes(256)
-    guard available < needed else { return nil }
+    let host = HostProbe().host().confined(to: memory.nodes)
+    if strategy != .mlock, let page = backing.hugePageSize {
+      let limit = host.hugePages.first { $0.size == page }?.cgroup
+      return limit.flatMap { limit in
+        limit.remaining < memory.size
+          ? .problem("needs \(memory.size), but \(limit.words("hugetlb"))") : nil
+      }
+    }
+    let needed = memory.size.saturatingSum(.mebibytes(256))
+    if let limit = host.memoryLimit(refusing: needed) {
+      return .problem("needs \(needed), but \(limit.words("memory"))")
+    }
+    guard let available = host.roomForGuests, available < needed else { return nil }
     return .problem(
       "needs \(needed.rawValue >> 20) MiB of ordinary memory, "
         + "\(available.rawValue >> 20) MiB are available")

@@ -10,7 +10,7 @@ internal import SystemPackage
 /// every step is one system call, which the kernel performs completely or not at all. A process may
 /// therefore be killed between any two steps:
 ///
-///     <mount>/holdfast/filling/<id>               being populated or scrubbed
+///     <mount>/holdfast/filling/<id>               being populated, extended or scrubbed
 ///     <mount>/holdfast/ready/<size>-<id>          complete and zero; <size>@1-<id>: node 1
 ///     <mount>/holdfast/leased/<uid>/<name>        a lease until it is returned; <name>@1: node 1
 ///     <mount>/holdfast/leased/<uid>/<name>.run    a lease that lasts as long as its lock is held
@@ -24,7 +24,7 @@ internal import SystemPackage
 ///
 /// | state | contents | leaves the state by | ``collect(_:cancellation:progress:)`` |
 /// |---|---|---|---|
-/// | filling, locked | anything | its process: to ready, or unlinked | skips it |
+/// | filling, locked | anything | its process: to ready or, extended by a lease, to leased; or unlinked | skips it |
 /// | filling, unlocked | anything | (its process is dead) | unlinks it |
 /// | ready | zeros | the one lease whose rename(2) succeeds; `drain` | skips it |
 /// | leased, plain | a guest's memory | `release`, `recycle` | see below |

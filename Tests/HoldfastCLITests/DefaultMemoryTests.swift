@@ -50,7 +50,8 @@ import Testing
     var host = host(4096, small: 2048)
     #expect(DefaultMemory(host).bytes(for: .auto, reserving: true) == .gibibytes(3))
     #expect(DefaultMemory(host).bytes(for: .hugetlb1G, reserving: true) == .gibibytes(2))
-    host.hugePages[0].cgroupRemaining = .gibibytes(1)
+    host.hugePages[0].cgroup = .init(
+      file: "/x/hugetlb.2MB.max", limit: .gibibytes(1), remaining: .gibibytes(1))
     #expect(DefaultMemory(host).bytes(for: .auto, reserving: true) == .mebibytes(512))
   }
 

@@ -43,7 +43,8 @@ import Testing
 
   @Test func reservingCannotPassTheHugetlbCgroup() throws {
     var host = host(small: 200, giant: 0)
-    host.hugePages[0].cgroupRemaining = .gibibytes(1)
+    host.hugePages[0].cgroup = .init(
+      file: "/x/hugetlb.2MB.max", limit: .gibibytes(2), remaining: .gibibytes(1))
     let error = #expect(throws: HoldfastError.self) { try plan(host, .gibibytes(4), .auto) }
     #expect(error?.reason.contains("the hugetlb cgroup leaves 1 GiB") == true)
   }

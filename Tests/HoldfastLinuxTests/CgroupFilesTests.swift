@@ -85,9 +85,53 @@ import Testing
     try tree.write("536870912\n", to: "sys/fs/cgroup/vm/hugetlb.2MB.current")
     try tree.write("max\n", to: "sys/fs/cgroup/vm/hugetlb.2MB.rsvd.max")
     let pages = HostProbe(root: tree.root, system: .permissive).host().hugePages
-    #expect(pages[0].cgroupRemaining == .mebibytes(512))
+    #expect(
+      pages[0].cgroup
+        == .init(
+          file: "/sys/fs/cgroup/vm/hugetlb.2MB.max", limit: .gibibytes(1),
+          remaining: .mebibytes(512)))
     #expect(pages[0].available == PageCount(256))
     #expect(pages[1].cgroupRemaining == nil)
+  }
+
+  @Test func `the mount that shows the process's cgroup is read, whatever its order`() throws {
+    let tree = try HostTree.sound()
+    try tree.write(
+      """
+      30 24 0:26 /other /sys/fs/cgroup/other rw - cgroup2 cgroup2 rw
+      31 24 0:26 /vm /mnt/vm rw - cgroup2 cgroup2 rw
+
+      """, to: "proc/self/mountinfo")
+    try tree.write("0::/vm\n", to: "proc/self/cgroup")
+    try tree.write("4194304\n", to: "sys/fs/cgroup/other/hugetlb.2MB.max")
+    try tree.write("2097152\n", to: "mnt/vm/hugetlb.2MB.max")
+    let pages = HostProbe(root: tree.root, system: .permissive).host().hugePages
+    #expect(pages[0].cgroup?.file == "/mnt/vm/hugetlb.2MB.max")
+    #expect(pages[0].available == .one)
+  }
+
+  @Test func `a mount from outside of the cgroup namespace is searched for the process`() throws {
+    let tree = try HostTree.sound()
+    try tree.write(
+      "30 24 0:26 /../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", to: "proc/self/mountinfo")
+    try tree.write("0::/inner\n", to: "proc/self/cgroup")
+    try tree.write("Name:\ttest\nPid:\t123\n", to: "proc/self/status")
+    for (folder, processes) in [
+      ("", "1\n"), ("a/", ""), ("a/x/", "12\n"), ("a/x/inner/", "1234\n"), ("b.slice/", ""),
+      ("b.slice/y/", ""), ("b.slice/y/inner/", "99\n123\n"),
+    ] {
+      try tree.write(processes, to: "sys/fs/cgroup/" + folder + "cgroup.procs")
+    }
+    try tree.write("2097152\n", to: "sys/fs/cgroup/a/x/hugetlb.2MB.max")
+    try tree.write("6291456\n", to: "sys/fs/cgroup/b.slice/y/inner/hugetlb.2MB.max")
+    try tree.write("4194304\n", to: "sys/fs/cgroup/b.slice/hugetlb.2MB.max")
+    func limit() -> HostCapabilities.Cgroup.MemoryLimit? {
+      HostProbe(root: tree.root, system: .permissive).host().hugePages[0].cgroup
+    }
+    #expect(limit()?.file == "/sys/fs/cgroup/b.slice/hugetlb.2MB.max")
+    // A process that is in none of them.
+    try tree.write("Name:\ttest\nPid:\t7\n", to: "proc/self/status")
+    #expect(limit() == nil)
   }
 
   @Test func `a container's mount, and paths outside of it`() {

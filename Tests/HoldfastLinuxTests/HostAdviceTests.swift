@@ -62,8 +62,9 @@ import Testing
 
   @Test func `the limit of a hugetlb cgroup is reported`() throws {
     var host = try host()
-    host.hugePages[0].cgroupRemaining = .gibibytes(2)
-    let finding = try finding("the hugetlb cgroup has 2 GiB left", host)
+    host.hugePages[0].cgroup = .init(
+      file: "/x/hugetlb.2MB.max", limit: .gibibytes(3), remaining: .gibibytes(2))
+    let finding = try finding("the hugetlb cgroup leaves 2 GiB of 3 GiB (/x/hugetlb.2MB.max)", host)
     #expect(finding.level == .couldBeBetter && finding.command == nil)
   }
 

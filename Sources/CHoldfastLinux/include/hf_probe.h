@@ -18,6 +18,16 @@ int hf_probe_userfault_device(const char *path, uint64_t *features);
 /// negative errno.
 int hf_probe_thp_disable(void);
 
+/// What sysinfo(2) reports, in bytes.
+struct hf_host_memory {
+  uint64_t total;
+  uint64_t free;
+  uint64_t buffers;
+};
+
+/// Calls sysinfo(2). Returns 0 or a negative errno.
+int hf_probe_memory(struct hf_host_memory *memory);
+
 /// Opens the device at `path` for reading and writing and returns its KVM_GET_API_VERSION, or a
 /// negative errno.
 int hf_probe_kvm(const char *path);

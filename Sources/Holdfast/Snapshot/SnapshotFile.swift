@@ -65,12 +65,14 @@ struct SnapshotFile: Sendable {
     let advice: Advice? =
       switch error {
       case .noSpace, .diskQuotaExceeded: .other("free space on its file system, or another path")
-      case .fileTooLarge: .raiseLimit("RLIMIT_FSIZE (ulimit -f), or the file system's")
+      case .fileTooLarge: ResourceLimits.fileSizeAdvice
       case .permissionDenied, .readOnlyFileSystem: .other("a folder that you may write to")
       default: nil
       }
     return HoldfastError(
-      .host, operation: operation, reason: "the file cannot be written", errno: error.rawValue,
-      advice: advice)
+      .host, operation: operation,
+      reason: "the file cannot be written"
+        + (error == .fileTooLarge ? ": " + ResourceLimits.fileSizeWords : ""),
+      errno: error.rawValue, advice: advice)
   }
 }

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import HoldfastCore
+internal import HoldfastLinux
 internal import SystemPackage
 
 /// All that the program writes. Results go to standard output, and every write is checked: a full
@@ -10,6 +11,11 @@ enum Output {
     do {
       try write(text, to: .standardOutput)
     } catch {
+      if error == .fileTooLarge {
+        throw CLIError(
+          "cannot write the output: \(ResourceLimits.fileSizeWords) (\(error)); try: "
+            + ResourceLimits.fileSizeAdvice.description)
+      }
       let advice =
         error == .brokenPipe
         ? "the reader closed the pipe"

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import HoldfastCore
+internal import HoldfastLinux
 internal import HoldfastSimulation
 internal import SystemPackage
 
@@ -75,7 +76,15 @@ enum PlotFile {
   static func write(_ text: String, to path: String) throws(CLIError) {
     do {
       let file = try open(path)
-      _ = try file.closeAfter { try file.writeAll(text.utf8) }
+      _ = try file.closeAfter {
+        do {
+          try file.writeAll(text.utf8)
+        } catch {
+          // The beginning of a plot would look like one.
+          try? file.resize(to: 0)
+          throw error
+        }
+      }
     } catch let error as Errno {
       throw problem(path, error)
     } catch {
@@ -104,6 +113,10 @@ enum PlotFile {
   }
 
   private static func problem(_ path: String, _ error: Errno) -> CLIError {
-    CLIError("cannot write the plot \(path): \(error); try: another --plot")
+    error == .fileTooLarge
+      ? CLIError(
+        "cannot write the plot \(path): \(ResourceLimits.fileSizeWords) (\(error)); try: "
+          + ResourceLimits.fileSizeAdvice.description)
+      : CLIError("cannot write the plot \(path): \(error); try: another --plot")
   }
 }

@@ -62,12 +62,12 @@ struct WirePlan {
   ) throws(HoldfastError) -> PageCount {
     // Adding pages to a pool that the kernel does not have is an error of its own.
     guard let pool = host.hugePages.first(where: { $0.size == page }) else { return .one }
-    if let remaining = pool.cgroupRemaining, remaining < memory {
+    // No size of the pool helps then.
+    if let limit = pool.cgroup, limit.remaining < memory {
       throw HoldfastError(
         .resourceShortage, operation: "reserve huge pages",
-        reason: "the hugetlb cgroup leaves \(HostReport.rounded(remaining)) of \(page) pages, "
-          + "\(memory) are needed", advice: .other("raise the cgroup's limit, or use --backing thp")
-      )
+        reason: "\(memory) is needed, but \(limit.words("hugetlb"))",
+        advice: .other("a higher limit: \(limit.file), or --backing thp"))
     }
     let needed = PageCount(memory.rawValue / page.rawValue)
     return needed - min(needed, pool.available)

@@ -85,7 +85,8 @@ extension Arena {
           ? "the file is not open for reading and writing"
           : "its absent pages cannot be populated",
         errno: error.rawValue,
-        advice: isForbidden ? nil : .other("a file without absent pages"))
+        advice: isForbidden
+          ? nil : .other("a file without absent pages, or a higher limit of the hugetlb cgroup"))
     }
     do throws(Errno) {
       if backing.hugePageSize == nil { try range.lock(0..<size.rawValue) }

@@ -20,13 +20,22 @@ extension Arena {
     let operation = "prepare an arena of \(choice.size) (\(choice.backing.rawValue))"
     let length = try choice.length(maximum, operation)
     let file = try makeFile(choice, operation, host)
-    let range: HostRange
-    do {
-      try file?.setSize(length)
-      range = try HostRange.reserve(length, alignment: .gibibytes(1))
+    do throws(Errno) {
+      return try make(choice, length, consume file, parts, host, threads: threads, progress)
     } catch {
+      // `make` has freed its memory, which the explanation thus does not count.
       throw choice.shortage(operation, error, host)
     }
+  }
+
+  private static func make(
+    _ choice: BackingChoice, _ length: ByteCount, _ file: consuming MemoryFile?,
+    _ parts: [ArenaPart], _ host: HostCapabilities, threads: Int,
+    _ progress: (@Sendable (ByteCount) -> Void)?
+  ) throws(Errno) -> Prepared {
+    let file = file
+    try file?.setSize(length)
+    let range = try HostRange.reserve(length, alignment: .gibibytes(1))
     var preparation = Preparation()
     var parts = parts
     do throws(Errno) {
@@ -41,7 +50,7 @@ extension Arena {
       }
     } catch {
       range.unmap()
-      throw choice.shortage(operation, error, host)
+      throw error
     }
     do throws(Errno) {
       // The kernel never reclaims hugetlb pages.

@@ -155,6 +155,8 @@ extension Arena {
         return [part]
       }
     } catch {
+      // Before the probe for the explanation, which must not count it.
+      giveBack(run)
       throw choice.shortage(operation, error, host)
     }
     guard backing.hugePageSize == nil, preparation.lockProblem == nil else { return }

@@ -114,12 +114,26 @@ struct BackingChoice {
         .host, operation: operation, reason: "this host has no hugetlb pages of \(page)",
         advice: .useBacking([.thp, .base]))
     }
-    let free = pool.available.rawValue
-    guard free < needed else { return }
-    throw HoldfastError(
+    if let error = shortage(of: pool, needed, operation, host) { throw error }
+  }
+
+  /// The error for too few huge pages, or nil if there are enough. A larger pool does not help a
+  /// process whose cgroup has reached its limit.
+  private func shortage(
+    of pool: HostCapabilities.HugePages, _ needed: UInt64, _ operation: String,
+    _ host: HostCapabilities, _ errno: Errno? = nil
+  ) -> HoldfastError? {
+    let pages = "\(BackingChoice.pages(needed, of: pool.size, "hugetlb ")) needed"
+    if let limit = pool.cgroup, limit.remaining < size {
+      return HoldfastError(
+        .host, operation: operation, reason: "\(pages), but \(limit.words("hugetlb"))",
+        errno: errno?.rawValue, advice: limit.advice)
+    }
+    let free = pool.obtainable.rawValue
+    guard free < needed else { return nil }
+    return HoldfastError(
       .host, operation: operation,
-      reason: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free"
-        + location(host),
+      reason: "\(pages), \(pool.obtainableWords)" + location(host), errno: errno?.rawValue,
       advice: .reserveHugePages(goals(missing: needed - free, pool, host)))
   }
 
@@ -182,17 +196,30 @@ struct BackingChoice {
           advice: .set(path: host.transparentHugePages.privateMemoryPath, value: "madvise"))
       }
     }
-    let available = host.confined(to: nodes).availableForGuests
+    if let error = shortage(operation, host) { throw error }
+  }
+
+  /// The error for too little ordinary memory, or nil if there is enough or that is unknown.
+  private func shortage(
+    _ operation: String, _ host: HostCapabilities, _ errno: Errno? = nil
+  ) -> HoldfastError? {
+    guard let available = host.confined(to: nodes).roomForGuests else { return nil }
     let needed = size.rawValue.addingReportingOverflow(Self.margin.rawValue)
-    guard needed.overflow || needed.partialValue > available.rawValue else { return }
-    let pages = size.rawValue / backing.mappedPageSize.rawValue
-    throw HoldfastError(
+    guard needed.overflow || needed.partialValue > available.rawValue else { return nil }
+    let count = size.rawValue / backing.mappedPageSize.rawValue
+    let pages = "\(BackingChoice.pages(count, of: backing.mappedPageSize)) needed"
+    if let limit = host.cgroup.memory, limit.remaining <= available {
+      return HoldfastError(
+        .host, operation: operation,
+        reason: "\(pages), but \(limit.words("memory")), of which \(Self.margin) are kept free",
+        errno: errno?.rawValue, advice: limit.advice)
+    }
+    return HoldfastError(
       .host, operation: operation,
-      reason: "\(BackingChoice.pages(pages, of: backing.mappedPageSize)) needed, "
-        + "\(available.rawValue / backing.mappedPageSize.rawValue) are available "
+      reason: "\(pages), \(available.rawValue / backing.mappedPageSize.rawValue) are available "
         + "(\(available.rawValue >> 20) MiB, of which \(Self.margin) are kept for the host)"
         + location(host),
-      advice: .requestLess(than: available))
+      errno: errno?.rawValue, advice: .requestLess(than: available))
   }
 
   /// The error for a system call that failed although the probe found enough memory.
@@ -205,30 +232,46 @@ struct BackingChoice {
     if let refusal = error.refusal(of: "madvise(2), mmap(2) or ftruncate(2)", operation) {
       return refusal
     }
+    if error == .fileTooLarge {
+      return HoldfastError(
+        .host, operation: operation, reason: ResourceLimits.fileSizeWords, errno: error.rawValue,
+        advice: ResourceLimits.fileSizeAdvice)
+    }
     // Probe again: the first probe found enough.
     let now = HostProbe().host()
-    let confined = now.confined(to: nodes)
-    guard let page = backing.hugePageSize else {
-      let needed = size.rawValue / backing.mappedPageSize.rawValue
+    let pool = backing.hugePageSize.flatMap { page in
+      now.confined(to: nodes).hugePages.first { $0.size == page }
+    }
+    let found =
+      pool.flatMap { shortage(of: $0, size.rawValue / $0.size.rawValue, operation, now, error) }
+      ?? (backing.hugePageSize == nil ? shortage(operation, now, error) : nil)
+    return found ?? hiddenLimit(operation, error, pool, now)
+  }
+
+  /// The error for memory that the kernel refuses although the probe finds enough.
+  private func hiddenLimit(
+    _ operation: String, _ error: Errno, _ pool: HostCapabilities.HugePages?,
+    _ host: HostCapabilities
+  ) -> HoldfastError {
+    if error == .noMemory, let addresses = ResourceLimits.addresses {
       return HoldfastError(
         .host, operation: operation,
-        reason: "\(BackingChoice.pages(needed, of: backing.mappedPageSize)) needed, "
-          + "\(confined.availableForGuests.rawValue / backing.mappedPageSize.rawValue) "
-          + "are available" + location(now),
-        errno: error.rawValue, advice: .requestLess(than: confined.availableForGuests))
+        reason: "RLIMIT_AS limits the addresses of this process to \(addresses)",
+        errno: error.rawValue, advice: .raiseLimit("RLIMIT_AS (ulimit -v unlimited)"))
     }
-    let needed = size.rawValue / page.rawValue
-    let counts = confined.hugePages.first { $0.size == page }
-    let free = counts?.available.rawValue ?? 0
+    let page = backing.hugePageSize ?? backing.mappedPageSize
+    let kind = backing.hugePageSize == nil ? "" : "hugetlb "
+    let there =
+      pool?.obtainableWords ?? "\(host.availableForGuests.rawValue >> 20) MiB are available"
+    // The files of a container's cgroup may not be mounted in it.
     return HoldfastError(
       .host, operation: operation,
-      reason: "\(BackingChoice.pages(needed, of: page, "hugetlb ")) needed, \(free) are free"
-        + location(now),
+      reason: "\(BackingChoice.pages(size.rawValue / page.rawValue, of: page, kind)) needed, and "
+        + "the kernel refuses them although \(there)" + location(host)
+        + ": a limit applies that is not visible here, such as that of a container's cgroup",
       errno: error.rawValue,
-      advice: counts.map { counts in
-        free < needed
-          ? .reserveHugePages(goals(missing: needed - free, counts, now))
-          : .raiseLimit("hugetlb cgroup, cpuset or RLIMIT_AS")
-      })
+      advice: pool == nil
+        ? .raiseLimit("that of the memory cgroup or cpuset")
+        : .raiseLimit("that of the hugetlb cgroup or cpuset"))
   }
 }

@@ -94,8 +94,11 @@ extension HostCapabilities {
     guard let nodes, nodes.policy == .bind else { return self }
     let chosen = self.nodes.filter { nodes.nodes.contains($0.id) }
     var host = self
-    let available = chosen.reduce(ByteCount.zero) { $0.saturatingSum($1.available ?? .zero) }
-    host.memory.available = min(memory.available ?? memory.free ?? .zero, available)
+    let known = chosen.compactMap(\.available)
+    if !known.isEmpty {
+      let available = known.reduce(ByteCount.zero) { $0.saturatingSum($1) }
+      host.memory.available = min(memory.available ?? memory.free ?? available, available)
+    }
     for index in host.hugePages.indices {
       let parts = chosen.compactMap { node in
         node.hugePages.first { $0.size == host.hugePages[index].size }
@@ -104,6 +107,12 @@ extension HostCapabilities {
       // The kernel reserves pages of the whole pool, not of a node.
       host.hugePages[index].free = PageCount(min(hugePages[index].unreserved.rawValue, free))
       host.hugePages[index].reserved = .zero
+      if let room = hugePages[index].surplusRoom, let available = host.memory.available,
+        hugePages[index].size != .zero
+      {
+        let fitting = available.rawValue / hugePages[index].size.rawValue
+        host.hugePages[index].surplusRoom = PageCount(min(room.rawValue, fitting))
+      }
       host.hugePages[index].total = PageCount(
         parts.reduce(UInt64(0)) { $0.saturatingSum($1.total?.rawValue ?? 0) })
     }

@@ -23,7 +23,9 @@ struct CgroupFiles {
     let mounts = Mount.parse(files.text("/proc/self/mountinfo", limit: 1 << 22) ?? "")
     let membership = files.text("/proc/self/cgroup") ?? ""
     func find(_ controller: String) -> [Hierarchy] {
-      CgroupFiles.hierarchies(of: controller, membership: membership, mounts: mounts)
+      CgroupFiles.hierarchies(of: controller, membership: membership, mounts: mounts) {
+        CgroupSearch(files: files).directories(of: $1, in: $0)
+      }
     }
     memory = find("memory")
     processors = find("cpu")
@@ -32,8 +34,12 @@ struct CgroupFiles {
 
   /// The hierarchies of a controller, from lines of /proc/self/cgroup such as `4:memory:/user`
   /// (version 1) and `0::/user` (version 2).
+  ///
+  /// - Parameter search: finds the folders of a cgroup in a mount from outside of the cgroup
+  ///   namespace, which does not tell their names.
   static func hierarchies(
-    of controller: String, membership: String, mounts: [Mount]
+    of controller: String, membership: String, mounts: [Mount],
+    search: (Mount, String) -> [String]? = { _, _ in nil }
   ) -> [Hierarchy] {
     membership.split(whereSeparator: \.isNewline).compactMap { line in
       let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
@@ -47,13 +53,17 @@ struct CgroupFiles {
           ? mount.type == "cgroup2"
           : mount.type == "cgroup" && mount.options.contains(controller)
       }
-      // A container may also have the host's tree mounted elsewhere.
-      let usual = candidates.first { $0.point.hasPrefix("/sys/fs/cgroup") }
+      // A container may also have the host's tree, or another part of it, mounted elsewhere.
+      let usual = candidates.filter { $0.point.hasPrefix("/sys/fs/cgroup") }
       let fallback = Mount(
         root: "/", point: isVersion2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/\(controller)")
-      let mount = usual ?? candidates.first ?? fallback
+      let mount =
+        (usual + candidates).first { $0.contains(cgroup: String(fields[2])) } ?? usual.first
+        ?? candidates.first ?? fallback
+      let cgroup = String(fields[2])
+      let found = mount.levelsAboveNamespace == nil ? nil : search(mount, cgroup)
       return Hierarchy(
-        isVersion2: isVersion2, directories: mount.directories(upFrom: String(fields[2])))
+        isVersion2: isVersion2, directories: found ?? mount.directories(upFrom: cgroup))
     }
   }
 
@@ -107,25 +117,26 @@ struct CgroupFiles {
     }.min()
   }
 
-  /// The bytes of huge pages of a size that the hugetlb cgroups leave, or nil without a limit.
-  func hugePagesRemaining(size: ByteCount) -> ByteCount? {
+  /// The limit on huge pages of a size that leaves the least, or nil without a limit.
+  func hugePagesLimit(size: ByteCount) -> HostCapabilities.Cgroup.MemoryLimit? {
     let name = "hugetlb." + CgroupFiles.hugePageName(size)
-    var least: ByteCount?
+    var tightest: HostCapabilities.Cgroup.MemoryLimit?
     for hierarchy in hugePages {
       // Reservations, by mmap(2), and pages, by faults, are charged separately.
       for prefix in [name, name + ".rsvd"] {
         for directory in hierarchy.directories {
           let file = "\(directory)/\(prefix)."
-          guard let limit = limit(file + (hierarchy.isVersion2 ? "max" : "limit_in_bytes")) else {
-            continue
-          }
+          let setting = file + (hierarchy.isVersion2 ? "max" : "limit_in_bytes")
+          guard let limit = limit(setting) else { continue }
           let used = files.number(file + (hierarchy.isVersion2 ? "current" : "usage_in_bytes"))
           let remaining = limit - min(limit, ByteCount(used ?? 0))
-          least = min(least ?? remaining, remaining)
+          if let tightest, tightest.remaining <= remaining { continue }
+          tightest = HostCapabilities.Cgroup.MemoryLimit(
+            file: HostParsers.printable(setting), limit: limit, remaining: remaining)
         }
       }
     }
-    return least
+    return tightest
   }
 
   /// The number in a limit's file, or nil if it is missing, `max`, or so large that version 1 means

@@ -91,10 +91,9 @@ private struct Adviser {
       : "only \(HostReport.rounded(pool.availableBytes)) free in pages of \(pool.size)"
     let level: HostAdvice.Level = pool.available == .zero ? .missing : .couldBeBetter
     let statement = "\(have), \(memory) needed"
-    if let remaining = pool.cgroupRemaining, remaining < memory {
-      return .init(
-        level: level,
-        statement: statement + "; the hugetlb cgroup has \(HostReport.rounded(remaining)) left")
+    if let limit = pool.cgroup, limit.remaining < memory {
+      // No size of the pool helps.
+      return .init(level: level, statement: statement + "; \(limit.words("hugetlb"))")
     }
     guard let wanted = memory.roundedUp(to: pool.size) else {
       return .init(level: .missing, statement: statement + ", which exceeds every host")

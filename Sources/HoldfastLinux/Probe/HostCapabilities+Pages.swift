@@ -17,15 +17,34 @@ extension HostCapabilities {
     public var surplus: PageCount?
     /// nr_overcommit_hugepages: the largest number of surplus pages.
     public var overcommit: PageCount?
-    /// The bytes that the hugetlb cgroup leaves, or nil without a limit. A process that exceeds it
-    /// gets SIGBUS.
-    public var cgroupRemaining: ByteCount?
+    /// The surplus pages that the kernel can still add to the pool when they are needed: up to
+    /// ``overcommit``, and as far as the host has memory available. Nil if unknown.
+    public var surplusRoom: PageCount?
+    /// Of the limits of all hugetlb cgroups up to the root, the one that leaves the least, or nil
+    /// without a limit. A process that exceeds it gets SIGBUS.
+    public var cgroup: Cgroup.MemoryLimit?
 
-    /// The pages that can be allocated now: free, not reserved, and within the cgroup's limit; 0 if
-    /// unknown.
+    /// The bytes that the hugetlb cgroups leave, or nil without a limit.
+    public var cgroupRemaining: ByteCount? { cgroup?.remaining }
+
+    /// The pages that can be allocated now: free and not reserved, or surplus, and within the
+    /// cgroup's limit; 0 if unknown.
     public var available: PageCount {
-      guard let cgroupRemaining, size != .zero else { return unreserved }
-      return min(unreserved, PageCount(cgroupRemaining.rawValue / size.rawValue))
+      guard let cgroupRemaining, size != .zero else { return obtainable }
+      return min(obtainable, PageCount(cgroupRemaining.rawValue / size.rawValue))
+    }
+
+    /// The pages that the host can provide, whatever the cgroup's limit: free and not reserved, or
+    /// surplus.
+    package var obtainable: PageCount {
+      PageCount(unreserved.rawValue.saturatingSum((surplusRoom ?? .zero).rawValue))
+    }
+
+    /// `12 are free`, `0 are free and 64 can be added as surplus`.
+    package var obtainableWords: String {
+      let surplus = (surplusRoom ?? .zero).rawValue
+      return "\(unreserved.rawValue) are free"
+        + (surplus == 0 ? "" : " and \(surplus) can be added as surplus")
     }
 
     /// Pages that are free and not reserved.

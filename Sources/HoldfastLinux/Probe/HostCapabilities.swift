@@ -34,9 +34,22 @@ public struct HostCapabilities: Hashable, Sendable, Codable {
 
   /// The memory outside of the huge page pools that guests can have now: the host's available
   /// memory, or what the tightest cgroup leaves, whichever is less; 0 if unknown.
-  public var availableForGuests: ByteCount {
-    let host = memory.available ?? memory.free ?? .zero
-    return min(host, cgroup.memory?.remaining ?? host)
+  public var availableForGuests: ByteCount { roomForGuests ?? .zero }
+
+  /// ``availableForGuests``, or nil if unknown: then only an attempt can show whether there is
+  /// enough.
+  package var roomForGuests: ByteCount? {
+    let host = memory.available ?? memory.free
+    guard let limit = cgroup.memory?.remaining else { return host }
+    return min(host ?? limit, limit)
+  }
+
+  /// The memory cgroup's limit, if it leaves less than `size` and what a process needs besides, such
+  /// as page tables: the kernel kills a process that exceeds it.
+  package func memoryLimit(refusing size: ByteCount) -> Cgroup.MemoryLimit? {
+    guard let limit = cgroup.memory else { return nil }
+    let besides = ByteCount.mebibytes(8).saturatingSum(ByteCount(size.rawValue / 64))
+    return limit.remaining < size.saturatingSum(besides) ? limit : nil
   }
 
   /// The number of this process's threads that can run at once, at least 1.
@@ -72,7 +85,7 @@ extension HostCapabilities {
 
   /// The limits of the cgroups that this process is in, version 2 or 1.
   public struct Cgroup: Hashable, Sendable, Codable {
-    /// A cgroup's limit on memory.
+    /// A cgroup's limit on memory, or on huge pages of one size.
     public struct MemoryLimit: Hashable, Sendable, Codable {
       /// The file that sets the limit.
       public var file: String
@@ -80,6 +93,22 @@ extension HostCapabilities {
       public var limit: ByteCount
       /// The limit less the usage, not counting page cache that can be reclaimed.
       public var remaining: ByteCount
+
+      /// Creates a limit; the parameters are the properties.
+      package init(file: String, limit: ByteCount, remaining: ByteCount) {
+        self.file = file
+        self.limit = limit
+        self.remaining = remaining
+      }
+
+      /// `the hugetlb cgroup leaves 16 MiB of 32 MiB (/sys/fs/cgroup/app/hugetlb.2MB.max)`.
+      package func words(_ controller: String) -> String {
+        "the \(controller) cgroup leaves \(HostReport.rounded(remaining)) of "
+          + "\(HostReport.rounded(limit)) (\(file))"
+      }
+
+      /// What to do about the limit.
+      package var advice: Advice { .raiseLimit(file) }
     }
 
     /// Of all limits from this process's cgroup up to the root, the one that leaves the least, or

@@ -28,17 +28,18 @@ public struct HostProbe: Sendable {
     let processors = processors(usable: usable?.count)
     let sizes = files.hugePageSizes()
     let pageSize = system.pageSize()
+    let nodes = nodes(hugePageSizes: sizes, usableProcessors: usable)
+    let memory = memory(memoryInformation, nodes)
     return HostCapabilities(
       processors: processors,
-      memory: HostCapabilities.Memory(
-        total: memoryInformation["MemTotal"], free: memoryInformation["MemFree"],
-        available: memoryInformation["MemAvailable"]),
+      memory: memory,
       cgroup: HostCapabilities.Cgroup(
         memory: cgroups.memoryLimit(), processors: cgroups.processorQuota()),
       pageSize: pageSize == .zero ? nil : pageSize,
       hugePages: sizes.map { size in
         var pages = files.hugePages(of: size)
-        pages.cgroupRemaining = cgroups.hugePagesRemaining(size: size)
+        pages.cgroup = cgroups.hugePagesLimit(size: size)
+        pages.surplusRoom = surplusRoom(pages, memory)
         return pages
       },
       defaultHugePageSize: memoryInformation["Hugepagesize"],
@@ -46,9 +47,33 @@ public struct HostProbe: Sendable {
       userFault: userFault(),
       privileges: privileges(),
       kvm: kvm(vendor: processors.vendor),
-      nodes: nodes(hugePageSizes: sizes, usableProcessors: usable),
+      nodes: nodes,
       maximumMapCount: files.number("/proc/sys/vm/max_map_count"),
       overcommit: overcommit())
+  }
+
+  /// The memory by /proc/meminfo or, where that is missing, as in a /proc that shows processes only
+  /// (`subset=pid`), by the files of the nodes and by sysinfo(2), which does not count page cache.
+  private func memory(
+    _ information: [String: ByteCount], _ nodes: [HostCapabilities.Node]
+  ) -> HostCapabilities.Memory {
+    let asked = information["MemFree"] == nil ? system.memory() : nil
+    let estimates = nodes.compactMap(\.available)
+    let sum = estimates.reduce(ByteCount.zero) { $0.saturatingSum($1) }
+    return HostCapabilities.Memory(
+      total: information["MemTotal"] ?? asked?.total, free: information["MemFree"] ?? asked?.free,
+      available: information["MemAvailable"]
+        ?? (asked == nil || sum == .zero ? asked?.available : sum))
+  }
+
+  /// The surplus pages that a pool may still get, which the kernel takes from available memory.
+  private func surplusRoom(
+    _ pages: HostCapabilities.HugePages, _ memory: HostCapabilities.Memory
+  ) -> PageCount? {
+    guard let most = pages.overcommit?.rawValue, pages.size != .zero else { return nil }
+    let room = most - min(most, (pages.surplus ?? .zero).rawValue)
+    guard let available = memory.available ?? memory.free else { return PageCount(room) }
+    return PageCount(min(room, available.rawValue / pages.size.rawValue))
   }
 
   private func processors(usable: Int?) -> HostCapabilities.Processors {

@@ -100,10 +100,13 @@ public enum HostReport {
   }
 
   private static func hugePages(_ pages: HostCapabilities.HugePages) -> String {
-    let cgroup = pages.cgroupRemaining.map { ", \(rounded($0)) left in the cgroup" }
+    let cgroup = pages.cgroup.map { ", \($0.words("hugetlb"))" }
+    let surplus =
+      (pages.surplusRoom ?? .zero) == .zero
+      ? "" : " (\(count(pages.surplusRoom)) can be added)"
     return "\(pages.size): \(count(pages.total)) in the pool, \(count(pages.free)) free, "
       + "\(count(pages.reserved)) reserved, \(count(pages.surplus)) surplus, "
-      + "overcommit \(count(pages.overcommit))" + (cgroup ?? "")
+      + "overcommit \(count(pages.overcommit))" + surplus + (cgroup ?? "")
   }
 
   private static func transparent(_ pages: HostCapabilities.TransparentHugePages) -> String {

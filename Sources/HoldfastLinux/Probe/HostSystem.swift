@@ -19,6 +19,8 @@ package struct HostSystem: Sendable {
   package var pageSize: @Sendable () -> ByteCount
   /// The processors that this process may run on, in ascending order: sched_getaffinity(2).
   package var usableProcessors: @Sendable () -> [UInt32]?
+  /// The memory, with what is free and not page cache as available: sysinfo(2).
+  package var memory: @Sendable () -> HostCapabilities.Memory? = { nil }
   /// geteuid(2).
   package var effectiveUser: @Sendable () -> UInt32
   /// RLIMIT_MEMLOCK, soft and hard; nil: no limit.
@@ -38,6 +40,14 @@ package struct HostSystem: Sendable {
   package static let live = HostSystem(
     pageSize: { ByteCount(UInt64(max(0, sysconf(Int32(_SC_PAGESIZE))))) },
     usableProcessors: { Affinity.current?.processors },
+    memory: {
+      var memory = hf_host_memory()
+      // SAFETY: `memory` is a whole hf_host_memory and lives through the call.
+      guard unsafe hf_probe_memory(&memory) == 0 else { return nil }
+      return HostCapabilities.Memory(
+        total: ByteCount(memory.total), free: ByteCount(memory.free),
+        available: ByteCount(memory.free.saturatingSum(memory.buffers)))
+    },
     effectiveUser: { geteuid() },
     memoryLockLimits: {
       var limit = rlimit()

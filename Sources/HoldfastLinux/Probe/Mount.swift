@@ -37,15 +37,33 @@ struct Mount: Hashable {
     }
     // The kernel writes `..` for a cgroup outside of the namespace's root, which is not mounted.
     if names.contains("..") { names = [] }
+    return directories(upFrom: names)
+  }
+
+  /// The folder at the end of a path below the mount point, and those above it.
+  func directories(upFrom names: [String]) -> [String] {
     // Only a made-up tree can be nested deeper.
-    names = Array(names.prefix(256))
+    let names = names.prefix(256)
     let base = point == "/" ? "" : point
     return (0...names.count).map { above in
       ([base] + names.dropLast(above)).joined(separator: "/")
     }
   }
 
-  private static func names(_ path: String) -> [String] {
+  /// Whether the mount shows a cgroup, which is a path as in /proc/self/cgroup.
+  func contains(cgroup: String) -> Bool {
+    let names = Mount.names(cgroup)
+    return names.starts(with: Mount.names(root)) && !names.contains("..")
+  }
+
+  /// The levels by which the mount's root is above that of the cgroup namespace, for a mount that was
+  /// made outside of it: 2 for the root `/../..`. Otherwise nil.
+  var levelsAboveNamespace: Int? {
+    let names = Mount.names(root)
+    return names.isEmpty || names.contains { $0 != ".." } ? nil : names.count
+  }
+
+  static func names(_ path: String) -> [String] {
     path.split(separator: "/").map(String.init)
   }
 

@@ -149,8 +149,16 @@ extension HostRange {
 
   /// Populates a part. The corresponding C function is `madvise`, with MADV_POPULATE_WRITE or
   /// MADV_POPULATE_READ: a shortage is an error, never SIGBUS.
+  ///
+  /// - Throws: `noMemory` for every shortage. The kernel reports EFAULT, "Bad address", where an
+  ///   access would raise SIGBUS: if a hugetlb cgroup or the file system has reached its limit, or
+  ///   the file has been truncated.
   func populate(_ part: Range<UInt64>, _ protection: Protection) throws(Errno) {
-    try unsafe check(hf_populate(start + Int(part.lowerBound), part.count, access(protection)))
+    do throws(Errno) {
+      try unsafe check(hf_populate(start + Int(part.lowerBound), part.count, access(protection)))
+    } catch {
+      throw error == .badAddress ? .noMemory : error
+    }
   }
 
   /// Removes the page-table entries of a shared part, locked or not; the file keeps its pages. The

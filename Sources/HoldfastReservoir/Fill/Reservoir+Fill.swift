@@ -48,7 +48,8 @@ extension Reservoir {
     let host = HostProbe().host()
     let nodes = plan.node.map { HostNodes.bind($0) }
     try nodes?.check(host)
-    if !options.reservesHugePages { try checkRoom(total, plan.node, operation) }
+    for part in missing { try checkFileSize(part.size, operation) }
+    try checkRoom(total, plan.node, operation, raisesPool: options.reservesHugePages)
 
     let work = FillWork(
       filling: filling, nodes: nodes, host: host, threads: options.threads ?? host.parallelism,
@@ -139,16 +140,17 @@ extension Reservoir {
       report(ReservoirEvent(.fill, size: size, duration: ContinuousClock.now - start))
     } catch {
       try? work.filling.unlink(id)
+      // The pages return to the kernel now, rather than when the file is closed.
+      try? file.setSize(.zero)
       if error == .canceled { throw cancelled(work.operation) }
       if let misplaced {
         throw HoldfastError(
           .host, operation: work.operation, reason: misplaced,
           advice: .other("allow mbind(2), by CAP_SYS_NICE in a container, or memory of any node"))
       }
-      throw HoldfastError(
-        errno: error, operation: work.operation,
-        reason: "cannot populate a file of \(size); files that are ready stay ready",
-        advice: error == .noMemory || error == .noSpace ? .requestLess(than: size) : nil)
+      throw refusal(
+        error, of: size, work.nodes?.nodes.first, work.operation,
+        "a file of \(size) cannot be populated", outcome: "files that are ready stay ready")
     }
   }
 

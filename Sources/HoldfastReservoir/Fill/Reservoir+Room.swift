@@ -3,9 +3,12 @@ internal import HoldfastLinux
 internal import SystemPackage
 
 extension Reservoir {
-  /// Refuses a size for which the pool, the mount or the host's memory evidently has no room.
+  /// Refuses a size for which the mount, the cgroup, the pool or the host's memory evidently has no
+  /// room.
+  ///
+  /// - Parameter raisesPool: whether the caller raises the pool by the pages that it lacks.
   func checkRoom(
-    _ size: ByteCount, _ node: NodeID?, _ operation: String
+    _ size: ByteCount, _ node: NodeID?, _ operation: String, raisesPool: Bool = false
   ) throws(HoldfastError) {
     guard size > .zero else { return }
     if let free = try mountRoom(operation), free < size {
@@ -15,21 +18,79 @@ extension Reservoir {
           + HostReport.rounded(free),
         advice: .raiseLimit("the mount option size= of \(mount)"))
     }
-    let needed = size.rawValue / pageSize.rawValue
-    if isHugetlb {
-      let available = try pages(node)
-      guard available < needed else { return }
+    let host = HostProbe().host().confined(to: node.map { .bind($0) })
+    // A cgroup's limit comes first: neither a larger pool nor more memory helps then.
+    let limit =
+      isHugetlb
+      ? pool(of: host)?.cgroup.flatMap { $0.remaining < size ? $0 : nil }
+      : host.memoryLimit(refusing: size)
+    if let limit {
       throw HoldfastError(
         .resourceShortage, operation: operation,
-        reason: "\(needed) huge pages of \(pageSize) are needed, but \(available) are free",
-        advice: .reserveHugePages([goal(missing: needed - available, node)]))
+        reason: "\(size) is needed, but \(limit.words(isHugetlb ? "hugetlb" : "memory"))",
+        advice: limit.advice)
     }
-    let available = HostProbe().host().availableForGuests
-    if available < size {
+    if isHugetlb {
+      if !raisesPool { try checkPool(size, node, host, operation) }
+    } else if let available = host.roomForGuests, available < size {
       throw HoldfastError(
         .resourceShortage, operation: operation,
         reason: "\(size) is needed, but the host has \(HostReport.rounded(available)) available",
         advice: .requestLess(than: available))
+    }
+  }
+
+  /// Refuses a size that this process may not give a file.
+  func checkFileSize(_ size: ByteCount, _ operation: String) throws(HoldfastError) {
+    guard let limit = ResourceLimits.fileSize, size > limit else { return }
+    throw HoldfastError(
+      .resourceShortage, operation: operation,
+      reason: "a file of \(size) is needed, but \(ResourceLimits.fileSizeWords)",
+      errno: Errno.fileTooLarge.rawValue, advice: ResourceLimits.fileSizeAdvice)
+  }
+
+  /// The error for memory, or a size of a file, that the kernel refuses although the checks found
+  /// nothing. The caller has freed what it got, so that it does not count.
+  ///
+  /// - Parameters:
+  ///   - size: the bytes that were to be populated.
+  ///   - problem: what failed, as a phrase.
+  ///   - outcome: what remains, as a phrase, or nil.
+  func refusal(
+    _ error: Errno, of size: ByteCount, _ node: NodeID?, _ operation: String, _ problem: String,
+    outcome: String? = nil
+  ) -> HoldfastError {
+    let outcome = outcome.map { "; \($0)" } ?? ""
+    func refused(_ reason: String, _ advice: Advice?) -> HoldfastError {
+      HoldfastError(
+        .resourceShortage, operation: operation, reason: "\(problem): \(reason)\(outcome)",
+        errno: error.rawValue, advice: advice)
+    }
+    switch error {
+    case .fileTooLarge:
+      return refused(ResourceLimits.fileSizeWords, ResourceLimits.fileSizeAdvice)
+    case .noMemory, .noSpace:
+      do throws(HoldfastError) {
+        try checkRoom(size, node, operation)
+      } catch let found {
+        return refused(found.reason, found.advice)
+      }
+      if let addresses = ResourceLimits.addresses {
+        return refused(
+          "RLIMIT_AS limits the addresses of this process to \(addresses)",
+          .raiseLimit("RLIMIT_AS (ulimit -v unlimited)"))
+      }
+      let host = HostProbe().host().confined(to: node.map { .bind($0) })
+      let there =
+        pool(of: host).map { "huge pages of \(pageSize) although \($0.obtainableWords)" }
+        ?? "memory although \(HostReport.rounded(host.availableForGuests)) are available"
+      // The files of a container's cgroup may not be mounted in it.
+      return refused(
+        "the kernel refuses \(there), so a limit applies that is not visible here, such as that of "
+          + "a container's cgroup",
+        .raiseLimit("that of the \(isHugetlb ? "hugetlb" : "memory") cgroup or cpuset"))
+    default:
+      return HoldfastError(errno: error, operation: operation, reason: problem + outcome)
     }
   }
 
@@ -46,9 +107,33 @@ extension Reservoir {
         advice: .other("without reserving huge pages"))
     }
     let needed = size.rawValue / pageSize.rawValue
-    let available = try pages(node)
+    let host = HostProbe().host().confined(to: node.map { .bind($0) })
+    let available = pool(of: host)?.obtainable.rawValue ?? 0
     guard needed > available else { return nil }
     return try HugePagePool(size: pageSize, node: node).increase(by: PageCount(needed - available))
+  }
+
+  /// Refuses a size for which the pool has too few pages.
+  private func checkPool(
+    _ size: ByteCount, _ node: NodeID?, _ host: HostCapabilities, _ operation: String
+  ) throws(HoldfastError) {
+    guard let pool = pool(of: host) else {
+      _ = try HugePagePool(size: pageSize, node: node).counts()
+      return
+    }
+    let needed = size.rawValue / pageSize.rawValue
+    let available = pool.obtainable.rawValue
+    guard available < needed else { return }
+    throw HoldfastError(
+      .resourceShortage, operation: operation,
+      reason: "\(needed) huge pages of \(pageSize) are needed, but \(pool.obtainableWords)",
+      advice: .reserveHugePages([goal(missing: needed - available, node)]))
+  }
+
+  /// The pool that the reservoir's pages come from, or nil where it is on tmpfs, or the kernel has
+  /// no such pool.
+  private func pool(of host: HostCapabilities) -> HostCapabilities.HugePages? {
+    isHugetlb ? host.hugePages.first { $0.size == pageSize } : nil
   }
 
   /// The number of pages with which the pool would suffice.
@@ -56,14 +141,8 @@ extension Reservoir {
     let pool = HugePagePool(size: pageSize, node: node)
     let total = (try? pool.counts())?.total?.rawValue ?? 0
     return Advice.HugePageGoal(
-      pageSize: pageSize, node: node, path: pool.path, count: total + missing)
-  }
-
-  private func pages(_ node: NodeID?) throws(HoldfastError) -> UInt64 {
-    let all = try HugePagePool(size: pageSize).available.rawValue
-    // The kernel reserves pages of the whole pool, not of a node.
-    guard let node else { return all }
-    return min(all, try HugePagePool(size: pageSize, node: node).available.rawValue)
+      pageSize: pageSize, node: node, path: pool.path,
+      count: total + min(missing, .max - total))
   }
 
   private func mountRoom(_ operation: String) throws(HoldfastError) -> ByteCount? {

@@ -30,49 +30,82 @@ extension Reservoir {
       try search.skip(name, error, path: path)
       return nil
     }
+    if name.size < search.request.size {
+      return try takeSmaller(name, file, status, &search)
+    }
     let lease = LeaseFile(search.name, node: name.node, isHeld: search.request.isHeld)
-    var excess: String?
+    let refused: HoldfastError?
     do throws(Errno) {
-      // A user has one lease of a name. Files of one lease name can have different names.
-      try search.folder.withLock(timeout: Self.folderLockTimeout) { () throws(Errno) in
-        guard try leases(lease.name, in: search.folder).isEmpty else { throw .fileExists }
-        // With the lock held, so that leases at the same time do not exceed the limits together.
-        excess = try excessOfLimits(search)
-        if excess != nil { return }
+      refused = try enter(lease, search) { () throws(Errno) in
         try ready.rename(name.text, to: search.folder, lease.text)
-        // So that the next lease counts what this one takes. `grow` sees whether it failed.
-        if name.size < search.request.size { try? file.setSize(search.request.size) }
       }
     } catch {
-      if error == .fileExists { throw nameTakenError(lease.name, search.operation) }
       try search.skip(name, error, path: path)
       return nil
     }
-    if let excess {
-      throw HoldfastError(
+    if let refused { throw refused }
+    // From here on the file is leased, and remains so if this process is killed.
+    let taken = TakenFile(file: file, folder: search.folder, name: lease.text, isLeased: true)
+    do throws(LeaseProblem) {
+      try proveExclusive(taken, status)
+    } catch {
+      try giveUp(taken, name, status, error, &search)
+      return nil
+    }
+    return try complete(lease, of: name, file, status, isOfNode: true, &search)
+  }
+
+  /// A file that this process has locked and moved out of ready.
+  struct TakenFile {
+    let file: OpenFile
+    let folder: Folder
+    let name: String
+    /// Whether it has the name of a lease, instead of one in filling.
+    let isLeased: Bool
+  }
+
+  /// Moves a file, unless the user has a lease of that name or its limits do not allow the lease. No
+  /// other process changes the user's leases meanwhile, so leases at the same time do not exceed the
+  /// limits together.
+  ///
+  /// - Parameter move: renames the file.
+  /// - Returns: why it was not moved, or nil.
+  func enter(
+    _ lease: LeaseFile, _ search: LeaseSearch, _ move: () throws(Errno) -> Void
+  ) throws(Errno) -> HoldfastError? {
+    var isTaken = false
+    var excess: String?
+    // A user has one lease of a name. Files of one lease name can have different names.
+    try search.folder.withLock(timeout: Self.folderLockTimeout) { () throws(Errno) in
+      isTaken = try !leases(lease.name, in: search.folder).isEmpty
+      if isTaken { return }
+      excess = try excessOfLimits(search)
+      if excess == nil { try move() }
+    }
+    if isTaken { return nameTakenError(lease.name, search.operation) }
+    return excess.map { excess in
+      HoldfastError(
         .resourceShortage, operation: search.operation, reason: excess,
         advice: .other("a higher limit in the service's configuration, or release a lease"))
     }
-    // From here on the file is leased, and remains so if this process is killed.
-    let taken = LockedLease(
-      file: file, lease: lease, folder: search.folder, user: search.holder.user)
+  }
+
+  /// Completes the lease of a file that has its name.
+  ///
+  /// - Parameters:
+  ///   - name: the file's name when it was ready.
+  ///   - isOfNode: whether all of it lies on the node of that name, where it has one.
+  /// - Returns: nil where the file is ready again or unlinked, and another file may do.
+  func complete(
+    _ lease: LeaseFile, of name: ReadyName, _ file: OpenFile, _ status: FileStatus,
+    isOfNode: Bool, _ search: inout LeaseSearch
+  ) throws(HoldfastError) -> (LeaseReceipt, OpenFile)? {
     let receipt: LeaseReceipt
     do throws(LeaseProblem) {
-      receipt = try finish(name, taken, status, search)
+      receipt = try finish(lease, of: name, file, status, isOfNode: isOfNode, search)
     } catch {
-      let isReady = try undo(taken, name, status, search)
-      if let fatal = error.error {
-        if fatal == .canceled { throw cancelledError(search.operation) }
-        throw HoldfastError(
-          errno: fatal, operation: search.operation, reason: error.reason,
-          advice: fatal == .noMemory || fatal == .noSpace
-            ? .requestLess(than: search.request.size) : nil)
-      }
-      search.notes.append("\(name.text): \(error.reason)")
-      if isReady {
-        search.isContended = true
-        search.isOpenElsewhere = true
-      }
+      let taken = TakenFile(file: file, folder: search.folder, name: lease.text, isLeased: true)
+      try giveUp(taken, name, status, error, &search)
       return nil
     }
     if !lease.isHeld { file.unlock() }
@@ -110,86 +143,29 @@ extension Reservoir {
     return limits.problem(bytes: bytes, files: files, adding: search.request.size)
   }
 
-  /// Makes a file ready again that could not be leased, if it is as it was, no other user could
-  /// open it, and the kernel proves that no other process has it open; otherwise unlinks it.
-  ///
-  /// - Returns: whether it is ready.
-  private func undo(
-    _ taken: LockedLease, _ name: ReadyName, _ before: FileStatus, _ search: LeaseSearch
-  ) throws(HoldfastError) -> Bool {
-    var isReady = false
-    do throws(Errno) {
-      // A file that belonged to the user is not as it was: the user may have written to it, or
-      // pinned its pages, and the proof covers neither.
-      if try taken.file.status().size > name.size { try taken.file.setSize(name.size) }
-      let status = try taken.file.status()
-      isReady =
-        problem(status, named: name) == nil && status.identity == before.identity
-        && proveUnshared(taken.file, timeout: .milliseconds(500)) == nil
-    } catch {
-      isReady = false
-    }
-    defer { taken.file.endProof() }
-    do throws(Errno) {
-      try withName(
-        taken.name, in: taken.folder, of: before.identity, timeout: Self.folderLockTimeout
-      ) { () throws(Errno) in
-        if isReady {
-          try taken.folder.rename(taken.name, to: ready, name.text)
-        } else {
-          try taken.folder.unlink(taken.name)
-        }
-      }
-      // A process that tried to open the file meanwhile gets it when the proof ends.
-      if isReady, !taken.file.isStillAlone {
-        try ready.unlink(name.text)
-        isReady = false
-      }
-    } catch {
-      if error == .noSuchFileOrDirectory { throw releasedError(search) }
-      throw HoldfastError(
-        errno: error, operation: search.operation,
-        reason: "the lease failed, and its file could not be made ready again or unlinked",
-        advice: .run(["holdfast", "reservoir", "release", "\(taken.lease.name)"], asRoot: false))
-    }
-    return isReady
-  }
-
-  private func releasedError(_ search: LeaseSearch) -> HoldfastError {
-    HoldfastError(
-      .noLease, operation: search.operation,
-      reason: "another process released '\(search.name)' concurrently",
-      advice: .useAnotherName)
-  }
-
   /// Why a file that was already renamed cannot be the lease.
-  private struct LeaseProblem: Error {
+  struct LeaseProblem: Error {
     let reason: String
     /// Set where no other file would do.
     var error: Errno?
+    /// The same, where the caller gets this error.
+    var refused: HoldfastError?
   }
 
-  /// Checks a file that was just renamed, proves that it is open nowhere else, sets its size, and
-  /// gives it to the user.
+  /// Sets the size of a file that has the lease's name, and gives it to the user.
   private func finish(
-    _ name: ReadyName, _ taken: LockedLease, _ status: FileStatus, _ search: LeaseSearch
+    _ lease: LeaseFile, of name: ReadyName, _ file: OpenFile, _ status: FileStatus,
+    isOfNode: Bool, _ search: LeaseSearch
   ) throws(LeaseProblem) -> LeaseReceipt {
-    let file = taken.file
-    guard (try? search.folder.status(taken.name))?.identity == status.identity else {
-      throw LeaseProblem(reason: "another process replaced the file")
-    }
-    try proveExclusive(file)
-    let size = search.request.size
-    let holder = search.holder
-    var isOfNode = true
-    if name.size < size { isOfNode = try grow(file, name, search) }
     do throws(Errno) {
       // Last of what can fail: from here on the user may open the file, so it is never ready again.
-      if isMember(holder.user) { try file.setOwner(holder.user, group: status.group) }
+      let user = search.holder.user
+      if isMember(user) { try file.setOwner(user, group: status.group) }
     } catch {
       throw LeaseProblem(
         reason: "the service may not give files to other users (CAP_CHOWN)", error: error)
     }
+    let size = search.request.size
     do throws(Errno) {
       if name.size > size { try file.setSize(size) }
     } catch {
@@ -198,14 +174,17 @@ extension Reservoir {
     }
     LeaseAge.mark(file)
     return LeaseReceipt(
-      path: "\(path)/leased/\(holder.user)/\(taken.name)", name: taken.lease.name.text,
+      path: "\(path)/leased/\(search.holder.user)/\(lease.text)", name: lease.name.text,
       size: size, pageSize: pageSize, node: isOfNode ? name.node : nil,
       trimmed: name.size - min(name.size, size), grown: size - min(name.size, size),
       isHeld: search.request.isHeld, isExclusive: true, waitedSeconds: 0, seconds: 0)
   }
-
   /// Proves that no other process has the file open. Only the owner and root can open it.
-  private func proveExclusive(_ file: OpenFile) throws(LeaseProblem) {
+  func proveExclusive(_ taken: TakenFile, _ status: FileStatus) throws(LeaseProblem) {
+    let file = taken.file
+    guard (try? taken.folder.status(taken.name))?.identity == status.identity else {
+      throw LeaseProblem(reason: "another process replaced the file")
+    }
     if let problem = proveUnshared(file, timeout: .milliseconds(20)) {
       if problem == .wouldBlock { throw LeaseProblem(reason: "another process has it open") }
       throw LeaseProblem(
@@ -215,42 +194,5 @@ extension Reservoir {
     let isAlone = file.isStillAlone
     file.endProof()
     if !isAlone { throw LeaseProblem(reason: "another process has it open") }
-  }
-
-  /// Extends a file and populates what it lacks, or leaves it as it was.
-  ///
-  /// - Returns: whether all of it lies on the file's node, where it has one.
-  private func grow(
-    _ file: OpenFile, _ name: ReadyName, _ search: LeaseSearch
-  ) throws(LeaseProblem) -> Bool {
-    let request = search.request
-    var reason = "cannot set the size of a file of \(name.size)"
-    do throws(Errno) {
-      try file.setSize(request.size)
-      let host = HostProbe().host()
-      let memory = try MappedFile(
-        file, name.size.rawValue..<request.size.rawValue, pageSize: pageSize,
-        threads: request.threads ?? host.parallelism)
-      // If the request does not name the node, memory of another node will do.
-      let placement = name.node.map {
-        memory.place(on: HostNodes([$0], policy: request.node == nil ? .preferred : .bind), host)
-      }
-      try memory.populate(placement) { _ in !search.cancellation.isCancelled }
-      guard let node = name.node else { return true }
-      let lies = withExtendedLifetime(memory) { memory.lies(on: node, host) }
-      if lies == true || request.node == nil { return lies == true }
-      // The kernel takes memory that is bound from the node, also where it reports no nodes.
-      guard let refusal = placement?.refusal, let problem = placement?.problem else { return true }
-      reason = "node \(node) has not given what a file of \(name.size) lacks: \(problem)"
-      throw refusal
-    } catch {
-      // Truncating needs no memory.
-      do throws(Errno) {
-        try file.setSize(name.size)
-      } catch {
-        throw LeaseProblem(reason: reason, error: error)
-      }
-      throw LeaseProblem(reason: reason, error: error)
-    }
   }
 }

@@ -73,7 +73,7 @@ extension FieldTests {
       let served = try ServedPlace()
       let node = try #require(aNode)
       try served.configure("[level]\nfiles = 1x4M\nnode = \(node)")
-      try served.start(command: Situation.command(options(filter)))
+      try served.start(command: Situation.command(options(filter)) + [HoldfastProgram.path])
       try served.until("filled") { served.ready == ["4M@\(node)"] }
       try served.send(SIGTERM)
       let outcome = try served.end()

@@ -86,7 +86,7 @@ extension FieldTests {
         [level]
         files = 1x4M
         """)
-      try served.start(command: Situation.command(umask))
+      try served.start(command: Situation.command(umask) + [HoldfastProgram.path])
       try served.until("filled") { served.ready == ["4M"] }
       func mode(_ path: String) -> mode_t? {
         var status = stat()

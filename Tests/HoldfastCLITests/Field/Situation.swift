@@ -19,11 +19,9 @@ enum Situation {
   /// Why a test was skipped whose situation cannot be made.
   static let comment: Comment = "needs python3, root, and the situation: see Tests/Field/situation"
 
-  /// The words that start the program, or another, in the situation of the options.
-  static func command(
-    _ options: [String], _ program: String = HoldfastProgram.path
-  ) -> [String] {
-    ["python3", script] + options + ["--", program]
+  /// The words that run a program, which follows them, in the situation of the options.
+  static func command(_ options: [String]) -> [String] {
+    ["python3", script] + options + ["--"]
   }
 
   /// Starts the program, or another, in the situation of the options.
@@ -31,7 +29,7 @@ enum Situation {
     _ options: [String], _ arguments: [String], program: String = HoldfastProgram.path,
     output: HoldfastProgram.Sink = .caught
   ) throws -> HoldfastProgram {
-    try HoldfastProgram(arguments, output: output, command: command(options, program))
+    try HoldfastProgram(arguments, output: output, command: command(options) + [program])
   }
 
   /// Runs the program, or another, to its end.
