@@ -73,7 +73,7 @@ extension GuestWindow {
     var bytes: [NodeID: UInt64] = [:]
     let starts = Set(mappings.map(\.range.lowerBound))
     for mapping in NumaMapping.parse(text) where starts.contains(mapping.start) {
-      bytes.merge(mapping.bytes, uniquingKeysWith: +)
+      bytes.merge(mapping.bytes, uniquingKeysWith: { $0.saturatingSum($1) })
     }
     return bytes
   }

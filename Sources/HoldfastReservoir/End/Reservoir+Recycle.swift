@@ -248,7 +248,7 @@ extension Reservoir {
     // Missing pages may come from another node where this one has none left. Then the memory is
     // ready too, but not as memory of the node.
     if let node = taken.lease.node {
-      try? memory.bind(to: HostNodes([node], policy: .preferred))
+      try? memory.bind(to: .prefer(node))
     }
     for _ in 0..<Self.mostScrubs {
       // No process can truncate the file while the proof is held; one that opened it before could.

@@ -105,7 +105,7 @@ extension Reservoir {
       guard let status = try? search.folder.status(name) else { continue }
       files += 1
       // The user may have extended the file, with memory or without.
-      bytes = bytes.saturatingSum(max(status.size, status.allocated))
+      bytes += max(status.size, status.allocated)
     }
     return limits.problem(bytes: bytes, files: files, adding: search.request.size)
   }
@@ -238,7 +238,7 @@ extension Reservoir {
         try memory.bind(to: .bind(node))
       } else if let node = name.node {
         // The request does not name the node, so memory of another node will do.
-        try? memory.bind(to: HostNodes([node], policy: .preferred))
+        try? memory.bind(to: .prefer(node))
       }
       try memory.populate { _ in !search.cancellation.isCancelled }
       return withExtendedLifetime(memory) { name.node.map { memory.lies(on: $0) == true } ?? true }
