@@ -2,18 +2,18 @@ import Benchmark
 import HoldfastCore
 
 /// The VM layer alone: frames without memory, and a pmap that maps nothing.
-private func makeMemory(_ geometry: Geometry, _ size: ByteCount) -> PhysicalMemory {
+private func makeMemory(_ geometry: Geometry, _ size: ByteCount) throws -> PhysicalMemory {
   PhysicalMemory(
-    allocator: FrameAllocator(
+    allocator: try FrameAllocator(
       geometry: geometry, frames: FrameRun(Frame(0), geometry.pages(in: size)), zeroed: true),
     store: NullFrameStore())
 }
 
 private func wire(_ geometry: Geometry, _ size: ByteCount, _ benchmark: Benchmark) throws {
-  let memory = makeMemory(geometry, size)
-  let range = AddressRange(.zero, .zero + size)
+  let memory = try makeMemory(geometry, size)
+  let range = AddressRange(start: .zero, length: size)!
   for _ in benchmark.scaledIterations {
-    let space = AddressSpace(bounds: range, memory: memory, pmap: NullPmap())
+    let space = try AddressSpace(bounds: range, memory: memory, pmap: NullPmap())
     try space.map(at: range)
     benchmark.startMeasurement()
     try space.wire(range)
@@ -27,15 +27,15 @@ private func wire(_ geometry: Geometry, _ size: ByteCount, _ benchmark: Benchmar
 private func makeParent(
   _ size: ByteCount, entries: UInt64, ordered: Bool
 ) throws -> AddressSpace {
-  let memory = makeMemory(.small, size + .gibibytes(1))
-  let space = AddressSpace(
-    bounds: AddressRange(.zero, .zero + size), memory: memory, pmap: NullPmap())
+  let memory = try makeMemory(.small, size + .gibibytes(1))
+  let space = try AddressSpace(
+    bounds: AddressRange(start: .zero, length: size)!, memory: memory, pmap: NullPmap())
   let part = ByteCount(size.rawValue / entries)
   for entry in 0..<entries {
     let start = Address(entry * part.rawValue)
     // Adjacent entries that are equal would merge.
     try space.map(
-      at: AddressRange(start, start + part), protection: entry % 2 == 0 ? .readWrite : .all)
+      at: AddressRange(start: start, length: part)!, protection: entry % 2 == 0 ? .readWrite : .all)
   }
   if !ordered {
     for page in stride(from: memory.geometry.pages(in: size).rawValue - 1, to: 0, by: -2) {
@@ -84,7 +84,7 @@ let benchmarks: @Sendable () -> Void = {
     Benchmark(
       "allocate and free a block of \(name)", configuration: .init(scalingFactor: .kilo)
     ) { benchmark in
-      let allocator = makeMemory(.small, .gibibytes(64)).allocator
+      let allocator = try makeMemory(.small, .gibibytes(64)).allocator
       var dirty: [FrameRun] = []
       benchmark.startMeasurement()
       for _ in benchmark.scaledIterations {
@@ -106,7 +106,7 @@ let benchmarks: @Sendable () -> Void = {
         for _ in benchmark.scaledIterations { occupied.step() }
         benchmark.stopMeasurement()
       } setup: {
-        OccupiedAllocator(percent: percent, order: order)
+        try OccupiedAllocator(percent: percent, order: order)
       }
     }
   }

@@ -15,10 +15,10 @@ final class OccupiedAllocator {
   ///   - percent: the least percentage that is allocated. Half of the superpages that remain free
   ///     at each level are split in the same way.
   ///   - order: the order of the blocks that are freed and allocated. At least one is free.
-  init(percent: UInt64, order: Int) {
+  init(percent: UInt64, order: Int) throws {
     self.order = order
     random = percent &* 977 &+ UInt64(order)
-    allocator = FrameAllocator(
+    allocator = try FrameAllocator(
       geometry: .small, frames: FrameRun(Frame(0), PageCount(64 << 18)), zeroed: true)
     var blocks: [FrameRun] = []
     while let block = allocator.allocateLargest(order: 18, dirty: &dirty) {

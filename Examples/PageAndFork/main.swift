@@ -12,8 +12,8 @@ runExample(unlessHost: pagingProblem) {
   // An access by a device or a vCPU goes through the window; Holdfast serves the page fault.
   let word = Address(0x20_0000)
   store(42, in: template, at: word)
-  let all = AddressRange(.zero, Address(64 << 20))
-  print("resident after one access: \(template.residency(in: all).residentBytes)")
+  let resident = template.residency(in: template.addresses).residentBytes
+  print("resident after one access: \(resident)")
 
   let (child, receipt) = try template.fork()
   print(receipt)

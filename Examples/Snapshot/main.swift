@@ -16,7 +16,7 @@ runExample(unlessHost: pagingProblem) {
   try guest.write(greeting, to: Address(0x10_0000))
 
   // The guest's processors are stopped here, or the guest is forked and the fork is saved.
-  print(try guest.save(AddressRange(.zero, .zero + size), to: image))
+  print(try guest.save(guest.addresses, to: image))
 
   for prefetch in [SnapshotPrefetch.onDemand, .prefetched(threads: 2)] {
     let clone = try GuestMemory(arena: arena, limit: size, demandPaging: DemandPaging())

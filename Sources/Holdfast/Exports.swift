@@ -38,21 +38,21 @@
 // library's protocols. So these are here once more; where the type's own are visible too, as in
 // this package, `@_disfavoredOverload` lets them win.
 extension Address {
-  /// The address that lies `right` bytes above. Traps past 2^64 - 1.
+  /// The address that lies `right` bytes above; the last address, 2^64 - 1, where there is none.
   @_disfavoredOverload
   public static func + (left: Address, right: ByteCount) -> Address {
-    Address(left.rawValue + right.rawValue)
+    left.adding(right) ?? Address(.max)
   }
 
-  /// The address that lies `right` bytes below. Traps below 0.
+  /// The address that lies `right` bytes below; address 0 where there is none.
   @_disfavoredOverload
   public static func - (left: Address, right: ByteCount) -> Address {
-    Address(left.rawValue - right.rawValue)
+    left.subtracting(right) ?? .zero
   }
 
-  /// The distance from `right` up to `left`. Traps where `left` is lower.
+  /// The distance from `right` up to `left`; 0 where `left` is lower.
   @_disfavoredOverload
   public static func - (left: Address, right: Address) -> ByteCount {
-    ByteCount(left.rawValue - right.rawValue)
+    ByteCount(left.rawValue - min(left.rawValue, right.rawValue))
   }
 }

@@ -110,8 +110,8 @@ public final class GuestMemory: Sendable {
       placement = placed.start
       zeroedAtPlacing = arena.geometry.bytes(placed.zeroed)
     }
-    space = AddressSpace(
-      bounds: AddressRange(.zero, .zero + limit), memory: own, pmap: window,
+    space = try AddressSpace(
+      bounds: AddressRange(from: .zero, to: .zero + limit), memory: own, pmap: window,
       wiredLimit: wiredLimit, faultGranularity: demandPaging?.granularity ?? .basePage)
     self.demandPaging = demandPaging
     faultHandler = try GuestMemory.handler(window, space, demandPaging)
@@ -145,6 +145,9 @@ public final class GuestMemory: Sendable {
     // Before the address space is released: a thread could still be waiting for its translations.
     faultHandler?.stop()
   }
+
+  /// All of the guest's addresses, from 0 up to the limit.
+  public var addresses: AddressRange { AddressRange(from: .zero, to: .zero + limit) }
 
   /// The address of guest address 0 in this process. A monitor gives this and `limit` to KVM as a
   /// slot, and to device models. An access to memory that is not mapped, or without demand paging

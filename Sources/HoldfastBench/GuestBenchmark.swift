@@ -110,7 +110,7 @@ public struct GuestBenchmark: Sendable {
     let clock = ContinuousClock()
     let made = clock.now
     // A guest that is placed in the arena has no hole in its addresses.
-    let layout = arena.backing.hasFile ? RAMLayout(size: arena.size) : nil
+    let layout = try arena.backing.hasFile ? RAMLayout(size: arena.size) : nil
     let guest = try memory.makeGuest(on: arena, limit: layout?.limit)
     // Creating such a guest zeroes the dirty frames.
     var seconds = arena.backing.hasFile ? 0 : (clock.now - made).seconds
@@ -128,7 +128,7 @@ public struct GuestBenchmark: Sendable {
     let ram = try guest.allocateSegment("ram", size: arena.size)
     let pieces =
       layout?.pieces.map { ($0.offset, $0.range) }
-      ?? [(ByteCount.zero, AddressRange(.zero, .zero + arena.size))]
+      ?? [(ByteCount.zero, AddressRange(from: .zero, to: .zero + arena.size))]
     var wired = ByteCount.zero
     for (offset, range) in pieces {
       let start = clock.now

@@ -106,7 +106,7 @@ public struct HostileBenchmark: Sendable {
 /// The guest that is measured. The calling thread takes and times its page faults.
 private struct Victim {
   let memory: GuestMemory
-  private let all = AddressRange(.zero, .zero + HostileBenchmark.guestMemory)
+  private let all = AddressRange(from: .zero, to: .zero + HostileBenchmark.guestMemory)
 
   init(_ arena: Arena, _ host: HostCapabilities) throws(HoldfastError) {
     memory = try GuestMemory(
@@ -139,7 +139,7 @@ private final class HostileGuest: Sendable {
   private let ram: MemorySegment
   private let shared: Shared
   private let threads: [BackgroundThread]
-  private static let all = AddressRange(.zero, .zero + HostileBenchmark.guestMemory)
+  private static let all = AddressRange(from: .zero, to: .zero + HostileBenchmark.guestMemory)
 
   final class Shared: Sendable {
     let isOver = Atomic<Bool>(false)

@@ -52,11 +52,11 @@ extension Simulation {
       refuse(size)
       return
     }
-    let range = AddressRange(.zero, .zero + size)
-    let space = AddressSpace(bounds: range, memory: memory, pmap: NullPmap())
-    let guest = RunningGuest(
-      number: number, space: space, range: range, isWired: isWired, seed: seed)
+    let range = AddressRange(from: .zero, to: .zero + size)
     do throws(HoldfastError) {
+      let space = try AddressSpace(bounds: range, memory: memory, pmap: NullPmap())
+      let guest = RunningGuest(
+        number: number, space: space, range: range, isWired: isWired, seed: seed)
       guard isWired else {
         try space.map(at: range)
         running.insert(guest)

@@ -52,7 +52,8 @@ package struct Simulation {
     events = GuestEvent.all(of: plan)
     let geometry = Geometry.small
     let allocator = FrameAllocator(
-      geometry: geometry, frames: FrameRun(Frame(0), geometry.pages(in: options.memory)),
+      geometry: geometry,
+      checked: FrameRun(Frame(0), geometry.pages(in: options.memory)),
       zeroed: true)
     memory = PhysicalMemory(allocator: allocator, store: NullFrameStore())
     figures = SimulationFigures(levels: geometry.superpageLevels)

@@ -198,7 +198,7 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     entered += 1
     let half = FrameRun(run.start, max(.one, PageCount(run.count.rawValue / 2)))
     if mappingLimit != nil {
-      undoable.ranges.append(AddressRange(address, address + geometry.bytes(run.count)))
+      undoable.ranges.append(AddressRange(from: address, to: address + geometry.bytes(run.count)))
     }
     if fails {
       undoable.hasFailed = true
@@ -224,7 +224,7 @@ package final class CheckingPmap: InspectablePmap, @unchecked Sendable {
     _ run: FrameRun, at address: Address, _ protection: Protection, _ wired: Bool
   ) {
     let limit = run.count
-    for old in take(AddressRange(address, address + geometry.bytes(limit))) {
+    for old in take(AddressRange(from: address, to: address + geometry.bytes(limit))) {
       let frame = run.start + geometry.pages(in: old.address - address)
       // A copy may replace a wired page, but not without a wired translation at any moment.
       if old.isWired, old.frames.start != frame, !wired {

@@ -41,7 +41,7 @@ package struct Machine: Sendable {
     }
     if parts.isEmpty { parts = [.init(FrameRun(Frame(0), PageCount(frames)), node: nil)] }
     let allocator = FrameAllocator(
-      geometry: geometry, parts: parts, topology: NodeTopology(local: local), zeroed: !dirty)
+      geometry: geometry, checked: parts, topology: NodeTopology(local: local), zeroed: !dirty)
     memory = PhysicalMemory(allocator: allocator, store: store)
   }
 
@@ -53,10 +53,15 @@ package struct Machine: Sendable {
     policy: DomainPolicy = .firstTouch, mappingLimit: MappingLimit? = nil
   ) -> (space: AddressSpace, pmap: CheckingPmap) {
     let pmap = CheckingPmap(geometry: geometry, mappingLimit: mappingLimit)
-    let space = AddressSpace(
-      bounds: AddressRange(.zero, Address(1 << 46)), memory: memory.withPolicy(policy), pmap: pmap,
-      wiredLimit: wiredLimit, faultGranularity: faultGranularity)
-    return (space, pmap)
+    do throws(HoldfastError) {
+      let space = try AddressSpace(
+        bounds: AddressRange(from: .zero, to: Address(1 << 46)),
+        memory: memory.withPolicy(policy), pmap: pmap, wiredLimit: wiredLimit,
+        faultGranularity: faultGranularity)
+      return (space, pmap)
+    } catch {
+      preconditionFailure("64 TiB are not aligned: \(error)")
+    }
   }
 
   /// The free frames that the allocator counts as zeroed although they are not zero. Called while
@@ -85,7 +90,7 @@ package struct Machine: Sendable {
 
   /// The addresses of base pages, counted from address 0.
   package func range(_ pages: Range<UInt64>) -> AddressRange {
-    AddressRange(address(pages.lowerBound), address(pages.upperBound))
+    AddressRange(from: address(pages.lowerBound), to: address(pages.upperBound))
   }
 
   /// The address of a base page, counted from address 0.

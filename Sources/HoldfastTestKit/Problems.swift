@@ -73,7 +73,7 @@ extension Machine {
   }
 
   private func extent(of mapping: CheckingPmap.Mapping) -> AddressRange {
-    AddressRange(mapping.address, mapping.address + geometry.bytes(mapping.frames.count))
+    AddressRange(from: mapping.address, to: mapping.address + geometry.bytes(mapping.frames.count))
   }
 
   private func pageProblems(of entry: MapEntryView, _ object: MemoryObject) -> [String] {

@@ -75,7 +75,7 @@ extension Machine {
         last.isBusy == state.isBusy, last.wireCount == state.wireCount,
         last.frame.map({ $0 + last.range.count == state.frame }) ?? true
       {
-        runs[runs.count - 1].range = PageRange(last.range.start, range.end)
+        runs[runs.count - 1].range = PageRange(from: last.range.start, to: range.end)
       } else {
         runs.append(
           Snapshot.Pages(

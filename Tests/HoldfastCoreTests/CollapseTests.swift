@@ -222,7 +222,7 @@ import Testing
     let found = ConcurrentFailures()
     family.pmaps[0].beforeEntering { [machine] run, address in
       let end = address + machine.geometry.bytes(run.count)
-      guard AddressRange(address, end).contains(machine.address(105)) else { return }
+      guard AddressRange(from: address, to: end).contains(machine.address(105)) else { return }
       found.tally()
       // With it the object below is the shadow's alone, which has busy pages.
       let isDone = runThreads(1, seconds: 10) { _ in

@@ -162,8 +162,8 @@ import Testing
     let blocks = steps < 100_000 ? 128 : 2048
     let machine = Machine(frames: UInt64(blocks) * Self.superpage)
     let pages = UInt64(blocks) * Self.superpage
-    let spaces = (0..<2).map { _ in
-      AddressSpace(
+    let spaces = try (0..<2).map { _ in
+      try AddressSpace(
         bounds: machine.range(0..<pages), memory: machine.memory, pmap: NullPmap())
     }
     for space in spaces { try space.map(at: space.bounds) }

@@ -86,7 +86,7 @@ import Testing
     let pages = stage.machine.pages(of: stage.object, frames: false)
     #expect(pages.count == 1)
     let all = try #require(pages.first)
-    #expect(all.range == PageRange(PageIndex(500), PageIndex(1600)))
+    #expect(all.range == PageRange(from: PageIndex(500), to: PageIndex(1600)))
     #expect(all.isValid && !all.isBusy && all.wireCount == 1)
     #expect(stage.wiredInPmap == 1100)
     #expect(stage.problems == [])

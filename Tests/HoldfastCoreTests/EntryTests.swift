@@ -112,8 +112,8 @@ import Testing
     let before = stage.snapshot
     let whole = stage.machine.range(10..<20)
     for range in [
-      AddressRange(whole.start + ByteCount(1), whole.end),
-      AddressRange(whole.start, whole.end - ByteCount(1)),
+      AddressRange(from: whole.start + ByteCount(1), to: whole.end),
+      AddressRange(from: whole.start, to: whole.end - ByteCount(1)),
     ] {
       #expect(failure { try stage.space.wire(range, path.options) }?.code == .invalidArgument)
       #expect(failure { try stage.space.unwire(range) }?.code == .invalidArgument)

@@ -8,7 +8,7 @@ import Testing
   private static let page = UInt64(4096)
 
   private static func range(_ pages: Range<UInt64>) -> AddressRange {
-    AddressRange(Address(pages.lowerBound * page), Address(pages.upperBound * page))
+    AddressRange(from: Address(pages.lowerBound * page), to: Address(pages.upperBound * page))
   }
 
   private static func entry(_ range: AddressRange) -> MapEntry {
@@ -70,7 +70,7 @@ import Testing
       let index = index(after: address)
       guard index + 1 < model.count else { return }
       let (entry, next) = (model[index], model[index + 1])
-      entry.range = AddressRange(entry.range.start, next.range.end)
+      entry.range = AddressRange(from: entry.range.start, to: next.range.end)
       guard let here = tree.position(after: entry.range.start),
         let behind = tree.position(after: here)
       else {
@@ -85,12 +85,12 @@ import Testing
 
     func firstGap(_ length: UInt64, _ alignment: UInt64) -> AddressRange? {
       var start = bounds.start.rawValue
-      for next in model.map(\.range) + [AddressRange(bounds.end, bounds.end)] {
+      for next in model.map(\.range) + [AddressRange(from: bounds.end, to: bounds.end)] {
         let multiple = start / alignment + (start % alignment == 0 ? 0 : 1)
         let (aligned, overflow) = multiple.multipliedReportingOverflow(by: alignment)
         let limit = next.start.rawValue
         if !overflow, aligned <= limit, length <= limit - aligned {
-          return AddressRange(Address(aligned), Address(aligned + length))
+          return AddressRange(from: Address(aligned), to: Address(aligned + length))
         }
         start = next.end.rawValue
       }
@@ -119,7 +119,7 @@ import Testing
       let rest = min(bounds.end - address, .mebibytes(16))
       let end = address + ByteCount(UInt64.random(in: 0...rest.rawValue, using: &random))
       var walked: [AddressRange] = []
-      tree.visit(in: AddressRange(address, end)) { walked.append($0.range) }
+      tree.visit(in: AddressRange(from: address, to: end)) { walked.append($0.range) }
       if walked != model.map(\.range).filter({ $0.end > address && $0.start < end }) {
         return "other entries overlap \(address)..<\(end)"
       }
@@ -165,7 +165,7 @@ import Testing
       case 3..<5: pair.insert(part)
       default:
         let length = grows ? part.length : min(bounds.end - part.start, .mebibytes(1))
-        pair.remove(startingIn: AddressRange(part.start, part.start + length))
+        pair.remove(startingIn: AddressRange(from: part.start, to: part.start + length))
       }
       var problem = pair.difference(using: &random)
       if problem == nil, step % 8 == 0 { problem = pair.tree.problems.first }

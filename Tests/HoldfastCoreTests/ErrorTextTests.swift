@@ -8,8 +8,8 @@ import Testing
   private let space: AddressSpace
 
   init() throws {
-    space = AddressSpace(
-      bounds: AddressRange(.zero, Address(8 << 20)), memory: machine.memory,
+    space = try AddressSpace(
+      bounds: AddressRange(from: .zero, to: Address(8 << 20)), memory: machine.memory,
       pmap: CheckingPmap(geometry: machine.geometry), wiredLimit: machine.wiredLimit)
     try space.map(at: machine.range(16..<32), maximum: .readWrite)
   }
@@ -17,7 +17,7 @@ import Testing
   private func text(_ body: () throws -> Void) -> String? { failure(body)?.description }
 
   @Test func `an error says what is wrong with the range`() {
-    let unaligned = AddressRange(Address(0x7b), Address(0x107b))
+    let unaligned = AddressRange(from: Address(0x7b), to: Address(0x107b))
     let reason = "the range 0x7b..<0x107b is not page-aligned"
     #expect(text { try space.map(at: unaligned) } == "cannot map 0x7b..<0x107b: \(reason)")
     #expect(text { try space.wire(unaligned) } == "cannot wire 0x7b..<0x107b: \(reason)")
@@ -30,7 +30,7 @@ import Testing
       text { try space.map(at: machine.range(0..<0)) }
         == "cannot map 0x0..<0x0: the range 0x0..<0x0 is empty")
     #expect(
-      text { try space.map(at: AddressRange(.zero, Address(64 << 20))) }
+      text { try space.map(at: AddressRange(from: .zero, to: Address(64 << 20))) }
         == "cannot map 0x0..<0x4000000: range 0x0..<0x4000000 exceeds the guest's limit of 8 MiB")
     #expect(
       text { try space.map(at: machine.range(8..<24)) }

@@ -84,7 +84,7 @@ private final class Model {
     let count = geometry.superpageLevels == 2 ? (1 << 18) * 2 + 700 : 512 * 3 + 77
     let allocator = FrameAllocator(
       geometry: geometry,
-      frames: FrameRun(Frame(1 << 18), PageCount(UInt64(count))), zeroed: seed % 3 == 0)
+      checked: FrameRun(Frame(1 << 18), PageCount(UInt64(count))), zeroed: seed % 3 == 0)
     let model = Model(allocator.frames, zeroed: seed % 3 == 0)
     var held: [FrameRun] = []
     for step in 0..<3000 {
@@ -147,7 +147,7 @@ private final class Model {
 
   @Test func `zeroed blocks come first, dirty superpages before zeroed base pages`() throws {
     let allocator = FrameAllocator(
-      geometry: .small, frames: FrameRun(Frame(0), PageCount(512 * 4)), zeroed: false)
+      geometry: .small, checked: FrameRun(Frame(0), PageCount(512 * 4)), zeroed: false)
     var dirty: [FrameRun] = []
     let all = try (0..<4).map { _ in
       try #require(allocator.allocate(order: 9, dirty: &dirty)).run
@@ -167,7 +167,7 @@ private final class Model {
 
   @Test func `a block of both kinds comes with its dirty parts`() throws {
     let allocator = FrameAllocator(
-      geometry: .small, frames: FrameRun(Frame(0), PageCount(1 << 18)), zeroed: true)
+      geometry: .small, checked: FrameRun(Frame(0), PageCount(1 << 18)), zeroed: true)
     var dirty: [FrameRun] = []
     _ = try #require(allocator.allocate(order: 18, dirty: &dirty))
     allocator.free(FrameRun(Frame(0), PageCount(1000)), zeroed: true)
@@ -182,7 +182,7 @@ private final class Model {
 
   @Test func `a given frame is allocated only while it is free`() {
     let allocator = FrameAllocator(
-      geometry: .small, frames: FrameRun(Frame(0), PageCount(5000)), zeroed: true)
+      geometry: .small, checked: FrameRun(Frame(0), PageCount(5000)), zeroed: true)
     #expect(allocator.allocate(Frame(4999))?.run == FrameRun(Frame(4999), .one))
     #expect(allocator.allocate(Frame(4999)) == nil)
     #expect(allocator.allocate(Frame(5000)) == nil)
@@ -194,7 +194,7 @@ private final class Model {
   @Test func `freeing twice traps`() async {
     await #expect(processExitsWith: .failure) {
       let allocator = FrameAllocator(
-        geometry: .small, frames: FrameRun(Frame(0), PageCount(5000)), zeroed: true)
+        geometry: .small, checked: FrameRun(Frame(0), PageCount(5000)), zeroed: true)
       var dirty: [FrameRun] = []
       let run = allocator.allocate(order: 3, dirty: &dirty)!.run
       allocator.free(run, zeroed: true)
@@ -205,14 +205,14 @@ private final class Model {
   @Test func `freeing a foreign frame traps`() async {
     await #expect(processExitsWith: .failure) {
       let allocator = FrameAllocator(
-        geometry: .small, frames: FrameRun(Frame(0), PageCount(5000)), zeroed: true)
+        geometry: .small, checked: FrameRun(Frame(0), PageCount(5000)), zeroed: true)
       allocator.free(FrameRun(Frame(5000), .one), zeroed: true)
     }
   }
 
   @Test func `metadata stay under a thousandth of the memory when it is completely fragmented`() {
     let allocator = FrameAllocator(
-      geometry: .small, frames: FrameRun(Frame(0), PageCount(1 << 18)), zeroed: false)
+      geometry: .small, checked: FrameRun(Frame(0), PageCount(1 << 18)), zeroed: false)
     for index in 0..<UInt64(1 << 18) where index % 2 == 0 {
       _ = allocator.allocate(Frame(index))
     }

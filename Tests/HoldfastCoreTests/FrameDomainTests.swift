@@ -44,7 +44,7 @@ private final class Nodes: Sendable {
       start = run.end
     }
     return FrameAllocator(
-      geometry: geometry, parts: parts, topology: nodes.topology, policy: policy, zeroed: zeroed)
+      geometry: geometry, checked: parts, topology: nodes.topology, policy: policy, zeroed: zeroed)
   }
 
   /// The nodes of blocks that are allocated until no frame is free.
@@ -115,7 +115,7 @@ private final class Nodes: Sendable {
     #expect(none.allocate(order: 0, dirty: &dirty) == nil)
     // Frames of an unknown node cannot serve a strict policy.
     let unknown = FrameAllocator(
-      geometry: .small, frames: FrameRun(Frame(0), PageCount(512)), zeroed: true)
+      geometry: .small, checked: FrameRun(Frame(0), PageCount(512)), zeroed: true)
     #expect(unknown.withPolicy(.only(NodeID(0))).allocate(order: 0, dirty: &dirty) == nil)
     #expect(unknown.occupancy.free == PageCount(512))
   }
@@ -179,7 +179,7 @@ private final class Nodes: Sendable {
     await #expect(processExitsWith: .failure) {
       let allocator = FrameAllocator(
         geometry: .small,
-        parts: [
+        checked: [
           .init(FrameRun(Frame(0), PageCount(700)), node: NodeID(0)),
           .init(FrameRun(Frame(700), PageCount(700)), node: NodeID(1)),
         ], zeroed: true)
@@ -189,7 +189,7 @@ private final class Nodes: Sendable {
     await #expect(processExitsWith: .failure) {
       let allocator = FrameAllocator(
         geometry: .small,
-        parts: [
+        checked: [
           .init(FrameRun(Frame(0), PageCount(700)), node: NodeID(0)),
           .init(FrameRun(Frame(700), PageCount(700)), node: NodeID(1)),
         ], zeroed: true)

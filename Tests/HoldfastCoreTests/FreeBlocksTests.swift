@@ -31,7 +31,7 @@ import Testing
     let geometry = seed % 2 == 0 ? Geometry.small : Geometry.large
     let count = geometry.superpageLevels == 2 ? (1 << 18) + 1500 : 512 * 3 + 77
     let allocator = FrameAllocator(
-      geometry: geometry, frames: FrameRun(Frame(0), PageCount(UInt64(count))), zeroed: true)
+      geometry: geometry, checked: FrameRun(Frame(0), PageCount(UInt64(count))), zeroed: true)
     var isFree = [Bool](repeating: true, count: count)
     for round in 0..<20 {
       for _ in 0..<50 {
@@ -61,7 +61,7 @@ import Testing
 
   @Test func `fragmentation is the share of free memory in smaller blocks`() {
     let allocator = FrameAllocator(
-      geometry: .small, frames: FrameRun(Frame(0), PageCount(2048)), zeroed: true)
+      geometry: .small, checked: FrameRun(Frame(0), PageCount(2048)), zeroed: true)
     #expect(allocator.freeBlocks.fragmentation(below: 9) == 0)
     #expect(allocator.freeBlocks.fragmentation(below: 18) == 1)
     _ = allocator.allocate(Frame(0))

@@ -93,7 +93,7 @@ import Testing
     let (family, pager) = try makeFamily(has: has)
     try family.spaces[0].write([9], at: family.machine.address(200))
     let before = pager.requests.count
-    try family.handles[0].pageInAll(PageRange(.zero, PageIndex(1200)))
+    try family.handles[0].pageInAll(PageRange(from: .zero, to: PageIndex(1200)))
     #expect(pager.requests.count > before)
     #expect(family.handles[0].state(of: PageIndex(800)) == nil)
     let populated = family.spaces[0].populatedParts(of: family.machine.range(0..<2000))

@@ -9,7 +9,7 @@ import Testing
   private func record(_ pages: Range<UInt64>, isWired: Bool = false) -> MappingRecord {
     MappingRecord(
       pmap: NullPmap(), start: .zero,
-      pages: PageRange(PageIndex(pages.lowerBound), PageIndex(pages.upperBound)),
+      pages: PageRange(from: PageIndex(pages.lowerBound), to: PageIndex(pages.upperBound)),
       protection: .read, isWired: isWired, isEntered: true)
   }
 
@@ -51,7 +51,7 @@ import Testing
       default: break
       }
       let part = pages()
-      let range = PageRange(PageIndex(part.lowerBound), PageIndex(part.upperBound))
+      let range = PageRange(from: PageIndex(part.lowerBound), to: PageIndex(part.upperBound))
       let expected = list.filter { $0.record.pages.overlaps(range) }
         .sorted {
           ($0.record.pages.start, ObjectIdentifier($0.entry))
@@ -83,7 +83,7 @@ import Testing
     #expect(problems == [] && height < 60)
     for entry in entries { index[ObjectIdentifier(entry)] = nil }
     #expect(index.count == 0 && index.inspection.problems == [])
-    #expect(found(index, PageRange(.zero, PageIndex(1 << 20))).isEmpty)
+    #expect(found(index, PageRange(from: .zero, to: PageIndex(1 << 20))).isEmpty)
   }
 
   @Test func `an entry that is removed keeps no pmap alive`() {
@@ -94,7 +94,7 @@ import Testing
       let own = NullPmap()
       pmap = own
       index[ObjectIdentifier(entry)] = MappingRecord(
-        pmap: own, start: .zero, pages: PageRange(.zero, PageIndex(4)), protection: .read,
+        pmap: own, start: .zero, pages: PageRange(from: .zero, to: PageIndex(4)), protection: .read,
         isWired: false, isEntered: true)
     }
     #expect(pmap != nil)
@@ -110,7 +110,8 @@ import Testing
     for entry in entries { index[ObjectIdentifier(entry)] = record(0..<5) }
     var calls = 0
     #expect(throws: Wrong.self) {
-      try index.forEach(overlapping: PageRange(.zero, PageIndex(1))) { (_, _) throws(Wrong) in
+      try index.forEach(overlapping: PageRange(from: .zero, to: PageIndex(1))) {
+        (_, _) throws(Wrong) in
         calls += 1
         if calls == 3 { throw Wrong() }
       }

@@ -37,9 +37,9 @@ import Testing
       counts.append(limit.count)
     }
     // A hole in the middle of a mapping.
-    pmap.remove(AddressRange(Address(101 << 12), Address(102 << 12)))
+    pmap.remove(AddressRange(from: Address(101 << 12), to: Address(102 << 12)))
     counts.append(limit.count)
-    pmap.remove(AddressRange(Address(0), Address(1 << 30)))
+    pmap.remove(AddressRange(from: Address(0), to: Address(1 << 30)))
     #expect(counts == [2, 2, 3, 3, 4, 6] && limit.count == 0)
   }
 

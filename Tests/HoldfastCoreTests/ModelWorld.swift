@@ -7,8 +7,8 @@ final class ModelWorld {
   static let mostSpaces = 5
   static let inset = ByteCount(33)
   /// Superpages of 2 MiB only, so that few pages are enough to pass the largest.
-  static let geometry = Geometry(pageShift: 12, superpageLevels: 1)
-  private static let coarse = Geometry(pageShift: 19, superpageLevels: 1)
+  static let geometry = Geometry(shift: 12, levels: 1)
+  private static let coarse = Geometry(shift: 19, levels: 1)
   /// The pages at which addresses and objects begin, each at another distance from the next
   /// superpage: so a page seldom has the same index in an object as in the object above or as an
   /// address. If the test is for reservations, the shared object's superpages are those of the
@@ -101,7 +101,7 @@ final class ModelWorld {
   /// Pages in all that pagers have.
   func pageAllIn() throws {
     for object in objects {
-      try object.pageInAll(PageRange(.zero, PageIndex(object.size.rawValue)))
+      try object.pageInAll(PageRange(from: .zero, to: PageIndex(object.size.rawValue)))
     }
   }
 

@@ -17,7 +17,7 @@ import Testing
     paged: Bool, at pages: Range<UInt64> = pages
   ) throws -> Family {
     let machine = Machine(
-      geometry: Geometry(pageShift: 12, superpageLevels: 1), frames: 8192, dirty: true,
+      geometry: Geometry(shift: 12, levels: 1), frames: 8192, dirty: true,
       wiredLimit: WiredLimit(.tebibytes(1)))
     let family = Family(machine)
     let pager = TestPager(from: 1536, pages: 1536, geometry: machine.geometry)

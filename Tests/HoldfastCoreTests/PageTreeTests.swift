@@ -16,7 +16,7 @@ import Testing
     }
 
     static func range(_ pages: Range<Int>) -> PageRange {
-      PageRange(PageIndex(UInt64(pages.lowerBound)), PageIndex(UInt64(pages.upperBound)))
+      PageRange(from: PageIndex(UInt64(pages.lowerBound)), to: PageIndex(UInt64(pages.upperBound)))
     }
 
     mutating func insert(_ pages: Range<Int>, frame: UInt64, isBusy: Bool) {
@@ -198,7 +198,7 @@ import Testing
     #expect(tree.metadata == small)
     func runs() -> [UInt64] {
       var runs: [UInt64] = []
-      tree.forEach(in: PageRange(.zero, PageIndex(size * 3))) { part, state in
+      tree.forEach(in: PageRange(from: .zero, to: PageIndex(size * 3))) { part, state in
         if state != nil { runs.append(part.count.rawValue) }
         return true
       }
@@ -210,21 +210,21 @@ import Testing
     #expect(runs().count == 511 + 512 + 1)
     #expect(tree[page]?.wireCount == 1 && tree[page + .one]?.wireCount == 0)
     #expect(tree[page]?.frame == Frame(size * 5 + 512 * 3 + 9))
-    let bounds = PageRange(.zero, PageIndex(size + 512 * 4 + 100))
+    let bounds = PageRange(from: .zero, to: PageIndex(size + 512 * 4 + 100))
     #expect(
       tree.run(at: PageIndex(size + 512 * 4 + 7), in: bounds)?.range
-        == PageRange(PageIndex(size + 512 * 4), bounds.end))
-    tree.update(in: PageRange(PageIndex(size), PageIndex(size * 2))) { $0.wireCount = 1 }
+        == PageRange(from: PageIndex(size + 512 * 4), to: bounds.end))
+    tree.update(in: PageRange(from: PageIndex(size), to: PageIndex(size * 2))) { $0.wireCount = 1 }
     #expect(runs() == [size, size])
     var removed = PageCount.zero
-    tree.remove(in: PageRange(page, page + .one)) { part, _ in removed += part.count }
+    tree.remove(in: PageRange(from: page, to: page + .one)) { part, _ in removed += part.count }
     #expect(removed == .one && tree[page] == nil && runs().count == 511 + 511 + 1)
     tree.insert(
       .one, at: page,
       PageState(
         frame: Frame(size * 5 + 512 * 3 + 9), isValid: false, isBusy: true, wireCount: 1))
     #expect(runs() == [size, size])
-    tree.remove(in: PageRange(.zero, PageIndex(size * 3))) { _, _ in }
+    tree.remove(in: PageRange(from: .zero, to: PageIndex(size * 3))) { _, _ in }
     #expect(runs() == [] && tree.residentCount == .zero)
   }
 
@@ -234,7 +234,7 @@ import Testing
       PageCount(1024), at: PageIndex(512),
       PageState(frame: Frame(513), isValid: true, isBusy: false))
     var runs = 0
-    tree.forEach(in: PageRange(.zero, PageIndex(2048))) { _, state in
+    tree.forEach(in: PageRange(from: .zero, to: PageIndex(2048))) { _, state in
       runs += state == nil ? 0 : 1
       return true
     }
@@ -251,18 +251,18 @@ import Testing
     #expect(tree[.zero] == state && tree[PageIndex(size - 1)] == state)
     let beyond = [0, 1, 511, 512, 1 << 18, 1 << 40].map { PageIndex(size + $0) }
     for index in beyond + [PageIndex(1 << 63), PageIndex(.max - 1)] {
-      let bounds = PageRange(.zero, PageIndex(.max))
+      let bounds = PageRange(from: .zero, to: PageIndex(.max))
       #expect(tree[index] == nil)
       #expect(tree.run(at: index, in: bounds) == nil)
-      #expect(tree.gap(at: index, in: bounds) == PageRange(end, bounds.end))
-      let part = PageRange(index, index + .one)
+      #expect(tree.gap(at: index, in: bounds) == PageRange(from: end, to: bounds.end))
+      let part = PageRange(from: index, to: index + .one)
       #expect(tree.gap(at: index, in: part) == part)
       let isApart = index.rawValue / 512 > (size - 1) / 512
       #expect(tree.isAbsent(around: index, order: 9) == isApart)
       for start in [.zero, PageIndex(size - 1), end, index] {
         var next = start
         var resident: [PageIndex] = []
-        tree.forEach(in: PageRange(start, index)) { part, state in
+        tree.forEach(in: PageRange(from: start, to: index)) { part, state in
           #expect(part.start == next && !part.isEmpty)
           next = part.end
           if state != nil { resident.append(part.start) }
@@ -274,8 +274,9 @@ import Testing
     }
     if size > 1 {
       let last = PageIndex(size - 1)
-      tree.remove(in: PageRange(last, end)) { _, _ in }
-      #expect(tree.gap(at: last, in: PageRange(last, end)) == PageRange(last, end))
+      tree.remove(in: PageRange(from: last, to: end)) { _, _ in }
+      #expect(
+        tree.gap(at: last, in: PageRange(from: last, to: end)) == PageRange(from: last, to: end))
     }
   }
 
@@ -295,11 +296,11 @@ import Testing
     }
     await #expect(processExitsWith: .failure) {
       var tree = PageTree(size: PageCount(3), superpageLevels: 2)
-      tree.update(in: PageRange(.zero, PageIndex(4))) { $0.isBusy = true }
+      tree.update(in: PageRange(from: .zero, to: PageIndex(4))) { $0.isBusy = true }
     }
     await #expect(processExitsWith: .failure) {
       var tree = PageTree(size: PageCount(3), superpageLevels: 2)
-      tree.remove(in: PageRange(PageIndex(512), PageIndex(513))) { _, _ in }
+      tree.remove(in: PageRange(from: PageIndex(512), to: PageIndex(513))) { _, _ in }
     }
   }
 
@@ -315,7 +316,9 @@ import Testing
       #expect(object.state(of: PageIndex(index)) == nil)
     }
     var count = PageCount.zero
-    object.forEachResident(in: PageRange(.zero, PageIndex(5000))) { part, _ in count += part.count }
+    object.forEachResident(in: PageRange(from: .zero, to: PageIndex(5000))) { part, _ in
+      count += part.count
+    }
     #expect(count == PageCount(10))
     #expect(failure { try space.remove(range) } == nil)
     object.release()

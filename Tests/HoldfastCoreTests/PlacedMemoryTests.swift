@@ -28,7 +28,7 @@ import Testing
     var random = SeededGenerator(seed: 5)
     for _ in 0..<60 {
       let pages = UInt64.random(in: 1...6000, using: &random)
-      let machine = Machine(geometry: Geometry(pageShift: 12, superpageLevels: 1), frames: pages)
+      let machine = Machine(geometry: Geometry(shift: 12, levels: 1), frames: pages)
       var taken = Set<UInt64>()
       for _ in 0..<Int.random(in: 0..<8, using: &random) {
         let frame = UInt64.random(in: 0..<pages, using: &random)
@@ -57,7 +57,7 @@ import Testing
       #expect(memory.allocator.occupancy.zeroed == PageCount(2000) && zeroed == PageCount(300))
       #expect(machine.store.isZero(FrameRun(start, PageCount(2000))))
       let pmap = CheckingPmap(geometry: machine.geometry)
-      let space = AddressSpace(bounds: machine.range(0..<2000), memory: memory, pmap: pmap)
+      let space = try AddressSpace(bounds: machine.range(0..<2000), memory: memory, pmap: pmap)
       let object = MemoryObject(memory: memory, size: PageCount(1500))
       #expect(object.place(PageIndex(10), at: start + PageCount(50)))
       #expect(object.place(PageIndex(0), at: start + PageCount(60)))

@@ -6,7 +6,7 @@ import Testing
 /// Allocations reclaim frames that are being zeroed. Run with `--sanitize=thread` too.
 @Suite struct ScrubbingFramesWaitingTests {
   private let allocator = FrameAllocator(
-    geometry: .small, frames: FrameRun(Frame(0), PageCount(1 << 18)), zeroed: false)
+    geometry: .small, checked: FrameRun(Frame(0), PageCount(1 << 18)), zeroed: false)
 
   @Test func `an allocation that would fail waits for the frames and gets a whole block`() throws {
     let scrubbing = allocator.scrubbing

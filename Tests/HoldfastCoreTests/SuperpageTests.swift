@@ -162,7 +162,7 @@ import Testing
     #expect(stage.wiredInPmap == 0)
     // The pages are alike again: one run a superpage.
     var runs: [UInt64] = []
-    stage.object.forEachResident(in: PageRange(.zero, PageIndex(1024))) { range, state in
+    stage.object.forEachResident(in: PageRange(from: .zero, to: PageIndex(1024))) { range, state in
       #expect(state.wireCount == 0 && state.isValid && !state.isBusy)
       runs.append(range.count.rawValue)
     }

@@ -54,7 +54,7 @@ final class TestPager: Pager, @unchecked Sendable {
       start = PageIndex(start.rawValue - 1)
     }
     while end < range.end, isHole(end) { end = end + .one }
-    return PageRange(start, end)
+    return PageRange(from: start, to: end)
   }
 
   func read(

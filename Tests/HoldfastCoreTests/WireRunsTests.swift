@@ -83,7 +83,7 @@ import Testing
     let range = machine.range(0..<1536)
     try family.spaces[0].map(image, at: range, copyOnWrite: copyOnWrite)
     try family.spaces[0].wire(range)
-    #expect(pager.requests.first == PageRange(.zero, PageIndex(512)))
+    #expect(pager.requests.first == PageRange(from: .zero, to: PageIndex(512)))
     for page in stride(from: UInt64(0), to: 1536, by: 7) {
       let has = page < 512 || (page % 5 == 2 && page < 1500)
       #expect(try family.byte(0, page) == (has ? UInt8(truncatingIfNeeded: page + 1) : 0))

@@ -45,13 +45,13 @@ struct GuestIsolationTests {
         arena: arena, limit: size, demandPaging: onDemand ? DemandPaging() : nil)
       let ram = try memory.allocateSegment("ram", size: size)
       try memory.map(ram, at: .zero, options: onDemand ? [] : .wired)
-      let all = AddressRange(.zero, .zero + size)
+      let all = AddressRange(from: .zero, to: .zero + size)
       let runner = try GuestRunner(memory: memory, processors: 2)
       // The guest first, in pseudorandom order, so that it takes the faults.
       let scan = try runner.run(
         GuestTask(.walkScan, over: [all], seed: UInt64(round)), timeLimit: Self.limit)
       #expect(scan.wrongWords == 0 && scan.isComplete, "\(what): \(scan)")
-      let part = AddressRange(Address(4 << 20), Address(5 << 20))
+      let part = AddressRange(from: Address(4 << 20), to: Address(5 << 20))
       let words = try runner.run(GuestTask(.scanAll, over: [part]), timeLimit: Self.limit)
       #expect(words.wrongWords == 0 && words.touches == 1 << 17, "\(what): \(words)")
       let bytes = UnsafeMutablePointer<UInt8>(bitPattern: UInt(memory.hostAddress))!

@@ -65,7 +65,7 @@ struct GuestProgramTests {
     // is.
     let paged = try runner.run(GuestTask(.scan, over: [guest.range]))
     #expect(paged.wrongWords == 1 && paged.firstWrong == Address(0x1F_F000))
-    let last = AddressRange(Address(0x1F_FFF8), Address(0x20_0000))
+    let last = AddressRange(from: Address(0x1F_FFF8), to: Address(0x20_0000))
     #expect(try runner.run(GuestTask(.scan, over: [last])).firstWrong == last.start)
     for address in planted { try guest.memory.write([0], to: address) }
     try guest.memory.write([0x80], to: .zero)
@@ -77,7 +77,7 @@ struct GuestProgramTests {
   func `a walk accesses each page once`(pages: UInt64, processors: Int) throws {
     let guest = try WiredGuest(size: .mebibytes(4))
     let runner = try GuestRunner(memory: guest.memory, processors: processors)
-    let range = AddressRange(Address(4096), Address(4096 + pages << 12))
+    let range = AddressRange(from: Address(4096), to: Address(4096 + pages << 12))
     for seed in [UInt64(0), 12345] {
       try guest.memory.write([UInt8](repeating: 0, count: 4 << 20), to: .zero)
       let walk = try runner.run(GuestTask(.walkFill, over: [range], seed: seed))
@@ -88,7 +88,8 @@ struct GuestProgramTests {
       let scan = try runner.run(GuestTask(.walkScan, over: [range], seed: 7))
       #expect(scan.wrongWords == pages)
       let rest = [
-        AddressRange(.zero, range.start), AddressRange(range.end, guest.range.end),
+        AddressRange(from: .zero, to: range.start),
+        AddressRange(from: range.end, to: guest.range.end),
       ].filter { !$0.isEmpty }
       #expect(try runner.run(GuestTask(.scan, over: rest)).wrongWords == 0)
     }
@@ -160,24 +161,24 @@ struct GuestProgramTests {
     let there = try memory.map(ram, at: .zero, options: .wired).range
     let runner = try GuestRunner(memory: memory, processors: 2)
     for program in [GuestProgram.scan, .scanAll, .fill, .walkCheck, .touch] {
-      let range = AddressRange(Address(1 << 20), Address(4 << 20))
+      let range = AddressRange(from: Address(1 << 20), to: Address(4 << 20))
       let error = #expect(throws: HoldfastError.self) {
         try runner.start(GuestTask(program, over: [range])).wait(timeLimit: .seconds(60))
       }
       #expect(error?.code == .guestFault && error?.reason.contains("KVM_RUN") == true)
-      let hole = AddressRange(there.end, range.end)
+      let hole = AddressRange(from: there.end, to: range.end)
       #expect(error?.address.map { hole.contains($0) } == true, "\(program.name): \(error!)")
       #expect(error?.description.contains("not accessible at 0x") == true)
     }
     // Mapped later, the guest can access it without a change to the slot.
     let more = try memory.allocateSegment("more", size: .mebibytes(2))
     try memory.map(more, at: there.end, options: .wired)
-    let range = AddressRange(.zero, Address(4 << 20))
+    let range = AddressRange(from: .zero, to: Address(4 << 20))
     #expect(try runner.run(GuestTask(.fillAndCheck, over: [range])).wrongWords == 0)
     // Unmapped under the guest, it is an error and not another guest's memory.
     let run = try runner.start(GuestTask(.touch, over: [range]))
     try #require(eventually { run.passes >= 1 })
-    try memory.unmap(AddressRange(there.end, range.end))
+    try memory.unmap(AddressRange(from: there.end, to: range.end))
     let gone = #expect(throws: HoldfastError.self) { try run.wait(timeLimit: .seconds(60)) }
     #expect(gone?.code == .guestFault)
   }
@@ -210,11 +211,12 @@ struct GuestProgramTests {
     }
     refused(GuestTask(.scan, over: [guest.range], stride: .zero), "stride")
     refused(GuestTask(.scan, over: [guest.range], stride: ByteCount(12)), "stride")
-    refused(GuestTask(.scan, over: [AddressRange(Address(4), Address(16))]), "multiple of 8")
     refused(
-      GuestTask(.scan, over: [AddressRange(.zero, Address(1 << 40))]), "exceeds 512 GiB")
+      GuestTask(.scan, over: [AddressRange(from: Address(4), to: Address(16))]), "multiple of 8")
     refused(
-      GuestTask(.fill, over: [AddressRange(Address(3 << 30), Address(4 << 30))]),
+      GuestTask(.scan, over: [AddressRange(from: .zero, to: Address(1 << 40))]), "exceeds 512 GiB")
+    refused(
+      GuestTask(.fill, over: [AddressRange(from: Address(3 << 30), to: Address(4 << 30))]),
       "overlaps the programs")
     #expect(try runner.run(GuestTask(.scan, over: [])).touches == 0)
     #expect(throws: HoldfastError.self) { try GuestRunner(memory: guest.memory, processors: 0) }

@@ -10,13 +10,13 @@ import Testing
 
 /// Mapping guest memory ahead: with simulated answers of the kernel, and with this host's KVM.
 @Suite struct PreFaultTests {
-  private let range = AddressRange(Address(4096), Address(10 << 30))
+  private let range = AddressRange(from: Address(4096), to: Address(10 << 30))
 
   @Test(arguments: [1, 2, 3, 7, 64])
   func `the parts make up the range, and no large page is divided`(count: Int) {
     let ends: [UInt64] = [8192, 12288, 5 << 21, 300 << 21 + 4096, 10 << 30, 64 << 30]
     for end in ends {
-      let range = AddressRange(Address(4096), Address(end))
+      let range = AddressRange(from: Address(4096), to: Address(end))
       let parts = PreFault.parts(of: range, count: count)
       #expect(parts.first?.start == range.start && parts.last?.end == range.end)
       #expect(parts.count <= count && parts.allSatisfy { !$0.isEmpty })

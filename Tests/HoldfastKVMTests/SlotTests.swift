@@ -50,15 +50,16 @@ struct SlotTests {
   }
 
   @Test func `the hole below 4 GiB has no slot`() throws {
-    let layout = RAMLayout(size: .gibibytes(5))
+    let layout = try RAMLayout(size: .gibibytes(5))
     #expect(layout.limit == .gibibytes(6))
     #expect(
       layout.pieces.map(\.range) == [
-        AddressRange(.zero, Address(3 << 30)), AddressRange(Address(4 << 30), Address(6 << 30)),
+        AddressRange(from: .zero, to: Address(3 << 30)),
+        AddressRange(from: Address(4 << 30), to: Address(6 << 30)),
       ])
     #expect(layout.pieces.map(\.offset) == [.zero, .gibibytes(3)])
-    #expect(RAMLayout(size: .gibibytes(3)).pieces.count == 1)
-    #expect(RAMLayout(size: .gibibytes(3)).limit == .gibibytes(3))
+    #expect(try RAMLayout(size: .gibibytes(3)).pieces.count == 1)
+    #expect(try RAMLayout(size: .gibibytes(3)).limit == .gibibytes(3))
     // Addresses alone: nothing is mapped.
     let arena = try Arena(size: .mebibytes(8), backing: .base)
     let memory = try GuestMemory(arena: arena, limit: layout.limit)
@@ -102,7 +103,7 @@ struct SlotTests {
     let arena = try Arena(size: .mebibytes(8), backing: .base)
     let memory = try GuestMemory(arena: arena, limit: .gibibytes(5))
     // Not wired, it needs no frames.
-    let layout = RAMLayout(size: .gibibytes(4))
+    let layout = try RAMLayout(size: .gibibytes(4))
     let receipts = try memory.mapRAM(layout)
     #expect(receipts.map(\.range) == layout.pieces.map(\.range))
     let short = try GuestMemory(arena: arena, limit: .gibibytes(4))

@@ -66,7 +66,7 @@ struct TrappedMemoryTests {
       guestAddress: .zero, hostAddress: UInt64(UInt(bitPattern: memory.trapped)),
       length: .mebibytes(2), owner: memory)
     let runner = try GuestRunner(machine: machine, processors: 1)
-    let range = AddressRange(.zero, Address(64 << 12))
+    let range = AddressRange(from: .zero, to: Address(64 << 12))
     let run = try runner.start(GuestTask(.fillAndCheck, over: [range], seed: 9))
     var served: [Int] = []
     while served.count < 64, let offset = memory.next() {
@@ -90,7 +90,7 @@ struct TrappedMemoryTests {
       guestAddress: .zero, hostAddress: UInt64(UInt(bitPattern: memory.trapped)),
       length: .mebibytes(2), owner: memory)
     let runner = try GuestRunner(machine: machine, processors: 1)
-    let range = AddressRange(.zero, Address(2 << 20))
+    let range = AddressRange(from: .zero, to: Address(2 << 20))
     let run = try runner.start(GuestTask(.fill, over: [range]))
     let offset = try #require(memory.next())
     run.cancel()

@@ -99,7 +99,8 @@ struct VirtualCPUTests {
     let runner = try GuestRunner(machine: machine, processors: 1)
     #expect(try runner.run(GuestTask(.scan, over: [guest.range])).wrongWords == 0)
     let error = #expect(throws: HoldfastError.self) {
-      try runner.run(GuestTask(.fill, over: [AddressRange(Address(8192), Address(16384))]))
+      try runner.run(
+        GuestTask(.fill, over: [AddressRange(from: Address(8192), to: Address(16384))]))
     }
     #expect(error?.code == .guestFault && error?.address == Address(8192))
     #expect(try guest.word(at: Address(8192)) == 0)

@@ -86,7 +86,7 @@ import Testing
     let window = try WindowPmap(arena: arena, length: .mebibytes(8), host: HostProbe().host())
     let run = FrameRun(Frame(0), PageCount(2048))
     try window.enter(run, at: .zero, protection: .readWrite, wired: true, reach: nil)
-    let range = AddressRange(.zero, Address(8 << 20))
+    let range = AddressRange(from: .zero, to: Address(8 << 20))
     let view = try window.kernelView(of: range) { $0(.zero, run) }
     guard let bytes = view.nodes.bytes else { return }
     #expect(bytes.values.reduce(0, +) + view.nodes.unknownBytes == 8 << 20)
@@ -106,7 +106,9 @@ import Testing
     let window = try WindowPmap(arena: arena, length: .mebibytes(4), host: host)
     let run = FrameRun(Frame(0), PageCount(1024))
     try window.enter(run, at: .zero, protection: .readWrite, wired: true, reach: nil)
-    let view = try window.kernelView(of: AddressRange(.zero, Address(4 << 20))) { $0(.zero, run) }
+    let view = try window.kernelView(of: AddressRange(from: .zero, to: Address(4 << 20))) {
+      $0(.zero, run)
+    }
     guard view.nodes.problem == nil else { return }
     #expect(view.nodes.strayBytes == 4 << 20 && view.nodes.displacedBytes == 0)
     #expect(view.nodes.bytes?[NodeID(900)] == nil)

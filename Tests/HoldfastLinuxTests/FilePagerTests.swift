@@ -25,9 +25,9 @@ import Testing
 
   private func makeSpace(_ object: MemoryObject) throws -> AddressSpace {
     let window = try WindowPmap(arena: arena, length: .mebibytes(8), host: HostProbe().host())
-    let space = AddressSpace(
-      bounds: AddressRange(.zero, Address(8 << 20)), memory: arena.memory, pmap: window)
-    try space.map(object, at: AddressRange(.zero, Address(1 << 20)))
+    let space = try AddressSpace(
+      bounds: AddressRange(from: .zero, to: Address(8 << 20)), memory: arena.memory, pmap: window)
+    try space.map(object, at: AddressRange(from: .zero, to: Address(1 << 20)))
     return space
   }
 
@@ -40,7 +40,7 @@ import Testing
     let object = MemoryObject(memory: arena.memory, size: PageCount(256), pager: pager)
     defer { object.release() }
     let space = try makeSpace(object)
-    try space.wire(AddressRange(.zero, Address(1 << 20)), wirePath.options)
+    try space.wire(AddressRange(from: .zero, to: Address(1 << 20)), wirePath.options)
     let bytes = try space.read(.zero, count: 1 << 20)
     for page in 0..<98 { #expect(bytes[page * 4096] == UInt8(page + 3)) }
     #expect(bytes[98 * 4096..<98 * 4096 + 10].allSatisfy { $0 == 200 })
@@ -58,12 +58,14 @@ import Testing
     let free = arena.allocator.occupancy.free
     let error = #expect(throws: HoldfastError.self) { try space.fault(Address(60 * 4096), .read) }
     #expect(error?.code == .pagerFailure && error?.address == Address(60 * 4096))
-    #expect(throws: HoldfastError.self) { try space.wire(AddressRange(.zero, Address(1 << 20))) }
+    #expect(throws: HoldfastError.self) {
+      try space.wire(AddressRange(from: .zero, to: Address(1 << 20)))
+    }
     #expect(object.state(of: PageIndex(60)) == nil)
     #expect(space.entryViews.allSatisfy { !$0.isUserWired })
-    try space.remove(AddressRange(.zero, Address(1 << 20)))
+    try space.remove(AddressRange(from: .zero, to: Address(1 << 20)))
     #expect(arena.allocator.occupancy.free <= free)
-    try space.map(object, at: AddressRange(.zero, Address(1 << 20)))
+    try space.map(object, at: AddressRange(from: .zero, to: Address(1 << 20)))
     #expect(try space.read(Address(10 * 4096), count: 1) == [11])
   }
 

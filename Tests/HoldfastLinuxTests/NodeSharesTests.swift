@@ -125,17 +125,17 @@ import Testing
     #expect(spread.map(\.policy) == [.bind, .bind])
   }
 
-  @Test func `missing huge pages of each node`() {
+  @Test func `missing huge pages of each node`() throws {
     let host = HostCapabilities.withNodes(
       [(0, .mebibytes(16), [0]), (3, .gibibytes(1), [])], hugePages: 4)
-    func missing(_ count: UInt64, _ nodes: [UInt32]) -> [UInt64] {
-      HostNodes(nodes.map { NodeID($0) })
+    func missing(_ count: UInt64, _ nodes: [UInt32]) throws -> [UInt64] {
+      try HostNodes(nodes.map { NodeID($0) })
         .missingHugePages(PageCount(count), of: .mebibytes(2), on: host).map(\.pages.rawValue)
     }
-    #expect(missing(10, [3]) == [6] && missing(4, [3]) == [0])
-    #expect(missing(10, [0, 3]) == [1, 1])
+    #expect(try missing(10, [3]) == [6] && missing(4, [3]) == [0])
+    #expect(try missing(10, [0, 3]) == [1, 1])
     // Node 0 has memory for twelve.
-    #expect(missing(40, [0, 3]) == [8, 24])
+    #expect(try missing(40, [0, 3]) == [8, 24])
   }
 
   @Test func `nodes that cannot be used are errors`() {

@@ -21,13 +21,14 @@ final class PagedPlace {
     page = backing.geometry.pageSize.rawValue
     arena = try Arena(size: ByteCount(pages * page), for: .paging, backing: backing, threads: 1)
     window = try PagedWindow(arena: arena, length: ByteCount(pages * page), host: host)
-    let space = AddressSpace(
-      bounds: AddressRange(.zero, Address(pages * page)), memory: arena.memory, pmap: window)
+    let space = try AddressSpace(
+      bounds: AddressRange(from: .zero, to: Address(pages * page)), memory: arena.memory,
+      pmap: window)
     handler = try FaultHandler(window: window, space: space) { _ in .refuse }
   }
 
   func range(_ pages: Range<UInt64>) -> AddressRange {
-    AddressRange(Address(pages.lowerBound * page), Address(pages.upperBound * page))
+    AddressRange(from: Address(pages.lowerBound * page), to: Address(pages.upperBound * page))
   }
 
   func enter(

@@ -57,7 +57,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
   ) -> PhysicalMemory {
     PhysicalMemory(
       allocator: FrameAllocator(
-        geometry: geometry, frames: FrameRun(Frame(0), PageCount(frames)), zeroed: false),
+        geometry: geometry, checked: FrameRun(Frame(0), PageCount(frames)), zeroed: false),
       store: store)
   }
 

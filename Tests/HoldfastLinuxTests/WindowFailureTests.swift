@@ -87,8 +87,8 @@ struct WindowFailureTests {
     let arena = try Arena(size: .mebibytes(3), for: .paging, backing: .base, threads: 1)
     let window = try PagedWindow(
       arena: arena, length: .mebibytes(4), host: HostProbe().host())
-    let space = AddressSpace(
-      bounds: AddressRange(.zero, Address(4 << 20)), memory: arena.memory, pmap: window)
+    let space = try AddressSpace(
+      bounds: AddressRange(from: .zero, to: Address(4 << 20)), memory: arena.memory, pmap: window)
     let handler = try FaultHandler(window: window, space: space) { _ in .refuse }
     // A page in the arena's last MiB, and in the first 2 MiB for comparison.
     for page in [UInt64(600), 5] {
@@ -111,11 +111,11 @@ struct WindowFailureTests {
     let arena = try Arena(size: .mebibytes(4), for: .paging, backing: .base, threads: 1)
     let window = try PagedWindow(
       arena: arena, length: .mebibytes(4), host: HostProbe().host())
-    let all = AddressRange(.zero, Address(4 << 20))
-    let space = AddressSpace(bounds: all, memory: arena.memory, pmap: window)
+    let all = AddressRange(from: .zero, to: Address(4 << 20))
+    let space = try AddressSpace(bounds: all, memory: arena.memory, pmap: window)
     let threads = try FaultHandlerThreads(
       window: window, space: space, threadLimit: 2, onFailure: { _ in .refuse })
-    try space.map(at: AddressRange(.zero, Address(1 << 20)))
+    try space.map(at: AddressRange(from: .zero, to: Address(1 << 20)))
     // Resident, so that the fault needs nothing but the window.
     try space.write([7], at: .zero)
     let address = window.hostRange.address
@@ -152,10 +152,10 @@ struct WindowFailureTests {
     let arena = try Arena(size: .mebibytes(4), for: .paging, backing: .base, threads: 1)
     let window = try PagedWindow(
       arena: arena, length: .mebibytes(4), host: HostProbe().host())
-    let all = AddressRange(.zero, Address(4 << 20))
-    let space = AddressSpace(bounds: all, memory: arena.memory, pmap: window)
+    let all = AddressRange(from: .zero, to: Address(4 << 20))
+    let space = try AddressSpace(bounds: all, memory: arena.memory, pmap: window)
     let handler = try FaultHandler(window: window, space: space) { _ in .refuse }
-    let range = AddressRange(.zero, Address(16 << 12))
+    let range = AddressRange(from: .zero, to: Address(16 << 12))
     try space.map(at: range)
     try space.wire(range)
     // Trapped from here on.

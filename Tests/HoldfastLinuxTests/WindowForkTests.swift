@@ -8,7 +8,7 @@ import Testing
 /// mappings.
 @Suite struct WindowForkTests {
   private let arena: Arena
-  private let range = AddressRange(.zero, Address(4 << 20))
+  private let range = AddressRange(from: .zero, to: Address(4 << 20))
 
   init() throws {
     arena = try Arena(size: .mebibytes(32), backing: .base)
@@ -27,7 +27,7 @@ import Testing
     wired: Bool
   ) throws {
     let window = try makeWindow()
-    let parent = AddressSpace(bounds: range, memory: arena.memory, pmap: window)
+    let parent = try AddressSpace(bounds: range, memory: arena.memory, pmap: window)
     try parent.map(at: range)
     try parent.wire(range)
     for page in 0..<UInt64(1024) { word(page, window).pointee = page + 1 }

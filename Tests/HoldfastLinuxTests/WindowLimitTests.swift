@@ -61,7 +61,7 @@ import Testing
       try other.enter(
         FrameRun(Frame(100), .one), at: .zero, protection: .readWrite, wired: true, reach: nil)
       FullProcess.fill()
-      window.remove(AddressRange(Address(5 << 12), Address(7 << 12)))
+      window.remove(AddressRange(from: Address(5 << 12), to: Address(7 << 12)))
       precondition(!canReach(5) && !canReach(6))
       if hasGuardPages {
         precondition(window.mappingCount == kernelMappings(window.hostRange))
@@ -82,7 +82,7 @@ import Testing
       let arena = try Arena(size: .mebibytes(4), backing: .base, threads: 1)
       let window = try WindowPmap(arena: arena, length: .mebibytes(4), host: host)
       func range(_ pages: Range<UInt64>) -> AddressRange {
-        AddressRange(Address(pages.lowerBound << 12), Address(pages.upperBound << 12))
+        AddressRange(from: Address(pages.lowerBound << 12), to: Address(pages.upperBound << 12))
       }
       func protect(_ changes: [(range: AddressRange, protection: Protection)]) throws {
         try window.prepareToProtect(changes)
@@ -137,7 +137,7 @@ import Testing
           try each.enter(all, at: .zero, protection: .readWrite, wired: true, reach: nil)
         }
         FullProcess.fill()
-        window.remove(AddressRange(Address(10 << 21), Address(11 << 21)))
+        window.remove(AddressRange(from: Address(10 << 21), to: Address(11 << 21)))
         for page in 0..<UInt64(16) {
           precondition(!canRead(window.hostRange.address + page << 21))
           precondition(canRead(other.hostRange.address + page << 21))
@@ -149,8 +149,8 @@ import Testing
           precondition(error.code == .host && error.reason.contains("ended for good"))
         }
         // Nothing of these has anything to do.
-        window.remove(AddressRange(.zero, Address(32 << 20)))
-        window.protect(AddressRange(.zero, Address(32 << 20)), .read)
+        window.remove(AddressRange(from: .zero, to: Address(32 << 20)))
+        window.protect(AddressRange(from: .zero, to: Address(32 << 20)), .read)
         precondition(window.extentCount == 0)
       }
     }

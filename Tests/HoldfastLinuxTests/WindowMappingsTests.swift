@@ -84,7 +84,7 @@ import Testing
     for step in 0..<300 {
       let first = UInt64.random(in: 0..<pages, using: &random)
       let end = min(pages, first + UInt64.random(in: 1...pages / 8, using: &random))
-      let range = AddressRange(Address(first * page), Address(end * page))
+      let range = AddressRange(from: Address(first * page), to: Address(end * page))
       let protection = Self.protections.randomElement(using: &random) ?? .read
       switch Int.random(in: 0..<6, using: &random) {
       case 0...2:

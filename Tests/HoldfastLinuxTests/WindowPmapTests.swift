@@ -25,7 +25,7 @@ import Testing
   private func address(_ page: UInt64) -> Address { Address(page << 12) }
 
   private func range(_ pages: Range<UInt64>) -> AddressRange {
-    AddressRange(address(pages.lowerBound), address(pages.upperBound))
+    AddressRange(from: address(pages.lowerBound), to: address(pages.upperBound))
   }
 
   /// The number at the start of a page, as a guest sees it.

@@ -17,13 +17,13 @@ import Testing
   ) throws -> (AddressSpace, WindowPmap) {
     let window = try WindowPmap(
       arena: arena, length: .mebibytes(64), host: host, usesUserFault: usesUserFault)
-    let space = AddressSpace(
-      bounds: AddressRange(.zero, Address(64 << 20)), memory: arena.memory, pmap: window)
+    let space = try AddressSpace(
+      bounds: AddressRange(from: .zero, to: Address(64 << 20)), memory: arena.memory, pmap: window)
     return (space, window)
   }
 
   private func range(_ pages: Range<UInt64>) -> AddressRange {
-    AddressRange(Address(pages.lowerBound << 12), Address(pages.upperBound << 12))
+    AddressRange(from: Address(pages.lowerBound << 12), to: Address(pages.upperBound << 12))
   }
 
   private func word(_ page: UInt64, _ window: WindowPmap) -> UnsafeMutablePointer<UInt64> {

@@ -116,7 +116,7 @@ import Testing
       #expect(try guest.read(Address(megabyte << 20), count: 1) == [7])
     }
     try arena.grow(by: .mebibytes(UInt64(2 * whole)))
-    try guest.wire(AddressRange(.zero, Address(32 << 20)))
+    try guest.wire(AddressRange(from: .zero, to: Address(32 << 20)))
     #expect(guest.invariantProblems() == [])
   }
 }

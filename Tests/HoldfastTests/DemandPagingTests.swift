@@ -47,7 +47,7 @@ struct DemandPagingTests {
     #expect(statistics.zeroedFaults == 16 && statistics.demandFaults >= 16, "\(statistics)")
     #expect(statistics.failures == 0 && statistics.copyFaults == 0)
     #expect(guest.invariantProblems() == [])
-    let residency = guest.residency(in: AddressRange(.zero, Address(32 << 20)))
+    let residency = guest.residency(in: AddressRange(from: .zero, to: Address(32 << 20)))
     #expect(residency.residentBytes == .mebibytes(32) && residency.sharedBytes == .zero)
   }
 
@@ -57,7 +57,7 @@ struct DemandPagingTests {
     try guest.map(ram, at: .zero)
     let touch = GuestAccess(guest)
     for page in stride(from: UInt64(0), to: 4 << 20, by: 8192) { touch.write(page, to: page) }
-    let residency = guest.residency(in: AddressRange(.zero, Address(32 << 20)))
+    let residency = guest.residency(in: AddressRange(from: .zero, to: Address(32 << 20)))
     #expect(residency.residentBytes == .mebibytes(2))
     #expect(try kernelMappings(guest) < 16)
     for page in stride(from: UInt64(4096), to: 4 << 20, by: 8192) { touch.write(page, to: page) }
@@ -89,7 +89,7 @@ struct DemandPagingTests {
         for address in stride(from: UInt64(0), to: 32 << 20, by: 6 << 20) {
           touch.write(address + 1, to: address)
         }
-        let receipt = try guest.wire(AddressRange(.zero, Address(32 << 20)))
+        let receipt = try guest.wire(AddressRange(from: .zero, to: Address(32 << 20)))
         let verification = try receipt.verify()
         #expect(verification.problems == [], "\(backing) \(verification)")
         let before = try #require(guest.faultHandler).statistics
@@ -99,7 +99,7 @@ struct DemandPagingTests {
         #expect(wrong == nil)
         #expect(guest.faultHandler?.statistics == before)
         try guest.unwire(receipt.range)
-        try guest.unmap(AddressRange(Address(8 << 20), Address(16 << 20)))
+        try guest.unmap(AddressRange(from: Address(8 << 20), to: Address(16 << 20)))
         #expect(guest.invariantProblems() == [])
         #expect(touch.read(6 << 20) == (6 << 20) + 1)
       }
@@ -198,7 +198,7 @@ struct DemandPagingTests {
     let ram = try guest.allocateSegment("ram", size: .mebibytes(2))
     try guest.map(ram, at: .zero)
     // Refused pages stay so until they are entered, which wiring does.
-    try guest.wire(AddressRange(.zero, Address(2 << 20)))
+    try guest.wire(AddressRange(from: .zero, to: Address(2 << 20)))
     #expect(touch.readByKernel(8192) == nil)
     #expect(guest.faultHandler?.statistics.failures == 1)
   }
@@ -219,7 +219,7 @@ struct DemandPagingTests {
     let thread = BackgroundTouch { touch.write(5, to: 0) }
     try #require(eventually { first.faultHandler?.pausedFaults.isEmpty == false })
     #expect(first.faultHandler?.pausedFaults.first?.error.code == .resourceShortage)
-    try other.unmap(AddressRange(.zero, Address(8 << 20)))
+    try other.unmap(AddressRange(from: .zero, to: Address(8 << 20)))
     first.faultHandler?.retryPaused()
     thread.join()
     #expect(touch.read(0) == 5)

@@ -28,14 +28,14 @@ struct ForkedProcessTests {
       for address in stride(from: UInt64(0), to: 32 << 20, by: 6 << 20) {
         #expect(KernelAccess(child).read(address) == 1)
       }
-      try guest.wire(AddressRange(Address(8 << 20), Address(16 << 20)))
+      try guest.wire(AddressRange(from: Address(8 << 20), to: Address(16 << 20)))
       // Replaced by empty memory.
-      try guest.unmap(AddressRange(Address(2 << 20), Address(12 << 20)))
+      try guest.unmap(AddressRange(from: Address(2 << 20), to: Address(12 << 20)))
       #expect(touch.read(4 << 20) == nil)
       let wired = try GuestMemory(arena: guest.arena, limit: .mebibytes(4))
       let small = try wired.allocateSegment("ram", size: .mebibytes(4))
       try wired.map(small, at: .zero, options: .wired)
-      try wired.unmap(AddressRange(.zero, Address(2 << 20)))
+      try wired.unmap(AddressRange(from: .zero, to: Address(2 << 20)))
       guests += [guest, child, wired]
     }
     let arena = try Arena(size: .mebibytes(4), backing: .thpPrivate, threads: 1)

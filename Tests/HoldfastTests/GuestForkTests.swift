@@ -9,7 +9,7 @@ import Testing
 /// Copies of running guests that share their frames until either side writes.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct GuestForkTests {
-  private static let all = AddressRange(.zero, Address(32 << 20))
+  private static let all = AddressRange(from: .zero, to: Address(32 << 20))
   private static let bytes = UInt64(0)..<UInt64(32 << 20)
 
   /// A guest whose words are their addresses and one.
@@ -97,7 +97,7 @@ struct GuestForkTests {
 
   @Test func `wired memory is copied at once, and memory unwired before is shared`() throws {
     let parent = try filled(.base, wired: true)
-    try parent.unwire(AddressRange(Address(8 << 20), Address(32 << 20)))
+    try parent.unwire(AddressRange(from: Address(8 << 20), to: Address(32 << 20)))
     let (child, receipt) = try parent.fork()
     #expect(receipt.copiedBytes == .mebibytes(8) && receipt.sharedBytes == .mebibytes(24))
     let before = try #require(parent.faultHandler).statistics
@@ -180,8 +180,8 @@ struct GuestForkTests {
     childTouch.write(3, to: alias)
     #expect(childTouch.read(0) == 3 && touch.read(0) == 2)
     // As a ROM or the memory of a device that moves.
-    try parent.unmap(AddressRange(.zero, Address(4 << 20)))
-    try parent.unmap(AddressRange(Address(alias), Address(alias + (4 << 20))))
+    try parent.unmap(AddressRange(from: .zero, to: Address(4 << 20)))
+    try parent.unmap(AddressRange(from: Address(alias), to: Address(alias + (4 << 20))))
     try parent.map(ram, at: Address(16 << 20))
     #expect(touch.read(16 << 20) == 2 && touch.read((16 << 20) + (3 << 20)) == 5)
     #expect(childTouch.read(3 << 20) == 5)

@@ -34,7 +34,7 @@ struct GuestHoldTests {
       // A block with one page, which compaction empties, and one with a hundred.
       try first.write([UInt8](repeating: 0x41, count: 4096), to: .zero)
       for page in 0..<UInt64(100) { try first.write([1], to: Address((2 << 20) + page << 12)) }
-      let page = AddressRange(.zero, Address(4096))
+      let page = AddressRange(from: .zero, to: Address(4096))
       held = try first.hold(page, for: .read)
       var part = iovec(
         iov_base: UnsafeMutableRawPointer(bitPattern: UInt(first.hostAddress)), iov_len: 4096)
@@ -44,7 +44,7 @@ struct GuestHoldTests {
         arena.memory.compact()
         guest = first
       case .unmap:
-        try first.unmap(AddressRange(.zero, Address(16 << 20)))
+        try first.unmap(AddressRange(from: .zero, to: Address(16 << 20)))
         try first.freeSegment(ram)
         guest = first
       case .end: break

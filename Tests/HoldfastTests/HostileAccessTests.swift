@@ -48,7 +48,8 @@ struct HostileAccessTests {
         }
         isOver.store(true, ordering: .releasing)
         // A write to a wired read-only page waits, whatever the answer.
-        try? guest.space.unwire(AddressRange(.zero, Address(Self.size)), [.user, .holesOK])
+        try? guest.space.unwire(
+          AddressRange(from: .zero, to: Address(Self.size)), [.user, .holesOK])
         while returned.load(ordering: .acquiring) < 5 {
           thread.retryPaused()
           usleep(1000)
@@ -82,9 +83,9 @@ struct HostileAccessTests {
     let statistics = thread.statistics
     #expect(statistics.failures > 0 && statistics.demandFaults > 0, "\(statistics)")
     // The handler still works.
-    try guest.unmap(AddressRange(.zero, Address(Self.size)))
+    try guest.unmap(AddressRange(from: .zero, to: Address(Self.size)))
     try guest.map(ram, at: .zero, options: .wired)
-    try guest.unwire(AddressRange(.zero, Address(Self.size)))
+    try guest.unwire(AddressRange(from: .zero, to: Address(Self.size)))
     let (child, _) = try guest.fork()
     for address in stride(from: 0, to: Self.size, by: 1 << 20) {
       #expect(KernelAccess(child).write(address, to: address))
@@ -100,7 +101,7 @@ struct HostileAccessTests {
   ) throws {
     let first = UInt64.random(in: 0..<Self.size / Self.page, using: &random)
     let last = UInt64.random(in: first..<Self.size / Self.page, using: &random)
-    let range = AddressRange(Address(first * Self.page), Address((last + 1) * Self.page))
+    let range = AddressRange(from: Address(first * Self.page), to: Address((last + 1) * Self.page))
     do {
       switch Int.random(in: 0..<10, using: &random) {
       case 0, 1, 2:
@@ -165,7 +166,8 @@ struct HostileAccessTests {
         let all = try guest.map(ram, at: .zero, options: .wired).range
         try guest.unwire(all)
         for number in UInt64(0)..<7 {
-          let part = AddressRange(Address(number << 22), Address(number << 22 + (2 << 20)))
+          let part = AddressRange(
+            from: Address(number << 22), to: Address(number << 22 + (2 << 20)))
           try guest.space.protect(part, .read)
         }
         try guest.space.protect(all, .read)
@@ -215,7 +217,7 @@ struct HostileAccessTests {
       let most = pages! * 4096 + (8 << 20)
       var limit = rlimit(rlim_cur: most, rlim_max: most)
       precondition(setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0)
-      try guest.unmap(AddressRange(Address(2 << 20), Address(30 << 20)))
+      try guest.unmap(AddressRange(from: Address(2 << 20), to: Address(30 << 20)))
       precondition(touch.read(0) == 1 && touch.read(30 << 20) == 16)
       precondition((1..<15).allSatisfy { touch.read($0 << 21) == nil })
     }

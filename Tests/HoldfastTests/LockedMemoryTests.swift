@@ -59,9 +59,9 @@ struct LockedMemoryTests {
     precondition(touch.read(0) == 0x41 && childTouch.read(0) == 0x43)
     for page in 4..<UInt64(16) { precondition(childTouch.read(page * base) == nil) }
     // What is unmapped cannot be accessed any more.
-    try one.unmap(AddressRange(.zero, Address(2 * base)))
+    try one.unmap(AddressRange(from: .zero, to: Address(2 * base)))
     precondition(touch.read(0) == nil && touch.read(2 * base) == 0)
-    try other.unmap(AddressRange(.zero, Address(2 * base)))
+    try other.unmap(AddressRange(from: .zero, to: Address(2 * base)))
     precondition(KernelAccess(other).read(0) == nil && KernelAccess(other).read(2 * base) == 0x42)
     precondition(one.invariantProblems(with: [other, third, child]) == [])
   }
@@ -105,7 +105,7 @@ struct LockedMemoryTests {
       let handler = guest.faultHandler!
       precondition(eventually { !handler.pausedFaults.isEmpty })
       precondition(handler.pausedFaults.map(\.address) == [Address(4 << 12)])
-      let all = AddressRange(.zero, Address(4 << 12))
+      let all = AddressRange(from: .zero, to: Address(4 << 12))
       precondition(guest.residency(in: all).residentBytes == .kibibytes(16))
       try guest.map(
         try guest.allocateSegment("more", size: .kibibytes(2032)), at: Address(4 << 12))

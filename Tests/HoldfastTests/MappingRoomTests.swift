@@ -15,7 +15,7 @@ private func host(_ mappings: UInt64) -> HostCapabilities {
 private let paging = DemandPaging(granularity: .basePage)
 
 private func range(_ start: UInt64, _ length: UInt64) -> AddressRange {
-  AddressRange(Address(start), Address(start + length))
+  AddressRange(from: Address(start), to: Address(start + length))
 }
 
 private func expect(_ error: HoldfastError) {

@@ -105,7 +105,7 @@ import Testing
     }
     #expect(memory.invariantProblems() == [])
     // Freed and unmapped, its place is free for another guest.
-    try memory.unmap(AddressRange(.zero, Address(16 << 20)))
+    try memory.unmap(AddressRange(from: .zero, to: Address(16 << 20)))
     try memory.freeSegment(ram)
     #expect(throws: HoldfastError.self) {
       try GuestMemory(arena: arena, limit: .mebibytes(4))

@@ -17,7 +17,7 @@ struct SnapshotErrorTests {
     return guest
   }
 
-  private let range = AddressRange(.zero, Address(8 << 20))
+  private let range = AddressRange(from: .zero, to: Address(8 << 20))
 
   @Test func `only a regular file is replaced`() throws {
     try TemporaryFolder.with { folder in
@@ -48,13 +48,17 @@ struct SnapshotErrorTests {
     try TemporaryFolder.with { folder in
       let guest = try guest()
       let path = folder + "/image"
-      let receipt = try guest.save(AddressRange(Address(2 << 20), Address(12 << 20)), to: path)
+      let receipt = try guest.save(
+        AddressRange(from: Address(2 << 20), to: Address(12 << 20)), to: path)
       #expect(receipt.writtenBytes == .mebibytes(2) && receipt.holeBytes == .mebibytes(8))
       for (range, code) in [
-        (AddressRange(Address(8 << 20), Address(12 << 20)), HoldfastError.Code.invalidAddress),
-        (AddressRange(.zero, .zero), .invalidArgument),
-        (AddressRange(.zero, Address(4097)), .invalidArgument),
-        (AddressRange(.zero, Address(13 << 20)), .invalidArgument),
+        (
+          AddressRange(from: Address(8 << 20), to: Address(12 << 20)),
+          HoldfastError.Code.invalidAddress
+        ),
+        (AddressRange(from: .zero, to: .zero), .invalidArgument),
+        (AddressRange(from: .zero, to: Address(4097)), .invalidArgument),
+        (AddressRange(from: .zero, to: Address(13 << 20)), .invalidArgument),
       ] {
         let error = #expect(throws: HoldfastError.self) { try guest.save(range, to: path) }
         #expect(error?.code == code)
@@ -146,7 +150,7 @@ struct SnapshotErrorTests {
   @Test func `a limit of file sizes is an error, and ends neither a guest nor the process`() async {
     await #expect(processExitsWith: .success) {
       let guest = try DemandPagingTests.guest(.base, size: .mebibytes(8), limit: .mebibytes(4))
-      let range = AddressRange(.zero, Address(4 << 20))
+      let range = AddressRange(from: .zero, to: Address(4 << 20))
       try guest.map(try guest.allocateSegment("ram", size: .mebibytes(4)), at: .zero)
       try guest.write([UInt8](repeating: 5, count: 4 << 20), to: .zero)
       func expectTooLarge(_ body: () throws -> Void) {

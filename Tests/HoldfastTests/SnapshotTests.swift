@@ -10,7 +10,7 @@ import Testing
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct SnapshotTests {
   static let size = 32 << 20
-  static let all = AddressRange(.zero, Address(UInt64(size)))
+  static let all = AddressRange(from: .zero, to: Address(UInt64(size)))
 
   /// 32 MiB of zeros with runs of pages that hold something, if only in their last byte.
   static func pattern(seed: UInt64) -> [UInt8] {

@@ -42,8 +42,8 @@ extension ForkReceipt: Codable {
       throw DecodingError.dataCorruptedError(
         forKey: .sharedBytes, in: values, debugDescription: "more is shared than resident")
     }
-    duration = .seconds(try values.decode(Double.self, forKey: .duration))
-    windowDuration = .seconds(try values.decode(Double.self, forKey: .windowDuration))
+    duration = .bounded(seconds: try values.decode(Double.self, forKey: .duration))
+    windowDuration = .bounded(seconds: try values.decode(Double.self, forKey: .windowDuration))
   }
 
   /// Writes an object with the keys of `holdfast probe --format json`, and more that begin with

@@ -44,8 +44,8 @@ extension SnapshotReceipt: Codable {
       throw DecodingError.dataCorruptedError(
         forKey: .writtenBytes, in: values, debugDescription: "more is written than the file has")
     }
-    duration = .seconds(try values.decode(Double.self, forKey: .duration))
-    syncDuration = .seconds(try values.decode(Double.self, forKey: .syncDuration))
+    duration = .bounded(seconds: try values.decode(Double.self, forKey: .duration))
+    syncDuration = .bounded(seconds: try values.decode(Double.self, forKey: .syncDuration))
   }
 
   /// Writes an object with the keys of `holdfast probe --format json`, and `snapshotPath` and

@@ -25,9 +25,9 @@ extension WireReceipt: Codable {
     let path = try values.decode(String.self, forKey: .path)
     self.path = path == Self.noPath ? nil : try values.decode(Path.self, forKey: .path)
     fallbacks = try values.decode([String].self, forKey: .fallbacks)
-    duration = .seconds(try values.decode(Double.self, forKey: .wireSeconds))
+    duration = .bounded(seconds: try values.decode(Double.self, forKey: .wireSeconds))
     stages = try values.decode(Stages.self, forKey: .stages)
-    arenaDuration = .seconds(try values.decode(Double.self, forKey: .arenaSeconds))
+    arenaDuration = .bounded(seconds: try values.decode(Double.self, forKey: .arenaSeconds))
     source = Source(nil)
   }
 
@@ -61,10 +61,10 @@ extension WireReceipt.Stages: Codable {
   /// Reads an object of seconds.
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
-    allocating = .seconds(try values.decode(Double.self, forKey: .allocating))
-    zeroing = .seconds(try values.decode(Double.self, forKey: .zeroing))
-    entering = .seconds(try values.decode(Double.self, forKey: .entering))
-    finishing = .seconds(try values.decode(Double.self, forKey: .finishing))
+    allocating = .bounded(seconds: try values.decode(Double.self, forKey: .allocating))
+    zeroing = .bounded(seconds: try values.decode(Double.self, forKey: .zeroing))
+    entering = .bounded(seconds: try values.decode(Double.self, forKey: .entering))
+    finishing = .bounded(seconds: try values.decode(Double.self, forKey: .finishing))
   }
 
   /// Writes an object of seconds.

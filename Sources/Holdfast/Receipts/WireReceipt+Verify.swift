@@ -49,7 +49,7 @@ extension WireReceipt {
     var checks = Checks(isLocked: lockProblem == nil)
     var pages: [ByteCount: UInt64] = [:]
     for (size, bytes) in view.bytesByPageSize { pages[size] = bytes / size.rawValue }
-    let present = view.present ?? view.bytesByPageSize.values.reduce(0, +)
+    let present = view.present ?? view.bytesByPageSize.values.reduce(0) { $0.saturatingSum($1) }
     if view.present == nil {
       checks.notes.append("pagemap is not readable: page tables were compared with smaps alone")
     }

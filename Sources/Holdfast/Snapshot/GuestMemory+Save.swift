@@ -101,7 +101,7 @@ private final class SaveWork: Sendable {
       var start = part.start
       while start < part.end {
         let end = min(part.end, start + Self.piece)
-        pieces.append(AddressRange(start, end))
+        pieces.append(AddressRange(from: start, to: end))
         start = end
       }
     }

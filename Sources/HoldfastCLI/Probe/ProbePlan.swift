@@ -35,14 +35,14 @@ struct ProbePlan {
     let copies: UInt64 = mode == .fork ? 2 : 1
     let wanted = options.memory?.bytes
     if options.memory == nil || options.reserveHugepages || options.backing != .auto {
-      let first = try options.plan(memory: wanted.map { ByteCount($0.rawValue * copies) })
+      let first = try options.plan(memory: wanted.map { ByteCount($0.rawValue.saturatingProduct(copies)) })
       let backing =
         first.backing ?? Self.backing(for: first.memory, on: host.confined(to: first.nodes), mode)
       let page = max(backing.geometry.pageSize, wanted == nil ? .mebibytes(2) : .zero)
       let guest = wanted ?? ByteCount(first.memory.rawValue / copies).roundedDown(to: page)
       try self.init(host, options, max(guest, page), copies, backing)
     } else {
-      let total = ByteCount((wanted ?? .zero).rawValue * copies)
+      let total = ByteCount((wanted ?? .zero).rawValue.saturatingProduct(copies))
       let plan = try options.plan(memory: total)
       let backing = Self.backing(for: total, on: host.confined(to: plan.nodes), mode)
       try self.init(host, options, wanted ?? .zero, copies, backing)
@@ -58,12 +58,12 @@ struct ProbePlan {
         "'--memory' of \(guest) is not a multiple of the page size \(backing.geometry.pageSize) of "
           + "\(backing.rawValue)")
     }
-    layout = RAMLayout(size: guest)
+    layout = try RAMLayout(size: guest)
     self.backing = backing
     countsFaults = host.userFault.isComplete && backing.hasFile
     // A guest that is placed in the arena's own mapping needs memory for the hole in its addresses
     // too.
-    let total = backing.hasFile ? ByteCount(guest.rawValue * copies) : layout.limit
+    let total = backing.hasFile ? ByteCount(guest.rawValue.saturatingProduct(copies)) : layout.limit
     wire = try WirePlan(
       host, memory: total, backing: BackingOption(argument: backing.rawValue) ?? .auto,
       nodes: options.nodes, reserve: options.reserveHugepages)

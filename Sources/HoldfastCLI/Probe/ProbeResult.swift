@@ -95,7 +95,7 @@ struct ProbeResult {
       self.faults = faults
       check(faults.failures == 0, "\(faults.failures) page faults could not be served")
     }
-    let all = AddressRange(.zero, .zero + guest.memory.limit)
+    let all = AddressRange(from: .zero, to: .zero + guest.memory.limit)
     (residentBytes, sharedBytes) = guest.memory.residency(in: all)
     check(touchedPages == memoryBytes.rawValue >> 12, "the guest did not access all of its pages")
   }

@@ -77,8 +77,10 @@ struct ProbeRun {
     for piece in plan.layout.pieces {
       let length = min(piece.range.length, limit - min(limit, piece.offset))
       let middle = piece.range.start + length
-      if middle > piece.range.start { filled.append(AddressRange(piece.range.start, middle)) }
-      if piece.range.end > middle { zero.append(AddressRange(middle, piece.range.end)) }
+      if middle > piece.range.start {
+        filled.append(AddressRange(from: piece.range.start, to: middle))
+      }
+      if piece.range.end > middle { zero.append(AddressRange(from: middle, to: piece.range.end)) }
     }
     return (filled, zero)
   }
@@ -187,7 +189,7 @@ struct ProbeRun {
     result.fillSeconds = try guest.run(.fill, over: filled, seed: Self.seeds.first).duration.seconds
     progress.begin("saving its memory", .bytes(done: .zero, total: plan.layout.limit))
     let receipt = try memory.save(
-      AddressRange(.zero, .zero + plan.layout.limit), to: path, threads: threads
+      AddressRange(from: .zero, to: .zero + plan.layout.limit), to: path, threads: threads
     ) {
       progress.update(.bytes(done: $0, total: $1))
     }

@@ -83,7 +83,10 @@ struct MemoryOptions: ParsableArguments {
 
   /// The nodes that the memory comes from, or nil for any.
   var nodes: HostNodes? {
-    hostNumaNode.map { HostNodes($0.nodes, policy: (hostNumaPolicy ?? .bind).ofNodes) }
+    hostNumaNode.flatMap {
+      // A list that was read has a node.
+      try? HostNodes($0.nodes, policy: (hostNumaPolicy ?? .bind).ofNodes)
+    }
   }
 
   /// How the guest's pages are spread over the arena's nodes.

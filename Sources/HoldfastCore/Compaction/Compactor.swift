@@ -114,7 +114,7 @@ struct Compactor {
     pieces: for piece in block.pieces {
       var done = PageCount.zero
       while done < piece.range.count {
-        let range = PageRange(piece.range.start + done, piece.range.end)
+        let range = PageRange(from: piece.range.start + done, to: piece.range.end)
         guard let moved = move(piece.object, range, from: piece.start + done, domain, lowest) else {
           isEmpty = false
           break pieces

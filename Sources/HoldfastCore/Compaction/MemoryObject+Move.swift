@@ -103,7 +103,7 @@ extension MemoryObject {
       let start = range.start.rawValue - min(range.start.rawValue, offset)
       guard start < end else { return [] }
       var gaps: [PageRange] = []
-      pages.forEach(in: PageRange(PageIndex(start), PageIndex(end))) { part, state in
+      pages.forEach(in: PageRange(from: PageIndex(start), to: PageIndex(end))) { part, state in
         if state == nil { gaps.append(part) }
         return true
       }

@@ -48,7 +48,7 @@ extension AddressSpace {
       // A wired page is entered, and must stay so at every moment.
       if entry.isWired {
         defer { lock.unlock() }
-        let range = AddressRange(page, page + geometry.pageSize)
+        let range = AddressRange(from: page, to: page + geometry.pageSize)
         pmap.refresh(range)
         return FaultResolution(range: range, work: .none)
       }
@@ -63,7 +63,8 @@ extension AddressSpace {
         prepareWrite(at: address)
         continue
       }
-      let index = entry.pages(of: AddressRange(page, page + geometry.pageSize), geometry).start
+      let index = entry.pages(of: AddressRange(from: page, to: page + geometry.pageSize), geometry)
+        .start
       do throws(HoldfastError) {
         let claim = try faultLocked(
           entry, object, index, writes: writes, enters: enters, granularity)
@@ -71,7 +72,7 @@ extension AddressSpace {
         case .resident(let found):
           let start = Address(page.rawValue - geometry.bytes(index - found.range.start).rawValue)
           return FaultResolution(
-            range: AddressRange(start, start + geometry.bytes(found.range.count)),
+            range: AddressRange(from: start, to: start + geometry.bytes(found.range.count)),
             work: found.isNew ? .zeroed : work)
         case .failed: break
         default: beforeLongWork()
@@ -110,7 +111,7 @@ extension AddressSpace {
           wired: false, reach: nil)
       } catch {
         // How much was entered is not known, and the page may be freed.
-        pmap.remove(AddressRange(start, start + geometry.bytes(run.frames.count)))
+        pmap.remove(AddressRange(from: start, to: start + geometry.bytes(run.frames.count)))
         throw error
       }
     }

@@ -56,7 +56,7 @@ extension MemoryObject {
       return (region, block.run.start)
     }
     let end = PageIndex(min(size.rawValue, (index + min(limit, cluster)).rawValue))
-    let missing = pages.gap(at: index, in: PageRange(.zero, end)).end - index
+    let missing = pages.gap(at: index, in: PageRange(from: .zero, to: end)).end - index
     return framesLocked(for: index, limit: missing, dirty: &dirty).map {
       (PageRange(start: index, count: $0.count), $0.start)
     }
@@ -70,15 +70,15 @@ extension MemoryObject {
     while index < range.end {
       let left = range.end - index
       let first = frame + (index - range.start)
-      let count = pager.pages(at: index, limit: left)
+      let count = pager.boundedPages(at: index, limit: left)
       if count > .zero {
         let part = PageRange(start: index, count: count)
         try pager.read(part, into: FrameRun(first, count), memory.store)
         index = part.end
         continue
       }
-      let rest = PageRange(index, range.end)
-      let hole = PageRange(index, pager.hole(around: index, in: rest).clamped(to: rest).end)
+      let rest = PageRange(from: index, to: range.end)
+      let hole = PageRange(from: index, to: pager.boundedHole(around: index, in: rest).end)
       let frames = FrameRun(first, hole.count)
       memory.store.zero(
         dirty.compactMap { run in
@@ -98,13 +98,13 @@ extension MemoryObject {
     guard let pager = lock.withLock({ pager }) else { return }
     var index = range.start
     while index < range.end {
-      if pager.pages(at: index, limit: .one) == .zero {
-        index = pager.hole(around: index, in: PageRange(index, range.end)).end
+      if pager.boundedPages(at: index, limit: .one) == .zero {
+        index = pager.boundedHole(around: index, in: PageRange(from: index, to: range.end)).end
       } else if let end = lock.withLock({ pages.run(at: index, in: range)?.0.end }) {
         index = end
       } else {
         try pageIn(
-          index, limit: pager.pages(at: index, limit: range.end - index), isLarge: true)
+          index, limit: pager.boundedPages(at: index, limit: range.end - index), isLarge: true)
       }
     }
   }

@@ -24,4 +24,19 @@ extension Pager {
   public func hole(around index: PageIndex, in range: PageRange) -> PageRange {
     PageRange(start: index, count: .one)
   }
+
+  /// What `pages(at:limit:)` returns, whatever the implementation says, at most `limit`: more would
+  /// be read past the frames.
+  func boundedPages(at index: PageIndex, limit: PageCount) -> PageCount {
+    min(pages(at: index, limit: limit), limit)
+  }
+
+  /// What `hole(around:in:)` returns, whatever the implementation says, within `range` and with
+  /// `index`, which is in it: less would be asked for again without end.
+  func boundedHole(around index: PageIndex, in range: PageRange) -> PageRange {
+    let hole = hole(around: index, in: range)
+    return PageRange(
+      from: min(max(hole.start, range.start), index),
+      to: min(max(hole.end, index + .one), range.end))
+  }
 }

@@ -48,7 +48,7 @@ extension AddressSpace {
     lock.lockExclusive()
     defer { lock.unlock() }
     try copyWiredLocked(&sources)
-    let child = AddressSpace(
+    let child = try AddressSpace(
       bounds: bounds, memory: memory, pmap: childPmap, wiredLimit: wiredLimit,
       faultGranularity: faultGranularity)
     try entries.visitAll { (entry) throws(HoldfastError) in

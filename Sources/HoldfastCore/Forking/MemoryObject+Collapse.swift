@@ -49,13 +49,13 @@ extension MemoryObject {
   private func collapseLocked(_ below: MemoryObject, _ offset: PageCount) -> Outcome {
     // The pages below that could be seen from here.
     let window = PageRange(
-      PageIndex(min((offset + head).rawValue, below.size.rawValue)),
-      PageIndex(min((offset + size).rawValue, below.size.rawValue)))
+      from: PageIndex(min((offset + head).rawValue, below.size.rawValue)),
+      to: PageIndex(min((offset + size).rawValue, below.size.rawValue)))
     guard below.references == 1 else { return bypassLocked(below, offset, window) }
 
     var runs: [(range: PageRange, state: PageState)] = []
     var isBusy = false
-    let whole = PageRange(.zero, PageIndex(below.size.rawValue))
+    let whole = PageRange(from: .zero, to: PageIndex(below.size.rawValue))
     below.pages.forEach(in: whole) { part, state in
       guard let state else { return true }
       isBusy = isBusy || state.isBusy
@@ -76,7 +76,7 @@ extension MemoryObject {
       for (range, state) in runs {
         var index = range.start
         while index < range.end {
-          let part = PageRange(index, range.end)
+          let part = PageRange(from: index, to: range.end)
           index = moveUpLocked(part, state.advanced(by: index - range.start), offset, mappedParts)
         }
       }
@@ -91,8 +91,8 @@ extension MemoryObject {
   private func hasBusyPageLocked(in window: PageRange, _ offset: PageCount) -> Bool {
     var isBusy = false
     let range = PageRange(
-      PageIndex(window.start.rawValue - offset.rawValue),
-      PageIndex(window.end.rawValue - offset.rawValue))
+      from: PageIndex(window.start.rawValue - offset.rawValue),
+      to: PageIndex(window.end.rawValue - offset.rawValue))
     pages.forEach(in: range) { _, state in
       isBusy = state?.isBusy ?? false
       return !isBusy
@@ -122,11 +122,12 @@ extension MemoryObject {
     }
     let next = mappedParts.partitioningIndex { ($0.end + offset) > range.start }
     guard next < mappedParts.count else { return free(upTo: range.end) }
-    let reachable = PageRange(mappedParts[next].start + offset, mappedParts[next].end + offset)
+    let reachable = PageRange(
+      from: mappedParts[next].start + offset, to: mappedParts[next].end + offset)
     if range.start < reachable.start { return free(upTo: min(range.end, reachable.start)) }
     let first = PageIndex(range.start.rawValue - offset.rawValue)
     let here = PageRange(
-      first, PageIndex(min(range.end, reachable.end).rawValue - offset.rawValue))
+      from: first, to: PageIndex(min(range.end, reachable.end).rawValue - offset.rawValue))
     if let (run, _) = pages.run(at: first, in: here) { return free(upTo: run.end + offset) }
     let gap = pages.gap(at: first, in: here)
     pages.insert(gap.count, at: first, state)
@@ -142,13 +143,13 @@ extension MemoryObject {
   ) -> Outcome {
     var isShadowed = true
     for part in mappedPartsLocked() where isShadowed {
-      let reachable = PageRange(part.start + offset, part.end + offset)
+      let reachable = PageRange(from: part.start + offset, to: part.end + offset)
       guard reachable.overlaps(window) else { continue }
       below.pages.forEach(in: reachable.clamped(to: window)) { part, state in
         guard state != nil else { return true }
         let here = PageRange(
-          PageIndex(part.start.rawValue - offset.rawValue),
-          PageIndex(part.end.rawValue - offset.rawValue))
+          from: PageIndex(part.start.rawValue - offset.rawValue),
+          to: PageIndex(part.end.rawValue - offset.rawValue))
         pages.forEach(in: here) { _, mine in
           isShadowed = mine.map { $0.isValid && !$0.isBusy } ?? false
           return isShadowed

@@ -71,7 +71,7 @@ extension MemoryObject {
   /// Whether contents are being copied from here or moved. Fresh pages have none yet.
   private func hasValidBusyPageLocked() -> Bool {
     var isBusy = false
-    pages.forEach(in: PageRange(.zero, PageIndex(size.rawValue))) { _, state in
+    pages.forEach(in: PageRange(from: .zero, to: PageIndex(size.rawValue))) { _, state in
       isBusy = state.map { $0.isBusy && $0.isValid } ?? false
       return !isBusy
     }
@@ -127,7 +127,7 @@ extension MemoryObject {
         lock.unlock()
         defer { endCopy(range.start, count: range.count) }
         try child.fill(range.start, from: FrameRun(state.frame, range.count), part)
-        rest = PageRange(range.end, rest.end)
+        rest = PageRange(from: range.end, to: rest.end)
       }
     }
   }
@@ -234,7 +234,7 @@ extension MemoryObject {
   private func finishCopiesLocked(in child: MemoryObject) {
     if child.pages.residentCount == .zero { return }
     var stale: [PageRange] = []
-    let whole = PageRange(.zero, PageIndex(size.rawValue))
+    let whole = PageRange(from: .zero, to: PageIndex(size.rawValue))
     child.pages.forEach(in: whole) { part, copy in
       if copy == nil { return true }
       pages.forEach(in: part) { here, state in
@@ -258,7 +258,7 @@ extension MemoryObject {
       return
     }
     var moving: [(range: PageRange, state: PageState)] = []
-    pages.forEach(in: PageRange(.zero, PageIndex(size.rawValue))) { range, state in
+    pages.forEach(in: PageRange(from: .zero, to: PageIndex(size.rawValue))) { range, state in
       if let state, state.wireCount == 0, !state.isBusy { moving.append((range, state)) }
       return true
     }

@@ -28,7 +28,7 @@ extension AddressSpace {
       var address = range.start
       do throws(HoldfastError) {
         while address < range.end {
-          address = try holdFirst(of: AddressRange(address, range.end), access, held)
+          address = try holdFirst(of: AddressRange(from: address, to: range.end), access, held)
         }
       } catch {
         held.release()
@@ -128,9 +128,9 @@ extension MemoryObject {
   func forEachUnmappedLocked(in range: PageRange, _ body: (PageRange) -> Void) {
     var next = range.start
     mappings.forEach(overlapping: range) { _, record in
-      if record.pages.start > next { body(PageRange(next, record.pages.start)) }
+      if record.pages.start > next { body(PageRange(from: next, to: record.pages.start)) }
       next = max(next, record.pages.end)
     }
-    if next < range.end { body(PageRange(next, range.end)) }
+    if next < range.end { body(PageRange(from: next, to: range.end)) }
   }
 }

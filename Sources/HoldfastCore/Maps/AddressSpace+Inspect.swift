@@ -91,10 +91,10 @@ extension AddressSpace {
         let pages = entry.pages(of: part, geometry)
         entry.object?.forEachPopulated(in: pages) { run in
           let start = part.start + geometry.bytes(run.start - pages.start)
-          var found = AddressRange(start, start + geometry.bytes(run.count))
+          var found = AddressRange(from: start, to: start + geometry.bytes(run.count))
           if let last = parts.last, last.end == found.start {
             parts.removeLast()
-            found = AddressRange(last.start, found.end)
+            found = AddressRange(from: last.start, to: found.end)
           }
           parts.append(found)
         }

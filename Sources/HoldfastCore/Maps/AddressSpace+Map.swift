@@ -57,7 +57,8 @@ extension AddressSpace {
       }
       guard length <= bounds.length else { throw noSpace(length) }
       try check(
-        object, offset: offset, AddressRange(bounds.start, bounds.start + length), protection,
+        object, offset: offset, AddressRange(from: bounds.start, to: bounds.start + length),
+        protection,
         maximum)
       return try lock.withExclusiveLock { () throws(HoldfastError) in
         guard let range = entries.firstGap(length, alignment: alignment) else {

@@ -45,12 +45,16 @@ public final class AddressSpace: @unchecked Sendable {
   ///   - pmap: the translations, of which there are none yet; for this address space alone.
   ///   - wiredLimit: the limit to which user wirings are charged.
   ///   - faultGranularity: how much a fault zeroes or copies at once.
+  /// - Throws: code `invalidArgument` for bounds that are not aligned.
   public init(
     bounds: AddressRange, memory: PhysicalMemory, pmap: any Pmap, wiredLimit: WiredLimit = .none,
     faultGranularity: FaultGranularity = .basePage
-  ) {
-    precondition(
-      memory.geometry.isPageAligned(bounds), "an address space starts and ends on a page")
+  ) throws(HoldfastError) {
+    guard memory.geometry.isPageAligned(bounds) else {
+      throw HoldfastError(
+        .invalidArgument, operation: "make an address space", range: bounds,
+        reason: "its bounds, \(bounds), are not aligned to \(memory.geometry.pageSize)")
+    }
     self.bounds = bounds
     self.memory = memory
     self.pmap = pmap
@@ -164,7 +168,7 @@ public final class AddressSpace: @unchecked Sendable {
         entry = next
         continue
       }
-      entry.range = AddressRange(entry.range.start, next.range.end)
+      entry.range = AddressRange(from: entry.range.start, to: next.range.end)
       guard let merged = entries.position(before: entries.remove(at: behind)) else {
         preconditionFailure("an entry is missing after a merge")
       }
@@ -226,7 +230,7 @@ public final class AddressSpace: @unchecked Sendable {
     var part: AddressRange?
     entries.visit(in: range) { entry in
       let here = entry.range.clamped(to: range)
-      part = AddressRange(part?.start ?? here.start, here.end)
+      part = AddressRange(from: part?.start ?? here.start, to: here.end)
     }
     return part
   }

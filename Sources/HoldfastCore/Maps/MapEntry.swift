@@ -61,7 +61,7 @@ final class MapEntry {
   /// Cuts off the part from `address` on and returns it as a new entry.
   func split(at address: Address, _ geometry: Geometry) -> MapEntry {
     let tail = MapEntry(
-      range: AddressRange(address, range.end), object: object,
+      range: AddressRange(from: address, to: range.end), object: object,
       offset: object == nil ? .zero : offset + geometry.pages(in: address - range.start),
       protection: protection, maximumProtection: maximumProtection, inheritance: inheritance)
     tail.needsCopy = needsCopy
@@ -69,7 +69,7 @@ final class MapEntry {
     tail.systemWirings = systemWirings
     tail.isUserWired = isUserWired
     object?.retain()
-    range = AddressRange(range.start, address)
+    range = AddressRange(from: range.start, to: address)
     return tail
   }
 

@@ -41,7 +41,7 @@ extension MemoryObject {
   func addresses(of pages: PageRange, _ record: MappingRecord) -> AddressRange {
     let geometry = memory.geometry
     return AddressRange(
-      record.start + geometry.bytes(pages.start - record.pages.start),
-      record.start + geometry.bytes(pages.end - record.pages.start))
+      from: record.start + geometry.bytes(pages.start - record.pages.start),
+      to: record.start + geometry.bytes(pages.end - record.pages.start))
   }
 }

@@ -16,7 +16,8 @@ extension MemoryObject {
     var index = range.start
     while index < range.end {
       do throws(HoldfastError) {
-        index = try withChain(index, in: PageRange(index, range.end), seesBusy: true) { claim in
+        index = try withChain(index, in: PageRange(from: index, to: range.end), seesBusy: true) {
+          claim in
           switch claim {
           case .resident(let page):
             body(page.range, page.holder, page.index, page.state)
@@ -54,7 +55,8 @@ extension MemoryObject {
     var index = range.start
     while index < range.end {
       do throws(HoldfastError) {
-        index = try withChain(index, in: PageRange(index, range.end), seesBusy: true) { claim in
+        index = try withChain(index, in: PageRange(from: index, to: range.end), seesBusy: true) {
+          claim in
           switch claim {
           case .resident(let page):
             body(page.range)

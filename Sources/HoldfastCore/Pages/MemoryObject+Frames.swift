@@ -1,7 +1,7 @@
 /// Frames for absent pages. Functions whose name ends in `Locked` need the object's lock.
 extension MemoryObject {
   /// The pages that may be mapped.
-  var mapped: PageRange { PageRange(.zero + head, .zero + size) }
+  var mapped: PageRange { PageRange(from: .zero + head, to: .zero + size) }
 
   /// Frames for absent pages that are made one by one, from `index` on: from the region's
   /// reservation, which the first page makes; else beside the neighbor's frame; else any.

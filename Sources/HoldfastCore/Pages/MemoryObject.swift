@@ -66,7 +66,8 @@ public final class MemoryObject: @unchecked Sendable {
   /// Creates an object of absent pages that read as zero, with one reference, which the caller
   /// returns by `release` (FreeBSD: `vm_object_allocate`).
   ///
-  /// - Parameter size: the number of pages, at most 2^62.
+  /// - Parameter size: the number of pages. One of more than 2^62 counts as that; no address space
+  ///   can map so many.
   public convenience init(memory: PhysicalMemory, size: PageCount) {
     self.init(memory: memory, size: size, isPrivate: false)
   }
@@ -74,7 +75,8 @@ public final class MemoryObject: @unchecked Sendable {
   /// Creates an object whose absent pages come from a pager, with one reference (FreeBSD:
   /// `vm_pager_allocate`).
   ///
-  /// - Parameter size: the number of pages, at most 2^62.
+  /// - Parameter size: the number of pages. One of more than 2^62 counts as that; no address space
+  ///   can map so many.
   public convenience init(memory: PhysicalMemory, size: PageCount, pager: any Pager) {
     self.init(memory: memory, size: size, isPrivate: false, pager: pager)
   }
@@ -83,6 +85,7 @@ public final class MemoryObject: @unchecked Sendable {
     memory: PhysicalMemory, size: PageCount, head: PageCount = .zero, isPrivate: Bool,
     pager: (any Pager)? = nil
   ) {
+    let size = min(size, PageTree.largestSize)
     self.memory = memory
     self.size = size
     self.head = head
@@ -123,7 +126,7 @@ public final class MemoryObject: @unchecked Sendable {
       // No waiting: the caller may hold an address space's lock.
       if references == 1 { shadow?.collapse() }
       if references > 0 { return }
-      object.removePages(in: PageRange(.zero, PageIndex(object.size.rawValue)))
+      object.removePages(in: PageRange(from: .zero, to: PageIndex(object.size.rawValue)))
       guard let next = object.lock.withLock({ object.detachLocked() }) else { return }
       object = next
     }
@@ -203,7 +206,7 @@ public final class MemoryObject: @unchecked Sendable {
     let end = PageIndex(min(range.end.rawValue, size.rawValue))
     if range.start >= end { return }
     lock.withLock {
-      pages.forEach(in: PageRange(range.start, end)) { part, state in
+      pages.forEach(in: PageRange(from: range.start, to: end)) { part, state in
         if let state { body(part, state) }
         return true
       }
@@ -224,9 +227,9 @@ public final class MemoryObject: @unchecked Sendable {
     var start = range.start
     while start < range.end {
       lock.lock()
-      let busy = firstBusyLocked(in: PageRange(start, range.end))
+      let busy = firstBusyLocked(in: PageRange(from: start, to: range.end))
       let end = busy ?? range.end
-      for part in partsWithoutHoldsLocked(of: PageRange(start, end)) {
+      for part in partsWithoutHoldsLocked(of: PageRange(from: start, to: end)) {
         removeLocked(part, zeroed: false)
       }
       let ticket = pagesChanged.ticket()

@@ -105,11 +105,11 @@ extension MemoryObject {
     lock.lock()
     defer { lock.unlock() }
     let end = PageIndex(min((range.end + depth).rawValue, size.rawValue))
-    let around = PageRange(range.start + depth, end)
+    let around = PageRange(from: range.start + depth, to: end)
     func inTop(_ range: PageRange) -> PageRange {
       PageRange(
-        PageIndex(range.start.rawValue - depth.rawValue),
-        PageIndex(range.end.rawValue - depth.rawValue))
+        from: PageIndex(range.start.rawValue - depth.rawValue),
+        to: PageIndex(range.end.rawValue - depth.rawValue))
     }
     if let (run, state) = pages.run(at: index, in: around) {
       if state.isBusy, !seesBusy { return try body(.busy(self, pagesChanged.ticket())) }
@@ -122,9 +122,9 @@ extension MemoryObject {
     if isPlainTop { return try body(.absent(PageRange(start: index, count: .one))) }
     let gap = pages.gap(at: index, in: around)
     if let pager {
-      let count = pager.pages(at: index, limit: gap.end - index)
+      let count = pager.boundedPages(at: index, limit: gap.end - index)
       if count > .zero { return try body(.paged(self, index, count: count, isLarge: false)) }
-      return try body(.absent(inTop(pager.hole(around: index, in: gap).clamped(to: gap))))
+      return try body(.absent(inTop(pager.boundedHole(around: index, in: gap))))
     }
     guard let backing, (index + backing.offset).rawValue < backing.object.size.rawValue else {
       return try body(.absent(inTop(gap)))

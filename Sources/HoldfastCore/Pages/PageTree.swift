@@ -16,7 +16,7 @@
 ///
 /// Not safe for threads: the object's lock protects it. FreeBSD's counterpart is the object's
 /// radix tree (`vm_radix`), which has no superpage slots.
-public struct PageTree {
+package struct PageTree {
   private let size: PageCount
   private let superpageLevels: Int
   /// The level of the root's slots.
@@ -28,21 +28,23 @@ public struct PageTree {
   private var spareNodes: [Int] = []
 
   /// The number of pages that are resident.
-  public private(set) var residentCount = PageCount.zero
+  package private(set) var residentCount = PageCount.zero
   /// The numbers of those that are busy, and of those that are wired.
   private(set) var busyCount = PageCount.zero
   private(set) var wiredCount = PageCount.zero
 
+  /// The most pages of an object.
+  package static let largestSize = PageCount(1 << 62)
   static let fanOut = 512
   private static let root = 0
 
   /// Creates an empty tree for the indexes below `size`.
   ///
   /// - Parameters:
-  ///   - size: at most 2^62 pages.
+  ///   - size: at most `largestSize`.
   ///   - superpageLevels: how many levels of slots above the base page's may hold runs.
-  public init(size: PageCount, superpageLevels: Int) {
-    precondition(size.rawValue <= 1 << 62, "an object has at most 2^62 pages")
+  package init(size: PageCount, superpageLevels: Int) {
+    precondition(size <= PageTree.largestSize, "an object has at most 2^62 pages")
     self.superpageLevels = superpageLevels
     var level = 0
     while level < 6, size.rawValue > 1 << UInt64((level + 1) * Geometry.levelShift) { level += 1 }
@@ -54,7 +56,7 @@ public struct PageTree {
   }
 
   /// The size of the nodes.
-  public var metadata: ByteCount {
+  package var metadata: ByteCount {
     ByteCount(UInt64(slots.count * 8 + present.count * 2 + spareNodes.count * 8))
   }
 
@@ -94,7 +96,7 @@ public struct PageTree {
   /// The state of one page, or nil where nothing is resident.
   ///
   /// - Complexity: O(height), at most 7 steps.
-  public subscript(index: PageIndex) -> PageState? {
+  package subscript(index: PageIndex) -> PageState? {
     if index.rawValue >= size.rawValue { return nil }
     let location = locate(index)
     return location.slot.state?.advanced(by: PageCount(index.rawValue & (1 << location.shift - 1)))
@@ -113,7 +115,7 @@ public struct PageTree {
     let start = max(origin, bounds.start.rawValue)
     let end = min(origin + 1 << location.shift, bounds.end.rawValue)
     return (
-      PageRange(PageIndex(start), PageIndex(end)),
+      PageRange(from: PageIndex(start), to: PageIndex(end)),
       state.advanced(by: PageCount(start - origin))
     )
   }
@@ -124,7 +126,7 @@ public struct PageTree {
   /// - Complexity: O(height + 512).
   func gap(at index: PageIndex, in bounds: PageRange) -> PageRange {
     if index.rawValue >= size.rawValue {
-      return PageRange(max(bounds.start, PageIndex(size.rawValue)), bounds.end)
+      return PageRange(from: max(bounds.start, PageIndex(size.rawValue)), to: bounds.end)
     }
     let location = locate(index)
     precondition(location.slot.isAbsent, "a gap is looked for where a page is")
@@ -138,7 +140,7 @@ public struct PageTree {
       end = min(end + 1 << location.shift, bounds.end.rawValue)
       number += 1
     } while end < bounds.end.rawValue && number < nodeEnd && slots[number].isAbsent
-    return PageRange(PageIndex(max(origin, bounds.start.rawValue)), PageIndex(end))
+    return PageRange(from: PageIndex(max(origin, bounds.start.rawValue)), to: PageIndex(end))
   }
 
   /// Whether nothing is resident in the aligned block of pages around one, of which a part may lie
@@ -157,14 +159,14 @@ public struct PageTree {
   /// until it returns false. A gap has no state and may come in several pieces.
   ///
   /// - Complexity: O(slots of the range).
-  public func forEach(in range: PageRange, _ body: (PageRange, PageState?) -> Bool) {
+  package func forEach(in range: PageRange, _ body: (PageRange, PageState?) -> Bool) {
     let within = PageIndex(min(range.end.rawValue, size.rawValue))
     if range.start < within {
-      let part = PageRange(range.start, within)
+      let part = PageRange(from: range.start, to: within)
       guard visit(PageTree.root, rootLevel, at: 0, part, body) else { return }
     }
     let beyond = max(range.start, within)
-    if beyond < range.end { _ = body(PageRange(beyond, range.end), nil) }
+    if beyond < range.end { _ = body(PageRange(from: beyond, to: range.end), nil) }
   }
 
   private func visit(
@@ -180,10 +182,10 @@ public struct PageTree {
       var end = min(range.end.rawValue, start + 1 << shift)
       let slot = slots[base + index]
       if let child = slot.child {
-        let part = PageRange(PageIndex(position), PageIndex(end))
+        let part = PageRange(from: PageIndex(position), to: PageIndex(end))
         guard visit(child, level - 1, at: start, part, body) else { return false }
       } else if let state = slot.state {
-        let part = PageRange(PageIndex(position), PageIndex(end))
+        let part = PageRange(from: PageIndex(position), to: PageIndex(end))
         guard body(part, state.advanced(by: PageCount(position - start))) else { return false }
       } else {
         var next = index + 1
@@ -193,7 +195,9 @@ public struct PageTree {
           next += 1
           end = min(range.end.rawValue, origin + UInt64(next) << shift)
         }
-        guard body(PageRange(PageIndex(position), PageIndex(end)), nil) else { return false }
+        guard body(PageRange(from: PageIndex(position), to: PageIndex(end)), nil) else {
+          return false
+        }
       }
       position = end
     }
@@ -206,7 +210,7 @@ public struct PageTree {
   /// on.
   ///
   /// - Complexity: O(slots of the run · height).
-  public mutating func insert(_ count: PageCount, at index: PageIndex, _ state: PageState) {
+  package mutating func insert(_ count: PageCount, at index: PageIndex, _ state: PageState) {
     let range = PageRange(start: index, count: count)
     checkBounds(range)
     insert(PageTree.root, rootLevel, at: 0, range, state)
@@ -246,7 +250,8 @@ public struct PageTree {
       } else {
         let child = childNode(of: node, index, level: level)
         insert(
-          child, level - 1, at: start, PageRange(PageIndex(position), PageIndex(end)), part)
+          child, level - 1, at: start, PageRange(from: PageIndex(position), to: PageIndex(end)),
+          part)
         settle(child, of: node, index, level: level)
       }
       position = end
@@ -257,7 +262,7 @@ public struct PageTree {
   /// frame.
   ///
   /// - Complexity: O(slots of the range · height); splitting takes a node, never a frame.
-  public mutating func update(in range: PageRange, _ body: (inout PageState) -> Void) {
+  package mutating func update(in range: PageRange, _ body: (inout PageState) -> Void) {
     checkBounds(range)
     if !range.isEmpty { update(PageTree.root, rootLevel, at: 0, range, body) }
   }
@@ -281,7 +286,9 @@ public struct PageTree {
         slots[number] = PageSlot(state)
       } else if !slots[number].isAbsent {
         let child = childNode(of: node, index, level: level)
-        update(child, level - 1, at: start, PageRange(PageIndex(position), PageIndex(end)), body)
+        update(
+          child, level - 1, at: start, PageRange(from: PageIndex(position), to: PageIndex(end)),
+          body)
         settle(child, of: node, index, level: level)
       }
       position = end
@@ -291,7 +298,7 @@ public struct PageTree {
   /// Removes the resident pages of the range and calls `body` with each run.
   ///
   /// - Complexity: O(slots of the range · height).
-  public mutating func remove(in range: PageRange, _ body: (PageRange, PageState) -> Void) {
+  package mutating func remove(in range: PageRange, _ body: (PageRange, PageState) -> Void) {
     checkBounds(range)
     if !range.isEmpty { remove(PageTree.root, rootLevel, at: 0, range, body) }
   }
@@ -306,7 +313,7 @@ public struct PageTree {
       let index = Int((position - origin) >> shift)
       let start = origin + UInt64(index) << shift
       let end = min(range.end.rawValue, start + 1 << shift)
-      let part = PageRange(PageIndex(position), PageIndex(end))
+      let part = PageRange(from: PageIndex(position), to: PageIndex(end))
       let number = base(of: node) + index
       if end - position == 1 << shift, let state = slots[number].state {
         slots[number] = .absent

@@ -92,8 +92,11 @@ public final class FrameAllocator: Sendable {
   /// one domain.
   ///
   /// - Parameter zeroed: whether every byte of the frames is zero.
-  public convenience init(geometry: Geometry, frames: FrameRun, zeroed: Bool) {
-    self.init(geometry: geometry, parts: [Part(frames, node: nil)], zeroed: zeroed)
+  /// - Throws: as `init(geometry:parts:topology:policy:zeroed:)`.
+  public convenience init(
+    geometry: Geometry, frames: FrameRun, zeroed: Bool
+  ) throws(HoldfastError) {
+    try self.init(geometry: geometry, parts: [Part(frames, node: nil)], zeroed: zeroed)
   }
 
   /// An allocator of the frames of some nodes. Those that are present are free.
@@ -104,14 +107,27 @@ public final class FrameAllocator: Sendable {
   ///   - topology: the distances between the nodes.
   ///   - policy: which domains serve allocations.
   ///   - zeroed: whether every byte of the present frames is zero.
+  /// - Throws: code `invalidArgument` without a part, for parts that are not contiguous, for a part
+  ///   with more present frames than it has, and for frames from number 2^40 on.
   public convenience init(
     geometry: Geometry, parts: [Part], topology: NodeTopology = NodeTopology(),
     policy: DomainPolicy = .firstTouch, zeroed: Bool
+  ) throws(HoldfastError) {
+    try FrameAllocator.check(parts)
+    self.init(
+      geometry: geometry, checked: parts, topology: topology, policy: policy, zeroed: zeroed)
+  }
+
+  /// An allocator of frames that the caller knows to be valid.
+  package convenience init(geometry: Geometry, checked frames: FrameRun, zeroed: Bool) {
+    self.init(geometry: geometry, checked: [Part(frames, node: nil)], zeroed: zeroed)
+  }
+
+  /// An allocator of parts that the caller knows to be valid.
+  package convenience init(
+    geometry: Geometry, checked parts: [Part], topology: NodeTopology = NodeTopology(),
+    policy: DomainPolicy = .firstTouch, zeroed: Bool
   ) {
-    precondition(!parts.isEmpty, "an allocator needs at least one part")
-    for (part, next) in zip(parts, parts.dropFirst()) {
-      precondition(part.frames.end == next.frames.start, "the parts are not contiguous")
-    }
     let scrubbing = ScrubbingFrames()
     let audit = ZeroAudit()
     self.init(
@@ -119,6 +135,27 @@ public final class FrameAllocator: Sendable {
       domains: parts.map {
         FrameDomain(geometry: geometry, $0, zeroed: zeroed, scrubbing: scrubbing, audit: audit)
       }, topology: topology, policy: policy)
+  }
+
+  /// The number of frames that a page tree's slots can name.
+  private static let mostFrames = Frame(1 << 40)
+
+  private static func check(_ parts: [Part]) throws(HoldfastError) {
+    func refusal(_ reason: String) -> HoldfastError {
+      HoldfastError(.invalidArgument, operation: "make a frame allocator", reason: reason)
+    }
+    if parts.isEmpty { throw refusal("there is no part") }
+    for (part, next) in zip(parts, parts.dropFirst()) where part.frames.end != next.frames.start {
+      throw refusal("the frames \(next.frames) do not begin where \(part.frames) end")
+    }
+    for part in parts {
+      guard part.frames.end <= mostFrames else {
+        throw refusal("the frames \(part.frames) exceed number 2^40 - 1")
+      }
+      guard part.present <= part.frames.count else {
+        throw refusal("of the frames \(part.frames), \(part.present) are present")
+      }
+    }
   }
 
   private init(
@@ -176,6 +213,7 @@ public final class FrameAllocator: Sendable {
   public func allocate(
     order: Int, isLast: Bool = true, dirty: inout [FrameRun]
   ) -> Allocation? {
+    guard (0...geometry.maximumOrder).contains(order) else { return nil }
     if let only { return only.allocate(orders: order...order, isLast: isLast, dirty: &dirty) }
     for index in candidates() {
       if let block = domains[index].allocate(orders: order...order, isLast: isLast, dirty: &dirty) {
@@ -216,7 +254,9 @@ public final class FrameAllocator: Sendable {
   /// - Complexity: O(order · levels) for each domain, plus the dirty runs of a block of both kinds.
   ///   Takes the domains' locks one after the other.
   public func allocateLargest(order: Int, dirty: inout [FrameRun]) -> Allocation? {
-    allocateLargest(order: order, waits: true, dirty: &dirty)
+    if order < 0 { return nil }
+    return allocateLargest(
+      order: min(order, geometry.maximumOrder), waits: true, dirty: &dirty)
   }
 
   /// The same for a caller that would rather use a smaller block than wait: it waits only where no
@@ -261,15 +301,16 @@ public final class FrameAllocator: Sendable {
   ///
   /// - Parameters:
   ///   - wanted: the block's first frame.
-  ///   - order: that of a page of some level. Traps on another.
+  ///   - order: that of a page of some level.
   ///   - dirty: gets the runs of the block that are not known to be zero.
   /// - Returns: the block, or nil when a part of it is not free or not this allocator's, when it is
-  ///   not naturally aligned, or when the policy does not allow its domain. Frames being zeroed
+  ///   not naturally aligned or of another order, or when the policy does not allow its domain. Frames being zeroed
   ///   count as not free here, and are not reclaimed.
   /// - Complexity: O(levels), plus the dirty runs. Takes the domain's lock.
   public func allocate(_ wanted: Frame, order: Int, dirty: inout [FrameRun]) -> Allocation? {
-    precondition(order % Geometry.levelShift == 0, "the order is not that of a level")
-    guard frames.contains(wanted), wanted.isAligned(toOrder: order) else { return nil }
+    guard (0...geometry.maximumOrder).contains(order), order % Geometry.levelShift == 0,
+      frames.contains(wanted), wanted.isAligned(toOrder: order)
+    else { return nil }
     if let only { return only.allocate(wanted, order: order, dirty: &dirty) }
     let domain = domain(of: wanted)
     return policy.allows(domain.node) ? domain.allocate(wanted, order: order, dirty: &dirty) : nil

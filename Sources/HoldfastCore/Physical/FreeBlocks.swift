@@ -19,7 +19,7 @@ public struct FreeBlocks: Hashable, Sendable {
   /// The number of pages in blocks of an order and of larger ones.
   public func pages(inBlocksFrom order: Int) -> PageCount {
     var pages = PageCount.zero
-    for order in counts.indices.dropFirst(order) {
+    for order in counts.indices.dropFirst(max(0, order)) {
       pages += PageCount(counts[order] << UInt64(order))
     }
     return pages

@@ -35,7 +35,7 @@ extension PhysicalMemory {
     let zeroed = dirty.reduce(PageCount.zero) { $0 + $1.count }
     let node = allocator.domain(of: run.start).node
     let own = FrameAllocator(
-      geometry: geometry, parts: [FrameAllocator.Part(run, node: node)], zeroed: true)
+      geometry: geometry, checked: [FrameAllocator.Part(run, node: node)], zeroed: true)
     let state = PhysicalMemoryState(allocator: own, claim: PlacedFrames(run, of: allocator))
     return (PhysicalMemory(allocator: own, store: store, state: state), run.start, zeroed)
   }

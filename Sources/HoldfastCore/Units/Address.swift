@@ -13,22 +13,35 @@ public struct Address: UnitValue, Codable {
   /// Address 0.
   public static let zero = Address(0)
 
-  /// The address so many bytes further on. Traps past 2^64 - 1.
+  /// The address so many bytes further on; the last address, 2^64 - 1, where there is none.
   @inlinable
   public static func + (left: Address, right: ByteCount) -> Address {
-    Address(left.rawValue + right.rawValue)
+    Address(left.rawValue.saturatingSum(right.rawValue))
   }
 
-  /// The address so many bytes before. Traps below 0.
+  /// The address so many bytes before; address 0 where there is none.
   @inlinable
   public static func - (left: Address, right: ByteCount) -> Address {
-    Address(left.rawValue - right.rawValue)
+    Address(left.rawValue.saturatingDifference(right.rawValue))
   }
 
-  /// The distance between two addresses. `left` is no lower than `right`.
+  /// The distance from `right` up to `left`; 0 where `left` is lower.
   @inlinable
   public static func - (left: Address, right: Address) -> ByteCount {
-    ByteCount(left.rawValue - right.rawValue)
+    ByteCount(left.rawValue.saturatingDifference(right.rawValue))
+  }
+
+  /// The address so many bytes further on, or nil past 2^64 - 1.
+  @inlinable
+  public func adding(_ bytes: ByteCount) -> Address? {
+    let (sum, overflow) = rawValue.addingReportingOverflow(bytes.rawValue)
+    return overflow ? nil : Address(sum)
+  }
+
+  /// The address so many bytes before, or nil below 0.
+  @inlinable
+  public func subtracting(_ bytes: ByteCount) -> Address? {
+    bytes.rawValue > rawValue ? nil : Address(rawValue - bytes.rawValue)
   }
 
   /// Whether the address is a multiple of `alignment`, a power of two.

@@ -5,9 +5,17 @@ public struct AddressRange: Hashable, Sendable {
   /// The address after the last one.
   public let end: Address
 
-  /// A range with `start` no higher than `end`.
+  /// The addresses from `start` up to `end`, or nil where `end` is lower than `start`.
   @inlinable
-  public init(_ start: Address, _ end: Address) {
+  public init?(_ start: Address, _ end: Address) {
+    guard start <= end else { return nil }
+    self.start = start
+    self.end = end
+  }
+
+  /// The addresses from `start` up to `end`, which the caller knows to be no lower.
+  @inlinable
+  package init(from start: Address, to end: Address) {
     precondition(start <= end, "a range must not end before it starts")
     self.start = start
     self.end = end
@@ -18,7 +26,15 @@ public struct AddressRange: Hashable, Sendable {
   public init?(start: Address, length: ByteCount) {
     let (end, overflow) = start.rawValue.addingReportingOverflow(length.rawValue)
     if overflow { return nil }
-    self.init(start, Address(end))
+    self.start = start
+    self.end = Address(end)
+  }
+
+  /// A range of bounds that are in order.
+  @usableFromInline
+  init(checked start: Address, _ end: Address) {
+    self.start = start
+    self.end = end
   }
 
   /// The number of bytes.
@@ -45,7 +61,7 @@ public struct AddressRange: Hashable, Sendable {
   @inlinable
   public func clamped(to other: AddressRange) -> AddressRange {
     let low = Swift.min(Swift.max(start, other.start), other.end)
-    return AddressRange(low, Swift.max(low, Swift.min(end, other.end)))
+    return AddressRange(checked: low, Swift.max(low, Swift.min(end, other.end)))
   }
 }
 
@@ -70,7 +86,7 @@ extension AddressRange: Codable {
       throw DecodingError.dataCorruptedError(
         forKey: .end, in: values, debugDescription: "the range ends before it starts")
     }
-    self.init(start, end)
+    self.init(from: start, to: end)
   }
 
   /// Writes an object with `start` and `end`.

@@ -9,21 +9,29 @@ public struct ByteCount: UnitCount, Codable {
     self.rawValue = rawValue
   }
 
-  /// A number of KiB (2^10 bytes).
+  /// A number of KiB (2^10 bytes), at most 2^64 - 1 bytes.
   @inlinable
-  public static func kibibytes(_ count: UInt64) -> ByteCount { ByteCount(count << 10) }
+  public static func kibibytes(_ count: UInt64) -> ByteCount {
+    ByteCount(count.saturatingShift(10))
+  }
 
-  /// A number of MiB (2^20 bytes).
+  /// A number of MiB (2^20 bytes), at most 2^64 - 1 bytes.
   @inlinable
-  public static func mebibytes(_ count: UInt64) -> ByteCount { ByteCount(count << 20) }
+  public static func mebibytes(_ count: UInt64) -> ByteCount {
+    ByteCount(count.saturatingShift(20))
+  }
 
-  /// A number of GiB (2^30 bytes).
+  /// A number of GiB (2^30 bytes), at most 2^64 - 1 bytes.
   @inlinable
-  public static func gibibytes(_ count: UInt64) -> ByteCount { ByteCount(count << 30) }
+  public static func gibibytes(_ count: UInt64) -> ByteCount {
+    ByteCount(count.saturatingShift(30))
+  }
 
-  /// A number of TiB (2^40 bytes).
+  /// A number of TiB (2^40 bytes), at most 2^64 - 1 bytes.
   @inlinable
-  public static func tebibytes(_ count: UInt64) -> ByteCount { ByteCount(count << 40) }
+  public static func tebibytes(_ count: UInt64) -> ByteCount {
+    ByteCount(count.saturatingShift(40))
+  }
 
   /// Whether the count is a whole number of `unit`s; false for a unit of zero.
   @inlinable
@@ -31,26 +39,21 @@ public struct ByteCount: UnitCount, Codable {
     unit.rawValue != 0 && rawValue % unit.rawValue == 0
   }
 
-  /// The largest multiple of `unit`, which is not zero, that is no larger than this count.
+  /// The largest multiple of `unit` that is no larger than this count: 0 for a unit of zero.
   @inlinable
   public func roundedDown(to unit: ByteCount) -> ByteCount {
-    ByteCount(rawValue - rawValue % unit.rawValue)
+    unit.rawValue == 0 ? .zero : ByteCount(rawValue - rawValue % unit.rawValue)
   }
 
-  /// The smallest multiple of `unit`, which is not zero, that is no smaller than this count; nil
-  /// where it exceeds 2^64 - 1.
+  /// The smallest multiple of `unit` that is no smaller than this count; nil where it exceeds 2^64
+  /// - 1, and for a unit of zero.
   @inlinable
   public func roundedUp(to unit: ByteCount) -> ByteCount? {
+    if unit.rawValue == 0 { return nil }
     let remainder = rawValue % unit.rawValue
     guard remainder != 0 else { return self }
     let (sum, overflow) = rawValue.addingReportingOverflow(unit.rawValue - remainder)
     return overflow ? nil : ByteCount(sum)
-  }
-
-  /// The sum, or 2^64 - 1 where it is larger: for sizes from files that others may have written.
-  package func saturatingSum(_ other: ByteCount) -> ByteCount {
-    let (sum, overflow) = rawValue.addingReportingOverflow(other.rawValue)
-    return ByteCount(overflow ? .max : sum)
   }
 }
 

@@ -1,4 +1,10 @@
 extension Duration {
+  /// A number of seconds from a file or another program, which may be anything: one beyond 10^12 is
+  /// that, and one that is no number is 0.
+  package static func bounded(seconds: Double) -> Duration {
+    seconds.isNaN ? .zero : .seconds(Swift.min(Swift.max(seconds, -1e12), 1e12))
+  }
+
   /// The duration as a number of seconds.
   package var seconds: Double {
     Double(components.seconds) + Double(components.attoseconds) / 1e18

@@ -12,39 +12,65 @@ public struct Geometry: Hashable, Sendable {
   /// The base two logarithm of the number of pages of one level in a page of the next.
   public static let levelShift = 9
 
+  /// The base two logarithm of the largest superpage in bytes that is accepted, 64 TiB: no guest is
+  /// larger.
+  public static let largestShift = 46
+
   /// A geometry of the given sizes.
   ///
   /// - Parameters:
   ///   - pageShift: the base two logarithm of the base page in bytes, from 12 (4 KiB) to 30 (1
   ///     GiB).
   ///   - superpageLevels: the number of superpage levels, from 0 to 2.
-  public init(pageShift: Int, superpageLevels: Int) {
-    precondition((12...30).contains(pageShift), "the base page is not from 4 KiB to 1 GiB")
-    precondition((0...2).contains(superpageLevels), "the superpage levels are not 0, 1 or 2")
-    self.pageShift = pageShift
-    self.superpageLevels = superpageLevels
+  /// - Throws: code `invalidArgument` for other numbers, and where the largest superpage would exceed
+  ///   2^46 bytes.
+  public init(pageShift: Int, superpageLevels: Int) throws(HoldfastError) {
+    func refusal(_ reason: String) -> HoldfastError {
+      HoldfastError(.invalidArgument, operation: "make a geometry", reason: reason)
+    }
+    guard (12...30).contains(pageShift) else {
+      throw refusal("a base page of 2^\(pageShift) bytes is not from 4 KiB to 1 GiB")
+    }
+    guard (0...2).contains(superpageLevels) else {
+      throw refusal("\(superpageLevels) superpage levels are not 0, 1 or 2")
+    }
+    let largest = pageShift + superpageLevels * Geometry.levelShift
+    guard largest <= Geometry.largestShift else {
+      throw refusal(
+        "the largest superpage, of 2^\(largest) bytes, exceeds 2^\(Geometry.largestShift) bytes")
+    }
+    self.init(shift: pageShift, levels: superpageLevels)
+  }
+
+  /// A geometry of sizes that are known to be valid.
+  package init(shift: Int, levels: Int) {
+    pageShift = shift
+    superpageLevels = levels
   }
 
   /// 4 KiB base pages with 2 MiB and 1 GiB superpages: shared or private memory.
-  public static let small = Geometry(pageShift: 12, superpageLevels: 2)
+  public static let small = Geometry(shift: 12, levels: 2)
   /// 2 MiB base pages with 1 GiB superpages: hugetlb of 2 MiB.
-  public static let large = Geometry(pageShift: 21, superpageLevels: 1)
+  public static let large = Geometry(shift: 21, levels: 1)
   /// 1 GiB base pages without superpages: hugetlb of 1 GiB.
-  public static let giant = Geometry(pageShift: 30, superpageLevels: 0)
+  public static let giant = Geometry(shift: 30, levels: 0)
 
   /// The size of a base page.
   @inlinable
   public var pageSize: ByteCount { ByteCount(1 << UInt64(pageShift)) }
 
-  /// The order of a page of the level.
+  /// The order of a page of the level. A level below the base page's counts as that, 0, and one above
+  /// the largest that any geometry has as that one, 2.
   @inlinable
-  public func order(ofLevel level: Int) -> Int { level * Geometry.levelShift }
+  public func order(ofLevel level: Int) -> Int {
+    Swift.min(Swift.max(level, 0), 2) &* Geometry.levelShift
+  }
 
   /// The order of the largest block.
   @inlinable
   public var maximumOrder: Int { order(ofLevel: superpageLevels) }
 
-  /// The size of a page of the level.
+  /// The size of a page of the level, as `order(ofLevel:)` takes it.
   @inlinable
   public func size(ofLevel level: Int) -> ByteCount {
     ByteCount(1 << UInt64(pageShift + order(ofLevel: level)))
@@ -62,10 +88,10 @@ public struct Geometry: Hashable, Sendable {
     PageCount(bytes.rawValue >> UInt64(pageShift))
   }
 
-  /// The number of bytes in a number of base pages.
+  /// The number of bytes in a number of base pages, at most 2^64 - 1.
   @inlinable
   public func bytes(_ pages: PageCount) -> ByteCount {
-    ByteCount(pages.rawValue << UInt64(pageShift))
+    ByteCount(pages.rawValue.saturatingShift(pageShift))
   }
 
   /// Whether both bounds of a range are multiples of the base page.
@@ -74,12 +100,12 @@ public struct Geometry: Hashable, Sendable {
     range.start.isAligned(to: pageSize) && range.end.isAligned(to: pageSize)
   }
 
-  /// The largest order at which a block may start at `position` and hold at most `limit` pages;
-  /// `limit` is not zero.
+  /// The largest order at which a block may start at `position` and hold at most `limit` pages; 0
+  /// for no pages.
   @inlinable
   public func largestOrder(at position: some PagePosition, limit: PageCount) -> Int {
     let alignment = position.rawValue == 0 ? 63 : position.rawValue.trailingZeroBitCount
-    let fit = 63 - limit.rawValue.leadingZeroBitCount
+    let fit = Swift.max(0, 63 - limit.rawValue.leadingZeroBitCount)
     return min(maximumOrder, alignment, fit)
   }
 

@@ -2,21 +2,21 @@
 public protocol PagePosition: UnitValue where RawValue == UInt64 {}
 
 extension PagePosition {
-  /// The position so many pages further on.
+  /// The position so many pages further on; the last one, 2^64 - 1, where there is none.
   @_transparent
   public static func + (left: Self, right: PageCount) -> Self {
-    Self(left.rawValue + right.rawValue)
+    Self(left.rawValue.saturatingSum(right.rawValue))
   }
 
-  /// The number of pages from `right` to `left`, which is no lower.
+  /// The number of pages from `right` up to `left`; 0 where `left` is lower.
   @_transparent
   public static func - (left: Self, right: Self) -> PageCount {
-    PageCount(left.rawValue - right.rawValue)
+    PageCount(left.rawValue.saturatingDifference(right.rawValue))
   }
 
-  /// Whether a naturally aligned block of the order may start here.
+  /// Whether a naturally aligned block of the order, 0 to 63, may start here; false for others.
   @_transparent
   public func isAligned(toOrder order: Int) -> Bool {
-    rawValue & ((1 << UInt64(order)) &- 1) == 0
+    order >= 0 && order < 64 && rawValue & ((1 &<< UInt64(order)) &- 1) == 0
   }
 }

@@ -5,18 +5,27 @@ public struct PageRange: Hashable, Sendable {
   /// The page after the last one.
   public let end: PageIndex
 
-  /// A range with `start` no higher than `end`.
+  /// The pages from `start` up to `end`, or nil where `end` is lower than `start`.
   @inlinable
-  public init(_ start: PageIndex, _ end: PageIndex) {
+  public init?(_ start: PageIndex, _ end: PageIndex) {
+    guard start <= end else { return nil }
+    self.start = start
+    self.end = end
+  }
+
+  /// The pages from `start` up to `end`, which the caller knows to be no lower.
+  @inlinable
+  package init(from start: PageIndex, to end: PageIndex) {
     precondition(start <= end, "a range must not end before it starts")
     self.start = start
     self.end = end
   }
 
-  /// The `count` pages from `start` on.
+  /// The `count` pages from `start` on, up to the last index, 2^64 - 1.
   @inlinable
   public init(start: PageIndex, count: PageCount) {
-    self.init(start, start + count)
+    self.start = start
+    end = start + count
   }
 
   /// The number of pages.
@@ -41,7 +50,7 @@ public struct PageRange: Hashable, Sendable {
 
   /// The pages of both ranges, which overlap or touch.
   func clamped(to other: PageRange) -> PageRange {
-    PageRange(max(start, other.start), min(end, other.end))
+    PageRange(from: max(start, other.start), to: min(end, other.end))
   }
 
   /// The aligned block of 2^order pages around one.

@@ -41,7 +41,8 @@ extension UnitValue where Self: Encodable {
 
 /// An amount of something that can be added up: `ByteCount` and `PageCount`.
 ///
-/// Arithmetic traps on overflow, also where a difference would be negative.
+/// Amounts come from files, options and other programs, so arithmetic never traps: a sum that is too
+/// large is 2^64 - 1, which no memory has, and a difference that would be negative is nothing.
 public protocol UnitCount: UnitValue, AdditiveArithmetic where RawValue == UInt64 {}
 
 extension UnitCount {
@@ -49,19 +50,23 @@ extension UnitCount {
   @_transparent
   public static var zero: Self { Self(0) }
 
-  /// The sum of two amounts.
+  /// The sum of two amounts, or 2^64 - 1 where that is less.
   @_transparent
-  public static func + (left: Self, right: Self) -> Self { Self(left.rawValue + right.rawValue) }
+  public static func + (left: Self, right: Self) -> Self {
+    Self(left.rawValue.saturatingSum(right.rawValue))
+  }
 
-  /// The difference of two amounts. `right` is not larger than `left`.
+  /// The difference of two amounts, or nothing where `right` is larger.
   @_transparent
-  public static func - (left: Self, right: Self) -> Self { Self(left.rawValue - right.rawValue) }
+  public static func - (left: Self, right: Self) -> Self {
+    Self(left.rawValue.saturatingDifference(right.rawValue))
+  }
 
-  /// Adds an amount.
+  /// Adds an amount, up to 2^64 - 1.
   @_transparent
   public static func += (left: inout Self, right: Self) { left = left + right }
 
-  /// Subtracts an amount. `right` is not larger than `left`.
+  /// Subtracts an amount, down to nothing.
   @_transparent
   public static func -= (left: inout Self, right: Self) { left = left - right }
 }

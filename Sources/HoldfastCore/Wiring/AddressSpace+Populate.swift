@@ -16,7 +16,7 @@ extension AddressSpace {
     var index = target.pages.start
     while index < target.pages.end {
       let start = clock.now
-      let rest = PageRange(index, target.pages.end)
+      let rest = PageRange(from: index, to: target.pages.end)
       let batch =
         target.object.claimBatch(rest)
         ?? target.object.claimBatchOfChain(rest, &ahead)
@@ -107,7 +107,7 @@ extension AddressSpace {
     _ target: WireTarget
   ) throws(HoldfastError) {
     let most = max(.one, geometry.pages(in: .mebibytes(32)))
-    let range = PageRange(index, min(target.pages.end, index + most))
+    let range = PageRange(from: index, to: min(target.pages.end, index + most))
     var claim = PageClaim.paged(object, own, count: count, isLarge: false)
     var next = index
     while true {
@@ -132,7 +132,7 @@ extension AddressSpace {
       default: return
       }
       if next >= range.end { return }
-      claim = try target.object.withChain(next, in: PageRange(next, range.end)) { $0 }
+      claim = try target.object.withChain(next, in: PageRange(from: next, to: range.end)) { $0 }
     }
   }
 
@@ -153,7 +153,7 @@ extension AddressSpace {
       } catch {
         // Undoing the wire unwires the translations of all claimed pages; these have none yet.
         if next < runs.count, let last = runs.last {
-          pmap.remove(target.addresses(of: PageRange(runs[next].index, last.range.end)))
+          pmap.remove(target.addresses(of: PageRange(from: runs[next].index, to: last.range.end)))
         }
         throw error
       }

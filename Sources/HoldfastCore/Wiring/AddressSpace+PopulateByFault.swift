@@ -31,7 +31,8 @@ extension AddressSpace {
           try target.object.advance(claim, wiring: target.entry)
           count(index, ahead, &summary)
           ahead.use(index, isReached: isPlain)
-          let reach = isPlain ? target.addresses(of: PageRange(index, ahead.range.end)) : nil
+          let reach =
+            isPlain ? target.addresses(of: PageRange(from: index, to: ahead.range.end)) : nil
           try enter(FrameRun(ahead.frame(for: index), .one), at: index, reach: reach, target)
         case .copy(let copy):
           target.add(copy.range, isFresh: true)

@@ -170,7 +170,7 @@ extension AddressSpace {
       // No wired entry needs a copy. The shadow is made for the whole entry: parts with a shadow
       // each could not merge again.
       if !entry.isWired { copyOnWriteLocked(entry) }
-      let claimed = entries[clipLocked(position, to: AddressRange(address, range.end))]
+      let claimed = entries[clipLocked(position, to: AddressRange(from: address, to: range.end))]
       beginTransitionLocked(claimed, transition)
       return claimed
     }
@@ -240,7 +240,7 @@ extension AddressSpace {
         waitForTransitionLocked(exclusive: true)
         continue
       }
-      let entry = entries[clipLocked(position, to: AddressRange(address, range.end))]
+      let entry = entries[clipLocked(position, to: AddressRange(from: address, to: range.end))]
       beginTransitionLocked(entry, transition)
       claimed.append(entry)
       if options.contains(.system), entry.systemWirings == 0 {

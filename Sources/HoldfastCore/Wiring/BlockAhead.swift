@@ -3,7 +3,7 @@
 /// other. Until they are used the frames belong to the operation and to no page.
 struct BlockAhead {
   /// The pages that the frames left are for; empty where there are none.
-  private(set) var pages = PageRange(.zero, .zero)
+  private(set) var pages = PageRange(from: .zero, to: .zero)
   private var frame = Frame(0)
   /// The frames of the block that were dirty when it was allocated.
   private var dirty: [FrameRun] = []
@@ -33,7 +33,7 @@ struct BlockAhead {
   mutating func take(_ count: PageCount) -> [FrameRun] {
     let taken = FrameRun(frame, count)
     frame = taken.end
-    pages = PageRange(pages.start + count, pages.end)
+    pages = PageRange(from: pages.start + count, to: pages.end)
     return dirty.compactMap { run in
       let start = max(run.start, taken.start)
       let end = min(run.end, taken.end)

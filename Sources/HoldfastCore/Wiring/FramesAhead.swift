@@ -15,7 +15,7 @@ struct FramesAhead {
   private(set) var isReached = false
 
   init() {
-    self.init(PageRange(.zero, .zero), FrameRun(Frame(0), .zero), [])
+    self.init(PageRange(from: .zero, to: .zero), FrameRun(Frame(0), .zero), [])
   }
 
   init(_ range: PageRange, _ frames: FrameRun, _ dirty: [FrameRun]) {
@@ -37,7 +37,7 @@ struct FramesAhead {
   func run(for pages: PageRange) -> FrameRun { FrameRun(frame(for: pages.start), pages.count) }
 
   /// The pages that have been neither populated nor passed over.
-  var left: PageRange { PageRange(next, range.end) }
+  var left: PageRange { PageRange(from: next, to: range.end) }
 
   /// Records that a page has its frame and, with `isReached`, that the pmap gets the whole range as
   /// a reach.
@@ -51,6 +51,6 @@ struct FramesAhead {
     guard range.contains(index) else { return }
     let start = passedOver.last?.end == index ? passedOver.removeLast().start : index
     next = index + .one
-    passedOver.append(PageRange(start, next))
+    passedOver.append(PageRange(from: start, to: next))
   }
 }

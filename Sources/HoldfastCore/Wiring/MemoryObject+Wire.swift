@@ -107,7 +107,7 @@ extension MemoryObject {
   func missingPages(from index: PageIndex, to end: PageIndex) -> PageCount {
     var last = end
     lock.withLock {
-      pages.forEach(in: PageRange(index, end)) { part, state in
+      pages.forEach(in: PageRange(from: index, to: end)) { part, state in
         if state != nil { last = part.start }
         return state == nil
       }
@@ -127,7 +127,8 @@ extension MemoryObject {
   ) -> PageClaim {
     let one = PageRange(start: index, count: .one)
     do throws(HoldfastError) {
-      return try withChain(index, in: PageRange(index, end)) { (claim) throws(HoldfastError) in
+      return try withChain(index, in: PageRange(from: index, to: end)) {
+        (claim) throws(HoldfastError) in
         switch claim {
         case .resident(let page):
           if page.holder === self {
@@ -185,7 +186,7 @@ extension MemoryObject {
       while index < range.end {
         let superpage = PageRange(around: index, order: memory.geometry.maximumOrder)
         let end = min(superpage.end, range.end)
-        lock.withLock { body(PageRange(index, end)) }
+        lock.withLock { body(PageRange(from: index, to: end)) }
         index = end
       }
     }

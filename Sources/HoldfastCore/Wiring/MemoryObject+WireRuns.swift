@@ -24,7 +24,7 @@ extension MemoryObject {
     while batch.next < range.end, batch.obstacle == nil,
       batch.runs.count < MemoryObject.batchRuns, batch.copied < batchCopies
     {
-      let rest = PageRange(batch.next, range.end)
+      let rest = PageRange(from: batch.next, to: range.end)
       do throws(HoldfastError) {
         batch.obstacle = try withChain(rest.start, in: rest) { (claim) throws(HoldfastError) in
           switch claim {

@@ -29,7 +29,7 @@ struct WireTarget {
   func address(of index: PageIndex) -> Address { start + geometry.bytes(index - pages.start) }
 
   func addresses(of range: PageRange) -> AddressRange {
-    AddressRange(address(of: range.start), address(of: range.end))
+    AddressRange(from: address(of: range.start), to: address(of: range.end))
   }
 
   /// Records pages that the operation has claimed.
@@ -43,7 +43,7 @@ struct WireTarget {
 
   private static func append(_ range: PageRange, to ranges: inout [PageRange]) {
     if let last = ranges.last, last.end == range.start {
-      ranges[ranges.count - 1] = PageRange(last.start, range.end)
+      ranges[ranges.count - 1] = PageRange(from: last.start, to: range.end)
     } else {
       ranges.append(range)
     }

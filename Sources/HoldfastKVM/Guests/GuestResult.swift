@@ -64,7 +64,7 @@ extension GuestResult: Codable {
       exits[kind] = count
     }
     self.exits = exits
-    duration = .seconds(try values.decode(Double.self, forKey: .duration))
+    duration = .bounded(seconds: try values.decode(Double.self, forKey: .duration))
   }
 
   /// Writes an object. `exits` is an object of counts by kind, `seconds` the duration, and

@@ -125,7 +125,7 @@ public final class GuestRunner: Sendable {
       guard range.start.isAligned(to: ByteCount(8)), range.end <= .zero + ControlMemory.reach else {
         throw refusal("the range \(range) does not start at a multiple of 8 or exceeds 512 GiB")
       }
-      let own = AddressRange(control.address, control.address + control.size)
+      let own = AddressRange(from: control.address, to: control.address + control.size)
       guard !range.overlaps(own) else {
         throw refusal("the range \(range) overlaps the programs at \(own)")
       }

@@ -40,7 +40,7 @@ extension PreFaultReport: Codable {
     bytes = try values.decode(ByteCount.self, forKey: .bytes)
     requested = try values.decode(ByteCount.self, forKey: .requested)
     restarts = try values.decode(UInt64.self, forKey: .restarts)
-    duration = .seconds(try values.decode(Double.self, forKey: .duration))
+    duration = .bounded(seconds: try values.decode(Double.self, forKey: .duration))
   }
 
   /// Writes an object whose keys begin with `preFault`, byte counts and seconds as numbers.

@@ -5,7 +5,7 @@ public import HoldfastCore
 /// and devices have registers between.
 public struct RAMLayout: Hashable, Sendable {
   /// The addresses without RAM, from 3 to 4 GiB.
-  public static let hole = AddressRange(Address(3 << 30), Address(4 << 30))
+  public static let hole = AddressRange(from: Address(3 << 30), to: Address(4 << 30))
 
   /// A contiguous part of the RAM.
   public struct Piece: Hashable, Sendable {
@@ -22,13 +22,19 @@ public struct RAMLayout: Hashable, Sendable {
   /// The end of the last piece, which `GuestMemory` needs as its limit.
   public let limit: ByteCount
 
-  /// Creates the layout of `size` bytes of RAM. Traps from 64 TiB on.
-  public init(size: ByteCount) {
-    precondition(size < .tebibytes(64), "a guest of 64 TiB or more")
+  /// Creates the layout of `size` bytes of RAM.
+  ///
+  /// - Throws: code `invalidArgument` from 64 TiB on.
+  public init(size: ByteCount) throws(HoldfastError) {
+    guard size < .tebibytes(64) else {
+      throw HoldfastError(
+        .invalidArgument, operation: "lay out \(size) of RAM",
+        reason: "a guest has less than 64 TiB", advice: .requestLess(than: .tebibytes(64)))
+    }
     let low = min(size, RAMLayout.hole.start - .zero)
-    var pieces = [Piece(offset: .zero, range: AddressRange(.zero, .zero + low))]
+    var pieces = [Piece(offset: .zero, range: AddressRange(from: .zero, to: .zero + low))]
     if size > low {
-      let high = AddressRange(RAMLayout.hole.end, RAMLayout.hole.end + (size - low))
+      let high = AddressRange(from: RAMLayout.hole.end, to: RAMLayout.hole.end + (size - low))
       pieces.append(Piece(offset: low, range: high))
     }
     self.size = size
@@ -39,8 +45,8 @@ public struct RAMLayout: Hashable, Sendable {
   /// Returns the parts of a range that are outside the hole.
   static func outsideHole(_ range: AddressRange) -> [AddressRange] {
     [
-      AddressRange(range.start, max(range.start, min(range.end, hole.start))),
-      AddressRange(min(range.end, max(range.start, hole.end)), range.end),
+      AddressRange(from: range.start, to: max(range.start, min(range.end, hole.start))),
+      AddressRange(from: min(range.end, max(range.start, hole.end)), to: range.end),
     ].filter { !$0.isEmpty }
   }
 }

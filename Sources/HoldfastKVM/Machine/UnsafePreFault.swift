@@ -84,9 +84,11 @@ enum PreFault {
     var parts: [AddressRange] = []
     var start = range.start
     for number in 1...wanted {
-      let place = Address((first + units / wanted * number + min(number, units % wanted)) * unit)
+      // The last part may end at 2^64.
+      let count = first + units / wanted * number + min(number, units % wanted)
+      let place = Address(count.saturatingProduct(unit))
       let end = min(max(place, start), range.end)
-      if start < end { parts.append(AddressRange(start, end)) }
+      if start < end { parts.append(AddressRange(from: start, to: end)) }
       start = max(start, end)
     }
     return parts

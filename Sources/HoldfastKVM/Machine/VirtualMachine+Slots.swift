@@ -5,7 +5,7 @@ internal import SystemPackage
 
 extension VirtualMachine {
   /// The addresses where no slot may be: from the local APIC's page to KVM's own pages.
-  static let reserved = AddressRange(Address(0xfee0_0000), Address(0xff00_0000))
+  static let reserved = AddressRange(from: Address(0xfee0_0000), to: Address(0xff00_0000))
 
   /// KVM counts the pages of a slot in 31 bits.
   private static let largestSlot = ByteCount.tebibytes(4)
@@ -107,7 +107,7 @@ extension VirtualMachine {
   ) throws(HoldfastError) -> [MemorySlot] {
     var made: [MemorySlot] = []
     do throws(HoldfastError) {
-      for piece in RAMLayout.outsideHole(AddressRange(.zero, .zero + memory.limit)) {
+      for piece in RAMLayout.outsideHole(AddressRange(from: .zero, to: .zero + memory.limit)) {
         var start = piece.start
         while start < piece.end {
           let length = min(piece.end - start, Self.largestSlot)

@@ -165,7 +165,7 @@ public final class Arena: FrameStore {
     parts = made.parts.dropLast() + [made.parts[made.parts.count - 1].extended(to: maximumSize)]
     directMap = DirectMap(range: made.range, geometry: geometry, threads: threads, parts: parts)
     allocator = FrameAllocator(
-      geometry: geometry, parts: Arena.frames(of: made.parts, upTo: made.range.length, geometry),
+      geometry: geometry, checked: Arena.frames(of: made.parts, upTo: made.range.length, geometry),
       topology: NodeTopology(distances: host.nodeDistances) { NodeID.current }, zeroed: true)
     state = PhysicalMemoryState(allocator: allocator)
     let present = geometry.pages(in: size)

@@ -31,11 +31,3 @@ package struct FileSystemStatus: Hashable, Sendable {
     free = system.total == 0 ? nil : ByteCount(system.free.saturatingProduct(system.block))
   }
 }
-
-extension UInt64 {
-  /// The product, or the largest number if it overflows.
-  fileprivate func saturatingProduct(_ other: UInt64) -> UInt64 {
-    let (product, overflow) = multipliedReportingOverflow(by: other)
-    return overflow ? .max : product
-  }
-}

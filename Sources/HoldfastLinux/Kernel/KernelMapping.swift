@@ -16,6 +16,9 @@ package struct KernelMapping: Hashable, Sendable {
   /// A field in bytes, 0 if it is missing.
   package subscript(_ field: String) -> UInt64 { fields[field] ?? 0 }
 
+  /// The bytes of huge pages from the host's pools.
+  var hugetlb: UInt64 { self["Shared_Hugetlb"].saturatingSum(self["Private_Hugetlb"]) }
+
   /// The mappings of this process that overlap `range`, in ascending order.
   ///
   /// - Throws: `HoldfastError` with code `host` if `/proc/self/smaps` cannot be read.
@@ -43,8 +46,7 @@ package struct KernelMapping: Hashable, Sendable {
           mappings[mappings.count - 1].flags = Set(words.dropFirst().map(String.init))
         } else if words.count == 3, words[2] == "kB", let size = UInt64(words[1]) {
           mappings[mappings.count - 1].fields[key] =
-            size.multipliedReportingOverflow(by: 1024)
-            .partialValue
+            size.saturatingProduct(1024)
         }
       } else if let mapping = header(words) {
         mappings.append(mapping)

@@ -23,6 +23,12 @@ package struct KernelView: Hashable, Sendable {
 
   /// Creates an empty view.
   package init() {}
+
+  /// Adds bytes that entries of a size map. A mapping whose size is missing adds none.
+  mutating func add(_ bytes: UInt64, in size: ByteCount) {
+    guard bytes > 0, size > .zero else { return }
+    bytesByPageSize[size] = bytesByPageSize[size, default: 0].saturatingSum(bytes)
+  }
 }
 
 extension GuestWindow {
@@ -65,23 +71,20 @@ extension GuestWindow {
       if mapping.range.overlaps(direct.address..<direct.address + direct.length.rawValue) {
         let size = mapping.range.upperBound - mapping.range.lowerBound
         if mapping.flags.contains("ht") {
-          view.locked += mapping["Shared_Hugetlb"] + mapping["Private_Hugetlb"]
+          view.locked = view.locked.saturatingSum(mapping.hugetlb)
         } else if mapping.flags.contains("lo") {
-          view.locked += min(size, mapping["Rss"])
+          view.locked = view.locked.saturatingSum(min(size, mapping["Rss"]))
         }
       }
       guard mapping.range.overlaps(host) else { continue }
       if !host.contains(mapping.range) { view.isCut = true }
       if mapping.flags.contains("ht") {
         let size = ByteCount(mapping["KernelPageSize"])
-        let bytes = mapping["Shared_Hugetlb"] + mapping["Private_Hugetlb"]
-        if bytes > 0 { view.bytesByPageSize[size, default: 0] += bytes }
+        view.add(mapping.hugetlb, in: size)
       } else {
-        let huge = mapping["ShmemPmdMapped"] + mapping["AnonHugePages"]
-        if huge > 0 { view.bytesByPageSize[.mebibytes(2), default: 0] += huge }
-        if mapping["Rss"] > huge {
-          view.bytesByPageSize[.kibibytes(4), default: 0] += mapping["Rss"] - huge
-        }
+        let huge = mapping["ShmemPmdMapped"].saturatingSum(mapping["AnonHugePages"])
+        view.add(huge, in: .mebibytes(2))
+        view.add(mapping["Rss"].saturatingDifference(huge), in: .kibibytes(4))
       }
     }
   }

@@ -28,7 +28,7 @@ package struct NumaMapping: Hashable, Sendable {
       }
       return NumaMapping(
         start: start, policy: String(words[1]),
-        bytes: pages.mapValues { $0.multipliedReportingOverflow(by: size).partialValue })
+        bytes: pages.mapValues { $0.saturatingProduct(size) })
     }
   }
 }

@@ -16,17 +16,28 @@ public struct HostNodes: Hashable, Sendable {
   /// How strictly memory is taken from them.
   public let policy: Policy
 
-  /// Creates a set of nodes.
+  /// Creates a set of nodes, of which duplicates count once.
   ///
-  /// - Precondition: `nodes` is not empty. Duplicates count once.
-  public init(_ nodes: [NodeID], policy: Policy = .bind) {
-    precondition(!nodes.isEmpty, "at least one NUMA node is required")
+  /// - Throws: `HoldfastError` with code `invalidArgument` without a node.
+  public init(_ nodes: [NodeID], policy: Policy = .bind) throws(HoldfastError) {
+    guard !nodes.isEmpty else {
+      throw HoldfastError(
+        .invalidArgument, operation: "choose NUMA nodes", reason: "there is no node")
+    }
     self.nodes = Set(nodes).sorted()
     self.policy = policy
   }
 
+  private init(only node: NodeID, _ policy: Policy) {
+    nodes = [node]
+    self.policy = policy
+  }
+
   /// One node only.
-  public static func bind(_ node: NodeID) -> HostNodes { HostNodes([node]) }
+  public static func bind(_ node: NodeID) -> HostNodes { HostNodes(only: node, .bind) }
+
+  /// One node as long as it has memory, then others.
+  public static func prefer(_ node: NodeID) -> HostNodes { HostNodes(only: node, .preferred) }
 
   /// `node 1`, `nodes 0 and 2`, `nodes 0, 1 and 2`.
   var words: String {
@@ -96,7 +107,7 @@ extension HostCapabilities {
     var host = self
     let known = chosen.compactMap(\.available)
     if !known.isEmpty {
-      let available = known.reduce(ByteCount.zero) { $0.saturatingSum($1) }
+      let available = known.reduce(ByteCount.zero) { $0 + $1 }
       host.memory.available = min(memory.available ?? memory.free ?? available, available)
     }
     for index in host.hugePages.indices {
@@ -117,13 +128,5 @@ extension HostCapabilities {
         parts.reduce(UInt64(0)) { $0.saturatingSum($1.total?.rawValue ?? 0) })
     }
     return host
-  }
-}
-
-extension UInt64 {
-  /// The sum, or the largest number if it overflows.
-  func saturatingSum(_ other: UInt64) -> UInt64 {
-    let (sum, overflow) = addingReportingOverflow(other)
-    return overflow ? .max : sum
   }
 }

@@ -6,8 +6,10 @@ struct KernelMask: Equatable, Sendable {
     self.words = words
   }
 
-  /// The set of the given numbers; at least one word.
+  /// The set of the given numbers below 8,192, the largest that the kernel is built for; at least
+  /// one word.
   init(_ numbers: [UInt32]) {
+    let numbers = numbers.filter { $0 < 8192 }
     var words = [UInt64](repeating: 0, count: Int((numbers.max() ?? 0) / 64) + 1)
     for number in numbers { words[Int(number / 64)] |= 1 << UInt64(number % 64) }
     self.words = words

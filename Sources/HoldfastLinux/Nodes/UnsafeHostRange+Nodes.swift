@@ -8,6 +8,8 @@ extension HostRange {
   /// Sets the nodes that absent pages of a part come from; on a mapping of a file the policy is the
   /// file's. The corresponding C function is `mbind`.
   func bind(_ part: Range<UInt64>, to nodes: [NodeID], _ policy: HostNodes.Policy) throws(Errno) {
+    // The mask would leave out what the kernel does not know.
+    guard nodes.allSatisfy({ $0.rawValue < 1024 }) else { throw .invalidArgument }
     let words = KernelMask(nodes.map(\.rawValue)).words
     // SAFETY: the buffer is the whole of the mask, which lives through the call.
     let status = unsafe words.withUnsafeBufferPointer { buffer in

@@ -81,8 +81,8 @@ public final class FilePager: Pager {
     let page = geometry.pageSize.rawValue
     func pages(_ bytes: Range<UInt64>) -> PageRange {
       PageRange(
-        PageIndex((bytes.lowerBound - part.lowerBound) / page),
-        PageIndex((bytes.upperBound - part.lowerBound + page - 1) / page))
+        from: PageIndex((bytes.lowerBound - part.lowerBound) / page),
+        to: PageIndex((bytes.upperBound - part.lowerBound + page - 1) / page))
     }
     if part.isEmpty { return [] }
     var found: [PageRange] = []
@@ -97,7 +97,7 @@ public final class FilePager: Pager {
       if UInt64(start) >= part.upperBound { break }
       let next = pages(UInt64(start)..<min(UInt64(end), part.upperBound))
       if let last = found.last, last.end >= next.start {
-        found[found.count - 1] = PageRange(last.start, next.end)
+        found[found.count - 1] = PageRange(from: last.start, to: next.end)
       } else {
         found.append(next)
       }
@@ -126,7 +126,8 @@ public final class FilePager: Pager {
     let next = firstData(after: index)
     let start = next > 0 ? data[next - 1].end : .zero
     let end = next < data.count ? data[next].start : range.end
-    return PageRange(max(start, range.start), min(end, range.end))
+    let first = min(max(start, range.start), range.end)
+    return PageRange(from: first, to: max(first, min(end, range.end)))
   }
 
   /// The pages that are not in a hole, split at multiples of a size that is at least a page.
@@ -137,7 +138,7 @@ public final class FilePager: Pager {
       var start = part.start
       while start < part.end {
         let end = min(part.end, PageIndex((start.rawValue / most + 1) * most))
-        pieces.append(PageRange(start, end))
+        pieces.append(PageRange(from: start, to: end))
         start = end
       }
     }
@@ -160,6 +161,9 @@ public final class FilePager: Pager {
   ) throws(HoldfastError) {
     let start = geometry.bytes(pages.start - .zero).rawValue
     let total = geometry.bytes(pages.count).rawValue
+    guard offset.rawValue.saturatingSum(start).saturatingSum(total) <= UInt64(Int64.max) else {
+      throw HoldfastError(.pagerFailure, "\(path) has no page \(pages.start)")
+    }
     var done: UInt64 = 0
     while done < total {
       let count = min(Self.chunk, total - done)

@@ -29,12 +29,17 @@ public final class FaultHandler: Sendable {
   ///   - space: the address space whose pmap is the window.
   ///   - threadLimit: the largest number of handler threads; values below 2 count as 2.
   ///   - onFailure: the response to a fault that cannot be served. By default its thread is paused.
-  /// - Throws: `HoldfastError` with code `host` if no thread can be created.
+  /// - Throws: `HoldfastError` with code `invalidArgument` for an address space with another pmap,
+  ///   and `host` if no thread can be created.
   public init(
     window: PagedWindow, space: AddressSpace, threadLimit: Int = 8,
     onFailure: @escaping FailureHandler = { _ in .pause }
   ) throws(HoldfastError) {
-    precondition(space.pmap === window, "the address space has another window")
+    guard space.pmap === window else {
+      throw HoldfastError(
+        .invalidArgument, operation: "start a thread that serves a guest's page faults",
+        reason: "the address space has another window")
+    }
     do throws(Errno) {
       work = try FaultHandlerThreads(
         window: window, space: space, threadLimit: max(2, threadLimit), onFailure: onFailure)

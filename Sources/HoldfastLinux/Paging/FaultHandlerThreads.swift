@@ -119,7 +119,7 @@ final class FaultHandlerThreads: Sendable {
   }
 
   private func wake(_ page: Address) {
-    window.wake(AddressRange(page, page + space.geometry.pageSize))
+    window.wake(AddressRange(from: page, to: page + space.geometry.pageSize))
   }
 
   // MARK: The threads
@@ -286,7 +286,7 @@ final class FaultHandlerThreads: Sendable {
   /// - Returns: whether to wake the thread, which repeats its access, and fails unless the page has
   ///   changed meanwhile.
   private func refuse(_ failure: FaultFailure) -> Bool {
-    let page = AddressRange(failure.address, failure.address + space.geometry.pageSize)
+    let page = AddressRange(from: failure.address, to: failure.address + space.geometry.pageSize)
     var isRefused = false
     let refusal = space.refuse(failure.address, failure.access, after: failure.error) {
       isRefused = window.refuse(page)

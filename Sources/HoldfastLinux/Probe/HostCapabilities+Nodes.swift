@@ -56,7 +56,7 @@ extension HostCapabilities {
     var distances: [NodeID: [NodeID: Int]] = [:]
     for node in nodes where node.distances.count == nodes.count {
       distances[node.id] = Dictionary(
-        uniqueKeysWithValues: zip(nodes.map(\.id), node.distances))
+        zip(nodes.map(\.id), node.distances), uniquingKeysWith: { first, _ in first })
     }
     return distances
   }

@@ -81,7 +81,7 @@ public enum HostReport {
   private static func processors(_ host: HostCapabilities) -> String {
     let processors = host.processors
     let quota = host.cgroup.processors.map { quota in
-      let hundredths = Int(max(0, min(quota, 1e6)) * 100)
+      let hundredths = quota.isNaN ? 0 : Int(max(0, min(quota, 1e6)) * 100)
       let digits = "\(hundredths % 100)"
       return ", limited to \(hundredths / 100)." + (digits.count == 1 ? "0" : "") + digits
     }
@@ -148,7 +148,7 @@ public enum HostReport {
       case .unmeasured: "not measured"
       }
     let speeds = choice.speeds.map { speed in
-      "\(speed.kernel.rawValue) \(rounded(ByteCount(UInt64(speed.bytesPerSecond))))/s"
+      "\(speed.kernel.rawValue) \(rounded(bytes(speed.bytesPerSecond)))/s"
     }
     return ["\(choice.kernel.rawValue), \(reason)"]
       + (speeds.isEmpty ? [] : [speeds.joined(separator: ", ")])
@@ -181,10 +181,15 @@ public enum HostReport {
   }
 
   /// Ascending numbers in the kernel's notation: `0-3,8`.
+  /// A number of bytes that was measured, or decoded, and may be anything.
+  private static func bytes(_ count: Double) -> ByteCount {
+    count.isNaN ? .zero : ByteCount(UInt64(max(0, min(count, 1e18))))
+  }
+
   static func list(_ numbers: [UInt32]) -> String {
     var ranges: [ClosedRange<UInt32>] = []
     for number in numbers {
-      if let last = ranges.last, last.upperBound + 1 == number {
+      if let last = ranges.last, last.upperBound &+ 1 == number {
         ranges[ranges.count - 1] = last.lowerBound...number
       } else {
         ranges.append(number...number)

@@ -21,7 +21,7 @@ internal import SystemPackage
 public final class Scrubber: Sendable {
   /// The options of a scrubber.
   public struct Options: Hashable, Sendable {
-    /// The number of threads, at least 1. One keeps pace with guests that come and go; it takes
+    /// The number of threads, 1 to 1024. One keeps pace with guests that come and go; it takes
     /// from a third to all of the memory's bandwidth.
     public var threads: Int
     /// The most bytes that all threads together zero per second; nil for no limit.
@@ -79,11 +79,10 @@ public final class Scrubber: Sendable {
 
   /// Starts the threads.
   ///
-  /// - Precondition: `options.threads` is at least 1, and `options.rate` is not zero.
-  /// - Throws: `HoldfastError` with code `host` if a thread cannot be created.
+  /// - Throws: `HoldfastError` with code `invalidArgument` where `options.threads` is not 1 to 1024, or
+  ///   `options.rate` is zero, and `host` if a thread cannot be created.
   public init(memory: PhysicalMemory, options: Options = Options()) throws(HoldfastError) {
-    precondition(options.threads > 0, "a scrubber needs at least one thread")
-    precondition(options.rate != .zero, "the rate must not be zero; pause the scrubber instead")
+    try Scrubber.check(options)
     self.options = options
     work = ScrubWork(memory: memory, rate: options.rate, isPaused: options.isPaused)
     var threads: [BackgroundThread] = []
@@ -100,6 +99,20 @@ public final class Scrubber: Sendable {
       }
     }
     self.threads = threads
+  }
+
+  private static func check(_ options: Options) throws(HoldfastError) {
+    let operation = "start a scrubber"
+    guard (1...1024).contains(options.threads) else {
+      throw HoldfastError(
+        .invalidArgument, operation: operation,
+        reason: "\(options.threads) threads are not 1 to 1024")
+    }
+    guard options.rate != .zero else {
+      throw HoldfastError(
+        .invalidArgument, operation: operation, reason: "the rate is zero",
+        advice: .other("a scrubber that is paused"))
+    }
   }
 
   deinit {

@@ -5,6 +5,10 @@ internal import SystemPackage
 
 /// Work on memory, divided among the host's processors.
 package enum Workers {
+  /// The most threads that work at once, however many a caller asks for: the most processors that
+  /// Linux supports.
+  private static let mostThreads = 8192
+
   /// Calls `body` with each number below `count`, on up to `threads` threads at once, and returns
   /// when all calls have returned. A thread takes the next number when it has finished one, so a
   /// slow processor does not delay the others. After `body` returns false no new numbers are taken.
@@ -14,7 +18,7 @@ package enum Workers {
   package static func perform(
     _ count: Int, threads: Int, inherits: Bool = false, _ body: @Sendable (Int) -> Bool
   ) {
-    let threads = max(1, min(threads, count))
+    let threads = max(1, min(threads, count, mostThreads))
     if threads == 1 {
       for number in 0..<count where !body(number) { return }
       return
@@ -52,6 +56,7 @@ package enum Workers {
   static func perform(
     _ groups: [Group], threads: Int, _ body: @escaping @Sendable (_ group: Int, Int) -> Bool
   ) -> Errno? {
+    let threads = max(1, min(threads, mostThreads))
     let groups = groups.enumerated().filter { $0.element.count > 0 }
     if groups.allSatisfy({ $0.element.processors.isEmpty }) {
       let starts = groups.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.element.count) }

@@ -46,7 +46,7 @@ public final class PlacedPmap: GuestWindow {
       throw HoldfastError(
         .resourceShortage, at: address, "the frame of this address is in use elsewhere")
     }
-    let part = range(AddressRange(address, address + arena.geometry.bytes(run.count)))
+    let part = range(AddressRange(from: address, to: address + arena.geometry.bytes(run.count)))
     precondition(part.upperBound <= hostRange.length.rawValue, "a page outside of the window")
     let delta = arena.geometry.bytes(start - Frame(0)).rawValue
     lock.withLock {

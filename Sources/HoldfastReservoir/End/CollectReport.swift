@@ -41,7 +41,7 @@ public struct CollectReport: Hashable, Sendable, Codable {
   /// Adds the size of a file.
   mutating func add(_ size: ByteCount) {
     // A monitor may give its file any size.
-    bytes = bytes.saturatingSum(size)
+    bytes += size
   }
 }
 

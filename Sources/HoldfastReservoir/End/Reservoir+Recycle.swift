@@ -250,7 +250,7 @@ extension Reservoir {
     // Missing pages may come from another node where this one has none left. Then the memory is
     // ready too, but not as memory of the node.
     let placement = taken.lease.node.map {
-      memory.place(on: HostNodes([$0], policy: .preferred), host)
+      memory.place(on: .prefer($0), host)
     }
     for _ in 0..<Self.mostScrubs {
       // No process can truncate the file while the proof is held; one that opened it before could.

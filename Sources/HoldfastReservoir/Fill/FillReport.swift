@@ -26,7 +26,7 @@ public struct FillReport: Hashable, Sendable, Codable {
   /// Adds files that were made ready.
   mutating func add(_ part: FillPlan.Part) {
     made.append(part)
-    bytes += ByteCount(UInt64(part.count) * part.size.rawValue)
+    bytes += ByteCount(part.size.rawValue.saturatingProduct(UInt64(max(0, part.count))))
   }
 }
 
@@ -41,7 +41,7 @@ extension FillReport: CustomStringConvertible {
       made.isEmpty
         ? "nothing to fill"
         : made.map(\.description).joined(separator: " ")
-          + " made ready in \(Duration.seconds(seconds).shortText)" + rate)
+          + " made ready in \(Duration.bounded(seconds: seconds).shortText)" + rate)
     if reserved > .zero { parts.append("pool raised by \(reserved.rawValue) huge pages") }
     return parts.joined(separator: "; ")
   }

@@ -18,7 +18,7 @@ package struct LeaseLimits: Hashable, Sendable {
     if let files, count >= files {
       return "the user has \(count) leases, and the limit of files is \(files)"
     }
-    if let bytes, used.saturatingSum(size) > bytes {
+    if let bytes, used + size > bytes {
       return "the user has leased \(used), and the limit of bytes is \(bytes)"
     }
     return nil

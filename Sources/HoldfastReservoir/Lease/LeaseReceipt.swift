@@ -42,10 +42,12 @@ extension LeaseReceipt: CustomStringConvertible {
   /// The receipt in one line for people:
   /// `10 GiB leased as 'vm1' in 52.1 µs: /dev/hugepages/holdfast/leased/0/vm1`.
   public var description: String {
-    var parts = ["\(size) leased as '\(name)' in \(Duration.seconds(seconds).shortText): \(path)"]
+    var parts = [
+      "\(size) leased as '\(name)' in \(Duration.bounded(seconds: seconds).shortText): \(path)"
+    ]
     // A call that does not wait still takes a moment before its first attempt.
     if waitedSeconds >= 0.001 {
-      parts.append("waited \(Duration.seconds(waitedSeconds).shortText) before")
+      parts.append("waited \(Duration.bounded(seconds: waitedSeconds).shortText) before")
     }
     if trimmed > .zero { parts.append("\(trimmed) of a larger file returned to the host") }
     if grown > .zero { parts.append("\(grown) populated now") }

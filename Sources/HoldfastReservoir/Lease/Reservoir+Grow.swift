@@ -92,7 +92,7 @@ extension Reservoir {
       threads: request.threads ?? host.parallelism)
     // If the request does not name the node, memory of another node will do.
     let placement = name.node.map {
-      memory.place(on: HostNodes([$0], policy: request.node == nil ? .preferred : .bind), host)
+      memory.place(on: request.node == nil ? .prefer($0) : .bind($0), host)
     }
     try memory.populate(placement) { _ in !search.cancellation.isCancelled }
     guard let node = name.node else { return true }

@@ -50,8 +50,8 @@ extension Reservoir {
     let receipt = lease.receipt
     report(
       ReservoirEvent(
-        .lease, size: receipt.size, duration: .seconds(receipt.seconds),
-        waited: .seconds(receipt.waitedSeconds)))
+        .lease, size: receipt.size, duration: .bounded(seconds: receipt.seconds),
+        waited: .bounded(seconds: receipt.waitedSeconds)))
     return lease
   }
 

@@ -138,7 +138,7 @@ extension Reservoir {
       guard let status = try? search.folder.status(name) else { continue }
       files += 1
       // The user may have extended the file, with memory or without.
-      bytes = bytes.saturatingSum(max(status.size, status.allocated))
+      bytes += max(status.size, status.allocated)
     }
     return limits.problem(bytes: bytes, files: files, adding: search.request.size)
   }

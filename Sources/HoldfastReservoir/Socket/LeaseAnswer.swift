@@ -28,8 +28,8 @@ enum LeaseAnswer {
     message.add("GROWN", receipt.grown.rawValue)
     message.add("HELD", receipt.isHeld ? 1 : 0)
     message.add("EXCLUSIVE", receipt.isExclusive ? 1 : 0)
-    message.add("WAITED", Duration.seconds(receipt.waitedSeconds).nanoseconds)
-    message.add("NANOSECONDS", Duration.seconds(receipt.seconds).nanoseconds)
+    message.add("WAITED", Duration.bounded(seconds: receipt.waitedSeconds).nanoseconds)
+    message.add("NANOSECONDS", Duration.bounded(seconds: receipt.seconds).nanoseconds)
     return message.text
   }
 

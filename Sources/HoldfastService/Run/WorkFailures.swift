@@ -37,7 +37,7 @@ struct WorkFailures {
   ) -> Bool {
     let before = failures[work]
     let count = (before?.count ?? 0) + 1
-    let delay = min(interval << UInt64(min(count, 6) - 1), max(interval, 60_000_000_000))
+    let delay = min(interval.saturatingShift(min(count, 6) - 1), max(interval, 60_000_000_000))
     failures[work] = Failure(
       count: count, until: now + delay, code: error.code, message: error.description)
     // Messages of one kind differ in the sizes that they mention.
