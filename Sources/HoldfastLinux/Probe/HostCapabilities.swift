@@ -48,8 +48,8 @@ public struct HostCapabilities: Hashable, Sendable, Codable {
   /// as page tables: the kernel kills a process that exceeds it.
   package func memoryLimit(refusing size: ByteCount) -> Cgroup.MemoryLimit? {
     guard let limit = cgroup.memory else { return nil }
-    let besides = ByteCount.mebibytes(8).saturatingSum(ByteCount(size.rawValue / 64))
-    return limit.remaining < size.saturatingSum(besides) ? limit : nil
+    let besides = ByteCount.mebibytes(8) + ByteCount(size.rawValue / 64)
+    return limit.remaining < size + besides ? limit : nil
   }
 
   /// The number of this process's threads that can run at once, at least 1.

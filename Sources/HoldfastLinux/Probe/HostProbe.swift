@@ -59,7 +59,7 @@ public struct HostProbe: Sendable {
   ) -> HostCapabilities.Memory {
     let asked = information["MemFree"] == nil ? system.memory() : nil
     let estimates = nodes.compactMap(\.available)
-    let sum = estimates.reduce(ByteCount.zero) { $0.saturatingSum($1) }
+    let sum = estimates.reduce(ByteCount.zero) { $0 + $1 }
     return HostCapabilities.Memory(
       total: information["MemTotal"] ?? asked?.total, free: information["MemFree"] ?? asked?.free,
       available: information["MemAvailable"]
