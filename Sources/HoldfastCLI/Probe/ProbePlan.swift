@@ -36,7 +36,8 @@ struct ProbePlan {
     let copies: UInt64 = mode == .fork ? 2 : 1
     let wanted = options.memory?.bytes
     if options.memory == nil || options.reserveHugepages || options.backing != .auto {
-      let first = try options.plan(memory: wanted.map { ByteCount($0.rawValue.saturatingProduct(copies)) })
+      let first = try options.plan(
+        memory: wanted.map { ByteCount($0.rawValue.saturatingProduct(copies)) })
       let backing =
         first.backing ?? Self.backing(for: first.memory, on: host.confined(to: first.nodes), mode)
       let page = max(backing.geometry.pageSize, wanted == nil ? .mebibytes(2) : .zero)

@@ -231,7 +231,7 @@ extension Reservoir {
   private func isOld(_ status: FileStatus, _ options: CollectOptions) -> Bool {
     guard let age = options.age else { return false }
     // The file system's clock may be ahead by a fraction of a second.
-    return max(0, Int64(time(nil)) - status.changed) >= age.components.seconds
+    return max(0, Int64(time(nil)) - status.changed) >= age.bounded.components.seconds
   }
 
   /// Recycles or releases a lease, as the options say.
