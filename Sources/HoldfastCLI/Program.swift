@@ -18,6 +18,10 @@ enum Program {
 
   /// Runs the command of the arguments and returns the exit status.
   private static func run(_ arguments: [String]) -> Int32 {
+    if let word = HelpRequest.unknownWord(in: arguments) {
+      let line = "unexpected argument '\(word)'; try: holdfast --help"
+      return fail(line, status: ExitCode.validationFailure.rawValue)
+    }
     do {
       var command = try HoldfastCommand.parseAsRoot(arguments)
       if !(command is any WritesNoResults) { try StandardStreams.checkOutput() }
@@ -26,17 +30,17 @@ enum Program {
       return 0
     } catch {
       ExitRace.end()
-      return finish(error)
+      return finish(error, arguments)
     }
   }
 
-  private static func finish(_ error: any Error) -> Int32 {
+  private static func finish(_ error: any Error, _ arguments: [String]) -> Int32 {
     if let exit = error as? ProgramExit { return exit.status }
-    if let error = error as? CLIError { return fail(error.line, status: CLIError.failure) }
+    if let error = error as? CLIError { return fail(error.line, status: error.status) }
     let status = HoldfastCommand.exitCode(for: error).rawValue
     if status == 0 { return printHelp(HoldfastCommand.fullMessage(for: error)) }
     if status == ExitCode.validationFailure.rawValue {
-      return fail(UsageError(error).line, status: status)
+      return fail(UsageError(error, arguments).line, status: status)
     }
     return fail(CLIError(error).line, status: CLIError.failure)
   }

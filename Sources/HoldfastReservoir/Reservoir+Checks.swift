@@ -57,7 +57,7 @@ extension Reservoir {
   ///
   /// - Returns: nil where it is proven, otherwise the error.
   func proveUnshared(_ file: OpenFile, timeout: Duration) -> Errno? {
-    let end = ContinuousClock.now + timeout
+    let end = ContinuousClock.now + timeout.bounded
     while true {
       do throws(Errno) {
         try file.proveAlone()

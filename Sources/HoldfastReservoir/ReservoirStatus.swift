@@ -122,12 +122,3 @@ extension ReservoirStatus: CustomStringConvertible {
     }
   }
 }
-
-extension String {
-  /// The text with a question mark for each control character. Names of files can have any.
-  package var printable: String {
-    String(
-      String.UnicodeScalarView(
-        unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }))
-  }
-}

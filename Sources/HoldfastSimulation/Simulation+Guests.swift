@@ -8,7 +8,7 @@ extension Simulation {
   private var free: ByteCount { geometry.bytes(memory.available) }
 
   /// The number of base pages that a guest of a size writes to in one round.
-  private func pagesToWrite(_ size: ByteCount) -> UInt64 {
+  func pagesToWrite(_ size: ByteCount) -> UInt64 {
     let pages = Double(geometry.pages(in: size).rawValue) * options.dirtyShare
     return UInt64((pages / Double(Simulation.rounds)).rounded(.up))
   }

@@ -65,6 +65,23 @@ package struct Simulation {
   /// The simulated time in seconds.
   package var duration: Double { plan.duration }
 
+  /// The page faults of the run, if no guest is refused for lack of memory: most of what a run with
+  /// many of them takes.
+  ///
+  /// - Complexity: O(events).
+  package var faultEstimate: UInt64 {
+    events.reduce(0) { sum, event in
+      let guest = plan.guests[event.guest]
+      // A guest that is larger than the host never runs.
+      guard guest.kind != .wired, event.kind != .departure, guest.size <= options.memory else {
+        return sum
+      }
+      // The original of a fork writes too.
+      let writers: UInt64 = event.kind == .arrival && guest.kind == .fork ? 2 : 1
+      return sum.saturatingSum(pagesToWrite(guest.size).saturatingProduct(writers))
+    }
+  }
+
   /// The address spaces of the running guests.
   package var spaces: [AddressSpace] { running.all.values.map(\.space) }
 

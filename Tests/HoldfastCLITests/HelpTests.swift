@@ -87,6 +87,38 @@ import Testing
       .compactMap { $0.split(separator: " ").first.map(String.init) }
   }
 
+  /// The texts of the options and arguments in a help text, each in one line.
+  private func options(_ help: String) -> [String] {
+    var options: [String] = []
+    for line in help.split(separator: "\n") {
+      if line.hasPrefix("  -") || line.hasPrefix("  <") || options.isEmpty {
+        options.append(String(line))
+      } else if line.hasPrefix("      ") {
+        options[options.count - 1] += " " + line
+      } else {
+        options.append(String(line))
+      }
+    }
+    return options
+  }
+
+  @Test(
+    arguments: [
+      ["help", "nonsense"], ["help", "reservoir", "nonsense"], ["help", "wire", "fill"],
+      ["help", "wire", "--help", "nonsense"], ["help", "reservoir", "fill", "1x2M"],
+    ])
+  func helpForACommandThatDoesNotExist(_ arguments: [String]) throws {
+    try HoldfastProgram(arguments).wait()
+      .expectFailure(64, "unexpected argument '\(arguments[arguments.count - 1])'")
+  }
+
+  @Test func helpForCommandsThatExist() throws {
+    for words in [["help"], ["help", "wire"], ["help", "reservoir", "fill"], ["help", "--help"]] {
+      let outcome = try HoldfastProgram(words).wait()
+      #expect(outcome.status == 0 && outcome.output.hasPrefix("OVERVIEW: "), "\(outcome)")
+    }
+  }
+
   @Test func everyHelpIsInPlainEnglish() throws {
     var commands: [[String]] = [[]]
     var seen: [[String]] = []
@@ -98,6 +130,9 @@ import Testing
       #expect(outcome.output.hasPrefix("OVERVIEW: "), "\(command)")
       for line in outcome.output.split(separator: "\n") {
         #expect(line.count <= 80, "\(command): \(line)")
+      }
+      for option in options(outcome.output) {
+        #expect(option.ranges(of: "default:").count <= 1, "\(command): \(option)")
       }
       commands += subcommands(outcome.output).map { command + [$0] }
     }

@@ -25,6 +25,27 @@ import Testing
     #expect(try reservoir.fill([size]).removed == 0)
   }
 
+  /// A monitor may make its file longer; a scrub would populate all of it.
+  @Test(.enabled(if: HostNeeds.isRoot, "needs root, to mount a tmpfs"), arguments: [40, 62])
+  func aFileLongerThanAnyMemoryIsReleased(_ shift: UInt64) throws {
+    let place = try Place(fileSystem: "tmpfs", size: .mebibytes(16))
+    let reservoir = try place.reservoir(size, size)
+    for name in ["held", "plain"] {
+      let lease = try name == "held" ? reservoir.held(size, name) : reservoir.lease(size, name)
+      #expect(truncate(lease.receipt.path, off_t(1) << off_t(shift)) == 0)
+    }
+    let report = try reservoir.collect(CollectOptions(reuse: .scrub))
+    #expect(report.released == 1 && report.failed.isEmpty, "\(report)")
+    let options = RecycleOptions(reuse: .scrub)
+    let plain = try LeaseName("plain")
+    #expect(code { _ = try reservoir.recycle(plain, options: options) } == .busy)
+    // The leased size is there.
+    var known = options
+    known.size = size
+    #expect(try reservoir.recycle(plain, options: known) == .recycled(size))
+    #expect(place.used <= size + .mebibytes(1))
+  }
+
   @Test func aHeldLeaseLastsAsLongAsItsLock() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size)

@@ -69,6 +69,15 @@ import Testing
     #expect(read == wanted)
   }
 
+  @Test func byteOrderMark() throws {
+    let read = try ServiceConfiguration("\u{FEFF}[level]\r\nfiles = 1x2M\r\n", file: "f")
+    #expect(read.levels == [.init(count: 1, size: .mebibytes(2))])
+    // Characters that are no comments.
+    let other = try ServiceConfiguration(
+      "[level]\nfiles = 1x2M\n[metrics]\ntextfile = /a#b;c d.prom\n", file: "f")
+    #expect(other.textfile == "/a#b;c d.prom")
+  }
+
   @Test func defaults() throws {
     let read = try ServiceConfiguration("[level]\nfiles = 1x2M", file: "f")
     var wanted = ServiceConfiguration()
@@ -93,6 +102,19 @@ import Testing
       ("[level]\nfiles = 0x2M\n", 2, "1 to 65536"),
       ("[level]\nfiles = 1x2Q\n", 2, "K, M, G or T"),
       ("[level]\nfiles = 1x2M # four\n", 2, "K, M, G or T"),
+      ("[level]\nfiles = 1x2M # four\n", 2, "a comment takes a whole line"),
+      ("[level] # four\nfiles = 1x2M\n", 1, "a comment takes a whole line"),
+      ("[fill]\nthreads = 2 ; two\n", 2, "a comment takes a whole line"),
+      ("[metrics]\ntextfile = /x.prom # file\n", 2, "end in a comment, which takes a whole line"),
+      ("[level]\nfiles = # four\n", 2, "a comment takes a whole line"),
+      ("[level]\nfiles = 65536x16777215T\n", 1, "more memory than any host has"),
+      ("[level]\nfiles = 2x1T\n[level]\nfiles = 4096x1048576T\n", 3, "more memory than any"),
+      ("[level]\nfiles = 1x4097\n", 1, "not a multiple of the smallest page size, 4 KiB"),
+      ("[socket]\nmode = +660\n", 2, "not a mode in octal digits"),
+      ("[socket]\ngroup = +5\n", 2, "no group has that name"),
+      ("[socket]\npath = /\n", 2, "the root folder"),
+      ("[socket]\npath = /\(String(repeating: "x", count: 81))\n", 2, "more than 80 bytes"),
+      ("[reservoir]\nmount = /\(String(repeating: "x", count: 256))\n", 2, "the kernel allows"),
       ("[level]\nfiles = 1x2M\nnode = -1\n", 3, "0 to 1023"),
       ("[level]\nfiles = 1x2M\nnode = 1024\n", 3, "0 to 1023"),
       (

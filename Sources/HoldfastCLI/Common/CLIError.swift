@@ -2,15 +2,18 @@ internal import ArgumentParser
 internal import HoldfastCore
 internal import HoldfastLinux
 
-/// Why the program failed, in one line for people: what, why, and what to do. Ends with status 1.
+/// Why the program failed, in one line for people: what, why, and what to do.
 struct CLIError: Error {
   static let failure: Int32 = 1
 
   /// The line, without the program's name and without its end.
   let line: String
+  /// The exit status: 1, or 64 for arguments that only a file shows to be wrong.
+  let status: Int32
 
-  init(_ line: String) {
+  init(_ line: String, status: Int32 = failure) {
     self.line = line
+    self.status = status
   }
 
   init(_ error: any Error) {
@@ -23,10 +26,38 @@ struct UsageError {
   let line: String
 
   /// Makes one line of a parser's error: its message, and the command that shows the help.
-  init(_ error: any Error) {
+  ///
+  /// - Parameter arguments: what was parsed.
+  init(_ error: any Error, _ arguments: [String]) {
+    let error = UsageError.withoutLineBreaks(error, arguments)
     line =
       UsageError.sentence(HoldfastCommand.message(for: error)) + "; try: "
       + UsageError.help(for: error)
+  }
+
+  /// What is wrong with arguments, or nil where the parser accepts them or shows a help, for tests.
+  init?(parsing arguments: [String]) {
+    do {
+      _ = try HoldfastCommand.parseAsRoot(arguments)
+      return nil
+    } catch {
+      guard HoldfastCommand.exitCode(for: error) == .validationFailure else { return nil }
+      self.init(error, arguments)
+    }
+  }
+
+  /// The parser's error about the same arguments without the line breaks and control characters of
+  /// their values, which its message repeats: a line of a value would be taken for one of the
+  /// message.
+  private static func withoutLineBreaks(_ error: any Error, _ arguments: [String]) -> any Error {
+    let shown = arguments.map(Output.singleLine)
+    guard shown != arguments else { return error }
+    do {
+      _ = try HoldfastCommand.parseAsRoot(shown)
+    } catch let other where HoldfastCommand.exitCode(for: other) == .validationFailure {
+      return other
+    } catch {}
+    return error
   }
 
   /// The parser's message, often two sentences such as `X. Did you mean Y?`, as a part of one.

@@ -50,13 +50,8 @@ enum Output {
 
   /// A text, which may quote input, without line ends and other control characters.
   static func singleLine(_ text: String) -> String {
-    var line = String.UnicodeScalarView()
-    for scalar in text.unicodeScalars {
-      let isControl = scalar.properties.generalCategory == .control
-      let replacement: Unicode.Scalar = scalar == "\n" ? " " : "?"
-      line.append(isControl ? replacement : scalar)
-    }
-    return String(line)
+    let spaced = String.UnicodeScalarView(text.unicodeScalars.map { $0 == "\n" ? " " : $0 })
+    return String(spaced).printable
   }
 
   private static func write(_ text: String, to file: FileDescriptor) throws(Errno) {

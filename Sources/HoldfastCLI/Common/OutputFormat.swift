@@ -1,5 +1,7 @@
 internal import ArgumentParser
 internal import FoundationEssentials
+internal import Glibc
+internal import HoldfastCore
 
 /// The format of results.
 enum OutputFormat: String, CaseIterable, ExpressibleByArgument {
@@ -18,9 +20,16 @@ struct FormatOptions: ParsableArguments {
   var format = OutputFormat.text
 
   /// Writes a result in the chosen format.
-  func write(_ value: some Encodable, text: @autoclosure () -> String) throws(CLIError) {
+  ///
+  /// - Parameter isForPrograms: whether programs read the text too, so that only a terminal gets it
+  ///   without control characters.
+  func write(
+    _ value: some Encodable, text: @autoclosure () -> String, isForPrograms: Bool = false
+  ) throws(CLIError) {
     switch format {
-    case .text: try Output.write(text())
+    case .text:
+      let isShown = !isForPrograms || isatty(STDOUT_FILENO) == 1
+      try Output.write(isShown ? text().printableLines : text())
     case .json: try Output.write(json(value))
     }
   }

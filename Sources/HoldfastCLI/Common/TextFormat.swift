@@ -5,7 +5,8 @@ internal import HoldfastCore
 
 /// Reads a whole number within bounds, or throws what is wrong with the text.
 func wholeNumber(_ text: String, in range: ClosedRange<Int>) throws -> Int {
-  let number = Int(text)
+  // A sign of plus would be accepted, and say nothing.
+  let number = text.first == "+" ? nil : Int(text)
   if let number, range.contains(number) { return number }
   let problem =
     switch number {

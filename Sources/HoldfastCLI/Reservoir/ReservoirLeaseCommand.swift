@@ -83,7 +83,7 @@ struct ReservoirLeaseCommand: ParsableCommand {
     Output.note(on: size)
     let lease = try place.access().lease(request.request(size.bytes))
     do throws(CLIError) {
-      try output.write(lease.receipt, text: lease.receipt.path + "\n")
+      try output.write(lease.receipt, text: lease.receipt.path + "\n", isForPrograms: true)
     } catch {
       throw CLIError("\(error.line); the lease '\(lease.receipt.name)' exists nevertheless")
     }

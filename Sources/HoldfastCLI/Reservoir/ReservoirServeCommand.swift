@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Dispatch
+internal import HoldfastCore
 internal import HoldfastLinux
 internal import HoldfastService
 internal import Logging
@@ -40,7 +41,8 @@ struct ReservoirServeCommand: ParsableCommand, WritesNoResults {
     let service = try ReservoirService(configuration: absolute(config), logger: logger)
     if check {
       try StandardStreams.checkOutput()
-      try Output.write("\(config): no errors\n")
+      try service.check()
+      try Output.write("\(config): no errors\n".printableLines)
       return
     }
     let outcome = ServiceOutcome()

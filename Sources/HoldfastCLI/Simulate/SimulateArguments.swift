@@ -25,9 +25,9 @@ struct TimeSpan: Hashable, Sendable {
 
   /// Reads a time from a second to ten years.
   init(_ text: String) throws(Size.Problem) {
-    seconds = try Duration(typed: text, requiresUnit: true).seconds
-    guard (1...315_360_000).contains(seconds) else {
-      throw Size.Problem(description: "'\(text)' is not a time from 1s to 3650d")
+    seconds = try Duration(typed: text, requiresUnit: true, atMost: 3650).seconds
+    guard seconds >= 1 else {
+      throw Size.Problem(description: "'\(text)' is too short: use at least 1s")
     }
   }
 }

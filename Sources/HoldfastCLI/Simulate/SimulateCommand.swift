@@ -25,14 +25,18 @@ struct SimulateCommand: ParsableCommand {
                 arrive within about a minute and leave together
         trace   as in the file of --trace
 
-      A trace has the format of vmtable.csv of the Azure Public Dataset V2: no header, and in each \
-      line, separated by commas:
+      A trace has the format of vmtable.csv of the Azure Public Dataset V2, as it is downloaded \
+      (.csv.gz) or not compressed: in each line, separated by commas:
         vmid, subscriptionid, deploymentid   any text
         vmcreated, vmdeleted                 seconds since the trace began
         maxcpu, avgcpu, p95maxcpu            percent; not used
         vmcategory                           any text; not used
         vmcorecountbucket                    cores: 2, 4, ... or >24; not used
         vmmemorybucket                       GB: 2, 4, ... or >64, taken as 70
+
+      With a header line that names the columns, their order does not matter, and only vmcreated, \
+      vmdeleted and vmmemorybucket are required. Quotes, semicolons or tabs, 300.0 for 300, and \
+      UTF-16 are read as well, as spreadsheets write them.
       """)
 
   @Option(
@@ -56,7 +60,9 @@ struct SimulateCommand: ParsableCommand {
       "The pattern of arrivals. (default: steady, or trace with --trace)", valueName: "how"))
   var arrivals: ArrivalsOption?
 
-  @Option(help: ArgumentHelp("The file with the trace of guests.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp(
+      "The file with the trace of guests, CSV or compressed with gzip.", valueName: "file"))
   var trace: String?
 
   @Option(
@@ -134,6 +140,9 @@ struct SimulateCommand: ParsableCommand {
 
   /// The most guests of a run: each costs some time and memory.
   private static let mostArrivals = 20_000_000.0
+
+  /// The most page faults of a run, which take some ten minutes.
+  private static let mostFaults: UInt64 = 1_000_000_000
 
   func validate() throws {
     let options = options
@@ -219,6 +228,15 @@ struct SimulateCommand: ParsableCommand {
     }
     progress.begin("simulating")
     var simulation = Simulation(options) { DispatchTime.now().uptimeNanoseconds }
+    let faults = simulation.faultEstimate
+    guard faults <= SimulateCommand.mostFaults else {
+      progress.finish()
+      throw CLIError(
+        "the simulation would have about \(grouped(faults)) page faults, more than "
+          + "\(grouped(SimulateCommand.mostFaults)); try: a smaller --dirty, --paged or --forks, "
+          + "fewer --guests, or a shorter --duration",
+        status: ExitCode.validationFailure.rawValue)
+    }
     let duration = simulation.duration
     let hours = duration / 3600
     return simulation.run { seconds in

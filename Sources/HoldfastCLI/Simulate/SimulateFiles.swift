@@ -18,28 +18,59 @@ enum TraceFile {
     do {
       let file = try FileDescriptor.open(FilePath(path), .readOnly)
       return try file.closeAfter {
-        let all = size(of: file)
-        var parser = TraceParser(file: path)
-        var piece = [UInt8](repeating: 0, count: pieceSize)
-        var done: UInt64 = 0
-        while true {
-          // SAFETY: the buffer is all of `piece`, which lives through the call.
-          let count = try unsafe piece.withUnsafeMutableBytes { buffer in
-            try unsafe file.read(into: buffer)
+        try withoutActuallyEscaping(progress) { progress in
+          let all = size(of: file)
+          var done: UInt64 = 0
+          return try guests(in: path) {
+            let piece = try nextPiece(of: file)
+            done += UInt64(piece.count)
+            progress(ByteCount(done), all)
+            return piece
           }
-          if count == 0 { break }
-          try parser.read(piece[..<count])
-          done += UInt64(count)
-          progress(ByteCount(done), all)
         }
-        try parser.finish()
-        return parser.guests
       }
     } catch let error as TraceError {
-      throw CLIError("\(error); try: holdfast simulate --help, which lists the columns")
+      let advice = error.advice ?? "holdfast simulate --help, which lists the columns"
+      throw CLIError("\(error); try: \(advice)")
     } catch {
       throw CLIError("cannot read the trace \(path): \(error); try: another --trace")
     }
+  }
+
+  /// Parses what `next` returns, piece after piece, until it returns none; decompresses it first if
+  /// it is in gzip's format.
+  private static func guests(
+    in path: String, next: @escaping () throws -> ArraySlice<UInt8>
+  ) throws -> [TraceGuest] {
+    var parser = TraceParser(file: path)
+    var first = try next()
+    while !first.isEmpty, first.count < GzipReader.magic.count {
+      let more = try next()
+      if more.isEmpty { break }
+      first += more
+    }
+    if first.starts(with: GzipReader.magic) {
+      var gzip = GzipReader(file: path, first, then: next)
+      while let piece = try gzip.next() { try parser.read(piece) }
+    } else {
+      var piece = first
+      while !piece.isEmpty {
+        try parser.read(piece)
+        piece = try next()
+      }
+    }
+    try parser.finish()
+    return parser.guests
+  }
+
+  /// The next bytes of the file; none at its end.
+  private static func nextPiece(of file: FileDescriptor) throws -> ArraySlice<UInt8> {
+    var piece = [UInt8](repeating: 0, count: pieceSize)
+    // SAFETY: the buffer is all of `piece`, which lives through the call.
+    let count = try unsafe piece.withUnsafeMutableBytes { buffer in
+      try unsafe file.read(into: buffer)
+    }
+    return piece[..<count]
   }
 
   private static func size(of file: FileDescriptor) -> ByteCount? {

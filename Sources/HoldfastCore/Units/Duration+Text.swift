@@ -22,14 +22,18 @@ extension Duration {
 // Text that people type.
 
 extension Duration {
-  /// The longest time that can be typed.
-  private static let longestTyped = Duration.seconds(10_000 * 86_400)
+  /// The longest time that can be typed, in days, unless the caller names another.
+  package static let longestTyped = 10_000
 
   /// Reads a time as people type it, with one of the units s, m, h and d, or in seconds: `30`,
   /// `0.5`, `10m`, `2h`, `1.5d`. The resolution is a millisecond.
   ///
-  /// - Parameter requiresUnit: whether a number without a unit is an error.
-  package init(typed text: String, requiresUnit: Bool = false) throws(Size.Problem) {
+  /// - Parameters:
+  ///   - requiresUnit: whether a number without a unit is an error.
+  ///   - days: the longest time in days.
+  package init(
+    typed text: String, requiresUnit: Bool = false, atMost days: Int = longestTyped
+  ) throws(Size.Problem) {
     let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
     let unit = text.last.flatMap { units[$0] }
     let digits = unit == nil ? text[...] : text.dropLast()
@@ -41,8 +45,8 @@ extension Duration {
       throw Size.Problem(description: "'\(text)' is not a time: \(use)")
     }
     let seconds = number * (unit ?? 1)
-    guard seconds <= Self.longestTyped.seconds else {
-      throw Size.Problem(description: "'\(text)' is too long: use at most 10000d")
+    guard seconds <= Double(days) * 86_400 else {
+      throw Size.Problem(description: "'\(text)' is too long: use at most \(days)d")
     }
     self = .milliseconds(Int64((seconds * 1000).rounded()))
   }

@@ -225,7 +225,7 @@ final class ScrubWork: Sendable {
 
   func waitUntilZeroed(_ limit: Duration) -> Bool {
     let clock = ContinuousClock()
-    let end = clock.now + limit
+    let end = clock.now + limit.bounded
     while true {
       let ticket = changed.ticket()
       let before = lock.withLock { unsafe (state.working, state.turns) }

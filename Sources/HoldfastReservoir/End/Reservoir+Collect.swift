@@ -232,12 +232,12 @@ extension Reservoir {
     _ status: FileStatus, _ options: CollectOptions, _ report: inout CollectReport
   ) -> Bool {
     guard let age = options.age else { return false }
-    let advance = max(0, options.clockAdvance.components.seconds)
+    let advance = max(0, options.clockAdvance.bounded.components.seconds)
     guard let seconds = LeaseAge.seconds(status, at: .now, advance: advance) else {
       report.undated += 1
       return false
     }
-    return seconds >= age.components.seconds
+    return seconds >= age.bounded.components.seconds
   }
 
   /// Recycles or releases a lease, as the options say.

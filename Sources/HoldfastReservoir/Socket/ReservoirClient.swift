@@ -112,7 +112,7 @@ public final class ReservoirClient: Sendable {
     _ command: LeaseCommand, _ result: String, _ operation: String, timeout: Duration = .zero,
     _ cancellation: CancellationToken = CancellationToken()
   ) throws(HoldfastError) -> (LeaseMessage, OpenFile?) {
-    let end = ContinuousClock.now + timeout + Self.patience
+    let end = ContinuousClock.now + timeout.bounded + Self.patience
     func checkTime() throws(HoldfastError) {
       if cancellation.isCancelled {
         throw HoldfastError(

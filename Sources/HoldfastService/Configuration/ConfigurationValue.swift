@@ -34,7 +34,8 @@ enum ConfigurationValue {
 
   /// A group, by name or number.
   static func group(_ text: String) throws(Size.Problem) -> UInt32 {
-    if let number = UInt32(text) { return number }
+    // The initializer alone would accept a sign.
+    if text.utf8.allSatisfy({ (48...57).contains($0) }), let number = UInt32(text) { return number }
     guard let number = Groups.number(text) else {
       throw Size.Problem(description: "no group has that name")
     }
@@ -43,7 +44,9 @@ enum ConfigurationValue {
 
   /// Permissions in octal digits: `0660`.
   static func permissions(_ text: String) throws(Size.Problem) -> UInt32 {
-    guard let mode = UInt32(text, radix: 8), mode <= 0o777 else {
+    guard text.utf8.allSatisfy({ (48...55).contains($0) }), let mode = UInt32(text, radix: 8),
+      mode <= 0o777
+    else {
       throw Size.Problem(description: "it is not a mode in octal digits, such as 0660")
     }
     return mode
@@ -54,8 +57,28 @@ enum ConfigurationValue {
     guard text.hasPrefix("/"), !text.contains("\0") else {
       throw Size.Problem(description: "it is not a path that begins with /")
     }
+    guard text.utf8.count < 4096,
+      text.utf8.split(separator: UInt8(ascii: "/")).allSatisfy({ $0.count < 256 })
+    else {
+      throw Size.Problem(description: "it is longer than the kernel allows")
+    }
     var path = text
     while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+    return path
+  }
+
+  /// The path of a file, not of the root folder.
+  ///
+  /// - Parameter longest: the most bytes of its name.
+  static func filePath(_ text: String, longest: Int = 255) throws(Size.Problem) -> String {
+    let path = try path(text)
+    let name = path.utf8.split(separator: UInt8(ascii: "/")).last
+    guard let name, path.utf8.count > 1 else {
+      throw Size.Problem(description: "it is the root folder")
+    }
+    guard name.count <= longest else {
+      throw Size.Problem(description: "the name of the file has more than \(longest) bytes")
+    }
     return path
   }
 

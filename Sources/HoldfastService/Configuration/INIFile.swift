@@ -23,8 +23,10 @@ struct INIFile {
 
   /// Reads a text. `file` is the name in errors.
   init(_ text: String, file: String) throws(HoldfastError) {
-    // Lines may end in CR LF too.
-    let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+    // Editors of other systems begin a file with a byte order mark. Lines may end in CR LF too.
+    let body =
+      text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
+    let lines = body.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
     for (index, raw) in lines.enumerated() {
       let line = INIFile.trimmed(raw)
       func fail(_ reason: String) -> HoldfastError {
@@ -36,7 +38,7 @@ struct INIFile {
         guard line.last == "]", line.count > 2, name.allSatisfy(INIFile.isAllowed) else {
           throw fail(
             "'\(String(line).printable)' is not a section; "
-              + "write a name in brackets, such as [reservoir]")
+              + "write a name in brackets, such as [reservoir]" + INIFile.hint(line))
         }
         sections.append(Section(name: String(name), line: index + 1))
         continue
@@ -61,6 +63,22 @@ struct INIFile {
       sections[section].entries.append(
         Entry(key: String(key), value: String(value), line: index + 1))
     }
+  }
+
+  /// What to add to an error about a value or a line that seems to end in a comment; empty for
+  /// others.
+  static func hint(_ text: some StringProtocol) -> String {
+    hasComment(text) ? "; a comment takes a whole line" : ""
+  }
+
+  /// Whether a value or a line seems to end in a comment.
+  static func hasComment(_ text: some StringProtocol) -> Bool {
+    var isSpace = true
+    for character in text {
+      if isSpace, character == "#" || character == ";" { return true }
+      isSpace = character == " " || character == "\t"
+    }
+    return false
   }
 
   private static func isAllowed(_ character: Character) -> Bool {

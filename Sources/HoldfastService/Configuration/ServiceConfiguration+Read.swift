@@ -77,11 +77,24 @@ extension ServiceConfiguration {
       HoldfastError(configuration: file, line: section.line, reason)
     }
     guard let part else { throw fail("[level] needs files, such as files = 4x10G") }
+    guard part.size.isMultiple(of: .kibibytes(4)) else {
+      throw fail("\(part.size) is not a multiple of the smallest page size, 4 KiB")
+    }
+    let bytes = part.size.rawValue.saturatingProduct(UInt64(part.count))
+    let all = levels.reduce(ByteCount(bytes)) {
+      $0 + ByteCount($1.size.rawValue.saturatingProduct(UInt64($1.count)))
+    }
+    guard all <= ServiceConfiguration.mostBytes else {
+      throw fail("\(part) is more memory than any host has, alone or with the levels before")
+    }
     guard !levels.contains(where: { $0.size == part.size && $0.node == node }) else {
       throw fail("another [level] has the same size and node, \(part.size.shortDescription)")
     }
     levels.append(Level(count: part.count, size: part.size, node: node))
   }
+
+  /// The most that all levels together may have: what x86-64 processors can address.
+  private static let mostBytes = ByteCount.tebibytes(4096)
 
   private static func unknown(
     _ entry: INIFile.Entry, _ known: [String], _ section: String, _ file: String
@@ -95,13 +108,22 @@ extension ServiceConfiguration {
   private static func reading<Result>(
     _ entry: INIFile.Entry, _ file: String, _ body: () throws -> Result
   ) throws(HoldfastError) -> Result {
-    do {
-      return try body()
-    } catch {
-      throw HoldfastError(
+    func fail(_ reason: String) -> HoldfastError {
+      HoldfastError(
         configuration: file, line: entry.line,
-        "\(entry.key) = \(entry.value.printable): \(error)")
+        "\(entry.key) = \(entry.value.printable): " + reason)
     }
+    let result: Result
+    do {
+      result = try body()
+    } catch {
+      throw fail("\(error)" + INIFile.hint(entry.value))
+    }
+    // A path may have such characters, but hardly ever has.
+    if INIFile.hasComment(entry.value) {
+      throw fail("the value seems to end in a comment, which takes a whole line")
+    }
+    return result
   }
 
   private typealias Setter =
@@ -133,7 +155,8 @@ extension ServiceConfiguration {
       "older-than": { $0.collecting.age = try ConfigurationValue.interval($1) },
     ],
     "socket": [
-      "path": { $0.sockets.path = try ConfigurationValue.path($1) },
+      // The kernel's limit of a socket's address, less the folder by its descriptor.
+      "path": { $0.sockets.path = try ConfigurationValue.filePath($1, longest: 80) },
       "group": { $0.sockets.group = try ConfigurationValue.group($1) },
       "mode": { $0.sockets.permissions = try ConfigurationValue.permissions($1) },
     ],
@@ -144,7 +167,8 @@ extension ServiceConfiguration {
     ],
     "metrics": [
       "listen": { $0.listener = try Listener($1) },
-      "textfile": { $0.textfile = try ConfigurationValue.path($1) },
+      // A new file has a longer name until it is complete.
+      "textfile": { $0.textfile = try ConfigurationValue.filePath($1, longest: 230) },
       "interval": { $0.textfileInterval = try ConfigurationValue.interval($1) },
     ],
   ]

@@ -27,6 +27,33 @@ public struct ReservoirService: Sendable {
     configuration = try ServiceConfiguration(file: file)
   }
 
+  /// Checks what the configuration asks of this host: whether the nodes of the levels have memory,
+  /// and whether the sizes suit the reservoir, if it exists. `run` would find this out only when it
+  /// fills.
+  ///
+  /// - Throws: ``HoldfastError`` with the code `invalidArgument`, whose reason begins with the file.
+  public func check() throws(HoldfastError) {
+    let host = HostProbe().host()
+    let mount = configuration.mount ?? (try? ReservoirMounts.only())
+    let reservoir = mount.flatMap { try? Reservoir(mount: $0) }
+    for level in configuration.levels {
+      func fail(_ reason: String) -> HoldfastError {
+        HoldfastError(
+          configuration: file, line: nil,
+          "[level] files = \(level.count)x\(level.size.shortDescription): " + reason)
+      }
+      if let page = reservoir?.pageSize, !level.size.isMultiple(of: page) {
+        throw fail("the size is not a multiple of the reservoir's page size, \(page)")
+      }
+      guard let node = level.node else { continue }
+      do throws(HoldfastError) {
+        try HostNodes.bind(node).check(host)
+      } catch {
+        throw fail("node \(node): \(error.reason)")
+      }
+    }
+  }
+
   /// Sets the priority of the calling thread, which the threads inherit that it starts to fill and
   /// scrub.
   private func setPriority() {

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import HoldfastCore
 internal import HoldfastLinux
 internal import HoldfastReservoir
 public import Logging

@@ -2,18 +2,31 @@ internal import HoldfastCore
 
 /// Reads a trace in pieces of any length, so that a file of gigabytes need not be in memory.
 ///
-/// Every line must have all eleven columns. Those that a simulation does not use are checked too,
-/// so that a file with other columns is detected.
+/// The file is the dataset's own, without a header, in which every line has all eleven columns; or
+/// what CSV libraries and spreadsheets make of it (`TraceText`, `TraceLayout`, `TraceNumber`).
+/// Columns that a simulation does not use are checked too, so that a file with other columns is
+/// detected.
 package struct TraceParser: Sendable {
   /// The guests of the lines read so far, in the file's order.
   package private(set) var guests: [TraceGuest] = []
 
   private let file: String
+  private var text: TraceText
   private var line = 1
   private var rest: [UInt8] = []
+  /// Whether the last byte was a carriage return, which a line feed may follow.
+  private var hasReturned = false
+  /// The first of the blank lines before this one. The file may end with such lines.
+  private var blank: Int?
+  /// The separator that a line `sep=;` names.
+  private var separator: UInt8?
+  private var layout: TraceLayout?
 
   /// The longest line that is accepted, in bytes. Lines of the dataset have about 320.
   package static let longestLine = 4096
+
+  /// The most guests that are accepted. The dataset has 2.7 million.
+  package static let mostGuests = 20_000_000
 
   /// The size that the bucket `>64` stands for, as in the dataset's own analysis.
   static let openBucket = ByteCount.gibibytes(70)
@@ -23,26 +36,14 @@ package struct TraceParser: Sendable {
   /// - Parameter file: the file's name, for errors.
   package init(file: String) {
     self.file = file
+    text = TraceText(file: file)
   }
 
   /// Reads the next bytes of the file.
   ///
   /// - Throws: `TraceError` for the first line that is wrong. The parser cannot be used afterwards.
   package mutating func read(_ bytes: ArraySlice<UInt8>) throws(TraceError) {
-    var start = bytes.startIndex
-    while let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) {
-      if rest.isEmpty {
-        try readLine(bytes[start..<end])
-      } else {
-        rest += bytes[start..<end]
-        let whole = rest
-        rest = []
-        try readLine(whole[...])
-      }
-      line += 1
-      start = bytes.index(after: end)
-    }
-    rest += bytes[start...]
+    try readText(try text.convert(bytes))
     if rest.count > TraceParser.longestLine { throw tooLong }
   }
 
@@ -50,6 +51,7 @@ package struct TraceParser: Sendable {
   ///
   /// - Throws: `TraceError`, also for a file without guests.
   package mutating func finish() throws(TraceError) {
+    try readText(try text.finish())
     if !rest.isEmpty {
       let whole = rest
       rest = []
@@ -60,100 +62,92 @@ package struct TraceParser: Sendable {
     }
   }
 
+  private mutating func readText(_ bytes: ArraySlice<UInt8>) throws(TraceError) {
+    var start = bytes.startIndex
+    if hasReturned, let first = bytes.first {
+      hasReturned = false
+      if first == UInt8(ascii: "\n") { start = bytes.index(after: start) }
+    }
+    while let end = bytes[start...].firstIndex(where: {
+      $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r")
+    }) {
+      if rest.isEmpty {
+        try readLine(bytes[start..<end])
+      } else {
+        rest += bytes[start..<end]
+        let whole = rest
+        rest = []
+        try readLine(whole[...])
+      }
+      line += 1
+      start = bytes.index(after: end)
+      guard bytes[end] == UInt8(ascii: "\r") else { continue }
+      if start == bytes.endIndex {
+        hasReturned = true
+      } else if bytes[start] == UInt8(ascii: "\n") {
+        start = bytes.index(after: start)
+      }
+    }
+    rest += bytes[start...]
+  }
+
+  private func problem(_ reason: String) -> TraceError {
+    TraceError(file: file, line: line, column: nil, reason: reason)
+  }
+
   private var tooLong: TraceError {
-    TraceError(
-      file: file, line: line, column: nil,
-      reason: "the line has over \(TraceParser.longestLine) bytes: the file is not a vmtable.csv")
+    problem("the line has over \(TraceParser.longestLine) bytes: the file is not a vmtable.csv")
   }
 
   private mutating func readLine(_ bytes: ArraySlice<UInt8>) throws(TraceError) {
     if bytes.count > TraceParser.longestLine { throw tooLong }
-    let text = bytes.last == UInt8(ascii: "\r") ? bytes.dropLast() : bytes
-    let fields = text.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
+    if TraceLine.isBlank(bytes) {
+      blank = blank ?? line
+      return
+    }
+    if let blank {
+      throw TraceError(file: file, line: blank, column: nil, reason: emptyLine)
+    }
+    if let layout {
+      try readGuest(TraceLine.fields(of: bytes, separator: layout.separator), layout)
+    } else if bytes.count == 5, bytes.starts(with: "sep=".utf8), line == 1 {
+      separator = bytes.last
+    } else {
+      let layout = TraceLayout(bytes, separator: separator)
+      self.layout = layout
+      if layout.isHeader { return try checkHeader(layout) }
+      try readGuest(TraceLine.fields(of: bytes, separator: layout.separator), layout)
+    }
+  }
+
+  private func checkHeader(_ layout: TraceLayout) throws(TraceError) {
+    for column in TraceLayout.needed where layout.fields[column.rawValue] == nil {
+      throw problem("the header names no column \(column)")
+    }
+  }
+
+  private let emptyLine =
+    "the line is empty, not the \(TraceColumn.allCases.count) columns of a vmtable.csv"
+
+  private mutating func readGuest(
+    _ fields: [ArraySlice<UInt8>], _ layout: TraceLayout
+  ) throws(TraceError) {
     let wanted = TraceColumn.allCases.count
-    guard fields.count == wanted else {
-      let found = text.isEmpty ? "the line is empty" : "there are \(fields.count) columns"
-      throw TraceError(
-        file: file, line: line, column: nil,
-        reason: "\(found), not the \(wanted) of a vmtable.csv of the Azure Public Dataset V2")
-    }
-    func field(_ column: TraceColumn) -> ArraySlice<UInt8> { fields[column.rawValue] }
-    func problem(_ column: TraceColumn, _ reason: String) -> TraceError {
-      TraceError(file: file, line: line, column: column, reason: reason)
-    }
-    for column in [TraceColumn.vmid, .subscriptionid, .deploymentid] where field(column).isEmpty {
-      throw problem(column, "the id is empty")
-    }
-    func seconds(_ column: TraceColumn) throws(TraceError) -> UInt64 {
-      // Up to 300 years.
-      guard let seconds = UInt64(ascii: field(column)), seconds <= 10_000_000_000 else {
-        throw problem(column, "\(quoted(field(column))) is not a whole number of seconds")
-      }
-      return seconds
-    }
-    let created = try seconds(.vmcreated)
-    let deleted = try seconds(.vmdeleted)
-    guard deleted >= created else {
-      throw problem(.vmdeleted, "\(deleted) is before vmcreated, which is \(created)")
-    }
-    for column in [TraceColumn.maxcpu, .avgcpu, .p95maxcpu] {
-      let value = Double(String(decoding: field(column), as: UTF8.self))
-      // Readings sometimes exceed 100 by a rounding error.
-      guard let value, value >= 0, value <= 101 else {
-        throw problem(column, "\(quoted(field(column))) is not a percentage")
-      }
-    }
-    if field(.vmcategory).isEmpty { throw problem(.vmcategory, "the category is empty") }
-    guard TraceParser.isBucket(field(.vmcorecountbucket)) else {
+    // Some programs end each line with a separator.
+    let isWhole =
+      layout.isHeader || layout.count == wanted
+      || layout.count == wanted + 1 && fields.last?.isEmpty == true
+    guard isWhole, fields.count == layout.count else {
       throw problem(
-        .vmcorecountbucket,
-        "\(quoted(field(.vmcorecountbucket))) is not a number of cores such as 4, or >24")
+        "there are \(fields.count) columns, not the "
+          + (layout.isHeader
+            ? "\(layout.count) of the header"
+            : "\(wanted) of a vmtable.csv of the Azure Public Dataset V2"))
     }
-    guard let memory = TraceParser.memory(field(.vmmemorybucket)) else {
-      throw problem(
-        .vmmemorybucket,
-        "\(quoted(field(.vmmemorybucket))) is not a number of GB such as 8 or 1.75, or >64")
+    guard guests.count < TraceParser.mostGuests else {
+      throw problem("the trace has over \(TraceParser.mostGuests) guests")
     }
-    guests.append(TraceGuest(created: created, deleted: deleted, memory: memory))
-  }
-
-  private static func isBucket(_ text: ArraySlice<UInt8>) -> Bool {
-    let digits = text.first == UInt8(ascii: ">") ? text.dropFirst() : text
-    return (UInt64(ascii: digits) ?? 0) > 0
-  }
-
-  /// Reads `8`, `1.75` or `>64`, in units of 2^30 bytes.
-  private static func memory(_ text: ArraySlice<UInt8>) -> ByteCount? {
-    if text.elementsEqual(">64".utf8) { return openBucket }
-    let parts = text.split(
-      separator: UInt8(ascii: "."), maxSplits: 1, omittingEmptySubsequences: false)
-    guard let whole = UInt64(ascii: parts[0]), whole <= 1 << 20 else { return nil }
-    var bytes = whole << 30
-    if parts.count == 2 {
-      guard parts[1].count <= 6, let fraction = UInt64(ascii: parts[1]) else { return nil }
-      var scale: UInt64 = 1
-      for _ in parts[1] { scale *= 10 }
-      bytes += (fraction << 30) / scale
-    }
-    let size = ByteCount(bytes).roundedDown(to: Geometry.small.pageSize)
-    return size > .zero ? size : nil
-  }
-}
-
-/// A field, for an error: its first 40 bytes, those that are not printable as `?`.
-private func quoted(_ field: ArraySlice<UInt8>) -> String {
-  let shown = field.prefix(40).map { (32..<127).contains($0) ? $0 : UInt8(ascii: "?") }
-  return "'" + String(decoding: shown, as: UTF8.self) + (field.count > 40 ? "…'" : "'")
-}
-
-extension UInt64 {
-  /// Reads digits and nothing else.
-  fileprivate init?(ascii text: ArraySlice<UInt8>) {
-    guard !text.isEmpty, text.count <= 18 else { return nil }
-    self = 0
-    for byte in text {
-      guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
-      self = self * 10 + UInt64(byte - UInt8(ascii: "0"))
-    }
+    guests.append(
+      try TraceRow(fields: fields, layout: layout, file: file, line: line).guest())
   }
 }

@@ -1,0 +1,117 @@
+import Foundation
+import Glibc
+import HoldfastCore
+import HoldfastTestKit
+import Testing
+
+@testable import HoldfastReservoir
+
+/// Random names, packets, and folders that another program has filled.
+@Suite struct FuzzTests {
+  private static let id = "6f2a9c0011223344"
+
+  @Test func `each name has one meaning, and each meaning one name`() {
+    var fuzz = Fuzz(
+      "names",
+      like: [
+        "10G-\(Self.id)", "10G@1-\(Self.id)", "vm1", "vm1.run", "vm_1@1023.run", "4097-\(Self.id)",
+      ])
+    fuzz.texts { text in
+      if let name = ReadyName(text) { #expect(name.text == text && name.size > .zero) }
+      if let lease = LeaseFile(text) { #expect(lease.text == text) }
+      if let name = try? LeaseName(text) {
+        #expect(name.text == text && (1...LeaseName.longest).contains(text.utf8.count))
+        #expect(!text.contains("/") && !text.contains("."))
+      }
+      if let part = try? FillPlan.Part(typed: text) {
+        #expect((1...65536).contains(part.count) && part.size > .zero)
+      }
+    }
+  }
+
+  @Test func `packets are requests and answers, or refused`() {
+    var fuzz = Fuzz(
+      "packets",
+      like: [
+        "HOLDFAST=1\nREQUEST=lease\nBYTES=2097152\nNAME=vm\nNODE=0\nGROW=1\nHELD=0\nWAIT=100",
+        "HOLDFAST=1\nREQUEST=release\nNAME=vm", "HOLDFAST=1\nREQUEST=status",
+        "HOLDFAST=1\nRESULT=lease\nPATH=/x\nNAME=vm\nBYTES=4096\nPAGE=4096\nWAITED=1\nNANOSECONDS=2",
+        "HOLDFAST=1\nRESULT=status\nPATH=/x\nPAGE=4096\nOWNER=0\nFREE=3\nROW=4096 - 1 2 3\n"
+          + "LEASE=vm 4096 0 1 9223372036854775807",
+        "HOLDFAST=1\nRESULT=error\nCODE=busy\nREASON=x\nERRNO=4294967296\nADVICE=y",
+      ])
+    fuzz.texts { text in
+      do throws(HoldfastError) {
+        let command = try LeaseCommand(packet: text)
+        // The packet of a command asks for the same.
+        let again = try LeaseCommand(packet: command.packet)
+        #expect("\(command)" == "\(again)")
+      } catch {}
+      for result in ["lease", "release", "status"] {
+        do throws(HoldfastError) {
+          let message = try LeaseAnswer.message(text, result)
+          if let receipt = try? LeaseAnswer.receipt(message) { _ = receipt.description }
+          if let status = try? LeaseAnswer.status(message, user: 1) {
+            _ = status.text(showingLeases: true)
+          }
+        } catch {
+          _ = error.description
+        }
+      }
+    }
+  }
+
+  /// Makes an entry in a folder as another program might.
+  private func make(_ path: String, _ random: inout SeededGenerator) {
+    switch Int.random(in: 0..<8, using: &random) {
+    case 0: mkdir(path, 0o777)
+    case 1: symlink("/etc/passwd", path)
+    case 2: symlink(path, path)
+    case 3: mkfifo(path, 0o666)
+    case 4: link("/dev/shm/nothing", path)
+    default:
+      let file = open(
+        path, O_CREAT | O_RDWR | O_CLOEXEC, mode_t.random(in: 0...0o777, using: &random))
+      guard file >= 0 else { return }
+      let sizes: [off_t] = [0, 1, 4096, 4097, 1 << 20, 1 << 40]
+      ftruncate(file, sizes.randomElement(using: &random) ?? 0)
+      close(file)
+    }
+  }
+
+  // On a mount with a limit, so that a mistake does not take all of the host's memory.
+  @Test(.enabled(if: HostNeeds.isRoot, "needs root, to mount a tmpfs"))
+  func `hostile folders are reported, and nothing outside changes`() throws {
+    var fuzz = Fuzz(
+      "folders",
+      like: [
+        "1M-\(Self.id)", "2M@0-\(Self.id)", "17179869183G-\(Self.id)", "vm", "vm.run", Self.id,
+      ])
+    let passwd = try Data(contentsOf: URL(filePath: "/etc/passwd"))
+    for _ in 0..<max(1, Fuzz.cases / 50) {
+      let place = try Place(fileSystem: "tmpfs", size: .mebibytes(16))
+      let reservoir = try place.reservoir(.mebibytes(1))
+      let folders = ["ready", "filling", "leased", "leased/\(geteuid())", "."]
+      mkdir(place.file("leased/\(geteuid())"), 0o700)
+      for _ in 0..<Int.random(in: 1..<12, using: &fuzz.random) {
+        let name = fuzz.text().replacing("/", with: "_").replacing("\0", with: "_").prefix(60)
+        let folder = folders.randomElement(using: &fuzz.random) ?? "ready"
+        if ["", ".", ".."].contains(name) { continue }
+        make(place.file("\(folder)/\(name)"), &fuzz.random)
+      }
+      for work in [
+        { _ = try reservoir.status().text(showingLeases: true) },
+        { _ = try reservoir.collect(CollectOptions(age: .zero, reuse: .scrub)) },
+        { _ = try reservoir.fill(FillPlan([.init(count: 2, size: .mebibytes(1))])) },
+        {
+          let lease = try reservoir.lease(LeaseRequest(size: .mebibytes(1)))
+          #expect(lease.receipt.size == .mebibytes(1))
+        },
+        { _ = try reservoir.drain() },
+      ] as [() throws -> Void] {
+        do { try work() } catch let error as HoldfastError { _ = error.description }
+      }
+    }
+    #expect(try Data(contentsOf: URL(filePath: "/etc/passwd")) == passwd)
+  }
+}
