@@ -15,7 +15,7 @@ public struct ReservoirStatus: Hashable, Sendable, Codable {
     public var ready = 0
     /// The number of files that are leased.
     public var leased = 0
-    /// The number of files that are being filled or scrubbed.
+    /// The number of files that are being filled, extended or scrubbed.
     public var filling = 0
 
     private enum CodingKeys: String, CodingKey {
