@@ -253,11 +253,10 @@ struct BackingChoice {
     _ operation: String, _ error: Errno, _ pool: HostCapabilities.HugePages?,
     _ host: HostCapabilities
   ) -> HoldfastError {
-    if error == .noMemory, let addresses = ResourceLimits.addresses {
+    if error == .noMemory, let words = ResourceLimits.addressWords(for: size) {
       return HoldfastError(
-        .host, operation: operation,
-        reason: "RLIMIT_AS limits the addresses of this process to \(addresses)",
-        errno: error.rawValue, advice: .raiseLimit("RLIMIT_AS (ulimit -v unlimited)"))
+        .host, operation: operation, reason: words, errno: error.rawValue,
+        advice: ResourceLimits.addressAdvice)
     }
     let page = backing.hugePageSize ?? backing.mappedPageSize
     let kind = backing.hugePageSize == nil ? "" : "hugetlb "

@@ -19,6 +19,17 @@ package enum ResourceLimits {
     return ByteCount(UInt64(limit.rlim_cur))
   }
 
+  /// Why this process may have no addresses for so much memory, for ENOMEM, or nil if it has many
+  /// more: `RLIMIT_AS limits the addresses of this process to 1 GiB`.
+  package static func addressWords(for size: ByteCount) -> String? {
+    // What an arena skips to be aligned, and what the process has mapped besides.
+    guard let addresses, addresses < size.saturatingSum(.gibibytes(4)) else { return nil }
+    return "RLIMIT_AS limits the addresses of this process to \(addresses)"
+  }
+
+  /// What to do about it.
+  package static var addressAdvice: Advice { .raiseLimit("RLIMIT_AS (ulimit -v unlimited)") }
+
   /// Why a file cannot have its size, for EFBIG: `RLIMIT_FSIZE limits the size of a file to 1 MiB`.
   package static var fileSizeWords: String {
     fileSize.map { "RLIMIT_FSIZE limits the size of a file to \($0)" }

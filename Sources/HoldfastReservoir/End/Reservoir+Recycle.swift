@@ -174,10 +174,12 @@ extension Reservoir {
       // The lock and the proof end with the last reference to the file.
       return .recycled(size)
     } catch {
+      // Before the memory returns, because then there may be room again.
+      let failure = refusal(
+        error, of: status.size - min(status.size, status.allocated), taken.lease.node, operation,
+        "scrubbing failed", outcome: "the memory was returned to the host")
       try? filling.unlink(id)
-      throw HoldfastError(
-        errno: error, operation: operation,
-        reason: "scrubbing failed, and the memory was returned to the host")
+      throw failure
     }
   }
 

@@ -75,10 +75,8 @@ extension Reservoir {
       } catch let found {
         return refused(found.reason, found.advice)
       }
-      if let addresses = ResourceLimits.addresses {
-        return refused(
-          "RLIMIT_AS limits the addresses of this process to \(addresses)",
-          .raiseLimit("RLIMIT_AS (ulimit -v unlimited)"))
+      if let words = ResourceLimits.addressWords(for: size) {
+        return refused(words, ResourceLimits.addressAdvice)
       }
       let host = HostProbe().host().confined(to: node.map { .bind($0) })
       let there =

@@ -93,6 +93,22 @@ extension FieldTests {
       }
     }
 
+    @Test func `a scrub of what the monitor has given back names the limit`() throws {
+      try HugePageLock.withLock {
+        let served = try ReservoirPlace(fileSystem: "hugetlbfs", size: 128 << 20)
+        try served.get("reservoir", "fill", "1x64M")
+        try served.get("reservoir", "lease", "--size", "64M", "--name", "a")
+        let words = ["--punch-hole", "--length", "64M", served.file("leased/\(geteuid())/a")]
+        let punch = try HoldfastProgram(words, command: ["fallocate"]).wait()
+        try #require(punch.status == 0, "\(punch)")
+        let arguments = served.arguments(["reservoir", "recycle", "a", "--reuse", "scrub"])
+        let outcome = try Situation.run(Self.places[0], arguments)
+        outcome.expectFailure(1, "scrubbing failed: 64 MiB is needed, but the hugetlb cgroup")
+        #expect(outcome.error.contains("the memory was returned to the host"), "\(outcome)")
+        #expect(try served.rows().isEmpty)
+      }
+    }
+
     @Test func `the host shows the limit, and no pool that would be larger`() throws {
       try HugePageLock.withLock {
         let text = try Situation.run(Self.places[0], ["host", "--memory", "64M"])
