@@ -9,7 +9,7 @@ struct BackingChoice {
   /// Why better backings were not used.
   let fallbacks: [String]
   /// The only nodes that the memory may come from, or nil for any.
-  private let nodes: HostNodes?
+  let nodes: HostNodes?
 
   /// The memory that an arena without hugetlb pages leaves to the host.
   private static let margin = ByteCount.mebibytes(64)
@@ -119,7 +119,7 @@ struct BackingChoice {
 
   /// The error for too few huge pages, or nil if there are enough. A larger pool does not help a
   /// process whose cgroup has reached its limit.
-  private func shortage(
+  func shortage(
     of pool: HostCapabilities.HugePages, _ needed: UInt64, _ operation: String,
     _ host: HostCapabilities, _ errno: Errno? = nil
   ) -> HoldfastError? {
@@ -160,7 +160,7 @@ struct BackingChoice {
 
   /// ` on node 1, node 0 has 12`: the nodes that the memory may come from, and what others have;
   /// empty if it may come from any.
-  private func location(_ host: HostCapabilities) -> String {
+  func location(_ host: HostCapabilities) -> String {
     guard let nodes else { return "" }
     let others = host.memoryNodes.filter { !nodes.nodes.contains($0.id) }
     return " on \(nodes.words)"
@@ -171,7 +171,7 @@ struct BackingChoice {
       }.joined()
   }
 
-  private static func pages(_ count: UInt64, of size: ByteCount, _ kind: String = "") -> String {
+  static func pages(_ count: UInt64, of size: ByteCount, _ kind: String = "") -> String {
     "\(count) \(kind)" + (count == 1 ? "page of \(size) is" : "pages of \(size) are")
   }
 
@@ -200,7 +200,7 @@ struct BackingChoice {
   }
 
   /// The error for too little ordinary memory, or nil if there is enough or that is unknown.
-  private func shortage(
+  func shortage(
     _ operation: String, _ host: HostCapabilities, _ errno: Errno? = nil
   ) -> HoldfastError? {
     guard let available = host.confined(to: nodes).roomForGuests else { return nil }
@@ -220,57 +220,5 @@ struct BackingChoice {
         + "(\(available.rawValue >> 20) MiB, of which \(Self.margin) are kept for the host)"
         + location(host),
       errno: errno?.rawValue, advice: .requestLess(than: available))
-  }
-
-  /// The error for a system call that failed although the probe found enough memory.
-  func shortage(_ operation: String, _ error: Errno, _ host: HostCapabilities) -> HoldfastError {
-    if error == .invalidArgument {
-      return HoldfastError(
-        .host, operation: operation, reason: "the kernel lacks MADV_POPULATE_WRITE",
-        errno: error.rawValue, advice: .upgradeKernel("5.14"))
-    }
-    if let refusal = error.refusal(of: "madvise(2), mmap(2) or ftruncate(2)", operation) {
-      return refusal
-    }
-    if error == .fileTooLarge {
-      return HoldfastError(
-        .host, operation: operation, reason: ResourceLimits.fileSizeWords, errno: error.rawValue,
-        advice: ResourceLimits.fileSizeAdvice)
-    }
-    // Probe again: the first probe found enough.
-    let now = HostProbe().host()
-    let pool = backing.hugePageSize.flatMap { page in
-      now.confined(to: nodes).hugePages.first { $0.size == page }
-    }
-    let found =
-      pool.flatMap { shortage(of: $0, size.rawValue / $0.size.rawValue, operation, now, error) }
-      ?? (backing.hugePageSize == nil ? shortage(operation, now, error) : nil)
-    return found ?? hiddenLimit(operation, error, pool, now)
-  }
-
-  /// The error for memory that the kernel refuses although the probe finds enough.
-  private func hiddenLimit(
-    _ operation: String, _ error: Errno, _ pool: HostCapabilities.HugePages?,
-    _ host: HostCapabilities
-  ) -> HoldfastError {
-    if error == .noMemory, let words = ResourceLimits.addressWords(for: size) {
-      return HoldfastError(
-        .host, operation: operation, reason: words, errno: error.rawValue,
-        advice: ResourceLimits.addressAdvice)
-    }
-    let page = backing.hugePageSize ?? backing.mappedPageSize
-    let kind = backing.hugePageSize == nil ? "" : "hugetlb "
-    let there =
-      pool?.obtainableWords ?? "\(host.availableForGuests.rawValue >> 20) MiB are available"
-    // The files of a container's cgroup may not be mounted in it.
-    return HoldfastError(
-      .host, operation: operation,
-      reason: "\(BackingChoice.pages(size.rawValue / page.rawValue, of: page, kind)) needed, and "
-        + "the kernel refuses them although \(there)" + location(host)
-        + ": a limit applies that is not visible here, such as that of a container's cgroup",
-      errno: error.rawValue,
-      advice: pool == nil
-        ? .raiseLimit("that of the memory cgroup or cpuset")
-        : .raiseLimit("that of the hugetlb cgroup or cpuset"))
   }
 }
