@@ -155,12 +155,12 @@ public struct WireBenchmark: Sendable {
       let limit = host.hugePages.first { $0.size == page }?.cgroup
       return limit.flatMap { limit in
         limit.remaining < memory.size
-          ? .problem("needs \(memory.size), but \(limit.words("hugetlb"))") : nil
+          ? .problem("needs \(memory.size), but \(limit.words)") : nil
       }
     }
     let needed = memory.size.saturatingSum(.mebibytes(256))
     if let limit = host.memoryLimit(refusing: needed) {
-      return .problem("needs \(needed), but \(limit.words("memory"))")
+      return .problem("needs \(needed), but \(limit.words)")
     }
     guard let available = host.roomForGuests, available < needed else { return nil }
     return .problem(

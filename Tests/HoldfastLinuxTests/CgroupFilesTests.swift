@@ -94,6 +94,25 @@ import Testing
     #expect(pages[1].cgroupRemaining == nil)
   }
 
+  @Test func `limits on memory bound huge pages where they count`() throws {
+    let tree = try HostTree.sound()
+    try tree.write("0::/vm\n", to: "proc/self/cgroup")
+    try tree.write("1073741824\n", to: "sys/fs/cgroup/vm/hugetlb.2MB.max")
+    try tree.write("8388608\n", to: "sys/fs/cgroup/vm/memory.max")
+    try tree.write("2097152\n", to: "sys/fs/cgroup/vm/memory.current")
+    func pool() -> HostCapabilities.HugePages {
+      HostProbe(root: tree.root, system: .permissive).host().hugePages[0]
+    }
+    let mount = "30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw"
+    try tree.write(mount + "\n", to: "proc/self/mountinfo")
+    #expect(pool().available == PageCount(512))
+    try tree.write(mount + ",memory_hugetlb_accounting\n", to: "proc/self/mountinfo")
+    #expect(pool().available == PageCount(3))
+    #expect(
+      pool().cgroup?.words
+        == "the memory cgroup leaves 6 MiB of 8 MiB (/sys/fs/cgroup/vm/memory.max)")
+  }
+
   @Test func `the mount that shows the process's cgroup is read, whatever its order`() throws {
     let tree = try HostTree.sound()
     try tree.write(

@@ -66,7 +66,7 @@ struct WirePlan {
     if let limit = pool.cgroup, limit.remaining < memory {
       throw HoldfastError(
         .resourceShortage, operation: "reserve huge pages",
-        reason: "\(memory) is needed, but \(limit.words("hugetlb"))",
+        reason: "\(memory) is needed, but \(limit.words)",
         advice: .other("a higher limit: \(limit.file), or --backing thp"))
     }
     let needed = PageCount(memory.rawValue / page.rawValue)

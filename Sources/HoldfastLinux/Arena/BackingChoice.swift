@@ -126,7 +126,7 @@ struct BackingChoice {
     let pages = "\(BackingChoice.pages(needed, of: pool.size, "hugetlb ")) needed"
     if let limit = pool.cgroup, limit.remaining < size {
       return HoldfastError(
-        .host, operation: operation, reason: "\(pages), but \(limit.words("hugetlb"))",
+        .host, operation: operation, reason: "\(pages), but \(limit.words)",
         errno: errno?.rawValue, advice: limit.advice)
     }
     let free = pool.obtainable.rawValue
@@ -211,7 +211,7 @@ struct BackingChoice {
     if let limit = host.cgroup.memory, limit.remaining <= available {
       return HoldfastError(
         .host, operation: operation,
-        reason: "\(pages), but \(limit.words("memory")), of which \(Self.margin) are kept free",
+        reason: "\(pages), but \(limit.words), of which \(Self.margin) are kept free",
         errno: errno?.rawValue, advice: limit.advice)
     }
     return HoldfastError(

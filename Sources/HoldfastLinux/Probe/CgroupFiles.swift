@@ -17,6 +17,8 @@ struct CgroupFiles {
   private let memory: [Hierarchy]
   private let processors: [Hierarchy]
   private let hugePages: [Hierarchy]
+  // Whether huge pages also count towards the limits on memory, as systemd has it (Linux 6.7).
+  private let memoryCountsHugePages: Bool
 
   init(files: HostFiles) {
     self.files = files
@@ -26,6 +28,9 @@ struct CgroupFiles {
       CgroupFiles.hierarchies(of: controller, membership: membership, mounts: mounts) {
         CgroupSearch(files: files).directories(of: $1, in: $0)
       }
+    }
+    memoryCountsHugePages = mounts.contains {
+      $0.type == "cgroup2" && $0.options.contains("memory_hugetlb_accounting")
     }
     memory = find("memory")
     processors = find("cpu")
@@ -68,9 +73,11 @@ struct CgroupFiles {
   }
 
   /// The memory limit that leaves the least, or nil without a limit.
-  func memoryLimit() -> HostCapabilities.Cgroup.MemoryLimit? {
+  func memoryLimit() -> HostCapabilities.Cgroup.MemoryLimit? { memoryLimit(memory) }
+
+  private func memoryLimit(_ hierarchies: [Hierarchy]) -> HostCapabilities.Cgroup.MemoryLimit? {
     var tightest: HostCapabilities.Cgroup.MemoryLimit?
-    for hierarchy in memory {
+    for hierarchy in hierarchies {
       let names =
         hierarchy.isVersion2 ? ["memory.max", "memory.high"] : ["memory.limit_in_bytes"]
       for directory in hierarchy.directories {
@@ -120,7 +127,7 @@ struct CgroupFiles {
   /// The limit on huge pages of a size that leaves the least, or nil without a limit.
   func hugePagesLimit(size: ByteCount) -> HostCapabilities.Cgroup.MemoryLimit? {
     let name = "hugetlb." + CgroupFiles.hugePageName(size)
-    var tightest: HostCapabilities.Cgroup.MemoryLimit?
+    var tightest = memoryCountsHugePages ? memoryLimit(memory.filter(\.isVersion2)) : nil
     for hierarchy in hugePages {
       // Reservations, by mmap(2), and pages, by faults, are charged separately.
       for prefix in [name, name + ".rsvd"] {

@@ -93,7 +93,7 @@ private struct Adviser {
     let statement = "\(have), \(memory) needed"
     if let limit = pool.cgroup, limit.remaining < memory {
       // No size of the pool helps.
-      return .init(level: level, statement: statement + "; \(limit.words("hugetlb"))")
+      return .init(level: level, statement: statement + "; \(limit.words)")
     }
     guard let wanted = memory.roundedUp(to: pool.size) else {
       return .init(level: .missing, statement: statement + ", which exceeds every host")

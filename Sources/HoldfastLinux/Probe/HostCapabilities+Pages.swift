@@ -20,11 +20,12 @@ extension HostCapabilities {
     /// The surplus pages that the kernel can still add to the pool when they are needed: up to
     /// ``overcommit``, and as far as the host has memory available. Nil if unknown.
     public var surplusRoom: PageCount?
-    /// Of the limits of all hugetlb cgroups up to the root, the one that leaves the least, or nil
-    /// without a limit. A process that exceeds it gets SIGBUS.
+    /// Of the limits of all hugetlb cgroups up to the root, and of the memory cgroups where huge
+    /// pages count towards them, the one that leaves the least, or nil without a limit. A process
+    /// that exceeds it gets SIGBUS.
     public var cgroup: Cgroup.MemoryLimit?
 
-    /// The bytes that the hugetlb cgroups leave, or nil without a limit.
+    /// The bytes that the cgroups leave, or nil without a limit.
     public var cgroupRemaining: ByteCount? { cgroup?.remaining }
 
     /// The pages that can be allocated now: free and not reserved, or surplus, and within the

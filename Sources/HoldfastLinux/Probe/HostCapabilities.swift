@@ -102,8 +102,9 @@ extension HostCapabilities {
       }
 
       /// `the hugetlb cgroup leaves 16 MiB of 32 MiB (/sys/fs/cgroup/app/hugetlb.2MB.max)`.
-      package func words(_ controller: String) -> String {
-        "the \(controller) cgroup leaves \(HostReport.rounded(remaining)) of "
+      package var words: String {
+        let name = file.split(separator: "/").last ?? ""
+        return "the \(name.prefix { $0 != "." }) cgroup leaves \(HostReport.rounded(remaining)) of "
           + "\(HostReport.rounded(limit)) (\(file))"
       }
 
@@ -112,7 +113,8 @@ extension HostCapabilities {
     }
 
     /// Of all limits from this process's cgroup up to the root, the one that leaves the least, or
-    /// nil without a limit. Hugetlb pages do not count towards it.
+    /// nil without a limit. Hugetlb pages count towards it only where the hierarchy is mounted with
+    /// `memory_hugetlb_accounting`.
     public var memory: MemoryLimit?
     /// The smallest quota of processor time, in processors, or nil without a quota.
     public var processors: Double?

@@ -100,7 +100,7 @@ public enum HostReport {
   }
 
   private static func hugePages(_ pages: HostCapabilities.HugePages) -> String {
-    let cgroup = pages.cgroup.map { ", \($0.words("hugetlb"))" }
+    let cgroup = pages.cgroup.map { ", \($0.words)" }
     let surplus =
       (pages.surplusRoom ?? .zero) == .zero
       ? "" : " (\(count(pages.surplusRoom)) can be added)"

@@ -27,7 +27,7 @@ extension Reservoir {
     if let limit {
       throw HoldfastError(
         .resourceShortage, operation: operation,
-        reason: "\(size) is needed, but \(limit.words(isHugetlb ? "hugetlb" : "memory"))",
+        reason: "\(size) is needed, but \(limit.words)",
         advice: limit.advice)
     }
     if isHugetlb {
