@@ -43,6 +43,8 @@ public final class Arena: FrameStore {
   let directMap: DirectMap
   /// The number of threads that populate and zero memory.
   let threads: Int
+  /// Whether windows can take over the direct map's page tables (`WindowPmap.populate`).
+  let sharesPageTables: Bool
 
   /// Held while the arena grows or shrinks.
   let resizing = Lock()
@@ -160,6 +162,7 @@ public final class Arena: FrameStore {
     maximumSize = made.range.length
     file = made.file
     self.threads = threads
+    sharesPageTables = Arena.sharesPageTables(made.file, backing, size)
     let geometry = backing.geometry
     // The arena grows by the last part.
     parts = made.parts.dropLast() + [made.parts[made.parts.count - 1].extended(to: maximumSize)]

@@ -52,7 +52,7 @@ extension WindowPmap {
     if part.isTrapped {
       try install(part, protection)
     } else {
-      try hostRange.populate(part.range, protection)
+      try populate(part.range, protection)
     }
   }
 
@@ -68,7 +68,7 @@ extension WindowPmap {
         unsafe mappings.parts(of: part.range).contains { $0.isTrapped }
       }
       if isTrapped { throw error }
-      try hostRange.populate(part.range, protection)
+      try populate(part.range, protection)
     }
   }
 
@@ -102,6 +102,7 @@ extension WindowPmap {
       throw refusal(error, address)
     }
     unsafe extents.insert(new)
+    refill(around: new.range)
     wake(replaced)
     return mapped(part)
   }
@@ -119,7 +120,7 @@ extension WindowPmap {
     try hostRange.map(
       mapping.range, isHidden ? [] : protection, file: file.descriptor,
       offset: mapping.range.lowerBound &+ (mapping.delta ?? 0),
-      advice: arena.backing == .base ? .basePages : .noDump)
+      advice: arena.backing == .base ? .basePages : tableSharing.advice)
     if isHidden { try hostRange.unlock(mapping.range) }
     var made = mapping
     if installs, let userFault {

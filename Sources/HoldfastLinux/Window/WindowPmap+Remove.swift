@@ -77,6 +77,7 @@ extension WindowPmap {
       }
     }
     unsafe extents.remove(removed)
+    refill(around: removed)
     wake(waiting)
   }
 
@@ -116,6 +117,7 @@ extension WindowPmap {
         changeMappings { $0.protect(part.range, protection) }
         part.protection = protection
         unsafe extents.insert(part)
+        refill(around: part.range)
       }
     }
   }

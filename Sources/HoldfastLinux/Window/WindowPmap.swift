@@ -43,6 +43,9 @@ public final class WindowPmap: GuestWindow {
   /// Whether regions are mapped plainly, so that the kernel maps large pages in them by itself.
   package var isAlwaysWhole: Bool { userFaultProblem != nil }
 
+  /// Whether and how page tables are shared; other than `asked` in tests.
+  let tableSharing: TableSharing
+
   let file: MemoryFile
   let userFault: Userfaultfd?
   let room: MappingRoom
@@ -50,6 +53,9 @@ public final class WindowPmap: GuestWindow {
   // Protected by `lock`.
   nonisolated(unsafe) var extents = WindowExtents()
   nonisolated(unsafe) var mappings: WindowMappings
+  /// The GiBs of 2 MiB pages that were entered whole and not changed since: those whose page tables
+  /// may be shared.
+  nonisolated(unsafe) var wholeTables: Set<UInt64> = []
   /// Why the guest's access has ended, if the kernel failed to remove a page.
   nonisolated(unsafe) var loss: HoldfastError?
 
@@ -65,11 +71,15 @@ public final class WindowPmap: GuestWindow {
 
   /// The same.
   ///
-  /// - Parameter usesUserFault: false to do without userfaultfd, as where it may not be used.
+  /// - Parameters:
+  ///   - usesUserFault: false to do without userfaultfd, as where it may not be used.
+  ///   - tableSharing: how page tables are shared.
   package init(
-    arena: Arena, length: ByteCount, host: HostCapabilities, usesUserFault: Bool
+    arena: Arena, length: ByteCount, host: HostCapabilities, usesUserFault: Bool,
+    tableSharing: TableSharing = .asked
   ) throws(HoldfastError) {
     self.arena = arena
+    self.tableSharing = tableSharing
     guard let file = arena.file else {
       throw HoldfastError(
         .host, operation: "create a window of an arena",
