@@ -212,6 +212,15 @@ extension HostRange {
     return resident
   }
 
+  /// Whether the page at an offset is resident; for hugetlb, if its page table exists, whether it is
+  /// in it. The corresponding C function is `mincore`.
+  func isResident(at offset: UInt64) throws(Errno) -> Bool {
+    var flag: UInt8 = 0
+    // SAFETY: the call writes one byte for the page.
+    try unsafe check(hf_mincore(start + Int(offset), 4096, &flag))
+    return flag & 1 != 0
+  }
+
   private func access(_ protection: Protection) -> Int32 {
     (protection.isDisjoint(with: [.read, .execute]) ? 0 : Int32(HF_READ))
       | (protection.contains(.write) ? Int32(HF_WRITE) : 0)

@@ -65,8 +65,7 @@ extension WindowPmap {
   private func share(_ start: UInt64, _ protection: Protection) throws(Errno) -> Bool {
     guard arena.sharesPageTables, tableSharing != .never else { return false }
     try hostRange.populate(start..<start + WindowPmap.pageSize, protection)
-    let last = start + WindowPmap.tableSize - 4096
-    return try hostRange.residentPages(last..<last + 4096) == 1
+    return try hostRange.isResident(at: start + WindowPmap.tableSize - 4096)
   }
 
   /// Enters again the pages of the GiBs of which the kernel may have taken the page tables away,
@@ -103,7 +102,7 @@ extension Arena {
       try trial.map(
         0..<gibibyte, protection, file: file.descriptor, offset: 0, advice: .noDump)
       try trial.populate(0..<ByteCount.mebibytes(2).rawValue, protection)
-      return try trial.residentPages(gibibyte - 4096..<gibibyte) == 1
+      return try trial.isResident(at: gibibyte - 4096)
     }
     do throws(Errno) {
       guard try hasAll(.readWrite) else { return false }
