@@ -28,7 +28,7 @@ extension GuestMemory {
   /// again; where the kernel's limit of mappings prevents even that, the error says that it remains.
   ///
   /// - Parameters:
-  ///   - segment: a segment of this guest or, unless the backing is thp-private, of another guest
+  ///   - segment: a segment of this guest or, for a guest with a window, of another guest with one
   ///     on the same arena.
   ///   - address: where the part starts in the guest, a multiple of the arena's page size.
   ///   - offset: where the part starts in the segment, a multiple of the arena's page size.
@@ -37,8 +37,9 @@ extension GuestMemory {
   ///   - options: whether to wire it.
   /// - Returns: what the call obtained.
   /// - Throws: code `invalidArgument` for an empty or unaligned part, one beyond the segment or the
-  ///   guest's limit, an empty protection, a segment of another arena, or what thp-private cannot
-  ///   do (mappings that are not wired or not writable, a second mapping); `noSpace` where a part
+  ///   guest's limit, an empty protection, a segment of another arena, or what a guest for wiring
+  ///   cannot do (mappings that are not wired or not writable, a second mapping); `noSpace` where a
+  ///   part
   ///   of the range is mapped. With `wired` also `resourceShortage`, `pagerFailure` and
   ///   `invalidAddress`, as `wire(_:)`. Nothing is mapped then, unless the error says so.
   /// - Complexity: O(mappings), plus with `wired` that of `wire(_:)`. Takes the address space's
@@ -62,7 +63,7 @@ extension GuestMemory {
     guard segment.object.memory.allocator.sharesFrames(with: space.memory.allocator) else {
       throw HoldfastError(
         .invalidArgument, operation: operation,
-        reason: placement == nil
+        reason: directStart == nil
           ? "the segment is of another arena" : "the segment is of another guest")
     }
     guard offset <= segment.size,
@@ -108,18 +109,15 @@ extension GuestMemory {
     }
   }
 
-  /// For a guest on private memory, gives the segment its place in the arena's own mapping, and
-  /// refuses what such a guest cannot do.
+  /// For a guest in the arena's own mapping, gives the segment its place there, and refuses what
+  /// such a guest cannot do.
   private func place(
     _ segment: MemorySegment, _ offset: ByteCount, at range: AddressRange,
     _ protection: Protection, _ options: MapOptions, _ operation: String
   ) throws(HoldfastError) {
-    guard let placement else { return }
+    guard let directStart else { return }
     func refusal(_ reason: String) -> HoldfastError {
-      HoldfastError(
-        .invalidArgument, operation: operation, range: range,
-        reason: "\(arena.backing.rawValue) is private memory: " + reason,
-        advice: .useBacking([.hugetlb2M, .hugetlb1G, .thp, .base]))
+      directRefusal(operation, range, reason)
     }
     guard options.contains(.wired) else {
       throw refusal("it must be wired, since it cannot be paged on demand")
@@ -129,20 +127,36 @@ extension GuestMemory {
     }
     guard range.end <= .zero + limit else { return }
     let index = PageIndex(arena.geometry.pages(in: offset).rawValue)
-    let frame = placement + arena.geometry.pages(in: range.start - .zero)
+    let frame = directStart + arena.geometry.pages(in: range.start - .zero)
     guard segment.object.place(index, at: frame) else {
       throw refusal("the segment is mapped at another address already")
     }
+  }
+
+  /// The error of a call that a guest in the arena's own mapping cannot serve.
+  private func directRefusal(
+    _ operation: String, _ range: AddressRange, _ reason: String
+  ) -> HoldfastError {
+    HoldfastError(
+      .invalidArgument, operation: operation, range: range,
+      reason: "the guest is in the arena's own mapping, for wiring: " + reason,
+      advice: arena.backing.hasFile
+        ? .other("guest memory for mapping") : .useBacking(Backing.withFile))
   }
 
   /// Removes all mappings of a range, wired or not (bhyve: `vm_munmap_memseg`; FreeBSD:
   /// `vm_map_remove`). Parts that are not mapped are skipped. Other guests may get the frames at
   /// once, so end the accesses of devices before, or hold the pages (`hold`).
   ///
-  /// - Throws: code `invalidArgument` for an unaligned range; `resourceShortage` where the kernel's
-  ///   limit of mappings leaves no room to split one. Nothing has changed then.
+  /// - Throws: code `invalidArgument` for an unaligned range, or a part of a mapping of a guest for
+  ///   wiring in the arena's own mapping; `resourceShortage` where the kernel's limit of mappings
+  ///   leaves no room to split one. Nothing has changed then.
   /// - Complexity: O(mappings + superpages). Takes the address space's lock exclusively.
   public func unmap(_ range: AddressRange) throws(HoldfastError) {
+    if directStart != nil, space.splitsEntry(range) {
+      throw directRefusal(
+        "unmap \(range)", range, "a part of a mapping would stay accessible, and keep its frames")
+    }
     do {
       try space.remove(range)
     } catch {

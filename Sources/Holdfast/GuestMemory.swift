@@ -28,9 +28,12 @@ public final class GuestMemory: Sendable {
   public let faultHandler: FaultHandler?
   let demandPaging: DemandPaging?
   let host: HostCapabilities
-  /// The frame of guest address 0, for private memory, which the guest accesses in the arena's own
-  /// mapping; else nil.
-  let placement: Frame?
+  /// Where the guest accesses its memory.
+  public var placement: GuestPlacement { directStart == nil ? .window : .direct }
+  /// The frame of guest address 0 for a guest in the arena's own mapping; else nil.
+  let directStart: Frame?
+  /// Why it accesses it there.
+  let placementReason: String
   /// Bytes that were zeroed when frames were set aside for a guest on private memory.
   package let zeroedAtPlacing: ByteCount
 
@@ -43,20 +46,24 @@ public final class GuestMemory: Sendable {
   /// - Parameters:
   ///   - arena: where the memory comes from. Several guests may share an arena.
   ///   - limit: the end of the guest's addresses, a multiple of the arena's page size below 64 TiB.
+  ///   - purpose: what the guest does with its memory; nil for all that its arena allows: mapping,
+  ///     or wiring on private memory. See ``GuestPurpose``.
   ///   - wiredLimit: how much may be wired, summed over all guests that share the limit.
   ///   - policy: the NUMA nodes that the memory comes from: by default the node of the thread that
   ///     wires or accesses it first, then the others from near to far.
   ///   - demandPaging: how page faults are served; nil for a guest that accesses only wired memory.
   ///   - host: what the host offers.
   /// - Throws: code `invalidArgument` where the limit is zero, unaligned or too large, where the
-  ///   arena has no memory of the policy's nodes, or for demand paging on the backing thp-private;
-  ///   `resourceShortage` where that backing has no free run of `limit` bytes; `unsupported` where
-  ///   demand paging needs of userfaultfd what this process or kernel lacks; `host` where addresses
-  ///   or a handler thread cannot be obtained. Advice says what would help.
-  /// - Complexity: O(1), plus on thp-private the zeroing of dirty frames. Takes the arena's
-  ///   allocation locks there.
+  ///   arena has no memory of the policy's nodes, for demand paging on private memory or with the
+  ///   purpose wiring, and for mapping on private memory; `resourceShortage` where private memory
+  ///   has no free run of `limit` bytes; `unsupported` where demand paging needs of userfaultfd what
+  ///   this process or kernel lacks; `host` where addresses or a handler thread cannot be obtained.
+  ///   Advice says what would help.
+  /// - Complexity: O(1). In the arena's own mapping O(blocks), plus the zeroing of dirty frames;
+  ///   takes the arena's allocation locks there.
   public init(
-    arena: Arena, limit: ByteCount, wiredLimit: WiredLimit = .none,
+    arena: Arena, limit: ByteCount, for purpose: GuestPurpose? = nil,
+    wiredLimit: WiredLimit = .none,
     hostNUMANode policy: DomainPolicy = .firstTouch, demandPaging: DemandPaging? = nil,
     host: HostCapabilities = HostProbe().host()
   ) throws(HoldfastError) {
@@ -80,41 +87,43 @@ public final class GuestMemory: Sendable {
     self.arena = arena
     self.limit = limit
     self.host = host
-    let own: PhysicalMemory
-    if arena.backing.hasFile {
-      window =
-        demandPaging == nil
-        ? try WindowPmap(arena: arena, length: limit, host: host)
-        : try PagedWindow(arena: arena, length: limit, host: host)
-      own = memory
-      placement = nil
-      zeroedAtPlacing = .zero
-    } else {
-      let pages = arena.geometry.pages(in: limit)
-      guard demandPaging == nil else {
-        throw HoldfastError(
-          .invalidArgument, operation: "make a guest's memory",
-          reason: "\(arena.backing.rawValue) is private memory, which cannot be paged on demand",
-          advice: .useBacking([.hugetlb2M, .hugetlb1G, .thp, .base]))
-      }
-      guard let placed = memory.placed(pages) else {
-        let free = arena.geometry.bytes(memory.available)
-        throw HoldfastError(
-          .resourceShortage, operation: "make a guest's memory",
-          reason: "the arena has no free run of \(limit): "
-            + "\(free.rawValue >> 20) MiB of \(arena.size.rawValue >> 20) MiB are free",
-          advice: .useBacking([.hugetlb2M, .thp]))
-      }
+    if demandPaging != nil { try GuestMemory.checkPaging(arena, purpose) }
+    let choice = try GuestPlacementChoice(
+      arena, memory, limit: limit, purpose: demandPaging == nil ? purpose : .mapping)
+    if let placed = choice.placed {
       window = PlacedPmap(arena: arena, start: placed.start, length: limit)
-      own = placed.memory
-      placement = placed.start
-      zeroedAtPlacing = arena.geometry.bytes(placed.zeroed)
+    } else if demandPaging == nil {
+      window = try WindowPmap(arena: arena, length: limit, host: host)
+    } else {
+      window = try PagedWindow(arena: arena, length: limit, host: host)
     }
+    directStart = choice.placed?.start
+    placementReason = choice.reason
+    zeroedAtPlacing = arena.geometry.bytes(choice.placed?.zeroed ?? .zero)
+    let own = choice.placed?.memory ?? memory
     space = try AddressSpace(
       bounds: AddressRange(from: .zero, to: .zero + limit), memory: own, pmap: window,
       wiredLimit: wiredLimit, faultGranularity: demandPaging?.granularity ?? .basePage)
     self.demandPaging = demandPaging
     faultHandler = try GuestMemory.handler(window, space, demandPaging)
+  }
+
+  private static func checkPaging(
+    _ arena: Arena, _ purpose: GuestPurpose?
+  ) throws(HoldfastError) {
+    let operation = "make a guest's memory"
+    guard arena.backing.hasFile else {
+      throw HoldfastError(
+        .invalidArgument, operation: operation,
+        reason: "\(arena.backing.rawValue) is private memory, which cannot be paged on demand",
+        advice: .useBacking(Backing.withFile))
+    }
+    guard purpose != .wiring else {
+      throw HoldfastError(
+        .invalidArgument, operation: operation,
+        reason: "memory for wiring is not paged on demand",
+        advice: .other("guest memory for mapping"))
+    }
   }
 
   /// The memory of a fork.
@@ -127,7 +136,8 @@ public final class GuestMemory: Sendable {
     self.window = window
     self.space = space
     demandPaging = parent.demandPaging
-    placement = nil
+    directStart = nil
+    placementReason = "the guest is a fork"
     zeroedAtPlacing = .zero
     faultHandler = try GuestMemory.handler(window, space, demandPaging)
   }
@@ -156,9 +166,9 @@ public final class GuestMemory: Sendable {
   /// The kernel and devices that keep references to the memory beyond a system call, such as vhost
   /// or io_uring with fixed buffers, need it held: see `hold(_:for:)`.
   ///
-  /// With the backing thp-private all addresses up to the limit are accessible and take memory.
-  /// Other guests get the frames soon after this guest and its segments are released, so remove
-  /// slots and virtual processors first.
+  /// In the arena's own mapping (``placement``) all addresses up to the limit are accessible and
+  /// take memory. Other guests get the frames soon after this guest and its segments are released,
+  /// so remove slots and virtual processors first.
   public var hostAddress: UInt64 { window.hostRange.address }
 
   /// Checks the VM layer's invariants, for debugging: every frame of the arena, page, wiring,
@@ -170,15 +180,17 @@ public final class GuestMemory: Sendable {
   /// - Returns: what does not hold, a sentence each; empty where all holds.
   /// - Complexity: O(mappings + base pages). Takes all locks in turn.
   public func invariantProblems(with others: [GuestMemory] = []) -> [String] {
-    // A guest on private memory shares its frames with no other guest.
-    let guests = [self] + (placement == nil ? others : [])
+    // A guest in the arena's own mapping has frames that no other guest's checks see.
+    let guests = [self] + (directStart == nil ? others.filter { $0.directStart == nil } : [])
+    let placed = directStart == nil ? others.filter { $0.directStart != nil } : []
+    let held = placed.reduce(PageCount.zero) { $0 + arena.geometry.pages(in: $1.limit) }
     // A handler may still be at a fault that another one has served.
     for guest in guests { guest.faultHandler?.waitUntilIdle() }
     let segments = guests.flatMap { guest in
       guest.lock.withLock { unsafe Array(guest.segments.values) }
     }
     return Invariants.problems(
-      in: space.memory, spaces: guests.map(\.space), handles: segments.map(\.object))
+      in: space.memory, spaces: guests.map(\.space), handles: segments.map(\.object), held: held)
   }
 
   // MARK: Segments

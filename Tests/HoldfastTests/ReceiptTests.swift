@@ -32,7 +32,7 @@ import Testing
     let expected: Set<String> = [
       "range", "requestedBytes", "residentBytes", "wiredBytes", "lockedBytes", "pages",
       "zeroedAheadBytes", "zeroedNowBytes", "backing", "path", "fallbacks", "wireSeconds",
-      "stages", "arenaSeconds",
+      "stages", "arenaSeconds", "placement", "placementReason",
     ]
     #expect(try keys(receipt).subtracting(["lockProblem"]) == expected)
     let decoded = try again(receipt)

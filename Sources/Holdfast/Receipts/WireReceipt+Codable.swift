@@ -4,7 +4,7 @@ extension WireReceipt: Codable {
   private enum CodingKeys: String, CodingKey {
     case range, requestedBytes, residentBytes, wiredBytes, lockedBytes, lockProblem, pages
     case zeroedAheadBytes, zeroedNowBytes, backing, path, fallbacks, wireSeconds, stages
-    case arenaSeconds
+    case arenaSeconds, placement, placementReason
   }
 
   /// What the key `path` has where the call wired nothing.
@@ -22,6 +22,8 @@ extension WireReceipt: Codable {
     zeroedAheadBytes = try values.decode(ByteCount.self, forKey: .zeroedAheadBytes)
     zeroedNowBytes = try values.decode(ByteCount.self, forKey: .zeroedNowBytes)
     backing = try values.decode(Backing.self, forKey: .backing)
+    placement = try values.decode(GuestPlacement.self, forKey: .placement)
+    placementReason = try values.decode(String.self, forKey: .placementReason)
     let path = try values.decode(String.self, forKey: .path)
     self.path = path == Self.noPath ? nil : try values.decode(Path.self, forKey: .path)
     fallbacks = try values.decode([String].self, forKey: .fallbacks)
@@ -45,6 +47,8 @@ extension WireReceipt: Codable {
     try values.encode(zeroedAheadBytes, forKey: .zeroedAheadBytes)
     try values.encode(zeroedNowBytes, forKey: .zeroedNowBytes)
     try values.encode(backing, forKey: .backing)
+    try values.encode(placement, forKey: .placement)
+    try values.encode(placementReason, forKey: .placementReason)
     try values.encode(path?.rawValue ?? Self.noPath, forKey: .path)
     try values.encode(fallbacks, forKey: .fallbacks)
     try values.encode(duration.seconds, forKey: .wireSeconds)

@@ -22,6 +22,7 @@ extension WireReceipt: CustomStringConvertible {
       [
         "\(size) wired in \(duration.shortText)",
         "  pages: \(pages.pageList), \(backing.rawValue)",
+        "  placement: \(placement.rawValue), \(placementReason)",
         "  zeroed: \(HostReport.rounded(zeroedAheadBytes)) ahead, "
           + "\(HostReport.rounded(zeroedNowBytes)) now",
         "  locked: \(locked)",

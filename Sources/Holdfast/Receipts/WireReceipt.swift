@@ -31,6 +31,10 @@ public struct WireReceipt: Sendable {
   public let zeroedNowBytes: ByteCount
   /// The arena's backing.
   public let backing: Backing
+  /// Where the guest accesses the memory.
+  public let placement: GuestPlacement
+  /// Why it does so there, as a phrase.
+  public let placementReason: String
   /// How the pages were wired, or nil where the call wired nothing.
   public let path: Path?
   /// What fell short of the best, and why, one sentence each.
@@ -85,6 +89,8 @@ public struct WireReceipt: Sendable {
     self.path = path
     self.duration = duration
     backing = arena.backing
+    placement = memory.placement
+    placementReason = memory.placementReason
     source = Source(memory)
     wiredBytes = geometry.bytes(summary.wiredPages)
     // Without userfaultfd the fault path populates, and the kernel maps all of a huge page at once.

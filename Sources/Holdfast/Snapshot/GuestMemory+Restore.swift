@@ -18,7 +18,7 @@ extension GuestMemory {
   ///   - progress: called with the bytes that were prefetched.
   /// - Returns: the segment, to be mapped.
   /// - Throws: code `invalidArgument` where the file is empty, the name is empty or used by a
-  ///   segment of another size, or the arena's backing is thp-private and `prefetch` is not
+  ///   segment of another size, or the guest is in the arena's own mapping and `prefetch` is not
   ///   `onDemand`; `alreadyExists` where a segment has the name and the size; `host` where the file
   ///   is not a regular one or cannot be read; with prefetching also `pagerFailure`, and
   ///   `resourceShortage` where frames run out. The call leaves no segment behind then.
@@ -27,11 +27,11 @@ extension GuestMemory {
     _ name: String, from path: String, prefetch: SnapshotPrefetch = .onDemand,
     progress: SnapshotProgress? = nil
   ) throws(HoldfastError) -> MemorySegment {
-    if prefetch != .onDemand, placement != nil {
+    if prefetch != .onDemand, directStart != nil {
       throw HoldfastError(
         .invalidArgument, operation: "restore the segment \(name)",
         reason:
-          "\(arena.backing.rawValue) is private memory, in which only a mapped segment has room",
+          "the guest is in the arena's own mapping, where only a mapped segment has room",
         advice: .other("restore on demand: wiring the mapping reads all of the file"))
     }
     let pager = try FilePager(path: path, geometry: arena.geometry)

@@ -15,6 +15,7 @@ extension WireResult {
       ("nodes", nodeList),
       ("zeroed", zeroed),
       ("backing", "\(receipt.backing.rawValue), \(backingReason)"),
+      ("placement", "\(receipt.placement.rawValue): \(receipt.placementReason)"),
       ("path", receipt.path?.rawValue ?? "none"),
       ("wiring", wiring),
       ("arena", preparation),

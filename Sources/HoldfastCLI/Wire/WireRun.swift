@@ -54,7 +54,7 @@ struct WiredGuest {
           + "lock, or see holdfast host for the command that raises the limit")
     }
     let guest = try GuestMemory(
-      arena: arena, limit: memory, hostNUMANode: guestPolicy, host: host)
+      arena: arena, limit: memory, for: .wiring, hostNUMANode: guestPolicy, host: host)
     let segment = try guest.allocateSegment("ram", size: memory)
     progress.begin("wiring \(memory)")
     let receipt = try guest.map(segment, at: .zero, options: .wired, path: path)

@@ -11,6 +11,17 @@ extension AddressSpace {
     lock.withSharedLock { entryLocked(at: address)?.isWired ?? false }
   }
 
+  /// Whether a range begins or ends inside of a mapping. Takes the lock shared.
+  ///
+  /// - Complexity: O(log entries).
+  package func splitsEntry(_ range: AddressRange) -> Bool {
+    lock.withSharedLock {
+      [range.start, range.end].contains { address in
+        entryLocked(at: address).map { $0.range.start < address } ?? false
+      }
+    }
+  }
+
   /// The size of the entries' tree and records. That of the objects, which other address spaces may share,
   /// is `MemoryObject.metadata`. Takes the lock shared.
   public var metadata: ByteCount {

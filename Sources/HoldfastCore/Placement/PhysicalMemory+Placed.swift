@@ -29,7 +29,22 @@ extension PhysicalMemory {
     if run == nil, compact().superpages > 0 {
       run = allocator.allocateContiguous(count, dirty: &dirty)
     }
-    guard let run else { return nil }
+    return run.map { placed($0, dirty: dirty) }
+  }
+
+  /// The same for a caller that would rather do without: waits for nothing, and moves nothing.
+  ///
+  /// - Complexity: O(blocks).
+  package func placedNow(_ count: PageCount) -> (
+    memory: PhysicalMemory, start: Frame, zeroed: PageCount
+  )? {
+    var dirty: [FrameRun] = []
+    return allocator.allocateContiguous(count, dirty: &dirty).map { placed($0, dirty: dirty) }
+  }
+
+  private func placed(_ run: FrameRun, dirty: [FrameRun]) -> (
+    memory: PhysicalMemory, start: Frame, zeroed: PageCount
+  ) {
     // Before the guest can access the frames: it reaches all of them, wired or not.
     if !dirty.isEmpty { store.zero(dirty) }
     let zeroed = dirty.reduce(PageCount.zero) { $0 + $1.count }

@@ -44,7 +44,7 @@ public final class Arena: FrameStore {
   /// The number of threads that populate and zero memory.
   let threads: Int
   /// Whether windows can take over the direct map's page tables (`WindowPmap.populate`).
-  let sharesPageTables: Bool
+  package let sharesPageTables: Bool
 
   /// Held while the arena grows or shrinks.
   let resizing = Lock()

@@ -1,8 +1,8 @@
 public import HoldfastCore
 
-/// The window of a guest that is placed in the arena's own mapping, because the arena's memory is
-/// private and has no file to map a second time. The guest's frames are consecutive, in the order
-/// of its addresses, so entering a page only checks that, and no system call is made.
+/// The window of a guest that is placed in the arena's own mapping: it needs no other, or the arena's
+/// memory is private and has no file to map a second time. The guest's frames are consecutive, in
+/// the order of its addresses, so entering a page only checks that, and no system call is made.
 ///
 /// The whole window is readable and writable at any time: no translation can be missing or
 /// protected. So none of its frames may be shared, and when the guest is gone all of them count as
