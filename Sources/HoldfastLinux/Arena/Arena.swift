@@ -175,6 +175,7 @@ public final class Arena: FrameStore {
     let all = geometry.pages(in: made.range.length)
     unsafe offline = present == all ? [] : [FrameRun(Frame(present.rawValue), all - present)]
     if choosesZeroing { directMap.chooseZeroing(size) }
+    _ = Rehearsal.done
     var preparation = made.preparation
     preparation.threads = threads
     preparation.fallbacks = fallbacks + preparation.fallbacks
