@@ -137,7 +137,8 @@ let package = Package(
     .testTarget(
       name: "HoldfastBenchTests",
       dependencies: [
-        "HoldfastBench", "HoldfastCore", "HoldfastLinux", "HoldfastStatistics", "HoldfastTestKit",
+        "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastLinux", "HoldfastStatistics",
+        "HoldfastTestKit",
       ],
       swiftSettings: testSettings),
     .testTarget(

@@ -84,6 +84,15 @@ out:
   return problem;
 }
 
+// Maps a file with the flags of the arena's own mapping. Only then does the kernel let mappings of a
+// hugetlb file share their page tables.
+static int map_file(void *start, size_t length, int fd) {
+  if (mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
+      madvise(start, length, MADV_DONTFORK) < 0 || madvise(start, length, MADV_DONTDUMP) < 0)
+    return -errno;
+  return 0;
+}
+
 double hf_bench_remap(int fd, size_t length) {
   void *whole;
   size_t total;
@@ -91,14 +100,66 @@ double hf_bench_remap(int fd, size_t length) {
   if (start == MAP_FAILED)
     return -errno;
   double began = now();
-  double result;
-  // With the same flags as the arena's mapping: only then does the kernel let hugetlb mappings
-  // share their page tables, which halves the time and therefore belongs to the floor.
-  if (mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
-      madvise(start, length, MADV_DONTDUMP) < 0 || madvise(start, length, MADV_POPULATE_WRITE) < 0)
-    result = -errno;
-  else
+  double result = map_file(start, length, fd);
+  if (result == 0)
+    result = madvise(start, length, MADV_POPULATE_WRITE) < 0 ? -errno : now() - began;
+  munmap(whole, total);
+  return result;
+}
+
+// Reads a byte of each GiB, after which all of its pages must be in the page tables, and populates
+// the rest.
+static int touch(char *start, size_t length) {
+  size_t done = 0;
+  for (; done + alignment <= length; done += alignment)
+    (void)*(volatile char *)(start + done);
+  if (done < length && madvise(start + done, length - done, MADV_POPULATE_WRITE) < 0)
+    return -errno;
+  return 0;
+}
+
+// Whether the last page of each whole GiB is in the page tables.
+static int is_entered(char *start, size_t length) {
+  for (size_t done = 0; done + alignment <= length; done += alignment) {
+    unsigned char flag = 0;
+    if (mincore(start + done + alignment - 4096, 4096, &flag) < 0 || !(flag & 1))
+      return 0;
+  }
+  return 1;
+}
+
+double hf_bench_touch(int fd, size_t length) {
+  void *whole;
+  size_t total;
+  void *start = reserve(length, &whole, &total);
+  if (start == MAP_FAILED)
+    return -errno;
+  double began = now();
+  double result = map_file(start, length, fd);
+  if (result == 0)
+    result = touch(start, length);
+  if (result == 0) {
     result = now() - began;
+    if (!is_entered(start, length))
+      result = -EOPNOTSUPP;
+  }
+  munmap(whole, total);
+  return result;
+}
+
+double hf_bench_munmap(int fd, size_t length) {
+  void *whole;
+  size_t total;
+  void *start = reserve(length, &whole, &total);
+  if (start == MAP_FAILED)
+    return -errno;
+  double result = map_file(start, length, fd);
+  if (result == 0 && madvise(start, length, MADV_POPULATE_WRITE) < 0)
+    result = -errno;
+  if (result == 0) {
+    double began = now();
+    result = munmap(start, length) < 0 ? -errno : now() - began;
+  }
   munmap(whole, total);
   return result;
 }
@@ -120,26 +181,6 @@ int hf_bench_is_zero(uint64_t address, size_t length) {
   const char *start = (const char *)(uintptr_t)address;
   // Every byte is the one before it, and the first is zero.
   return length == 0 || (start[0] == 0 && memcmp(start, start + 1, length - 1) == 0);
-}
-
-double hf_bench_memset(int fd, size_t length, int threads) {
-  void *whole;
-  size_t total;
-  void *start = reserve(length, &whole, &total);
-  if (start == MAP_FAILED)
-    return -errno;
-  double result;
-  if (mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
-      madvise(start, length, MADV_DONTDUMP) < 0 ||
-      madvise(start, length, MADV_POPULATE_WRITE) < 0) {
-    result = -errno;
-  } else {
-    double began = now();
-    int problem = share_out(start, length, (size_t)2 << 20, 0, threads, memset_share);
-    result = problem ? -problem : now() - began;
-  }
-  munmap(whole, total);
-  return result;
 }
 
 static int open_userfault(uint64_t features) {
@@ -204,31 +245,31 @@ static void *populate_share(void *argument) {
   return NULL;
 }
 
-double hf_bench_populate(size_t length, unsigned huge_shift, int advise, int threads) {
-  unsigned flags = MFD_CLOEXEC;
-  if (huge_shift)
-    flags |= MFD_HUGETLB | huge_shift << MFD_HUGE_SHIFT;
-  int fd = memfd_create("holdfast-bench", flags);
-  if (fd < 0)
-    return -errno;
+double hf_bench_populate(size_t length, unsigned huge_shift, int kind, int threads) {
   void *whole;
   size_t total;
-  void *start = reserve(length, &whole, &total);
-  double result;
-  if (start == MAP_FAILED) {
-    result = -ENOMEM;
-    goto out;
+  int fd = -1;
+  if (kind != HF_BENCH_PRIVATE) {
+    unsigned flags = MFD_CLOEXEC;
+    if (huge_shift)
+      flags |= MFD_HUGETLB | huge_shift << MFD_HUGE_SHIFT;
+    fd = memfd_create("holdfast-bench", flags);
+    if (fd < 0)
+      return -errno;
   }
-  if (ftruncate(fd, (off_t)length) < 0) {
+  void *start = reserve(length, &whole, &total);
+  double result = 0;
+  if (start == MAP_FAILED || (fd >= 0 && ftruncate(fd, (off_t)length) < 0)) {
     result = -errno;
     goto out;
   }
   double began = now();
-  if (mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+  int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
+  if (mmap(start, length, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == MAP_FAILED) {
     result = -errno;
     goto out;
   }
-  if (advise)
+  if (kind != HF_BENCH_PLAIN)
     madvise(start, length, MADV_HUGEPAGE);
   size_t unit = huge_shift ? (size_t)1 << huge_shift : (size_t)2 << 20;
   int problem = share_out(start, length, unit, 0, threads, populate_share);
@@ -236,20 +277,35 @@ double hf_bench_populate(size_t length, unsigned huge_shift, int advise, int thr
 out:
   if (start != MAP_FAILED)
     munmap(whole, total);
-  close(fd);
+  if (fd >= 0)
+    close(fd);
   return result;
 }
 
-double hf_bench_mlock(size_t length) {
-  void *start = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+static void *lock_share(void *argument) {
+  struct share *share = argument;
+  if (share->length && mlock(share->start, share->length) < 0)
+    share->problem = errno;
+  return NULL;
+}
+
+double hf_bench_mlock(size_t length, int huge, int threads) {
+  void *whole;
+  size_t total;
+  void *start = reserve(length, &whole, &total);
   if (start == MAP_FAILED)
     return -errno;
-  // As malloc(3) on a host where only programs that request huge pages get them.
-  madvise(start, length, MADV_NOHUGEPAGE);
-  double began = now();
-  double result = mlock(start, length) < 0 ? -errno : 0;
-  if (result == 0)
-    result = now() - began;
-  munmap(start, length);
+  double result = 0;
+  if (mmap(start, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+      MAP_FAILED)
+    result = -errno;
+  if (result == 0) {
+    // Hosts differ in what they give to programs that ask for neither.
+    madvise(start, length, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    double began = now();
+    int problem = share_out(start, length, (size_t)2 << 20, 0, threads, lock_share);
+    result = problem ? -problem : now() - began;
+  }
+  munmap(whole, total);
   return result;
 }

@@ -40,10 +40,10 @@ public struct BenchmarkMemory: Sendable {
   /// Creates a guest on an arena, with as many addresses as the arena has bytes unless `limit` says
   /// otherwise.
   func makeGuest(
-    on arena: Arena, limit: ByteCount? = nil
+    on arena: Arena, limit: ByteCount? = nil, for purpose: GuestPurpose? = nil
   ) throws(HoldfastError) -> GuestMemory {
     try GuestMemory(
-      arena: arena, limit: limit ?? arena.size, hostNUMANode: guestPolicy, host: host)
+      arena: arena, limit: limit ?? arena.size, for: purpose, hostNUMANode: guestPolicy, host: host)
   }
 }
 

@@ -13,10 +13,11 @@ public struct GuestBenchmarkReport: Sendable {
 
   /// The fault path compared with prefault, in seconds; nil with too few runs.
   public var comparison: Comparison? {
-    func seconds(_ path: GuestBenchmark.Path) -> [Double] {
-      result.measurements.first { $0.path == path }?.seconds ?? []
-    }
-    return HoldfastBench.comparison(baseline: seconds(.prefault), candidate: seconds(.fault))
+    HoldfastBench.comparison(baseline: seconds(.prefault), candidate: seconds(.fault))
+  }
+
+  private func seconds(_ path: GuestBenchmark.Path) -> [Double] {
+    result.measurements.first { $0.path == path }?.seconds ?? []
   }
 
   /// The report for people.
@@ -30,20 +31,14 @@ public struct GuestBenchmarkReport: Sendable {
       parts.append(box)
     }
     parts.append(table)
-    if let ratio {
-      parts.append("fault takes \(number(ratio)) times as long as prefault")
+    if let ratio = PairedRatio(baseline: seconds(.prefault), candidate: seconds(.fault)) {
+      parts.append("fault takes " + ratio.text(than: "prefault"))
     }
     let notes =
       (result.machineProblem.map { ["without a virtual machine: \($0)"] } ?? [])
       + result.fallbacks.map { "not used: \($0)" }
     if !notes.isEmpty { parts.append(notes.joined(separator: "\n")) }
     return parts.joined(separator: "\n\n") + "\n"
-  }
-
-  private var ratio: Double? {
-    let medians = result.measurements.compactMap(\.median)
-    guard medians.count == 2, medians[0] > 0 else { return nil }
-    return medians[1] / medians[0]
   }
 
   private var table: String {
@@ -92,11 +87,9 @@ extension GuestBenchmarkReport: Encodable {
       try entry.encode(measurement.median, forKey: .median)
       try entry.encode(measurement.slotSeconds, forKey: .slotSeconds)
     }
-    guard let comparison else { return }
-    var entry = ComparisonResult(comparison)
+    var entry = ComparisonResult(baseline: seconds(.prefault), candidate: seconds(.fault))
     entry.baseline = GuestBenchmark.Path.prefault.rawValue
     entry.candidate = GuestBenchmark.Path.fault.rawValue
-    entry.ratio = ratio
     try object.encode(entry, forKey: .comparison)
   }
 }

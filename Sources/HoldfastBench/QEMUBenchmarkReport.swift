@@ -16,16 +16,18 @@ public struct QEMUBenchmarkReport: Sendable {
     HoldfastBench.comparison(baseline: result[.prealloc], candidate: result[.leased])
   }
 
-  /// The median time on preallocated memory over the median time on leased memory.
-  public var speedup: Double? { ratio(to: [.leased]) }
+  /// The time on preallocated memory over the time on leased memory: the median of the runs' ratios.
+  public var speedup: Double? { ratio(to: result[.leased])?.median }
 
   /// The same with the recycling counted as part of the time on leased memory.
-  public var speedupWithRecycling: Double? { ratio(to: [.leased, .recycle]) }
+  public var speedupWithRecycling: Double? {
+    let recycling = result[.recycle]
+    guard recycling.count == result[.leased].count else { return nil }
+    return ratio(to: zip(result[.leased], recycling).map { $0 + $1 })?.median
+  }
 
-  private func ratio(to parts: [QEMUBenchmark.Part]) -> Double? {
-    let medians = parts.map { median(result[$0]) ?? 0 }.reduce(0, +)
-    guard let prealloc = median(result[.prealloc]), medians > 0 else { return nil }
-    return prealloc / medians
+  private func ratio(to seconds: [Double]) -> PairedRatio? {
+    PairedRatio(baseline: seconds, candidate: result[.prealloc])
   }
 
   /// ministat's plot and table, in milliseconds; then the median of every part, and the ratios.
@@ -85,7 +87,7 @@ extension QEMUBenchmarkReport: Encodable {
     case part, seconds, median, speedup, speedupWithRecycling
   }
 
-  /// The JSON of `bench qemu`. The speedups are ratios of medians.
+  /// The JSON of `bench qemu`. The speedups are medians of the runs' ratios.
   public func encode(to encoder: any Encoder) throws {
     var object = encoder.container(keyedBy: Key.self)
     try object.encode(result.memory.rawValue, forKey: .memoryBytes)
@@ -103,6 +105,8 @@ extension QEMUBenchmarkReport: Encodable {
       try entry.encode(result[part], forKey: .seconds)
       try entry.encode(median(result[part]), forKey: .median)
     }
-    try object.encodeIfPresent(comparison.map(ComparisonResult.init), forKey: .comparison)
+    try object.encode(
+      ComparisonResult(baseline: result[.prealloc], candidate: result[.leased]),
+      forKey: .comparison)
   }
 }

@@ -26,26 +26,40 @@ func comparison(baseline: [Double], candidate: [Double]) -> Comparison? {
   return Comparison(baseline: baseline, candidate: candidate, relativeError: .propagated)
 }
 
-/// The JSON of a comparison, in seconds and percent.
+/// The JSON of a comparison: the ratio of the runs' pairs, and in seconds and percent what
+/// ministat(1) computes, or null with fewer than three runs.
 struct ComparisonResult: Encodable {
   var baseline: String?
   var candidate: String?
-  /// The candidate's median over the baseline's.
-  var ratio: Double?
-  /// The baseline's median over the candidate's, in percent.
-  var speedPercent: Double?
-  let difference: Double
-  let differenceError: Double
-  let relativePercent: Double
-  let relativeError: Double
-  let pooledDeviation: Double
+  private let ratio: PairedRatio?
+  private let comparison: Comparison?
 
-  init(_ comparison: Comparison) {
-    difference = comparison.difference
-    differenceError = comparison.errorBound
-    relativePercent = comparison.relativePercent
-    relativeError = comparison.relativeErrorPercent
-    pooledDeviation = comparison.pooledStandardDeviation
+  /// - Parameters:
+  ///   - baseline: the seconds of the runs.
+  ///   - candidate: those of the same runs.
+  init(baseline: [Double], candidate: [Double]) {
+    ratio = PairedRatio(baseline: baseline, candidate: candidate)
+    comparison = HoldfastBench.comparison(baseline: baseline, candidate: candidate)
+  }
+
+  private enum Key: String, CodingKey {
+    case baseline, candidate, ratio, ratioSmallest, ratioLargest, speedPercent
+    case difference, differenceError, relativePercent, relativeError, pooledDeviation
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var object = encoder.container(keyedBy: Key.self)
+    try object.encodeIfPresent(baseline, forKey: .baseline)
+    try object.encodeIfPresent(candidate, forKey: .candidate)
+    try object.encode(ratio?.median, forKey: .ratio)
+    try object.encode(ratio?.smallest, forKey: .ratioSmallest)
+    try object.encode(ratio?.largest, forKey: .ratioLargest)
+    try object.encode(ratio.map { 100 / $0.median }, forKey: .speedPercent)
+    try object.encode(comparison?.difference, forKey: .difference)
+    try object.encode(comparison?.errorBound, forKey: .differenceError)
+    try object.encode(comparison?.relativePercent, forKey: .relativePercent)
+    try object.encode(comparison?.relativeErrorPercent, forKey: .relativeError)
+    try object.encode(comparison?.pooledStandardDeviation, forKey: .pooledDeviation)
   }
 }
 
@@ -66,12 +80,10 @@ func counted(_ count: Int, _ noun: String) -> String {
   "\(count) \(noun)" + (count == 1 ? "" : "s")
 }
 
-/// The median: the middle value, or the mean of the two in the middle; nil without values.
+/// The median: the middle value, or the upper one of the two in the middle, as in ministat's box;
+/// nil without values.
 func median(_ values: [Double]) -> Double? {
-  if values.isEmpty { return nil }
-  let sorted = values.sorted()
-  let middle = sorted.count / 2
-  return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+  values.isEmpty ? nil : values.sorted()[values.count / 2]
 }
 
 /// A time in the unit that leaves one to three digits before the decimal point.

@@ -1,5 +1,5 @@
 internal import CHoldfastBench
-internal import Holdfast
+public import Holdfast
 public import HoldfastCore
 internal import HoldfastLinux
 internal import HoldfastStatistics
@@ -35,7 +35,7 @@ public struct WireBenchmark: Sendable {
     /// Why the strategy could not be measured, or nil.
     public internal(set) var problem: String?
 
-    /// The middle value, or the average of the two in the middle; nil without values.
+    /// The middle value, or the upper one of the two in the middle; nil without values.
     public var median: Double? { HoldfastBench.median(seconds) }
   }
 
@@ -55,6 +55,18 @@ public struct WireBenchmark: Sendable {
     public let measurements: [Measurement]
     /// Why better backings were passed over.
     public let fallbacks: [String]
+    /// Where the guests of `prefault` were.
+    public let placement: GuestPlacement
+
+    /// The pairs of strategies that were both measured, the baseline first.
+    var comparisons: [(baseline: Measurement, candidate: Measurement)] {
+      WireStrategy.comparisons(on: backing, isPlaced: placement == .direct).compactMap { pair in
+        guard let baseline = self[pair.baseline], let candidate = self[pair.candidate] else {
+          return nil
+        }
+        return (baseline, candidate)
+      }
+    }
 
     /// The measurement of a strategy; nil if it was not measured.
     public subscript(_ strategy: WireStrategy) -> Measurement? {
@@ -72,6 +84,7 @@ public struct WireBenchmark: Sendable {
     var arenaSeconds: [Double] = []
     var memory = memory
     var fallbacks: [String] = []
+    var placement = GuestPlacement.window
     let stepsPerRun = 1 + strategies.count
     var number = 0
     func step(_ run: Int, _ strategy: WireStrategy?) -> BenchmarkStep {
@@ -87,7 +100,10 @@ public struct WireBenchmark: Sendable {
       do {
         let arena = try memory.makeArena()
         memory.backing = arena.backing
-        if run == 0 { fallbacks = arena.preparation.fallbacks }
+        if run == 0 {
+          fallbacks = arena.preparation.fallbacks
+          placement = try self.memory.makeGuest(on: arena, for: .wiring).placement
+        }
         if run > 0 { arenaSeconds.append(arena.preparation.duration.seconds) }
         try measure(&measurements, run: run, onArena: true) { (strategy) throws(HoldfastError) in
           progress(step(run, strategy))
@@ -104,7 +120,7 @@ public struct WireBenchmark: Sendable {
     return Result(
       memory: memory.size, runs: runs, threads: memory.threads, backing: backing,
       arenaSeconds: arenaSeconds,
-      measurements: measurements, fallbacks: fallbacks)
+      measurements: measurements, fallbacks: fallbacks, placement: placement)
   }
 
   /// The seconds of one run, or why it could not be measured.
@@ -151,7 +167,7 @@ public struct WireBenchmark: Sendable {
   /// would make the kernel kill a process, or nil.
   private func shortage(of strategy: WireStrategy, like backing: Backing) -> Outcome? {
     let host = HostProbe().host().confined(to: memory.nodes)
-    if strategy != .mlock, let page = backing.hugePageSize {
+    if !strategy.isLocking, let page = backing.hugePageSize {
       let limit = host.hugePages.first { $0.size == page }?.cgroup
       return limit.flatMap { limit in
         limit.remaining < memory.size
@@ -176,38 +192,47 @@ public struct WireBenchmark: Sendable {
     arena.memory.forgetZeroedFrames()
     arena.memory.zeroFreeFrames()
     let length = Int(arena.size.rawValue)
-    let file = arena.descriptor
-    if file == nil, [.memset, .remap, .uffdContinue].contains(strategy) {
+    if strategy.mapsFile, arena.descriptor == nil {
       return .problem("maps the arena's file, which \(arena.backing.rawValue) does not have")
     }
-    let descriptor = file ?? -1
+    let descriptor = arena.descriptor ?? -1
+    let isHuge: Int32 = arena.backing.hugePageSize == nil ? 0 : 1
     switch strategy {
-    case .fault: return .seconds(try wireSeconds(arena, .fault, zeroed: true))
-    case .prefault: return .seconds(try wireSeconds(arena, .prefault, zeroed: true))
-    case .prefaultDirty: return .seconds(try wireSeconds(arena, .prefault, zeroed: false))
-    case .memset:
-      return Outcome(hf_bench_memset(descriptor, length, Int32(clamping: memory.threads)))
+    case .fault: return .seconds(try wireSeconds(arena, .mapping, .fault, zeroed: true))
+    case .prefault: return .seconds(try wireSeconds(arena, .wiring, .prefault, zeroed: true))
+    case .window: return .seconds(try wireSeconds(arena, .mapping, .prefault, zeroed: true))
+    case .prefaultDirty: return .seconds(try wireSeconds(arena, .wiring, .prefault, zeroed: false))
+    case .unmap: return .seconds(try unmapSeconds(arena))
+    case .zero: return .seconds(zeroSeconds(arena))
+    case .touch:
+      guard arena.sharesPageTables || arena.size < .gibibytes(1) else {
+        return .problem("the kernel shares no page tables of \(arena.backing.rawValue) here")
+      }
+      return Outcome(hf_bench_touch(descriptor, length))
     case .remap: return Outcome(hf_bench_remap(descriptor, length))
+    case .munmap: return Outcome(hf_bench_munmap(descriptor, length))
+    case .continueAll: return Outcome(hf_bench_continue(descriptor, length, length, isHuge))
     case .uffdContinue:
-      return Outcome(
-        hf_bench_continue(
-          descriptor, length, Int(arena.geometry.pageSize.rawValue),
-          arena.backing.hugePageSize == nil ? 0 : 1))
-    case .mlock, .populate: preconditionFailure("\(strategy) does not work on an arena")
+      let page = Int(arena.geometry.pageSize.rawValue)
+      return Outcome(hf_bench_continue(descriptor, length, page, isHuge))
+    case .populate, .mlock, .mlockThreads, .mlockHuge, .mlockHugeThreads:
+      preconditionFailure("\(strategy) does not work on an arena")
     }
   }
 
   /// The time in mapping and wiring one segment of the whole memory.
   private func wireSeconds(
-    _ arena: Arena, _ path: GuestMemory.WirePath, zeroed: Bool
+    _ arena: Arena, _ purpose: GuestPurpose, _ path: GuestMemory.WirePath, zeroed: Bool
   ) throws(HoldfastError) -> Double {
+    // Private memory serves only guests for wiring.
+    let purpose = arena.backing.hasFile ? purpose : .wiring
     if !zeroed { arena.memory.forgetZeroedFrames() }
     let clock = ContinuousClock()
     let made = clock.now
-    let guest = try memory.makeGuest(on: arena)
+    let guest = try memory.makeGuest(on: arena, for: purpose)
     let segment = try guest.allocateSegment("ram", size: arena.size)
     // If the guest is placed in the arena, its creation zeroes the dirty frames.
-    let start = arena.backing.hasFile ? clock.now : made
+    let start = guest.placement == .direct && !zeroed ? made : clock.now
     let receipt = try guest.map(segment, at: .zero, options: .wired, path: path)
     let end = clock.now
     guard receipt.wiredBytes == arena.size else {
@@ -218,16 +243,55 @@ public struct WireBenchmark: Sendable {
     return (end - start).seconds
   }
 
+  /// The time in unmapping all of a window and freeing its frames.
+  private func unmapSeconds(_ arena: Arena) throws(HoldfastError) -> Double {
+    let guest = try memory.makeGuest(on: arena, for: .mapping)
+    var segment: MemorySegment? = try guest.allocateSegment("ram", size: arena.size)
+    guard let ram = segment else { return 0 }
+    try guest.map(ram, at: .zero, options: .wired)
+    let clock = ContinuousClock()
+    let start = clock.now
+    try guest.unmap(AddressRange(.zero, .zero + arena.size))
+    try guest.freeSegment(ram)
+    segment = nil
+    return (clock.now - start).seconds
+  }
+
+  /// The time of the fastest way to zero all of the arena.
+  private func zeroSeconds(_ arena: Arena) -> Double {
+    let all = FrameRun(Frame(0), arena.geometry.pages(in: arena.size))
+    let clock = ContinuousClock()
+    return ZeroingKernel.supported.map { kernel in
+      let start = clock.now
+      arena.zero(all, by: kernel)
+      return (clock.now - start).seconds
+    }.min() ?? 0
+  }
+
   private func seconds(of strategy: WireStrategy, like backing: Backing) -> Outcome {
     let length = Int(memory.size.roundedUp(to: backing.geometry.pageSize)?.rawValue ?? 0)
     let shift = backing.hugePageSize.map { UInt32($0.rawValue.trailingZeroBitCount) } ?? 0
+    let threads = Int32(clamping: memory.threads)
     func measured() -> Outcome {
-      strategy == .mlock
-        ? Outcome(hf_bench_mlock(length))
-        : Outcome(
-          hf_bench_populate(
-            length, shift, backing.isTransparentHuge ? 1 : 0, Int32(clamping: memory.threads)))
+      switch strategy {
+      case .mlock: Outcome(hf_bench_mlock(length, 0, 1))
+      case .mlockThreads: Outcome(hf_bench_mlock(length, 0, threads))
+      case .mlockHuge: Outcome(hf_bench_mlock(length, 1, 1))
+      case .mlockHugeThreads: Outcome(hf_bench_mlock(length, 1, threads))
+      default: Outcome(hf_bench_populate(length, shift, backing.populatedKind, threads))
+      }
     }
     return memory.nodes?.whileTouching(measured) ?? measured()
+  }
+}
+
+extension Backing {
+  /// The memory of this kind that the kernel populates alone.
+  fileprivate var populatedKind: Int32 {
+    switch self {
+    case .hugetlb1G, .hugetlb2M, .base: Int32(HF_BENCH_PLAIN)
+    case .thp: Int32(HF_BENCH_SHARED_HUGE)
+    case .thpPrivate: Int32(HF_BENCH_PRIVATE)
+    }
   }
 }

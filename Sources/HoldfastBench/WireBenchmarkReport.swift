@@ -1,6 +1,6 @@
+internal import Holdfast
 internal import HoldfastCore
 internal import HoldfastLinux
-public import HoldfastStatistics
 
 /// The report that `holdfast bench wire` prints.
 public struct WireBenchmarkReport: Sendable {
@@ -9,19 +9,6 @@ public struct WireBenchmarkReport: Sendable {
   /// Creates the report of a result.
   public init(_ result: WireBenchmark.Result) {
     self.result = result
-  }
-
-  /// The pairs of `WireStrategy.comparisons` that were both measured often enough, compared in
-  /// seconds.
-  public var comparisons:
-    [(baseline: WireStrategy, candidate: WireStrategy, comparison: Comparison)]
-  {
-    WireStrategy.comparisons.compactMap { pair in
-      comparison(
-        baseline: result[pair.baseline]?.seconds ?? [],
-        candidate: result[pair.candidate]?.seconds ?? []
-      ).map { (pair.baseline, pair.candidate, $0) }
-    }
   }
 
   /// First the form of the FreeBSD review: ministat's plot and table of the two paths, in
@@ -53,61 +40,67 @@ public struct WireBenchmarkReport: Sendable {
   }
 
   private var table: String {
-    let floor = result[.remap]?.median
-    var rows = [["strategy", "median", "per 2 MiB", "GiB/s", "x remap"]]
+    let bytes = Double(result.memory.rawValue)
+    func row(_ name: String, _ median: Double, _ floor: (name: String, ratio: Double)?) -> [String]
+    {
+      [
+        name, time(median), time(median / (bytes / Double(1 << 21))),
+        number(bytes / Double(1 << 30) / median), floor?.name ?? "-",
+        floor.map { number($0.ratio) } ?? "-",
+      ]
+    }
+    var rows = [["strategy", "median", "per 2 MiB", "GiB/s", "floor", "x floor"]]
     for measurement in result.measurements {
       guard let median = measurement.median else { continue }
-      rows.append([
-        measurement.strategy.rawValue, time(median),
-        time(median / (Double(result.memory.rawValue) / Double(1 << 21))),
-        number(Double(result.memory.rawValue) / Double(1 << 30) / median),
-        floor.map { number(median / $0) } ?? "-",
-      ])
+      let floor = measurement.strategy.floor(
+        on: result.backing, isPlaced: result.placement == .direct)
+      let ratio = floor.flatMap { floor in
+        PairedRatio(baseline: result[floor]?.seconds ?? [], candidate: measurement.seconds)
+          .map { (floor.rawValue, $0.median) }
+      }
+      rows.append(row(measurement.strategy.rawValue, median, ratio))
     }
-    if let arena = median(result.arenaSeconds) {
-      rows.append([
-        "(arena)", time(arena),
-        time(arena / (Double(result.memory.rawValue) / 2_097_152)),
-        number(Double(result.memory.rawValue) / Double(1 << 30) / arena),
-        floor.map { number(arena / $0) } ?? "-",
-      ])
-    }
+    if let arena = median(result.arenaSeconds) { rows.append(row("(arena)", arena, nil)) }
     return aligned(rows)
+      + "\nx floor is the median of the runs' ratios. prefault is in "
+      + (result.placement == .direct ? "the arena's own mapping." : "a window.")
       + "\n(arena) is the preparation of the memory, once, before any guest."
   }
 
   private var ratioLines: [String] {
-    WireStrategy.comparisons.compactMap { pair in
-      guard let baseline = result[pair.baseline]?.median,
-        let candidate = result[pair.candidate]?.median, baseline > 0, candidate > 0
-      else { return nil }
-      let slower = candidate >= baseline
-      if pair.baseline == .memset {
-        return "\(pair.candidate.rawValue) zeroes and wires at "
-          + "\(number(100 * baseline / candidate)) % of the speed of "
-          + pair.baseline.rawValue
+    result.comparisons.compactMap { baseline, candidate in
+      let (floor, name) = (baseline.strategy.rawValue, candidate.strategy.rawValue)
+      guard let ratio = PairedRatio(baseline: baseline.seconds, candidate: candidate.seconds) else {
+        return nil
       }
-      let ratio = slower ? candidate / baseline : baseline / candidate
-      return "\(pair.candidate.rawValue) takes \(number(ratio)) times "
-        + (slower
-          ? "as long as \(pair.baseline.rawValue)" : "less time than \(pair.baseline.rawValue)")
+      if baseline.strategy == .zero {
+        let speed = ratio.inverted
+        let spread =
+          speed.smallest == speed.largest
+          ? "" : " (\(number(100 * speed.smallest)) to \(number(100 * speed.largest)))"
+        return "\(name) zeroes and wires at \(number(100 * speed.median)) % of the speed of "
+          + floor + spread
+      }
+      return "\(name) takes " + ratio.text(than: floor)
     }
   }
 }
 
 extension WireBenchmarkReport: Encodable {
   private enum Key: String, CodingKey {
-    case memoryBytes, runs, backing, threads, arenaSeconds, results, comparisons, fallbacks
+    case memoryBytes, runs, backing, placement, threads, arenaSeconds, results, comparisons
+    case fallbacks
     case strategy, seconds, median, problem
   }
 
-  /// The JSON of `bench wire`; `arenaSeconds` is the median, `speedPercent` the baseline's median
-  /// over the candidate's.
+  /// The JSON of `bench wire`; `arenaSeconds` is the median, `ratio` the median of the runs' ratios
+  /// of the candidate's time to the baseline's, and `speedPercent` its inverse in percent.
   public func encode(to encoder: any Encoder) throws {
     var object = encoder.container(keyedBy: Key.self)
     try object.encode(result.memory.rawValue, forKey: .memoryBytes)
     try object.encode(result.runs, forKey: .runs)
     try object.encode(result.backing.rawValue, forKey: .backing)
+    try object.encode(result.placement, forKey: .placement)
     try object.encode(result.threads, forKey: .threads)
     try object.encode(median(result.arenaSeconds), forKey: .arenaSeconds)
     try object.encode(result.fallbacks, forKey: .fallbacks)
@@ -117,16 +110,13 @@ extension WireBenchmarkReport: Encodable {
       try entry.encode(measurement.strategy.rawValue, forKey: .strategy)
       try entry.encode(measurement.seconds, forKey: .seconds)
       try entry.encode(measurement.median, forKey: .median)
-      try entry.encodeIfPresent(measurement.problem, forKey: .problem)
+      try entry.encode(measurement.problem, forKey: .problem)
     }
     try object.encode(
-      comparisons.map { baseline, candidate, comparison in
-        var entry = ComparisonResult(comparison)
-        entry.baseline = baseline.rawValue
-        entry.candidate = candidate.rawValue
-        if let first = result[baseline]?.median, let second = result[candidate]?.median {
-          entry.speedPercent = 100 * first / second
-        }
+      result.comparisons.map { baseline, candidate in
+        var entry = ComparisonResult(baseline: baseline.seconds, candidate: candidate.seconds)
+        entry.baseline = baseline.strategy.rawValue
+        entry.candidate = candidate.strategy.rawValue
         return entry
       }, forKey: .comparisons)
   }

@@ -59,7 +59,7 @@ import Testing
     #expect(text.contains("\nwithout a virtual machine: cannot create a virtual machine"))
     #expect(!text.contains("(slots)") && text.contains("\n(arena) "))
     let json = try object(GuestBenchmarkReport(result))
-    #expect(json["machineProblem"] is String && json["comparison"] == nil)
+    #expect(json["machineProblem"] is String && json["comparison"] is [String: Any])
   }
 
   /// The bound is generous, for busy machines; the figures are for people.

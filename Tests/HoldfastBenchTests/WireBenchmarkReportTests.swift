@@ -1,3 +1,6 @@
+import Foundation
+import Holdfast
+import HoldfastCore
 import HoldfastStatistics
 import Testing
 
@@ -7,7 +10,7 @@ import Testing
   private let result = madeUpResult(
     [
       (.fault, [0.41, 0.40, 0.42]), (.prefault, [0.0040, 0.0041, 0.0042]),
-      (.remap, [0.002, 0.002, 0.002]),
+      (.continueAll, [0.002, 0.002, 0.002]),
     ],
     problems: [.mlock: "Cannot allocate memory"], fallbacks: ["thp: shmem_enabled is never"])
 
@@ -24,16 +27,20 @@ import Testing
     #expect(ministat.contains("Difference at 95.0% confidence"))
     #expect(parts[1].contains("\t405.9 +/- "))
     let table = parts[2].split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
-    #expect(table[0] == ["strategy", "median", "per", "2", "MiB", "GiB/s", "x", "remap"])
+    #expect(table[0] == ["strategy", "median", "per", "2", "MiB", "GiB/s", "floor", "x", "floor"])
     // 4 MiB are two pages of 2 MiB and 1/256 GiB.
-    #expect(table[1] == ["fault", "410", "ms", "205", "ms", "0.01", "205"])
-    #expect(table[2] == ["prefault", "4.10", "ms", "2.05", "ms", "0.95", "2.05"])
-    #expect(table[3] == ["remap", "2.00", "ms", "1.00", "ms", "1.95", "1.00"])
-    #expect(table[4] == ["(arena)", "375", "ms", "188", "ms", "0.01", "188"])
-    #expect(table.count == 6)
+    #expect(table[1] == ["fault", "410", "ms", "205", "ms", "0.01", "-", "-"])
+    #expect(
+      table[2] == ["prefault", "4.10", "ms", "2.05", "ms", "0.95", "uffd-continue-all", "2.05"])
+    #expect(
+      table[3] == ["uffd-continue-all", "2.00", "ms", "1.00", "ms", "1.95", "-", "-"])
+    #expect(table[4] == ["(arena)", "375", "ms", "188", "ms", "0.01", "-", "-"])
+    #expect(table.count == 7)
+    // Of the runs' ratios 102.5, 97.6 and 100, and 2, 2.05 and 2.1.
     #expect(
       parts[3]
-        == "fault takes 100 times as long as prefault\nprefault takes 2.05 times as long as remap")
+        == "fault takes 100 times as long as prefault (97.6 to 102)\n"
+        + "prefault takes 2.05 times as long as uffd-continue-all (2.00 to 2.10)")
     #expect(
       parts[4]
         == "not measured: mlock: Cannot allocate memory\nnot used: thp: shmem_enabled is never\n"
@@ -47,20 +54,58 @@ import Testing
         "\nprefault-dirty takes 3.00 times less time than populate\n"))
   }
 
-  @Test func `zeroing is compared with memset by speed`() throws {
+  @Test func `zeroing is compared with the fastest way by speed, run by run`() throws {
     let report = WireBenchmarkReport(
-      madeUpResult([(.prefaultDirty, [5, 4, 3]), (.memset, [3.7, 3.8, 3.9])]))
+      madeUpResult([(.prefaultDirty, [5, 4, 2]), (.zero, [4, 3.8, 1])]))
     #expect(
-      report.text.contains("\nprefault-dirty zeroes and wires at 95.0 % of the speed of memset\n"))
+      report.text.contains(
+        "\nprefault-dirty zeroes and wires at 80.0 % of the speed of zero (50.0 to 95.0)\n"))
     let comparisons = try #require(try object(report)["comparisons"] as? [[String: Any]])
-    #expect(comparisons.map { $0["baseline"] as? String } == ["memset"])
-    #expect(comparisons[0]["speedPercent"] as? Double == 95)
+    #expect(comparisons.map { $0["baseline"] as? String } == ["zero"])
+    #expect(comparisons[0]["speedPercent"] as? Double == 80)
+    #expect(comparisons[0]["ratio"] as? Double == 1.25)
+    #expect(comparisons[0]["ratioLargest"] as? Double == 2)
+  }
+
+  /// A run that is slow as a whole does not change the ratio, as it would that of medians.
+  @Test func `ratios are of pairs`() {
+    let report = WireBenchmarkReport(
+      madeUpResult([(.prefault, [1, 10, 100]), (.fault, [3, 30, 200])]))
+    #expect(report.text.contains("fault takes 3.00 times as long as prefault (2.00 to 3.00)"))
+    // The medians' ratio is 3 too; here it would be 20 / 1.
+    let other = WireBenchmarkReport(
+      madeUpResult([(.prefault, [1, 1, 10]), (.fault, [2, 20, 20])]))
+    #expect(other.text.contains("fault takes 2.00 times as long as prefault (2.00 to 20.0)"))
+  }
+
+  @Test func `each backing has its own floors, and a placed guest has none`() {
+    func floor(_ strategy: WireStrategy, _ backing: Backing, _ isPlaced: Bool) -> WireStrategy? {
+      strategy.floor(on: backing, isPlaced: isPlaced)
+    }
+    #expect(floor(.prefault, .hugetlb2M, false) == .touch)
+    #expect(floor(.window, .base, true) == .continueAll && floor(.prefault, .base, true) == nil)
+    #expect(floor(.window, .thp, true) == .remap && floor(.unmap, .thp, true) == .munmap)
+    #expect(floor(.prefaultDirty, .thpPrivate, true) == .zero)
+    #expect(floor(.populate, .base, true) == nil && floor(.touch, .hugetlb2M, false) == nil)
+    let text = WireBenchmarkReport(
+      madeUpResult([(.prefault, [1]), (.continueAll, [1])], placement: .direct)
+    ).text
+    #expect(text.contains("prefault is in the arena's own mapping."))
+    #expect(!text.contains("times"))
+  }
+
+  @Test func `an even number of runs has one median`() {
+    let report = WireBenchmarkReport(
+      madeUpResult([(.prefault, [1, 2, 4, 8]), (.fault, [1, 2, 4, 8])]))
+    let words = report.text.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+    #expect(words.contains { $0.prefix(3) == ["prefault", "4.00", "s"] }, "\(report.text)")
+    #expect(words.contains { $0.prefix(5) == ["x", "4", "1000", "8000", "4000"] })
   }
 
   @Test func `the JSON has the documented keys`() throws {
     let report = try object(WireBenchmarkReport(result))
     let promised: Set = [
-      "memoryBytes", "runs", "backing", "arenaSeconds", "results", "comparisons",
+      "memoryBytes", "runs", "backing", "placement", "arenaSeconds", "results", "comparisons",
     ]
     #expect(Set(report.keys) == promised.union(["threads", "fallbacks"]))
     #expect(report["memoryBytes"] as? Int == 4 << 20 && report["runs"] as? Int == 3)
@@ -70,9 +115,11 @@ import Testing
 
     let results = try #require(report["results"] as? [[String: Any]])
     #expect(
-      results.map { $0["strategy"] as? String } == ["fault", "prefault", "remap", "mlock"])
-    for measured in results.prefix(3) {
-      #expect(Set(measured.keys) == ["strategy", "seconds", "median"])
+      results.map { $0["strategy"] as? String } == [
+        "fault", "prefault", "uffd-continue-all", "mlock",
+      ])
+    for measured in results {
+      #expect(Set(measured.keys) == ["strategy", "seconds", "median", "problem"])
     }
     #expect(results[1]["seconds"] as? [Double] == [0.0040, 0.0041, 0.0042])
     #expect(results[1]["median"] as? Double == 0.0041)
@@ -84,8 +131,8 @@ import Testing
     for comparison in comparisons {
       #expect(
         Set(comparison.keys) == [
-          "baseline", "candidate", "speedPercent", "difference", "differenceError",
-          "relativePercent", "relativeError", "pooledDeviation",
+          "baseline", "candidate", "ratio", "ratioSmallest", "ratioLargest", "speedPercent",
+          "difference", "differenceError", "relativePercent", "relativeError", "pooledDeviation",
         ])
     }
     // In seconds; the numbers are those of the statistics.
@@ -101,20 +148,22 @@ import Testing
     #expect(first["relativePercent"] as? Double == own.relativePercent)
     #expect(first["relativeError"] as? Double == own.relativeErrorPercent)
     #expect(first["pooledDeviation"] as? Double == own.pooledStandardDeviation)
-    #expect(comparisons[1]["baseline"] as? String == "remap")
+    #expect(comparisons[1]["baseline"] as? String == "uffd-continue-all")
   }
 
   @Test(arguments: [(1, 0), (2, 0), (3, 1), (4, 1)])
-  func `comparisons need three runs`(runs: Int, count: Int) throws {
+  func `ministat needs three runs, ratios one`(runs: Int, count: Int) throws {
     let seconds = (0..<runs).map { 1 + Double($0) / 16 }
     let report = WireBenchmarkReport(
       madeUpResult([(.prefault, seconds), (.fault, seconds.map { $0 * 8 })]))
-    #expect(report.comparisons.count == count)
-    #expect((try object(report)["comparisons"] as? [Any])?.count == count)
+    let comparisons = try #require(try object(report)["comparisons"] as? [[String: Any]])
+    #expect(comparisons.count == 1 && comparisons[0]["ratio"] as? Double == 8)
+    #expect((comparisons[0]["difference"] is Double) == (count == 1))
+    #expect((comparisons[0]["difference"] is NSNull) == (count == 0))
     #expect(report.text.contains("ministat needs at least 3 runs.") == (count == 0))
     #expect(report.text.contains("x prefault (milliseconds)") == (count == 1))
     // Medians and ratios need one.
-    #expect(report.text.contains("\nfault takes 8.00 times as long as prefault"))
+    #expect(report.text.contains("\nfault takes 8.00 times as long as prefault\n"))
   }
 
   @Test func `a report without measurements has its notes`() throws {

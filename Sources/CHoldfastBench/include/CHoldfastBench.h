@@ -10,17 +10,32 @@
 /// mmap(2) of a file that is resident, and MADV_POPULATE_WRITE.
 double hf_bench_remap(int fd, size_t length);
 
-/// memset(3) of a file that is resident, and mapped and populated before, on `threads` threads with
-/// a share each.
-double hf_bench_memset(int fd, size_t length, int threads);
+/// mmap(2) of a file of hugetlb pages that is resident and mapped elsewhere, and one read a GiB,
+/// after which the kernel shares the other mapping's page tables; MADV_POPULATE_WRITE of what is
+/// less than a GiB. EOPNOTSUPP if the kernel does not share.
+double hf_bench_touch(int fd, size_t length);
+
+/// munmap(2) of such a mapping, all of whose pages are in the page tables.
+double hf_bench_munmap(int fd, size_t length);
 
 /// mmap(2) of such a file, registered for minor faults, and one UFFDIO_CONTINUE for each page of
-/// `page` bytes. `hugetlb` is not zero if the file is of hugetlb pages.
+/// `page` bytes, or for all if that is `length`. `hugetlb` is not zero if the file is of hugetlb
+/// pages.
 double hf_bench_continue(int fd, size_t length, size_t page, int hugetlb);
 
-/// New memory, populated by MADV_POPULATE_WRITE on `threads` threads: a memfd of hugetlb pages of
-/// 2^huge_shift bytes, or of shared memory if that is 0, with MADV_HUGEPAGE if `advise` is set.
-double hf_bench_populate(size_t length, unsigned huge_shift, int advise, int threads);
+/// The memory of `hf_bench_populate`.
+enum {
+  /// A memfd of hugetlb or base pages.
+  HF_BENCH_PLAIN,
+  /// A memfd with MADV_HUGEPAGE.
+  HF_BENCH_SHARED_HUGE,
+  /// Private memory with MADV_HUGEPAGE.
+  HF_BENCH_PRIVATE,
+};
+
+/// New memory, populated by MADV_POPULATE_WRITE on `threads` threads. A memfd has hugetlb pages of
+/// 2^huge_shift bytes if that is not 0.
+double hf_bench_populate(size_t length, unsigned huge_shift, int kind, int threads);
 
 /// memset(3) to `byte` of memory at an address of this process, on `threads` threads, like a guest
 /// that writes to all of its memory.
@@ -29,8 +44,9 @@ double hf_bench_fill(uint64_t address, size_t length, int byte, int threads);
 /// Returns whether all memory of a range of this process is zero.
 int hf_bench_is_zero(uint64_t address, size_t length);
 
-/// New anonymous memory of base pages, populated by mlock(2).
-double hf_bench_mlock(size_t length);
+/// New private memory, populated by mlock(2) on `threads` threads with a share each, of base pages
+/// or, if `huge` is not zero, of transparent huge pages where the host has them.
+double hf_bench_mlock(size_t length, int huge, int threads);
 
 /// Runs a program, which is searched for in PATH as by the shell, with all signals unblocked, and
 /// waits for its end. The program reads `input`, which has to fit into a pipe. Its output is stored

@@ -17,10 +17,10 @@ struct RunsOption: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The number of counted runs, 1 to 1000; ministat's statistics need 3. (default: 10)",
+      "The number of counted runs, 1 to 1000; ministat's statistics need 3. (default: 11)",
       valueName: "count"),
     transform: { try wholeNumber($0, in: 1...1000) })
-  var runs = 10
+  var runs = 11
 }
 
 extension MemoryOptions {

@@ -10,18 +10,33 @@ struct BenchWireCommand: ParsableCommand {
     abstract: "Time Holdfast's and the kernel's ways to wire memory, and the floors of both.",
     usage: "holdfast bench wire [--memory <size>] [--runs <count>] [<options>]",
     discussion: """
-      Strategies:
-        fault           Holdfast, page by page, frames zeroed ahead
-        prefault        Holdfast, by superpages, frames zeroed ahead
-        prefault-dirty  Holdfast, by superpages, all frames zeroed while it waits
-        memset          memset(3) by all threads on resident, mapped memory:
-                        the floor of prefault-dirty
-        mlock           new anonymous memory of 4K pages, mlock(2)
-        populate        new memory of the backing's kind, MADV_POPULATE_WRITE
-        remap           mmap(2) and MADV_POPULATE_WRITE of resident memory:
-                        the floor of prefault
-        uffd-continue   one UFFDIO_CONTINUE for each resident page:
-                        the floor of fault
+      Holdfast's ways:
+        fault              page by page, frames zeroed ahead
+        prefault           as holdfast wire does it, frames zeroed ahead
+        window             the same into a window of the guest's own
+        prefault-dirty     as prefault, all frames zeroed while it waits
+        unmap              unmapping a window and freeing its frames
+
+      The kernel's, in C on the same memory:
+        touch              mmap(2) and a read a GiB, which takes over shared
+                           page tables: the floor of a window on hugetlb-2M
+        remap              mmap(2) and MADV_POPULATE_WRITE: the floor of a
+                           window on hugetlb-1G and thp
+        uffd-continue-all  one UFFDIO_CONTINUE: the floor of a window on base
+        uffd-continue      one UFFDIO_CONTINUE for each page: that of fault
+        zero               zeroing by all threads, in the fastest of the ways
+                           that holdfast host lists: that of prefault-dirty
+        munmap             munmap(2): the floor of unmap
+
+      The kernel's, from new memory:
+        populate           the backing's kind, MADV_POPULATE_WRITE, all threads
+        mlock              private memory of 4K pages, mlock(2), one thread
+        mlock-threads      the same by all threads
+        mlock-thp          private transparent huge pages, mlock(2), one thread
+        mlock-thp-threads  the same by all threads
+
+      A guest in the arena's own mapping makes no system call, so prefault has no floor there. \
+      Ratios are taken run by run; their median and their range are shown.
 
       Each run prepares the memory, measures every strategy once, in an order that rotates from \
       run to run, and frees the memory. A first run is a warm-up that does not count. The time of \

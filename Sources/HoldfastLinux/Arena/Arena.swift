@@ -214,6 +214,11 @@ public final class Arena: FrameStore {
   /// Zeroes runs of frames on all threads. Takes no lock.
   public func zero(_ runs: [FrameRun]) { directMap.zero(runs) }
 
+  /// Zeroes a run of frames on all threads in a named way, for measurements. Takes no lock.
+  package func zero(_ run: FrameRun, by kernel: ZeroingKernel) {
+    directMap.zero(run, by: kernel)
+  }
+
   /// Zeroes `count` bytes from an offset in a frame, on the calling thread. Takes no lock.
   public func zero(_ frame: Frame, offset: ByteCount, count: ByteCount) {
     directMap.zero(frame, offset: offset, count: count)

@@ -36,6 +36,17 @@ struct DirectMap: Sendable {
     pieces.perform { piece in zero(piece.offset, piece.count) }
   }
 
+  /// Zeroes a run of frames in a named way, on several threads.
+  func zero(_ run: FrameRun, by kernel: ZeroingKernel) {
+    var pieces = Pieces(self, limit: UInt64(Zeroing.piece))
+    pieces.add(run, number: 0)
+    let number = kernel.number
+    pieces.perform { piece in
+      // SAFETY: `add` has checked the piece.
+      unsafe hf_zero_by(number, range.pointer(at: piece.offset), Int(piece.count))
+    }
+  }
+
   /// Copies runs of frames, on several threads if they are large.
   func copy(_ copies: [FrameCopy]) {
     var pieces = Pieces(self, limit: Self.copyPiece)
