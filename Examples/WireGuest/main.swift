@@ -6,7 +6,7 @@ runExample {
   let arena = try Arena(size: .mebibytes(64), for: .wiring)
   for fallback in arena.preparation.fallbacks { print("note: \(fallback)") }
 
-  let memory = try GuestMemory(arena: arena, limit: .mebibytes(64))
+  let memory = try GuestMemory(arena: arena, limit: .mebibytes(64), for: .wiring)
   let ram = try memory.allocateSegment("ram", size: .mebibytes(64))
   let receipt = try memory.map(ram, at: .zero, options: .wired)
   print(receipt)

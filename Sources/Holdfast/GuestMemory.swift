@@ -7,7 +7,7 @@ internal import Synchronization
 /// (bhyve: `vm_mem`).
 ///
 ///     let arena = try Arena(size: .gibibytes(10), for: .wiring)
-///     let memory = try GuestMemory(arena: arena, limit: .gibibytes(10))
+///     let memory = try GuestMemory(arena: arena, limit: .gibibytes(10), for: .wiring)
 ///     let ram = try memory.allocateSegment("ram", size: .gibibytes(10))
 ///     let receipt = try memory.map(ram, at: .zero, options: .wired)
 ///
