@@ -65,7 +65,7 @@ import Testing
         ["bench", "qemu", "--help"],
         ["--runs", "--accel", "from before the lease", "disappears with the program"]
       ),
-      (["bench", "wire", "--help"], ["the floor of prefault-dirty"]),
+      (["bench", "wire", "--help"], ["that of prefault-dirty"]),
       (["--version"], ["holdfast 0."]),
       (["wire", "--version"], ["holdfast 0."]),
     ] as [([String], [String])])

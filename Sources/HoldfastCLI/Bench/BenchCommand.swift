@@ -9,6 +9,7 @@ struct BenchCommand: ParsableCommand {
     abstract: "Compare ways to provide guest memory on this host.",
     subcommands: [
       BenchWireCommand.self, BenchScrubCommand.self, BenchGuestCommand.self, BenchQEMUCommand.self,
+      BenchBudgetsCommand.self,
     ])
 }
 

@@ -1,0 +1,167 @@
+internal import Holdfast
+public import HoldfastCore
+internal import HoldfastLinux
+
+/// Measures what the work of Holdfast costs, against what it may cost.
+///
+/// Each row is measured in the same runs as what it is compared with. Huge pages are measured apart
+/// from ordinary memory, so that they can be borrowed for that time.
+public struct BudgetBenchmark: Sendable {
+  /// The guests' memory; its backing does not matter.
+  public var memory: BenchmarkMemory
+  /// The number of counted runs.
+  public var runs: Int
+
+  /// Creates a benchmark; the parameters are the properties.
+  public init(memory: BenchmarkMemory, runs: Int) {
+    self.memory = memory
+    self.runs = runs
+  }
+
+  /// The rows of hugetlb pages of 2 MiB.
+  ///
+  /// - Throws: `HoldfastError` where there are too few of them.
+  public func hugePages(
+    progress: (BenchmarkStep) -> Void = { _ in }
+  ) throws(HoldfastError) -> [Budget] {
+    let result = try measure(
+      .hugetlb2M,
+      [
+        .prefault, .fault, .prefaultDirty, .unmap, .touch, .uffdContinue, .zero, .munmap,
+        .populate,
+      ], progress)
+    let receipts = try receipts(.hugetlb2M)
+    return [
+      ratio("wire, hugetlb 2 MiB", .prefault, .touch, 1.5, result),
+      seconds("wire, hugetlb 2 MiB", .prefault, 100e-6, result),
+      ratio("wire page by page", .fault, .uffdContinue, 1.5, result),
+      speed("wire dirty frames", .prefaultDirty, .zero, 0.95, result),
+      ratio("wire dirty frames", .prefaultDirty, .populate, 1 / 3, result),
+      ratio("unmap and give back, hugetlb 2 MiB", .unmap, .munmap, 1.5, result),
+      Budget("verify a receipt, hugetlb 2 MiB", .seconds, 0.05, receipts),
+      Budget("fork, hugetlb 2 MiB", .seconds, 0.002, try forkSeconds()),
+    ]
+  }
+
+  /// The rows of ordinary memory: transparent huge pages, shared if the host gives those, and 4 KiB
+  /// pages.
+  public func ordinaryMemory(
+    progress: (BenchmarkStep) -> Void = { _ in }
+  ) throws(HoldfastError) -> [Budget] {
+    let modes = memory.host.transparentHugePages
+    let isShared = modes.sharedMemory?.givesHugePages == true
+    let isPrivate = (modes.privateMemory ?? .never) != .never
+    let huge: Backing? = isShared ? .thp : isPrivate ? .thpPrivate : nil
+    let transparent = "wire, transparent huge pages"
+    var budgets: [Budget] = []
+    if let huge {
+      budgets.append(
+        seconds(transparent, .prefault, 100e-6, try measure(huge, [.prefault], progress)))
+    } else {
+      budgets.append(
+        Budget(transparent, .seconds, 100e-6, nil, problem: "the host gives none"))
+    }
+    let base = try measure(.base, [.prefault, .window, .continueAll], progress)
+    budgets.append(seconds("wire, 4 KiB pages", .prefault, 100e-6, base))
+    budgets.append(ratio("wire into a window, 4 KiB pages", .window, .continueAll, 1.5, base))
+    budgets.append(
+      Budget("verify a receipt, 4 KiB pages", .seconds, 0.05, try receipts(.base)))
+    return budgets
+  }
+
+  private func measure(
+    _ backing: Backing, _ strategies: [WireStrategy], _ progress: (BenchmarkStep) -> Void
+  ) throws(HoldfastError) -> WireBenchmark.Result {
+    var memory = memory
+    memory.backing = backing
+    return try WireBenchmark(memory: memory, runs: runs, strategies: strategies)
+      .run(progress: progress)
+  }
+
+  // MARK: Rows
+
+  private func pair(
+    _ work: WireStrategy, _ floor: WireStrategy, _ result: WireBenchmark.Result
+  ) -> PairedRatio? {
+    PairedRatio(
+      baseline: result[floor]?.seconds ?? [], candidate: result[work]?.seconds ?? [])
+  }
+
+  /// Why one of the strategies was not measured.
+  private func problem(
+    _ strategies: [WireStrategy], _ result: WireBenchmark.Result
+  ) -> String? {
+    result.measurements.first { strategies.contains($0.strategy) && $0.problem != nil }
+      .flatMap { measurement in
+        measurement.problem.map { "\(measurement.strategy.rawValue): \($0)" }
+      }
+  }
+
+  private func ratio(
+    _ name: String, _ work: WireStrategy, _ floor: WireStrategy, _ limit: Double,
+    _ result: WireBenchmark.Result
+  ) -> Budget {
+    Budget(
+      name, against: floor.rawValue, .times, limit, pair(work, floor, result)?.median,
+      problem: problem([work, floor], result))
+  }
+
+  private func speed(
+    _ name: String, _ work: WireStrategy, _ floor: WireStrategy, _ limit: Double,
+    _ result: WireBenchmark.Result
+  ) -> Budget {
+    Budget(
+      name, against: floor.rawValue, .speed, limit, pair(work, floor, result).map { 1 / $0.median },
+      problem: problem([work, floor], result))
+  }
+
+  private func seconds(
+    _ name: String, _ work: WireStrategy, _ limit: Double, _ result: WireBenchmark.Result
+  ) -> Budget {
+    Budget(name, .seconds, limit, result[work]?.median, problem: problem([work], result))
+  }
+
+  // MARK: Other measurements
+
+  /// The median time of the verification of a receipt.
+  private func receipts(_ backing: Backing) throws(HoldfastError) -> Double? {
+    var memory = memory
+    memory.backing = backing
+    let arena = try memory.makeArena()
+    let guest = try memory.makeGuest(on: arena, for: .wiring)
+    let segment = try guest.allocateSegment("ram", size: arena.size)
+    let receipt = try guest.map(segment, at: .zero, options: .wired)
+    return try median(of: runs) { () throws(HoldfastError) in _ = try receipt.verify() }
+  }
+
+  /// The median time of the fork of a guest all of whose memory is resident.
+  private func forkSeconds() throws(HoldfastError) -> Double? {
+    var memory = memory
+    memory.backing = .hugetlb2M
+    let arena = try memory.makeArena()
+    let guest = try GuestMemory(
+      arena: arena, limit: arena.size, demandPaging: DemandPaging(), host: memory.host)
+    let segment = try guest.allocateSegment("ram", size: arena.size)
+    try guest.map(segment, at: .zero, options: .wired)
+    try guest.unwire(AddressRange(.zero, .zero + arena.size))
+    var seconds: [Double] = []
+    for run in 0...runs {
+      let (_, receipt) = try guest.fork()
+      if run > 0 { seconds.append(receipt.duration.seconds) }
+    }
+    return HoldfastBench.median(seconds)
+  }
+
+  private func median(
+    of runs: Int, _ body: () throws(HoldfastError) -> Void
+  ) throws(HoldfastError) -> Double? {
+    let clock = ContinuousClock()
+    var seconds: [Double] = []
+    for run in 0...runs {
+      let start = clock.now
+      try body()
+      if run > 0 { seconds.append((clock.now - start).seconds) }
+    }
+    return HoldfastBench.median(seconds)
+  }
+}

@@ -1,0 +1,73 @@
+internal import ArgumentParser
+internal import HoldfastBench
+internal import HoldfastCore
+internal import HoldfastLinux
+
+/// `holdfast bench budgets`.
+struct BenchBudgetsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "budgets",
+    abstract: "Measure what Holdfast's work costs against what it may cost.",
+    usage: "holdfast bench budgets [--memory <size>] [--runs <count>] [<options>]",
+    discussion: """
+      Each row has a budget: a time, or a ratio to what the kernel takes for the same work, \
+      measured in C in the same runs. The rows of huge pages need 2 MiB pages for the memory, \
+      which --reserve-hugepages borrows. Times are medians, ratios are medians of the runs' \
+      ratios. Measure on an idle host.
+      """)
+
+  @Option(
+    name: [.customShort("m"), .long], parsing: .unconditional,
+    help: ArgumentHelp(
+      "The guests' memory, a multiple of 1G. (default: 2G)", valueName: "size"),
+    transform: { try Size($0) })
+  var memory: Size?
+
+  @OptionGroup var count: RunsOption
+  @OptionGroup var pool: HugePageOption
+  @OptionGroup var work: ThreadsOption
+
+  @Flag(help: "End with status 1 if a ratio is over twice its budget.")
+  var check = false
+
+  @OptionGroup var output: FormatOptions
+
+  private var size: ByteCount { memory?.bytes ?? .gibibytes(2) }
+
+  func validate() throws {
+    guard size.isMultiple(of: .gibibytes(1)) else {
+      throw ValidationError("'--memory' of \(size) is not a multiple of 1 GiB")
+    }
+  }
+
+  func run() throws {
+    Output.note(on: memory)
+    _ = try ZeroingChoice.environment()
+    let host = HostProbe().host()
+    let plan = try WirePlan(
+      host, memory: size, backing: .hugetlb2M, reserve: pool.reserveHugepages)
+    let threads = work.threads ?? host.parallelism
+    let progress = ProgressBar()
+    let budgets = try plan.perform(cleaning: progress) { host in
+      let benchmark = BudgetBenchmark(
+        memory: BenchmarkMemory(size: size, backing: nil, threads: threads, host: host),
+        runs: count.runs)
+      progress.begin("measuring")
+      func update(_ step: BenchmarkStep) {
+        progress.update(.step(step, of: count.runs, names: WireStrategy.allCases.map(\.rawValue)))
+      }
+      return try benchmark.hugePages(progress: update)
+        + benchmark.ordinaryMemory(progress: update) + benchmark.layer()
+    }
+    let report = BudgetReport(
+      memory: size, runs: count.runs, threads: threads, processor: host.processors.model,
+      budgets: budgets)
+    try output.write(report, text: report.text)
+    let missed = report.farMissed
+    if check, !missed.isEmpty {
+      throw CLIError(
+        "over twice the budget: " + missed.map(\.work).joined(separator: ", ")
+          + "; try: the command again on an idle host")
+    }
+  }
+}

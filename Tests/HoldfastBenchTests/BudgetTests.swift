@@ -1,0 +1,59 @@
+import HoldfastCore
+import Testing
+
+@testable import HoldfastBench
+
+@Suite struct BudgetTests {
+  private let budgets = [
+    Budget("wire", against: "touch", .times, 1.5, 1.4),
+    Budget("unmap", against: "m", .times, 1.5, 3.1),
+    Budget("zero", against: "z", .speed, 0.95, 0.5),
+    Budget("slow", against: "z", .speed, 0.95, 0.4),
+    Budget("time", .seconds, 0.0001, 0.5),
+    Budget("fork", .seconds, 0.002, nil, problem: "no pages"),
+    Budget("data", .share, 0.001, 0.0004),
+  ]
+
+  private var report: BudgetReport {
+    BudgetReport(
+      memory: .gibibytes(2), runs: 5, threads: 2, processor: "made up", budgets: budgets)
+  }
+
+  @Test func `numbers are within their budgets, or not`() {
+    #expect(budgets.map(\.isMet) == [true, false, false, false, false, nil, true])
+    // Absolute times never count as missed twofold.
+    #expect(report.farMissed.map(\.work) == ["unmap", "slow"])
+  }
+
+  @Test func `the table`() {
+    let lines = report.text.split(separator: "\n").map {
+      $0.split(separator: " ").joined(separator: " ")
+    }
+    #expect(
+      lines == [
+        "Budgets for guests of 2 GiB on made up, 2 threads, medians of 5 runs",
+        "work against budget measured",
+        "wire touch at most 1.50x 1.40x met", "unmap m at most 1.50x 3.10x missed",
+        "zero z at least 95.0 % 50.0 % missed", "slow z at least 95.0 % 40.0 % missed",
+        "time - at most 100 us 500 ms missed", "fork - at most 2.00 ms - not measured",
+        "data - at most 0.10 % 0.04 % met", "not measured: fork: no pages",
+      ])
+  }
+
+  @Test func `the JSON has every key in every row`() throws {
+    let rows = try #require(try object(report)["budgets"] as? [[String: Any]])
+    let keys: Set = ["work", "against", "unit", "limit", "measured", "met", "problem"]
+    #expect(rows.allSatisfy { Set($0.keys) == keys })
+    #expect(rows[0]["met"] as? Bool == true && rows[5]["problem"] as? String == "no pages")
+  }
+
+  /// The rows of the layer and of ordinary memory are measured; what they say is for idle hosts.
+  @Test func `the benchmark measures`() throws {
+    let benchmark = BudgetBenchmark(memory: smallMemory(.mebibytes(16)), runs: 1)
+    let layer = try benchmark.layer()
+    #expect(layer.allSatisfy { ($0.measured ?? 0) > 0 })
+    #expect(layer.map(\.unit) == [.seconds, .share, .times])
+    let ordinary = try benchmark.ordinaryMemory()
+    #expect(ordinary.count == 4 && ordinary.suffix(3).allSatisfy { ($0.measured ?? 0) > 0 })
+  }
+}
