@@ -174,7 +174,7 @@ public struct WireBenchmark: Sendable {
           ? .problem("needs \(memory.size), but \(limit.words)") : nil
       }
     }
-    let needed = memory.size.saturatingSum(.mebibytes(256))
+    let needed = memory.size + .mebibytes(256)
     if let limit = host.memoryLimit(refusing: needed) {
       return .problem("needs \(needed), but \(limit.words)")
     }
@@ -251,7 +251,7 @@ public struct WireBenchmark: Sendable {
     try guest.map(ram, at: .zero, options: .wired)
     let clock = ContinuousClock()
     let start = clock.now
-    try guest.unmap(AddressRange(.zero, .zero + arena.size))
+    try guest.unmap(AddressRange(from: .zero, to: .zero + arena.size))
     try guest.freeSegment(ram)
     segment = nil
     return (clock.now - start).seconds

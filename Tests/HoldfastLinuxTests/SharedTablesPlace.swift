@@ -45,7 +45,7 @@ struct SharedTablesPlace {
   }
 
   func range(_ pages: Range<UInt64>) -> AddressRange {
-    AddressRange(Address(pages.lowerBound * Self.page), Address(pages.upperBound * Self.page))
+    AddressRange(from: Address(pages.lowerBound * Self.page), to: Address(pages.upperBound * Self.page))
   }
 
   /// The pages from an address on that are in the page tables, by pagemap.

@@ -66,7 +66,7 @@ import Testing
       segments.append(segment)
     }
     for start in stride(from: UInt64(0), to: 16, by: 4) {
-      try holder.unmap(AddressRange(Address(start << 20), Address((start + 2) << 20)))
+      try holder.unmap(AddressRange(from: Address(start << 20), to: Address((start + 2) << 20)))
       try holder.freeSegment(segments[Int(start / 2)])
     }
     segments = []
@@ -96,13 +96,13 @@ import Testing
     refused("must be wired") { try memory.map(ram, at: .zero) }
     refused("protected") { try memory.map(ram, at: .zero, protection: .read, options: .wired) }
     try memory.map(ram, at: .zero, options: .wired)
-    refused("stay accessible") { try memory.unmap(AddressRange(.zero, Address(1 << 20))) }
+    refused("stay accessible") { try memory.unmap(AddressRange(from: .zero, to: Address(1 << 20))) }
     refused("stay accessible") {
-      try memory.unmap(AddressRange(Address(1 << 20), Address(8 << 20)))
+      try memory.unmap(AddressRange(from: Address(1 << 20), to: Address(8 << 20)))
     }
     refused("another address") { try memory.map(ram, at: Address(4 << 20), options: .wired) }
     #expect(throws: HoldfastError.self) { try memory.fork() }
-    try memory.unmap(AddressRange(.zero, Address(8 << 20)))
+    try memory.unmap(AddressRange(from: .zero, to: Address(8 << 20)))
     #expect(memory.invariantProblems() == [])
   }
 

@@ -143,7 +143,7 @@ public struct BudgetBenchmark: Sendable {
       arena: arena, limit: arena.size, demandPaging: DemandPaging(), host: memory.host)
     let segment = try guest.allocateSegment("ram", size: arena.size)
     try guest.map(segment, at: .zero, options: .wired)
-    try guest.unwire(AddressRange(.zero, .zero + arena.size))
+    try guest.unwire(AddressRange(from: .zero, to: .zero + arena.size))
     var seconds: [Double] = []
     for run in 0...runs {
       let (_, receipt) = try guest.fork()

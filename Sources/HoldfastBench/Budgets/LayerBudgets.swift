@@ -8,14 +8,14 @@ enum LayerBudgets {
     let geometry = Geometry.small
     let frames = FrameRun(Frame(0), geometry.pages(in: size))
     let memory = PhysicalMemory(
-      allocator: FrameAllocator(geometry: geometry, frames: frames, zeroed: true),
+      allocator: try FrameAllocator(geometry: geometry, frames: frames, zeroed: true),
       store: NullFrameStore())
-    let range = AddressRange(.zero, .zero + size)
+    let range = AddressRange(from: .zero, to: .zero + size)
     var seconds: [Double] = []
     var share = 0.0
     let clock = ContinuousClock()
     for run in 0...runs {
-      let space = AddressSpace(bounds: range, memory: memory, pmap: NullPmap())
+      let space = try AddressSpace(bounds: range, memory: memory, pmap: NullPmap())
       let object = MemoryObject(memory: memory, size: geometry.pages(in: size))
       defer { object.release() }
       try space.map(object, offset: PageIndex(0), at: range, protection: .readWrite)
@@ -49,15 +49,15 @@ enum LayerBudgets {
 
   /// An address space of mappings of two pages each, with a hole between neighbors.
   private static func space(mappings: UInt64) throws(HoldfastError) -> AddressSpace {
-    let bounds = AddressRange(.zero, Address(mappings * 4 << 12))
+    let bounds = AddressRange(from: .zero, to: Address(mappings * 4 << 12))
     let memory = PhysicalMemory(
-      allocator: FrameAllocator(
+      allocator: try FrameAllocator(
         geometry: .small, frames: FrameRun(Frame(0), PageCount(512)), zeroed: true),
       store: NullFrameStore())
-    let space = AddressSpace(bounds: bounds, memory: memory, pmap: NullPmap())
+    let space = try AddressSpace(bounds: bounds, memory: memory, pmap: NullPmap())
     for number in 0..<mappings {
       let start = Address(number * 4 << 12)
-      try space.map(at: AddressRange(start, start + .kibibytes(8)))
+      try space.map(at: AddressRange(from: start, to: start + .kibibytes(8)))
     }
     return space
   }
@@ -70,7 +70,7 @@ enum LayerBudgets {
     // An odd step, so that the look-ups are spread over the whole space.
     for number in 0..<UInt64(2000) {
       let first = Address(number * 48_271 % mappings * 4 << 12)
-      let page = AddressRange(first, first + .kibibytes(4))
+      let page = AddressRange(from: first, to: first + .kibibytes(4))
       try space.protect(page, .read)
       try space.protect(page, .readWrite)
     }

@@ -9,30 +9,30 @@ internal import HoldfastCore
 enum Rehearsal {
   /// The first access rehearses.
   static let done: Void = {
-    wire(.small)
-    wire(.large)
+    // Nothing here can fail, and a failure would mean nothing.
+    try? wire(.small)
+    try? wire(.large)
     changeWindow()
     // The pages of a receipt.
     var pages: [ByteCount: UInt64] = [.zero: 1]
     pages[.mebibytes(2), default: 0] += 1
   }()
 
-  private static func wire(_ geometry: Geometry) {
+  private static func wire(_ geometry: Geometry) throws(HoldfastError) {
     let count = PageCount(512)
     let memory = PhysicalMemory(
-      allocator: FrameAllocator(
+      allocator: try FrameAllocator(
         geometry: geometry, frames: FrameRun(Frame(0), count), zeroed: true),
       store: NullFrameStore())
-    let range = AddressRange(.zero, .zero + geometry.bytes(count))
-    let space = AddressSpace(bounds: range, memory: memory, pmap: NullPmap())
+    let range = AddressRange(from: .zero, to: .zero + geometry.bytes(count))
+    let space = try AddressSpace(bounds: range, memory: memory, pmap: NullPmap())
     let object = MemoryObject(memory: memory, size: count)
     defer { object.release() }
-    // Nothing here can fail, and a failure would mean nothing.
-    try? space.map(object, offset: PageIndex(0), at: range, protection: .readWrite)
-    _ = try? space.wire(range, [.user, .noHoles])
+    try space.map(object, offset: PageIndex(0), at: range, protection: .readWrite)
+    _ = try space.wire(range, [.user, .noHoles])
     var frames: [(Address, FrameRun)] = []
     space.forEachResident(in: range) { address, run, _ in frames.append((address, run)) }
-    try? space.remove(range)
+    try space.remove(range)
   }
 
   private static func changeWindow() {

@@ -23,7 +23,7 @@ package enum ResourceLimits {
   /// more: `RLIMIT_AS limits the addresses of this process to 1 GiB`.
   package static func addressWords(for size: ByteCount) -> String? {
     // What an arena skips to be aligned, and what the process has mapped besides.
-    guard let addresses, addresses < size.saturatingSum(.gibibytes(4)) else { return nil }
+    guard let addresses, addresses < size + .gibibytes(4) else { return nil }
     return "RLIMIT_AS limits the addresses of this process to \(addresses)"
   }
 
