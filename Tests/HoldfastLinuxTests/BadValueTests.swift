@@ -33,7 +33,8 @@ import Testing
         .init(
           size: page, total: PageCount(number), free: PageCount(number),
           reserved: PageCount(number / 2), surplus: PageCount(number),
-          overcommit: PageCount(number), cgroupRemaining: size))
+          overcommit: PageCount(number),
+          cgroup: .init(file: "/limit", limit: size, remaining: size)))
     }
     // Two nodes of the same number, which no kernel has but a decoded value may.
     for _ in 0..<2 {
