@@ -24,7 +24,8 @@ struct TrappedMemoryTests {
 
     init?() {
       file = hf_memfd_create("holdfast-trapped", 0)
-      fault = hf_userfault_open_minor(0)
+      // UFFD_FEATURE_MINOR_SHMEM.
+      fault = hf_userfault_open(1 << 10)
       guard file >= 0, fault >= 0, ftruncate(file, off_t(size)) == 0,
         let one = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), one != MAP_FAILED,
         let two = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), two != MAP_FAILED
