@@ -75,7 +75,8 @@ private struct Adviser {
     if let pool = host.hugePages.last(where: { $0.availableBytes >= memory }) {
       return .init(
         level: .good,
-        statement: "\(HostReport.rounded(pool.availableBytes)) free in pages of \(pool.size)")
+        statement: "\(HostReport.rounded(pool.availableBytes)) free in pages of \(pool.size)"
+          + (pool.unreserved < pool.available ? ", with surplus pages" : ""))
     }
     // The pool with the most free memory or, if all are empty, that of the kernel's default size.
     let fullest = host.hugePages.max { $0.availableBytes < $1.availableBytes }

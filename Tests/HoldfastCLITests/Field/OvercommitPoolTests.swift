@@ -56,7 +56,7 @@ extension FieldTests {
     @Test func `the host counts surplus pages`() throws {
       let host = try withOvercommit { try HoldfastProgram.run("host", "--memory", "128M") }
       #expect(host.output.contains("64 can be added"), "\(host)")
-      #expect(host.output.contains("128 MiB free in pages of 2 MiB"), "\(host)")
+      #expect(host.output.contains("128 MiB free in pages of 2 MiB, with surplus pages"), "\(host)")
     }
 
     @Test func `a guest gets surplus pages`() throws {
