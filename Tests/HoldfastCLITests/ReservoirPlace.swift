@@ -7,14 +7,21 @@ final class ReservoirPlace {
   private let isMounted: Bool
 
   /// On tmpfs or, with a size, on a separate file system, for root.
-  init(fileSystem: String? = nil, size: Int = 0, options: [String] = []) throws {
+  ///
+  /// - Parameters:
+  ///   - options: those of `reservoir init`.
+  ///   - mountOptions: of the file system, each after a comma.
+  init(
+    fileSystem: String? = nil, size: Int = 0, options: [String] = [], mountOptions: String = ""
+  ) throws {
     path = (fileSystem == nil ? "/dev/shm" : "/tmp") + "/holdfast-cli-\(UUID())"
     isMounted = fileSystem != nil
     try #require(mkdir(path, 0o755) == 0 && chmod(path, 0o755) == 0)
     if let fileSystem {
       let pages = fileSystem == "hugetlbfs" ? ",pagesize=2M" : ""
       try #require(
-        mount("holdfast-test", path, fileSystem, 0, "size=\(size),mode=0755\(pages)") == 0,
+        mount("holdfast-test", path, fileSystem, 0, "size=\(size),mode=0755\(pages)" + mountOptions)
+          == 0,
         "\(fileSystem) cannot be mounted: \(errno)")
     }
     let outcome = try run(["reservoir", "init"] + options)

@@ -15,6 +15,16 @@ package enum HugetlbMounts {
     }
   }
 
+  /// The memory that the pool reserves for the files of a mount (`min_size=`), or nil where there is
+  /// none or that is unknown.
+  package static func minimumSize(of path: String) -> ByteCount? {
+    let mounts = Mount.parse(
+      HostFiles(root: "/").text(list, limit: 1 << 22) ?? "", type: "hugetlbfs")
+    let option = "min_size="
+    return mounts.last { $0.point == path }?.options.first { $0.hasPrefix(option) }
+      .flatMap { UInt64($0.dropFirst(option.count)) }.map { ByteCount($0) }
+  }
+
   /// Mounts a hugetlbfs whose top folder is the caller's, with mode 0755. The corresponding C
   /// function is `mount`.
   package static func mount(_ path: String, pageSize: ByteCount) throws(Errno) {

@@ -106,7 +106,7 @@ extension Reservoir {
     }
     let needed = size.rawValue / pageSize.rawValue
     let host = HostProbe().host().confined(to: node.map { .bind($0) })
-    let available = pool(of: host)?.obtainable.rawValue ?? 0
+    let available = available(pool(of: host), own: ownPages)
     guard needed > available else { return nil }
     return try HugePagePool(size: pageSize, node: node).increase(by: PageCount(needed - available))
   }
@@ -120,11 +120,13 @@ extension Reservoir {
       return
     }
     let needed = size.rawValue / pageSize.rawValue
-    let available = pool.obtainable.rawValue
+    let own = ownPages
+    let available = available(pool, own: own)
     guard available < needed else { return }
     throw HoldfastError(
       .resourceShortage, operation: operation,
-      reason: "\(needed) huge pages of \(pageSize) are needed, but \(pool.obtainableWords)",
+      reason: "\(needed) huge pages of \(pageSize) are needed, but \(pool.obtainableWords)"
+        + (own == 0 ? "" : ", and \(own) are reserved for \(mount)"),
       advice: .reserveHugePages([goal(missing: needed - available, node)]))
   }
 
@@ -132,6 +134,20 @@ extension Reservoir {
   /// no such pool.
   private func pool(of host: HostCapabilities) -> HostCapabilities.HugePages? {
     isHugetlb ? host.hugePages.first { $0.size == pageSize } : nil
+  }
+
+  private func available(_ pool: HostCapabilities.HugePages?, own: UInt64) -> UInt64 {
+    own + min((pool?.obtainable ?? .zero).rawValue, .max - own)
+  }
+
+  /// The pages that the pool reserves for the mount (`min_size=`) and that none of its files has.
+  /// They do not count as free.
+  private var ownPages: UInt64 {
+    guard let minimum = HugetlbMounts.minimumSize(of: mount) else { return 0 }
+    // Without `size=` the use is unknown. Then mmap(2) refuses what is too much.
+    let system = try? ready.fileSystem()
+    let used = system?.total.map { $0 - min($0, system?.free ?? .zero) } ?? .zero
+    return (minimum - min(minimum, used)).rawValue / pageSize.rawValue
   }
 
   /// The number of pages with which the pool would suffice.
