@@ -8,6 +8,10 @@ extension Reservoir {
   /// process that exceeds the limit of a memory cgroup, there is no lease, and the next fill or
   /// collection unlinks the file.
   ///
+  /// A file for a user with limits has the name of the lease from the beginning, and at once its
+  /// size, because what is in the user's folder counts towards the limits. Otherwise leases at the
+  /// same time could take more than the limits together until they are complete.
+  ///
   /// - Parameters:
   ///   - file: the file, locked.
   ///   - status: its status.
@@ -20,13 +24,17 @@ extension Reservoir {
     try checkRoom(size - name.size, search.request.node, search.operation)
     let filling = try openFilling(search.operation)
     let lease = LeaseFile(search.name, node: name.node, isHeld: search.request.isHeld)
-    let taken = TakenFile(
-      file: file, folder: filling, name: ReadyName.newID(), isLeased: false)
+    let taken =
+      search.holder.limits == nil
+      ? TakenFile(file: file, folder: filling, name: ReadyName.newID(), isLeased: false)
+      : TakenFile(file: file, folder: search.folder, name: lease.text, isLeased: true)
     let refused: HoldfastError?
     do throws(Errno) {
       // What would refuse the complete lease refuses it before memory is populated.
       refused = try enter(lease, search) { () throws(Errno) in
-        try ready.rename(name.text, to: filling, taken.name)
+        try ready.rename(name.text, to: taken.folder, taken.name)
+        // `grow` sees whether it failed.
+        if taken.isLeased { try? file.setSize(size) }
       }
     } catch {
       try search.skip(name, error, path: path)
@@ -37,7 +45,7 @@ extension Reservoir {
     do throws(LeaseProblem) {
       try proveExclusive(taken, status)
       isOfNode = try grow(taken, name, search)
-      try enterGrown(taken, lease, search)
+      if !taken.isLeased { try enterGrown(taken, lease, search) }
     } catch {
       try giveUp(taken, name, status, error, &search)
       return nil
