@@ -42,7 +42,7 @@ import Testing
         .init(
           id: NodeID(UInt32(truncatingIfNeeded: number)), total: size, free: size, available: size,
           hugePages: [.init(size: size, total: PageCount(number), free: PageCount(number))],
-          processors: [0, .max - 1, .max], usableProcessors: [.max],
+          processors: [0, .max - 1, .max, 0], usableProcessors: [.max],
           distances: host.nodes.map { _ in .min }, isAllowed: true))
     }
     host.privileges.memoryLockLimit = size

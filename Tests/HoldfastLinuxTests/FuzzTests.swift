@@ -85,7 +85,7 @@ import Testing
 
   @Test func `trees of the kernel's files`() throws {
     var fuzz = Fuzz("trees", like: Self.files.map(\.text))
-    for _ in 0..<max(1, Fuzz.cases / 10) {
+    for _ in 0..<max(1, Fuzz.cases / 25) {
       var files: [String: String] = [:]
       for file in Self.files where Int.random(in: 0..<8, using: &fuzz.random) > 0 {
         let isOdd = Int.random(in: 0..<3, using: &fuzz.random) == 0

@@ -189,7 +189,7 @@ public enum HostReport {
   static func list(_ numbers: [UInt32]) -> String {
     var ranges: [ClosedRange<UInt32>] = []
     for number in numbers {
-      if let last = ranges.last, last.upperBound &+ 1 == number {
+      if let last = ranges.last, last.upperBound < number, last.upperBound + 1 == number {
         ranges[ranges.count - 1] = last.lowerBound...number
       } else {
         ranges.append(number...number)
