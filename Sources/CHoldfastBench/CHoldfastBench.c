@@ -93,18 +93,8 @@ static int map_file(void *start, size_t length, int fd) {
   return 0;
 }
 
-double hf_bench_remap(int fd, size_t length) {
-  void *whole;
-  size_t total;
-  void *start = reserve(length, &whole, &total);
-  if (start == MAP_FAILED)
-    return -errno;
-  double began = now();
-  double result = map_file(start, length, fd);
-  if (result == 0)
-    result = madvise(start, length, MADV_POPULATE_WRITE) < 0 ? -errno : now() - began;
-  munmap(whole, total);
-  return result;
+static int populate(char *start, size_t length) {
+  return madvise(start, length, MADV_POPULATE_WRITE) < 0 ? -errno : 0;
 }
 
 // Reads a byte of each GiB, after which all of its pages must be in the page tables, and populates
@@ -113,9 +103,7 @@ static int touch(char *start, size_t length) {
   size_t done = 0;
   for (; done + alignment <= length; done += alignment)
     (void)*(volatile char *)(start + done);
-  if (done < length && madvise(start + done, length - done, MADV_POPULATE_WRITE) < 0)
-    return -errno;
-  return 0;
+  return done < length ? populate(start + done, length - done) : 0;
 }
 
 // Whether the last page of each whole GiB is in the page tables.
@@ -128,7 +116,8 @@ static int is_entered(char *start, size_t length) {
   return 1;
 }
 
-double hf_bench_touch(int fd, size_t length) {
+// The time to map a file and to enter its pages.
+static double enter_file(int fd, size_t length, int (*enter)(char *, size_t)) {
   void *whole;
   size_t total;
   void *start = reserve(length, &whole, &total);
@@ -137,15 +126,18 @@ double hf_bench_touch(int fd, size_t length) {
   double began = now();
   double result = map_file(start, length, fd);
   if (result == 0)
-    result = touch(start, length);
-  if (result == 0) {
+    result = enter(start, length);
+  if (result == 0)
     result = now() - began;
-    if (!is_entered(start, length))
-      result = -EOPNOTSUPP;
-  }
+  if (result > 0 && !is_entered(start, length))
+    result = -EOPNOTSUPP;
   munmap(whole, total);
   return result;
 }
+
+double hf_bench_remap(int fd, size_t length) { return enter_file(fd, length, populate); }
+
+double hf_bench_touch(int fd, size_t length) { return enter_file(fd, length, touch); }
 
 double hf_bench_munmap(int fd, size_t length) {
   void *whole;
@@ -154,8 +146,8 @@ double hf_bench_munmap(int fd, size_t length) {
   if (start == MAP_FAILED)
     return -errno;
   double result = map_file(start, length, fd);
-  if (result == 0 && madvise(start, length, MADV_POPULATE_WRITE) < 0)
-    result = -errno;
+  if (result == 0)
+    result = populate(start, length);
   if (result == 0) {
     double began = now();
     result = munmap(start, length) < 0 ? -errno : now() - began;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/kvm.h>
 #include <linux/userfaultfd.h>
 #include <string.h>
@@ -78,4 +79,14 @@ int hf_probe_kvm(const char *path) { return ask_kvm(path, KVM_GET_API_VERSION, 0
 
 int hf_probe_kvm_extension(const char *path, int capability) {
   return ask_kvm(path, KVM_CHECK_EXTENSION, (unsigned long)capability);
+}
+
+int hf_probe_capabilities(uint64_t *capabilities) {
+  // glibc has no wrapper; the number 0 is the caller.
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  struct __user_cap_data_struct data[2];
+  if (syscall(SYS_capget, &header, data) < 0)
+    return -errno;
+  *capabilities = (uint64_t)data[1].effective << 32 | data[0].effective;
+  return 0;
 }

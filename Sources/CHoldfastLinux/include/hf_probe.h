@@ -18,6 +18,9 @@ int hf_probe_userfault_device(const char *path, uint64_t *features);
 /// negative errno.
 int hf_probe_thp_disable(void);
 
+/// Stores the effective capabilities of the process, capget(2). Returns 0 or a negative errno.
+int hf_probe_capabilities(uint64_t *capabilities);
+
 /// What sysinfo(2) reports, in bytes.
 struct hf_host_memory {
   uint64_t total;

@@ -23,6 +23,8 @@ package struct HostSystem: Sendable {
   package var memory: @Sendable () -> HostCapabilities.Memory? = { nil }
   /// geteuid(2).
   package var effectiveUser: @Sendable () -> UInt32
+  /// The effective capabilities: capget(2).
+  package var capabilities: @Sendable () -> UInt64? = { nil }
   /// RLIMIT_MEMLOCK, soft and hard; nil: no limit.
   package var memoryLockLimits: @Sendable () -> (soft: ByteCount?, hard: ByteCount?)
   /// The features that UFFDIO_API reports.
@@ -49,6 +51,11 @@ package struct HostSystem: Sendable {
         available: ByteCount(memory.free.saturatingSum(memory.buffers)))
     },
     effectiveUser: { geteuid() },
+    capabilities: {
+      var capabilities: UInt64 = 0
+      // SAFETY: `capabilities` lives through the call.
+      return unsafe hf_probe_capabilities(&capabilities) == 0 ? capabilities : nil
+    },
     memoryLockLimits: {
       var limit = rlimit()
       // SAFETY: `limit` is a whole rlimit and lives through the call.
