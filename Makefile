@@ -9,8 +9,9 @@ COMPACTION_STEPS ?= 1000000
 DIFFERENTIAL_STEPS ?= 400000
 SIMULATION_SEEDS ?= 16
 CRASHES ?= 300
+FUZZ_CASES ?= 100000
 
-.PHONY: check format lint build release release-tests test tsan model crashes bench static \
+.PHONY: check format lint build release release-tests test tsan model crashes fuzz bench static \
   numa-guest reservoir-guest service-guest recipes examples mutants docs clean
 
 check: lint build test tsan
@@ -56,6 +57,11 @@ model: export HOLDFAST_SIMULATION_SEEDS = $(SIMULATION_SEEDS)
 model: release-tests
 	$(SWIFT) test -c release --skip-build \
 	  --filter "ModelTests|CompactionTests|Differential|HoldfastSimulationTests"
+
+# Random input for every parser, in the debug build, where each overflow traps.
+fuzz: export HOLDFAST_FUZZ_CASES = $(FUZZ_CASES)
+fuzz: build
+	$(SWIFT) test --skip-build --filter "FuzzTests|AbsurdNumbers"
 
 # The reservoir's commands, service and members, killed at random moments; and the times of leases.
 crashes: export HOLDFAST_CRASHES = $(CRASHES)

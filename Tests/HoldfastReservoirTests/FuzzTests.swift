@@ -61,6 +61,46 @@ import Testing
     }
   }
 
+  /// Sends bytes to a socket, as any process may.
+  private func send(_ bytes: [UInt8], to path: String, from socket: Int32) -> Int {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix(107)) }
+    let length = socklen_t(MemoryLayout<sockaddr_un>.size)
+    return withUnsafePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        sendto(socket, bytes, bytes.count, Int32(MSG_DONTWAIT), $0, length)
+      }
+    }
+  }
+
+  @Test func `datagrams are events, or invalid`() throws {
+    var fuzz = Fuzz(
+      "datagrams",
+      like: [
+        "HOLDFAST=1\nOPERATION=lease\nBYTES=4096\nNANOSECONDS=1\nWAITED=0",
+        "HOLDFAST=1\nOPERATION=fill\nBYTES=0\nNANOSECONDS=1\nWAITED=0\nFAILURE=noSpace",
+        String(repeating: "HOLDFAST=1\n", count: 60),
+      ])
+    let place = try Place()
+    let listener = try #require(try place.reservoir().listen())
+    let socket = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+    defer { close(socket) }
+    var (events, invalid) = (0, 0)
+    for _ in 0..<Fuzz.cases {
+      let bytes = fuzz.bytes()
+      try #require(send(bytes, to: place.file("events"), from: socket) == bytes.count)
+      let message = try #require(listener.next())
+      guard case .event(let event) = message else {
+        invalid += 1
+        continue
+      }
+      events += 1
+      #expect(bytes.count <= 512 && ReservoirEvent(message: event.message) == event)
+    }
+    #expect(events > 0 && invalid > 0 && listener.next() == nil)
+  }
+
   /// Makes an entry in a folder as another program might.
   private func make(_ path: String, _ random: inout SeededGenerator) {
     switch Int.random(in: 0..<8, using: &random) {
