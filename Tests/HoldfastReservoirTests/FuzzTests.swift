@@ -101,17 +101,21 @@ import Testing
     #expect(events > 0 && invalid > 0 && listener.next() == nil)
   }
 
-  /// Makes an entry in a folder as another program might.
-  private func make(_ path: String, _ random: inout SeededGenerator) {
+  /// Makes an entry in a folder as another program might, and never changes one that is there: that
+  /// may be a link.
+  ///
+  /// - Parameter outside: a file that a link may lead to.
+  private func make(_ path: String, outside: String, _ random: inout SeededGenerator) {
     switch Int.random(in: 0..<8, using: &random) {
     case 0: mkdir(path, 0o777)
-    case 1: symlink("/etc/passwd", path)
+    case 1: symlink(outside, path)
     case 2: symlink(path, path)
     case 3: mkfifo(path, 0o666)
-    case 4: link("/dev/shm/nothing", path)
+    case 4: link(outside, path)
     default:
       let file = open(
-        path, O_CREAT | O_RDWR | O_CLOEXEC, mode_t.random(in: 0...0o777, using: &random))
+        path, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC,
+        mode_t.random(in: 0...0o777, using: &random))
       guard file >= 0 else { return }
       let sizes: [off_t] = [0, 1, 4096, 4097, 1 << 20, 1 << 40]
       ftruncate(file, sizes.randomElement(using: &random) ?? 0)
@@ -127,7 +131,10 @@ import Testing
       like: [
         "1M-\(Self.id)", "2M@0-\(Self.id)", "17179869183G-\(Self.id)", "vm", "vm.run", Self.id,
       ])
-    let passwd = try Data(contentsOf: URL(filePath: "/etc/passwd"))
+    let outside = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())")
+    let contents = Data("nothing changes this".utf8)
+    try contents.write(to: outside)
+    defer { try? FileManager.default.removeItem(at: outside) }
     for _ in 0..<max(1, Fuzz.cases / 50) {
       let place = try Place(fileSystem: "tmpfs", size: .mebibytes(16))
       let reservoir = try place.reservoir(.mebibytes(1))
@@ -137,7 +144,7 @@ import Testing
         let name = fuzz.text().replacing("/", with: "_").replacing("\0", with: "_").prefix(60)
         let folder = folders.randomElement(using: &fuzz.random) ?? "ready"
         if ["", ".", ".."].contains(name) { continue }
-        make(place.file("\(folder)/\(name)"), &fuzz.random)
+        make(place.file("\(folder)/\(name)"), outside: outside.path, &fuzz.random)
       }
       for work in [
         { _ = try reservoir.status().text(showingLeases: true) },
@@ -152,6 +159,6 @@ import Testing
         do { try work() } catch let error as HoldfastError { _ = error.description }
       }
     }
-    #expect(try Data(contentsOf: URL(filePath: "/etc/passwd")) == passwd)
+    #expect(try Data(contentsOf: outside) == contents)
   }
 }

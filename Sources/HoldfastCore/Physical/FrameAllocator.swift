@@ -387,7 +387,7 @@ public final class FrameAllocator: Sendable {
   /// The domain of one of the allocator's frames. Traps on another frame.
   ///
   /// - Complexity: O(log domains).
-  public func domain(of frame: Frame) -> FrameDomain {
+  package func domain(of frame: Frame) -> FrameDomain {
     precondition(frames.contains(frame), "a foreign frame is looked up")
     return domains[domains.partitioningIndex { $0.frames.end > frame }]
   }
