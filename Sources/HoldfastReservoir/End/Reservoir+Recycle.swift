@@ -86,12 +86,11 @@ extension Reservoir {
     let unchanged = "the lease is unchanged"
     let status = try during(operation, unchanged) { () throws(Errno) in try taken.file.status() }
     let isMember = isMember(taken.user)
-    let isScrubbed = options.reuse == .scrub && !isMember
-    let problem = try during(operation, unchanged) { () throws(Errno) in
-      try obstacle(taken.file, status, isScrubbed: isScrubbed, timeout: options.timeout)
+    let reason = try during(operation, unchanged) { () throws(Errno) in
+      try obstacle(
+        taken.file, status, isScrubbed: options.reuse == .scrub && !isMember,
+        timeout: options.timeout)
     }
-    let reason =
-      problem ?? (isScrubbed ? lackOfRoom(taken, status, options.size, operation) : nil)
     if let reason {
       guard fallback == .release else {
         throw HoldfastError(
@@ -100,7 +99,7 @@ extension Reservoir {
             ? .wait(until: "that process ends, or release the lease")
             : .other("release the lease instead"))
       }
-    } else if isScrubbed {
+    } else if !isMember, options.reuse == .scrub {
       return try scrub(taken, status, filling, options, operation, progress)
     }
     try move(taken, status, operation) { () throws(Errno) in
@@ -161,6 +160,13 @@ extension Reservoir {
         try taken.file.setSize(leased)
         size = leased
       }
+      // A monitor may have made the file longer than any memory, and a scrub populates what is
+      // absent.
+      do throws(HoldfastError) {
+        try checkRoom(size - status.allocated, taken.lease.node, operation)
+      } catch {
+        throw Errno.noMemory
+      }
       let node = try scrub(taken, size, options, progress)
       try setOwnerAndPermissions(taken.file)
       let name = ReadyName(size: size, node: node).text
@@ -207,21 +213,6 @@ extension Reservoir {
       default:
         throw HoldfastError(errno: error, operation: operation, reason: "the lease is unchanged")
       }
-    }
-  }
-
-  /// Why a file cannot be scrubbed as a whole: a monitor may have made it larger than any memory,
-  /// and a scrub populates what is absent.
-  private func lackOfRoom(
-    _ taken: LockedLease, _ status: FileStatus, _ leased: ByteCount?, _ operation: String
-  ) -> String? {
-    let size = min(status.size, leased ?? status.size)
-    do throws(HoldfastError) {
-      try checkRoom(size - status.allocated, taken.lease.node, operation)
-      return nil
-    } catch {
-      return "its file of \(size) has \(HostReport.rounded(status.allocated)) of memory; "
-        + error.reason
     }
   }
 
