@@ -66,7 +66,8 @@ import Testing
     let wire = """
       {"range":{"start":0,"end":4096},"requestedBytes":4096,"residentBytes":NUM,"wiredBytes":NUM,
        "lockedBytes":NUM,"pages":{"4096":NUM,"NUM":NUM},"zeroedAheadBytes":NUM,"zeroedNowBytes":NUM,
-       "backing":"base","path":"prefault","fallbacks":[],"wireSeconds":SEC,"arenaSeconds":SEC,
+       "backing":"base","placement":"window","placementReason":"","path":"prefault",
+       "fallbacks":[],"wireSeconds":SEC,"arenaSeconds":SEC,
        "stages":{"allocating":SEC,"zeroing":SEC,"entering":SEC,"finishing":SEC}}
       """
     let fork = """
