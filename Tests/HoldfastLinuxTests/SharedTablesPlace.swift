@@ -45,7 +45,8 @@ struct SharedTablesPlace {
   }
 
   func range(_ pages: Range<UInt64>) -> AddressRange {
-    AddressRange(from: Address(pages.lowerBound * Self.page), to: Address(pages.upperBound * Self.page))
+    AddressRange(
+      from: Address(pages.lowerBound * Self.page), to: Address(pages.upperBound * Self.page))
   }
 
   /// The pages from an address on that are in the page tables, by pagemap.
