@@ -93,45 +93,4 @@ import Testing
       #expect(error?.reason.contains(name) == true && error?.advice != nil)
     }
   }
-
-  private func decompress(_ bytes: [UInt8], pieces: Int) throws -> [UInt8] {
-    var rest = bytes[...]
-    var reader = GzipReader(file: "vm.csv.gz", []) {
-      defer { rest = rest.dropFirst(pieces) }
-      return rest.prefix(pieces)
-    }
-    var text: [UInt8] = []
-    while let part = try reader.next() { text += part }
-    return text
-  }
-
-  @Test(arguments: [1, 2, 13, 10_000])
-  func `gzip's blocks of all kinds`(pieces: Int) throws {
-    let text = Array(GzipExamples.text.utf8)
-    #expect(try decompress(GzipExamples.fixed, pieces: pieces) == text)
-    #expect(try decompress(GzipExamples.dynamic, pieces: pieces) == text)
-    #expect(try decompress(GzipExamples.stored, pieces: pieces) == Array(text.prefix(200)))
-    // Two members, and zeros behind them.
-    let both = GzipExamples.fixed + GzipExamples.stored + [0, 0, 0]
-    #expect(try decompress(both, pieces: pieces) == text + text.prefix(200))
-  }
-
-  @Test func `damaged files are refused`() {
-    for example in [GzipExamples.fixed, GzipExamples.dynamic, GzipExamples.stored] {
-      for end in 0..<example.count where end > 0 {
-        let error = #expect(throws: TraceError.self) {
-          try decompress(Array(example[..<end]), pieces: 100)
-        }
-        #expect(error?.reason == "the compressed file ends early")
-      }
-      // Any bit is noticed but those of the time, the compressor and its system, and those that
-      // fill up a byte before a block that is stored and before the checksum.
-      let hasPadding = [example == GzipExamples.stored ? 10 : 0, example.count - 9]
-      for place in example.indices where !(4..<10).contains(place) && !hasPadding.contains(place) {
-        var damaged = example
-        damaged[place] ^= 0x10
-        #expect(throws: TraceError.self) { try decompress(damaged, pieces: 100) }
-      }
-    }
-  }
 }

@@ -2,6 +2,7 @@ internal import Glibc
 internal import HoldfastCore
 internal import HoldfastLinux
 internal import HoldfastSimulation
+internal import Synchronization
 internal import SystemPackage
 
 /// The file of `--trace`.
@@ -18,15 +19,10 @@ enum TraceFile {
     do {
       let file = try FileDescriptor.open(FilePath(path), .readOnly)
       return try file.closeAfter {
-        try withoutActuallyEscaping(progress) { progress in
-          let all = size(of: file)
-          var done: UInt64 = 0
-          return try guests(in: path) {
-            let piece = try nextPiece(of: file)
-            done += UInt64(piece.count)
-            progress(ByteCount(done), all)
-            return piece
-          }
+        let all = size(of: file)
+        let input = Input(file: file)
+        return try guests(in: path, input) {
+          progress(ByteCount(input.done.load(ordering: .relaxed)), all)
         }
       }
     } catch let error as TraceError {
@@ -37,40 +33,74 @@ enum TraceFile {
     }
   }
 
-  /// Parses what `next` returns, piece after piece, until it returns none; decompresses it first if
-  /// it is in gzip's format.
+  /// The bytes of the file, which another thread may read.
+  private final class Input: Sendable {
+    private let file: FileDescriptor
+    /// The number of bytes read.
+    let done = Atomic<UInt64>(0)
+
+    init(file: FileDescriptor) {
+      self.file = file
+    }
+
+    /// The next bytes; none at the end.
+    func next() throws -> ArraySlice<UInt8> {
+      var piece = [UInt8](repeating: 0, count: pieceSize)
+      // SAFETY: the buffer is all of `piece`, which lives through the call.
+      let count = try unsafe piece.withUnsafeMutableBytes { buffer in
+        try unsafe file.read(into: buffer)
+      }
+      done.wrappingAdd(UInt64(count), ordering: .relaxed)
+      return piece[..<count]
+    }
+  }
+
+  /// Parses the file; gzip(1) decompresses it first if it is in gzip's format.
   private static func guests(
-    in path: String, next: @escaping () throws -> ArraySlice<UInt8>
+    in path: String, _ input: Input, progress: () -> Void
   ) throws -> [TraceGuest] {
     var parser = TraceParser(file: path)
-    var first = try next()
-    while !first.isEmpty, first.count < GzipReader.magic.count {
-      let more = try next()
+    var piece = try input.next()
+    while !piece.isEmpty, piece.count < Gunzip.magic.count {
+      let more = try input.next()
       if more.isEmpty { break }
-      first += more
+      piece += more
     }
-    if first.starts(with: GzipReader.magic) {
-      var gzip = GzipReader(file: path, first, then: next)
-      while let piece = try gzip.next() { try parser.read(piece) }
+    if piece.starts(with: Gunzip.magic), let gunzip = try program(piece, input) {
+      do {
+        while case let part = try gunzip.next(), !part.isEmpty {
+          try parser.read(part)
+          progress()
+        }
+      } catch {
+        _ = gunzip.end()
+        throw error
+      }
+      guard gunzip.end() else {
+        throw TraceError(
+          file: path, line: nil, column: nil,
+          reason: "the compressed file is damaged, or ends early",
+          advice: "download or copy it again")
+      }
     } else {
-      var piece = first
+      // Without gzip(1) the parser says what the file is.
       while !piece.isEmpty {
         try parser.read(piece)
-        piece = try next()
+        progress()
+        piece = try input.next()
       }
     }
     try parser.finish()
     return parser.guests
   }
 
-  /// The next bytes of the file; none at its end.
-  private static func nextPiece(of file: FileDescriptor) throws -> ArraySlice<UInt8> {
-    var piece = [UInt8](repeating: 0, count: pieceSize)
-    // SAFETY: the buffer is all of `piece`, which lives through the call.
-    let count = try unsafe piece.withUnsafeMutableBytes { buffer in
-      try unsafe file.read(into: buffer)
+  /// Nil where gzip(1) is not installed.
+  private static func program(_ first: ArraySlice<UInt8>, _ input: Input) throws -> Gunzip? {
+    do {
+      return try Gunzip(first) { try input.next() }
+    } catch Errno.noSuchFileOrDirectory {
+      return nil
     }
-    return piece[..<count]
   }
 
   private static func size(of file: FileDescriptor) -> ByteCount? {

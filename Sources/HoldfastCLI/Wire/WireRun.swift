@@ -53,8 +53,10 @@ struct WiredGuest {
         "cannot lock \(memory) of memory: \(problem); try: --backing hugetlb-2M, which needs no "
           + "lock, or see holdfast host for the command that raises the limit")
     }
+    // In the arena's own mapping there is nothing that the fault path could enter.
     let guest = try GuestMemory(
-      arena: arena, limit: memory, for: .wiring, hostNUMANode: guestPolicy, host: host)
+      arena: arena, limit: memory, for: path == .fault ? nil : .wiring, hostNUMANode: guestPolicy,
+      host: host)
     let segment = try guest.allocateSegment("ram", size: memory)
     progress.begin("wiring \(memory)")
     let receipt = try guest.map(segment, at: .zero, options: .wired, path: path)
