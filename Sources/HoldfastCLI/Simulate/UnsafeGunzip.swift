@@ -72,15 +72,15 @@ final class Gunzip {
     try? output.close()
     thread.join()
     var status: Int32 = 0
-    while waitpid(process, &status, 0) < 0, errno == EINTR {}
+    while unsafe waitpid(process, &status, 0) < 0, errno == EINTR {}
     return status == 0
   }
 
-  private static func pipe() throws(Errno) -> (read: FileDescriptor, write: FileDescriptor) {
-    var ends: [Int32] = [-1, -1]
-    // SAFETY: the call writes two numbers.
-    if unsafe pipe2(&ends, O_CLOEXEC) < 0 { throw Errno(rawValue: errno) }
-    return (FileDescriptor(rawValue: ends[0]), FileDescriptor(rawValue: ends[1]))
+  private static func pipe() throws -> (read: FileDescriptor, write: FileDescriptor) {
+    let (read, write) = try FileDescriptor.pipe()
+    // The program must not keep the ends that this one closes.
+    for end in [read, write] { _ = fcntl(end.rawValue, F_SETFD, FD_CLOEXEC) }
+    return (read, write)
   }
 
   private static func start(
@@ -105,8 +105,7 @@ final class Gunzip {
     unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
     var process: pid_t = 0
     // SAFETY: the words are copies that live until after the call; the list ends in nil.
-    var words: [UnsafeMutablePointer<CChar>?] = unsafe ["gzip", "-dc"].map { unsafe strdup($0) }
-    unsafe words.append(nil)
+    var words: [UnsafeMutablePointer<CChar>?] = unsafe [strdup("gzip"), strdup("-dc"), nil]
     defer { for index in unsafe words.indices { unsafe free(words[index]) } }
     let status = unsafe posix_spawnp(&process, "gzip", &actions, &attributes, &words, environ)
     if status != 0 { throw Errno(rawValue: status) }

@@ -13,7 +13,8 @@ package struct TraceError: Error, Hashable, CustomStringConvertible, Sendable {
   /// What to do, where it is something else than to look at the format.
   package let advice: String?
 
-  init(
+  /// An error; `position` is the column's number in the file where that is not the usual one.
+  package init(
     file: String, line: Int?, column: TraceColumn?, position: Int? = nil, reason: String,
     advice: String? = nil
   ) {
