@@ -43,19 +43,25 @@ public struct HostileBenchmark: Sendable {
   public struct Measurement: Sendable {
     /// What the hostile guest did.
     public let act: Act
-    /// The median seconds of the measured guest's page fault before the hostile guest starts.
+    /// The median seconds of the measured guest's page fault while the hostile guest pauses.
     public let quiet: Double
     /// The same while the hostile guest runs.
     public let hostile: Double
+    /// The time while the hostile guest runs over the time while it pauses, of each round.
+    public let rounds: PairedRatio?
     /// The page faults of the hostile guest until the end of the measurement.
     public let hostileFaults: UInt64
     /// The invariants of both guests that do not hold afterwards, and errors of the hostile guest's
     /// monitor.
     public let problems: [String]
 
-    /// `hostile` divided by `quiet`.
-    public var ratio: Double { hostile / quiet }
+    /// The median of the rounds' ratios.
+    public var ratio: Double { rounds?.median ?? hostile / quiet }
   }
+
+  /// Quiet and hostile page faults alternate in so many rounds, so that what slows the host down
+  /// slows down both.
+  static let rounds = 8
 
   /// The results of all acts.
   public struct Result: Sendable {
@@ -78,17 +84,14 @@ public struct HostileBenchmark: Sendable {
       threads: threads)
     let victim = try Victim(arena, host)
     // The first faults are slower.
-    _ = try victim.median(of: 32)
+    _ = try victim.seconds(of: 32)
     var measurements: [Measurement] = []
     for act in Act.allCases {
       progress(act)
-      let quiet = try victim.median(of: faults)
       let guest = try HostileGuest(act, arena, host)
-      // Until the hostile guest causes page faults.
-      while guest.faults < 10, !guest.isOver { WorkPause.moment() }
-      let hostile: Double
-      do {
-        hostile = try victim.median(of: faults)
+      let measured: (quiet: [[Double]], hostile: [[Double]])
+      do throws(HoldfastError) {
+        measured = try alternate(victim, guest, arena)
       } catch {
         guest.end()
         throw error
@@ -96,10 +99,35 @@ public struct HostileBenchmark: Sendable {
       guest.end()
       measurements.append(
         Measurement(
-          act: act, quiet: quiet, hostile: hostile, hostileFaults: guest.faults,
+          act: act, quiet: HoldfastBench.median(measured.quiet.flatMap { $0 }) ?? 0,
+          hostile: HoldfastBench.median(measured.hostile.flatMap { $0 }) ?? 0,
+          rounds: PairedRatio(
+            baseline: measured.quiet.compactMap(HoldfastBench.median),
+            candidate: measured.hostile.compactMap(HoldfastBench.median)),
+          hostileFaults: guest.faults,
           problems: guest.problems + guest.memory.invariantProblems(with: [victim.memory])))
     }
     return Result(backing: arena.backing, faults: faults, measurements: measurements)
+  }
+
+  /// The seconds of page faults, in rounds, while the hostile guest pauses and while it runs.
+  private func alternate(
+    _ victim: Victim, _ guest: HostileGuest, _ arena: Arena
+  ) throws(HoldfastError) -> (quiet: [[Double]], hostile: [[Double]]) {
+    var measured: (quiet: [[Double]], hostile: [[Double]]) = ([], [])
+    let count = max(1, faults / Self.rounds)
+    for _ in 0..<Self.rounds {
+      guest.pause()
+      // A page fault zeroes its page in both cases.
+      arena.memory.forgetZeroedFrames()
+      measured.quiet.append(try victim.seconds(of: count))
+      let before = guest.faults
+      guest.proceed()
+      // Until the hostile guest causes page faults.
+      while guest.faults < before + 10, !guest.isOver { WorkPause.moment() }
+      measured.hostile.append(try victim.seconds(of: count))
+    }
+    return measured
   }
 }
 
@@ -113,8 +141,8 @@ private struct Victim {
       arena: arena, limit: HostileBenchmark.guestMemory, demandPaging: DemandPaging(), host: host)
   }
 
-  /// The median seconds of `count` page faults, each of a 2 MiB page.
-  func median(of count: Int) throws(HoldfastError) -> Double {
+  /// The seconds of `count` page faults, each of a 2 MiB page.
+  func seconds(of count: Int) throws(HoldfastError) -> [Double] {
     let clock = ContinuousClock()
     var seconds: [Double] = []
     while seconds.count < count {
@@ -129,11 +157,11 @@ private struct Victim {
       }
       try memory.unmap(all)
     }
-    return HoldfastBench.median(seconds) ?? 0
+    return seconds
   }
 }
 
-/// A guest that performs an act on its threads until `end()`.
+/// A guest that performs an act on its threads until `end()`, except while it pauses.
 private final class HostileGuest: Sendable {
   let memory: GuestMemory
   private let ram: MemorySegment
@@ -143,9 +171,22 @@ private final class HostileGuest: Sendable {
 
   final class Shared: Sendable {
     let isOver = Atomic<Bool>(false)
+    let isPaused = Atomic<Bool>(false)
+    /// The threads that have noticed that they are to pause.
+    let paused = Atomic<Int>(0)
     let lock = Lock()
     /// Protected by `lock`.
     nonisolated(unsafe) var problems: [String] = []
+
+    /// Waits while the guest pauses.
+    func pauseIfAsked() {
+      guard isPaused.load(ordering: .acquiring) else { return }
+      paused.wrappingAdd(1, ordering: .acquiringAndReleasing)
+      while isPaused.load(ordering: .acquiring), !isOver.load(ordering: .acquiring) {
+        WorkPause.moment()
+      }
+      paused.wrappingSubtract(1, ordering: .acquiringAndReleasing)
+    }
 
     func report(_ problem: String) {
       lock.withLock { if unsafe problems.count < 8 { unsafe problems.append(problem) } }
@@ -160,7 +201,8 @@ private final class HostileGuest: Sendable {
     let memory = try GuestMemory(
       arena: arena, limit: HostileBenchmark.guestMemory,
       demandPaging: DemandPaging { _ in
-        shared.isOver.load(ordering: .acquiring) ? .refuse : .retry
+        shared.isOver.load(ordering: .acquiring) || shared.isPaused.load(ordering: .acquiring)
+          ? .refuse : .retry
       }, host: host)
     self.memory = memory
     let ram = try memory.allocateSegment("ram", size: HostileBenchmark.guestMemory)
@@ -173,6 +215,7 @@ private final class HostileGuest: Sendable {
     let touch: @Sendable () -> Void = {
       var page: UInt64 = 0
       while !shared.isOver.load(ordering: .acquiring) {
+        shared.pauseIfAsked()
         GuestBytes.storeByKernel(memory, at: Address(page << 21))
         page = (page + 1) % (HostileBenchmark.guestMemory.rawValue >> 21)
       }
@@ -180,8 +223,9 @@ private final class HostileGuest: Sendable {
     let monitor: @Sendable () -> Void = {
       while !shared.isOver.load(ordering: .acquiring) {
         do throws(HoldfastError) {
+          shared.pauseIfAsked()
           switch act {
-          case .unmapped, .readOnly: return
+          case .unmapped, .readOnly: WorkPause.moment()
           case .unmapping:
             try memory.unmap(Self.all)
             try memory.map(ram, at: .zero)
@@ -213,6 +257,14 @@ private final class HostileGuest: Sendable {
   }
   var isOver: Bool { !problems.isEmpty }
   var problems: [String] { shared.lock.withLock { unsafe shared.problems } }
+
+  /// Returns when both threads pause; a thread that has failed does nothing either.
+  func pause() {
+    shared.isPaused.store(true, ordering: .releasing)
+    while shared.paused.load(ordering: .acquiring) < 2, !isOver { WorkPause.moment() }
+  }
+
+  func proceed() { shared.isPaused.store(false, ordering: .releasing) }
 
   func end() {
     shared.isOver.store(true, ordering: .releasing)

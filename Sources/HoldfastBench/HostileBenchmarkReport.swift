@@ -16,7 +16,7 @@ public struct HostileBenchmarkReport: Sendable {
     for one in result.measurements {
       rows.append([
         one.act.rawValue, time(one.quiet),
-        time(one.hostile), number(one.ratio),
+        time(one.hostile), number(one.ratio) + (one.rounds?.spread ?? ""),
         "\(one.hostileFaults)",
       ])
     }
@@ -25,7 +25,8 @@ public struct HostileBenchmarkReport: Sendable {
     }
     return
       "Page faults of 2 MiB (\(result.backing.rawValue)) beside a hostile guest, medians of "
-      + "\(result.faults)\n\n" + aligned(rows) + "\n" + problems.joined()
+      + "\(result.faults), ratios of \(HostileBenchmark.rounds) rounds\n\n" + aligned(rows) + "\n"
+      + problems.joined()
       + (problems.isEmpty ? "" : "\n")
   }
 }
@@ -33,7 +34,8 @@ public struct HostileBenchmarkReport: Sendable {
 extension HostileBenchmarkReport: Encodable {
   private enum Key: String, CodingKey {
     case backing, faults, results
-    case act, quietSeconds, hostileSeconds, ratio, hostileFaults, problems
+    case act, quietSeconds, hostileSeconds, ratio, ratioSmallest, ratioLargest, hostileFaults
+    case problems
   }
 
   /// The JSON of `bench guest --hostile`.
@@ -48,6 +50,8 @@ extension HostileBenchmarkReport: Encodable {
       try entry.encode(one.quiet, forKey: .quietSeconds)
       try entry.encode(one.hostile, forKey: .hostileSeconds)
       try entry.encode(one.ratio, forKey: .ratio)
+      try entry.encode(one.rounds?.smallest, forKey: .ratioSmallest)
+      try entry.encode(one.rounds?.largest, forKey: .ratioLargest)
       try entry.encode(one.hostileFaults, forKey: .hostileFaults)
       try entry.encode(one.problems, forKey: .problems)
     }

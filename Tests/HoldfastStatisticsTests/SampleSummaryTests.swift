@@ -12,6 +12,18 @@ import Testing
     #expect((summary.standardDeviation - 238.04761428476167).magnitude < 1e-9)
   }
 
+  /// The sum of large values rounds, and the average of equal halves must not leave them.
+  @Test func theAverageIsWithinTheValues() throws {
+    let values = [Double](repeating: 1e15 + 0.125, count: 7) + [1e15]
+    let summary = try SampleSummary(values)
+    #expect(summary.average >= summary.minimum && summary.average <= summary.maximum)
+    // Seven eighths of 0.125, to the precision of the numbers.
+    #expect(summary.average == 1e15 + 0.125)
+    #expect(try SampleSummary([1e300, 1e300, 1e300.nextDown]).average <= 1e300)
+    // What each addition loses counts: these add up to 2.
+    #expect(try SampleSummary([1, 1e100, 1, -1e100]).average == 0.5)
+  }
+
   @Test func evenCountHasTheUpperMedian() throws {
     #expect(try SampleSummary([16, 1, 9, 4]).median == 9)
   }

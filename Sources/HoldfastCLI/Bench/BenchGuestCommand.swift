@@ -17,8 +17,9 @@ struct BenchGuestCommand: ParsableCommand {
       times of the slots and of preparing the memory are shown separately. In a guest of more than \
       3G, the rest of the memory starts at 4G, and its two calls count as one.
 
-      With --hostile, the command times the page faults of a guest with demand paging, alone and \
-      beside a hostile guest in the same process. That guest accesses unmapped memory, writes to \
+      With --hostile, the command times the page faults of a guest with demand paging beside a \
+      hostile guest in the same process, in rounds in which that guest pauses and runs in turn. It \
+      accesses unmapped memory, writes to \
       read-only memory, accesses memory that its monitor keeps mapping and unmapping, and writes \
       while its monitor keeps forking it. This allocates 256M, whatever --memory says.
       """)

@@ -40,8 +40,7 @@ public struct SampleSummary: Hashable, Sendable {
 
   /// Summarises `values`, given the same ones in ascending order.
   ///
-  /// The average adds up `values` in the order given, as ministat does: a plot column may turn on
-  /// the last bit of it.
+  /// The average is within the values also where their sum rounds, as it does for ministat.
   init(_ values: [Double], sorted: [Double]) throws(StatisticsError) {
     guard values.count >= SampleMoments.minimumCount else { throw .unusableCount(values.count) }
     minimum = sorted[0]
@@ -53,10 +52,22 @@ public struct SampleSummary: Hashable, Sendable {
         validCount: values.count, average: minimum, standardDeviation: 0)
       return
     }
-    let average = values.reduce(0, +) / count
+    let average = min(max(minimum, Self.sum(values) / count), maximum)
     moments = SampleMoments(
       validCount: values.count, average: average,
       standardDeviation: Self.standardDeviation(of: values, around: average))
+  }
+
+  /// The sum, with what each addition rounds off added at the end (Neumaier).
+  private static func sum(_ values: [Double]) -> Double {
+    var sum = 0.0
+    var lost = 0.0
+    for value in values {
+      let next = sum + value
+      lost += sum.magnitude >= value.magnitude ? (sum - next) + value : (value - next) + sum
+      sum = next
+    }
+    return sum + lost
   }
 
   /// `values` in ascending order, once all of them are known to be usable.
