@@ -151,16 +151,13 @@ extension Simulation {
     }
   }
 
-  /// A guest writes to pages at random places, a few contiguous ones at each. It stops where no
-  /// frame is free.
+  /// A guest writes to its next pages. It stops where no frame is free.
   mutating func write(_ guest: RunningGuest) {
-    let all = geometry.pages(in: guest.range.length).rawValue
     var left = pagesToWrite(guest.range.length)
     while left > 0 {
-      let first = guest.random.below(all)
-      let count = min(left, all - first, 1 + guest.random.below(Simulation.longestWrite))
-      figures.record(.fault, guest.number, first)
-      for page in first..<first + count {
+      let pages = guest.order.next(atMost: left)
+      figures.record(.fault, guest.number, pages.lowerBound)
+      for page in pages {
         do throws(HoldfastError) {
           let address = guest.range.start + geometry.bytes(PageCount(page))
           _ = try timed(.fault) { () throws(HoldfastError) in
@@ -172,7 +169,7 @@ extension Simulation {
           return
         }
       }
-      left -= count
+      left -= UInt64(pages.count)
     }
   }
 }

@@ -23,8 +23,6 @@ package struct Simulation {
 
   /// The number of rounds, spread over its lifetime, in which a guest writes to its memory.
   static let rounds = 4
-  /// The most contiguous pages that a guest writes to at once.
-  static let longestWrite: UInt64 = 16
   /// The number of samples, less the first, that a run takes of the host.
   package static let sampleCount = 240
 
@@ -107,14 +105,18 @@ package struct Simulation {
         samples += 1
       }
       scrub.run(until: event.time)
+      figures.used.stay(until: event.time)
       switch event.kind {
       case .departure: depart(event.guest, isTimed: true)
       case .arrival: arrive(event.guest)
       case .round:
-        if let guest = running.all[event.guest] { write(guest) }
+        // What was to be a fork, and had no original, is a wired guest and writes nothing.
+        if let guest = running.all[event.guest], guest.writes { write(guest) }
       }
+      figures.used.set(usedMemory)
       if index % 64 == 0 { progress(event.time) }
     }
+    figures.used.stay(until: plan.duration)
     while samples <= Simulation.sampleCount {
       sample(at: Double(samples) * interval)
       samples += 1
@@ -131,6 +133,10 @@ package struct Simulation {
     return value
   }
 
+  private var usedMemory: ByteCount {
+    memory.geometry.bytes(memory.allocator.occupancy.total - memory.available)
+  }
+
   /// Records the state of the host.
   private mutating func sample(at time: Double) {
     scrub.run(until: time)
@@ -143,7 +149,7 @@ package struct Simulation {
     figures.samples.append(
       SimulationFigures.Sample(
         time: time, guests: running.all.count,
-        used: geometry.bytes(occupancy.total - memory.available),
+        used: usedMemory,
         zeroed: geometry.bytes(occupancy.zeroed),
         superpageFragmentation: blocks.fragmentation(below: geometry.order(ofLevel: 1)),
         largestFragmentation: blocks.fragmentation(below: geometry.maximumOrder),

@@ -109,6 +109,31 @@ import Testing
     #expect(ArrivalPlan(options).guests.count == 100)
   }
 
+  /// Half of a trace's guests are in its first tenth.
+  @Test func `a trace is sampled to what runs in the simulated time`() {
+    var options = SimulationOptions(memory: .tebibytes(1), guests: 50, pattern: .trace)
+    options.trace =
+      (0..<4000).map { TraceGuest(created: $0, deleted: $0 + 1000, memory: .gibibytes(1)) }
+      + (0..<4000).map {
+        TraceGuest(created: 4000 + $0 * 9, deleted: 5000 + $0 * 9, memory: .gibibytes(1))
+      }
+    for duration in [4000.0, 41_000] {
+      options.duration = .seconds(duration)
+      let seconds = ArrivalPlan(options).guests.reduce(0.0) {
+        $0 + min($1.departure, duration) - $1.arrival
+      }
+      #expect((35...65).contains(seconds / duration), "\(seconds / duration)")
+    }
+  }
+
+  @Test func `guests of a trace live as long as it says`() {
+    func lifetime(_ created: UInt64, _ deleted: UInt64) -> UInt64 {
+      TraceGuest(created: created, deleted: deleted, memory: .gibibytes(1)).lifetime
+    }
+    #expect(lifetime(300, 300) == 300 && lifetime(300, 301) == 1 && lifetime(0, 299) == 299)
+    #expect(lifetime(0, 900) == 900)
+  }
+
   @Test func `random numbers are the same on every host`() {
     var random = RandomSource(seed: 42)
     // SplitMix64 of seed 42, as in other implementations.

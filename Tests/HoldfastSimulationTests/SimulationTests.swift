@@ -44,6 +44,84 @@ import Testing
     #expect(simulation.memory.allocator.largestFreeOrder == Geometry.small.maximumOrder)
   }
 
+  /// Twenty guests for five minutes of ten days are there between two looks at the host.
+  @Test func `the peak is exact, and the mean is weighted by time`() {
+    var options = SimulationOptions(memory: .gibibytes(64), guests: nil, pattern: .trace)
+    options.forkShare = 0
+    options.pagedShare = 0
+    options.duration = .seconds(864_000)
+    options.trace = (0..<20).map { _ in
+      TraceGuest(created: 5000, deleted: 5300, memory: .gibibytes(2))
+    }
+    let used = figures(options).used
+    #expect(used.peak == .gibibytes(40))
+    let mean = Double(40 << 30) * 300 / 864_000
+    #expect((Double(used.mean.rawValue) - mean).magnitude <= 1)
+    // A guest that overlaps none adds its own area.
+    options.trace.append(TraceGuest(created: 100_000, deleted: 532_000, memory: .gibibytes(1)))
+    let more = figures(options).used
+    #expect(more.peak == .gibibytes(40))
+    #expect((Double(more.mean.rawValue) - mean - Double(1 << 30) / 2).magnitude <= 1)
+  }
+
+  /// Little's law: the mean memory is rate, lifetime and size, multiplied.
+  @Test(arguments: [SimulationOptions.Pattern.steady, .bursts])
+  func `the mean memory is that of the guests asked for`(
+    pattern: SimulationOptions.Pattern
+  ) {
+    var options = SimulationOptions(memory: .tebibytes(16), guests: 1000, pattern: pattern)
+    options.forkShare = 0
+    options.pagedShare = 0
+    options.sizes = SizeMix([SizeMix.Part(.gibibytes(2), weight: 1)])
+    options.lifetime = .seconds(600)
+    options.duration = .seconds(16 * 3600)
+    let mean = Double(figures(options).used.mean.rawValue) / Double(2 << 30)
+    // About 6,000 bursts: five percent are more than three standard deviations.
+    #expect((950...1050).contains(mean), "\(mean)")
+  }
+
+  @Test func `with everything dirty, every page is written once`() {
+    var options = SimulationOptions(memory: .gibibytes(1), guests: nil, pattern: .trace)
+    options.forkShare = 0
+    options.pagedShare = 1
+    options.dirtyShare = 1
+    options.duration = .seconds(1000)
+    options.trace = [TraceGuest(created: 0, deleted: 900, memory: ByteCount(64 << 20 | 12 << 10))]
+    let result = figures(options)
+    #expect(result.faults == (64 << 8) + 3 + 1)
+    #expect(result.used.peak == ByteCount(64 << 20 | 12 << 10))
+  }
+
+  @Test(arguments: [1, 2, 7, 8, 9, 64, 1000, 4099] as [UInt64])
+  func `an order of writes has every page once, then again`(pages: UInt64) {
+    var random = RandomSource(seed: pages)
+    for _ in 0..<20 {
+      var order = WriteOrder(pages: pages, &random)
+      for _ in 0..<2 {
+        var seen: Set<UInt64> = []
+        while seen.count < Int(pages) {
+          for page in order.next(atMost: 1 + random.below(11)) {
+            #expect(page < pages && seen.insert(page).inserted)
+          }
+        }
+      }
+    }
+  }
+
+  /// A guest that was to be a fork and had no original is wired, and faults nothing.
+  @Test func `forks without an original write nothing`() {
+    var options = SimulationOptions(memory: .gibibytes(4), guests: nil, pattern: .trace)
+    options.forkShare = 1
+    options.pagedShare = 0
+    options.dirtyShare = 1
+    options.duration = .seconds(10_000)
+    options.trace = (0..<4).map {
+      TraceGuest(created: $0 * 2000, deleted: $0 * 2000 + 1000, memory: .mebibytes(64))
+    }
+    let result = figures(options)
+    #expect(result.guests.wired == 4 && result.guests.forked == 0 && result.faults == 0)
+  }
+
   @Test func `guests, wires and operations add up`() {
     var simulation = Simulation(smallOptions(seed: 3), clock: countingClock())
     let result = simulation.run()

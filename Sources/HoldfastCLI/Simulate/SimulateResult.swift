@@ -20,11 +20,10 @@ struct SimulateResult {
   /// Whether all memory was free after all guests had left.
   var isAllFree: Bool { figures.freeAtEnd == options.memory }
 
-  var meanUsed: ByteCount {
-    ByteCount(UInt64(mean(figures.samples.map { Double($0.used.rawValue) })))
-  }
-
-  var mostUsed: ByteCount { figures.samples.map(\.used).max() ?? .zero }
+  /// Weighted by time.
+  var meanUsed: ByteCount { figures.used.mean }
+  /// At any moment.
+  var mostUsed: ByteCount { figures.used.peak }
 
   /// The largest metadata as a share of the host's memory.
   var metadataShare: Double {

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import HoldfastCore
 
 /// The guests of a run in the order of their arrivals, which the options determine.
@@ -61,7 +62,7 @@ struct ArrivalPlan {
 
   private mutating func bursts() {
     let count = options.guests ?? 0
-    let gap = options.lifetime.seconds * Self.burstMean / Double(max(1, count))
+    let gap = Self.burstSeconds(options.lifetime.seconds) / Double(max(1, count))
     while guests.count < count { burst(at: 0, limit: count - guests.count) }
     guard count > 0 else { return }
     var time = random.exponential(mean: gap)
@@ -69,6 +70,13 @@ struct ArrivalPlan {
       burst(at: time, limit: .max)
       time += random.exponential(mean: gap)
     }
+  }
+
+  /// The mean of the seconds that all guests of a burst run, together: the sum over their numbers n of
+  /// the probability that there is an n-th one, (1 - 1/mean)^n, and what is left of the lifetime
+  /// when it arrives, lifetime · e^(-n · gap / lifetime).
+  static func burstSeconds(_ lifetime: Double) -> Double {
+    lifetime / (1 - (1 - 1 / burstMean) * exp(-burstGap / lifetime))
   }
 
   private mutating func burst(at time: Double, limit: Int) {
@@ -82,11 +90,20 @@ struct ArrivalPlan {
     }
   }
 
+  /// How many guests of the trace run at once in the simulated time, on average.
+  private var traceMean: Double {
+    let seconds = options.trace.reduce(0.0) { sum, guest in
+      let created = Double(guest.created)
+      guard created < duration else { return sum }
+      return sum + min(created + Double(guest.lifetime), duration) - created
+    }
+    return seconds / duration
+  }
+
   private mutating func trace() {
     var share = 1.0
     if let guests = options.guests {
-      let atOnce = options.trace.reduce(0) { $0 + Double($1.lifetime) } / traceDuration
-      share = min(1, Double(guests) / max(atOnce, 1))
+      share = min(1, Double(guests) / max(traceMean, .leastNonzeroMagnitude))
     }
     for guest in options.trace where Double(guest.created) < duration {
       guard share == 1 || random.happens(share) else { continue }

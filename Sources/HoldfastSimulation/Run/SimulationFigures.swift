@@ -105,6 +105,8 @@ package struct SimulationFigures: Hashable, Sendable {
   package var faults: UInt64 = 0
   /// The number of wires, faults and forks that found no free frame.
   package var shortages = 0
+  /// The allocated memory over time.
+  package var used = UsedMemory()
   /// The memory that was zeroed in the background.
   package var scrubbedBytes = ByteCount.zero
   /// The states of the host over time.

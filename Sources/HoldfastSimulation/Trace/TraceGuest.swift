@@ -17,10 +17,11 @@ package struct TraceGuest: Hashable, Sendable {
     self.memory = memory
   }
 
-  /// The sampling interval of the trace in seconds. A guest that is in one sample only counts as
-  /// running for so long, as in the dataset's own analysis.
+  /// The sampling interval of the trace in seconds. A guest that is in one sample only, so that it
+  /// was created and deleted at the same time, counts as running for so long, as in the dataset's
+  /// own analysis.
   static let interval: UInt64 = 300
 
   /// The guest's lifetime in seconds.
-  var lifetime: UInt64 { max(deleted - created, TraceGuest.interval) }
+  var lifetime: UInt64 { deleted > created ? deleted - created : TraceGuest.interval }
 }
