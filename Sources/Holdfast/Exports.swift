@@ -38,13 +38,13 @@
 // library's protocols. So these are here once more; where the type's own are visible too, as in
 // this package, `@_disfavoredOverload` lets them win.
 extension Address {
-  /// The address that lies `right` bytes above; the last address, 2^64 - 1, where there is none.
+  /// The address that lies `right` bytes above, at most the last address, 2^64 - 1.
   @_disfavoredOverload
   public static func + (left: Address, right: ByteCount) -> Address {
     left.adding(right) ?? Address(.max)
   }
 
-  /// The address that lies `right` bytes below; address 0 where there is none.
+  /// The address that lies `right` bytes below, at least address 0.
   @_disfavoredOverload
   public static func - (left: Address, right: ByteCount) -> Address {
     left.subtracting(right) ?? .zero

@@ -38,7 +38,7 @@ struct MountChoice {
 
   /// The best of the mounts, and why it is.
   ///
-  /// - Returns: nil if there is none, or if hugetlbfs should be mounted anew: the pools of all
+  /// - Returns: nil without mounts, or if hugetlbfs should be mounted anew: the pools of all
   ///   mounts are empty, and the one of `newSize` is not.
   func best(
     of mounts: [Candidate], newSize: ByteCount?

@@ -13,13 +13,13 @@ public struct Address: UnitValue, Codable {
   /// Address 0.
   public static let zero = Address(0)
 
-  /// The address so many bytes further on; the last address, 2^64 - 1, where there is none.
+  /// The address so many bytes further on, at most the last address, 2^64 - 1.
   @inlinable
   public static func + (left: Address, right: ByteCount) -> Address {
     Address(left.rawValue.saturatingSum(right.rawValue))
   }
 
-  /// The address so many bytes before; address 0 where there is none.
+  /// The address so many bytes before, at least address 0.
   @inlinable
   public static func - (left: Address, right: ByteCount) -> Address {
     Address(left.rawValue.saturatingDifference(right.rawValue))

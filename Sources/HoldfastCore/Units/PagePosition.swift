@@ -2,7 +2,7 @@
 public protocol PagePosition: UnitValue where RawValue == UInt64 {}
 
 extension PagePosition {
-  /// The position so many pages further on; the last one, 2^64 - 1, where there is none.
+  /// The position so many pages further on, at most the last one, 2^64 - 1.
   @_transparent
   public static func + (left: Self, right: PageCount) -> Self {
     Self(left.rawValue.saturatingSum(right.rawValue))

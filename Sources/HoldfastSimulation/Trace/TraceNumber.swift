@@ -6,7 +6,7 @@ struct TraceNumber {
   private let fraction: ArraySlice<UInt8>
   private let exponent: Int
 
-  /// Reads a number without a sign; nil where the text is none.
+  /// Reads a number without a sign; nil for another text.
   init?(_ text: ArraySlice<UInt8>, hasDecimalComma: Bool) {
     let isDigit: (UInt8) -> Bool = { (48...57).contains($0) }
     var rest = text
