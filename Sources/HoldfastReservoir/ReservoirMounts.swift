@@ -56,8 +56,8 @@ public enum ReservoirMounts {
   ///     `pageSize` is nil; or an empty folder, on which hugetlbfs is mounted. Nil for the best
   ///     mounted hugetlbfs with that page size to which only root or the caller may write: one that
   ///     has a reservoir, then one whose pool has pages, then one of the default page size. Nil also
-  ///     makes a new mount below `/run/holdfast` without such mounts, or if all pools are empty except
-  ///     that of 2 MiB and the caller is root.
+  ///     makes a new mount below `/run/holdfast` without such mounts, or if all pools are empty
+  ///     except that of 2 MiB and the caller is root.
   ///   - pageSize: the size of the huge pages; nil for any, and for 2 MiB in a new mount.
   /// - Returns: the mount point, whether the call has mounted it, and why it was chosen, nil for a
   ///   path that the caller named.
