@@ -59,7 +59,8 @@ extension GuestMemory {
     length: ByteCount? = nil, protection: Protection = .readWrite, options: MapOptions,
     path: WirePath
   ) throws(HoldfastError) -> WireReceipt {
-    let operation = "map the segment \(segment.name) at \(address)"
+    // Only an error needs the text.
+    var operation: String { "map the segment \(segment.name) at \(address)" }
     guard segment.object.memory.allocator.sharesFrames(with: space.memory.allocator) else {
       throw HoldfastError(
         .invalidArgument, operation: operation,
@@ -80,7 +81,7 @@ extension GuestMemory {
       throw HoldfastError(
         .invalidArgument, operation: operation, range: range, reason: "the protection is empty")
     }
-    try place(segment, offset, at: range, protection, options, operation)
+    try place(segment, offset, at: range, protection, options)
     do {
       try space.map(
         segment.object, offset: PageIndex(arena.geometry.pages(in: offset).rawValue), at: range,
@@ -113,11 +114,11 @@ extension GuestMemory {
   /// such a guest cannot do.
   private func place(
     _ segment: MemorySegment, _ offset: ByteCount, at range: AddressRange,
-    _ protection: Protection, _ options: MapOptions, _ operation: String
+    _ protection: Protection, _ options: MapOptions
   ) throws(HoldfastError) {
     guard let directStart else { return }
     func refusal(_ reason: String) -> HoldfastError {
-      directRefusal(operation, range, reason)
+      directRefusal("map the segment \(segment.name) at \(range.start)", range, reason)
     }
     guard options.contains(.wired) else {
       throw refusal("it must be wired, since it cannot be paged on demand")

@@ -53,7 +53,7 @@ import Testing
     let required: Set<String> = ["pages", "verified", "verifiedFrames", "problems", "notes"]
     #expect(try keys(verification).isSuperset(of: required))
     #expect(try again(verification) == verification)
-    #expect(verification.description.hasPrefix("verified against smaps, pagemap and mincore(2)"))
+    #expect(verification.description.hasPrefix("verified against pagemap and mincore(2)"))
   }
 
   @Test func `a receipt of a mapping that is not wired states that`() throws {

@@ -4,6 +4,7 @@
 
 #include "hf_copy.h"
 #include "hf_files.h"
+#include "hf_mappings.h"
 #include "hf_memory.h"
 #include "hf_nodes.h"
 #include "hf_probe.h"

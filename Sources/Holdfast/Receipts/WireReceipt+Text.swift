@@ -41,7 +41,7 @@ extension WireReceipt.Verification: CustomStringConvertible {
     let lines =
       [
         (isVerified ? "verified" : "not verified")
-          + " against smaps, pagemap and mincore(2)\(frames)",
+          + " against pagemap and mincore(2)\(frames)",
         "  kernel: \(HostReport.rounded(residentBytes)) resident, pages: \(pages.pageList)\(nodes)",
       ] + problems.map { "  problem: \($0)" } + notes.map { "  note: \($0)" }
     return lines.joined(separator: "\n")

@@ -51,7 +51,7 @@ extension WireReceipt {
     for (size, bytes) in view.bytesByPageSize { pages[size] = bytes / size.rawValue }
     let present = view.present ?? view.bytesByPageSize.values.reduce(0) { $0.saturatingSum($1) }
     if view.present == nil {
-      checks.notes.append("pagemap is not readable: page tables were compared with smaps alone")
+      checks.notes.append("pagemap cannot be read: page tables were compared with smaps alone")
     }
     if path != nil {
       // smaps has sums only for whole mappings, and one that extends beyond the range is cut.

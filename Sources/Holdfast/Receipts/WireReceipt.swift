@@ -97,16 +97,18 @@ public struct WireReceipt: Sendable {
     let isWhole =
       (path == .prefault || memory.window.isAlwaysWhole)
       && memory.host.transparentHugePages.processProblem == nil
-    var resident = PageCount.zero
-    var pages: [ByteCount: UInt64] = [:]
-    memory.space.forEachResident(in: range) { address, run, _ in
-      resident += run.count
-      for (size, count) in WireReceipt.pages(of: run, at: address, arena.backing, isWhole) {
-        pages[size, default: 0] += count
+    if path != nil, !backing.isTransparentHuge || !isWhole {
+      // All of a wired range is resident.
+      residentBytes = range.length
+      pages = [geometry.pageSize: geometry.pages(in: range.length).rawValue]
+    } else {
+      var counts = PageCounts()
+      memory.space.forEachResident(in: range) { address, run, _ in
+        counts.add(run, at: geometry.pages(in: address - .zero).rawValue)
       }
+      residentBytes = geometry.bytes(counts.resident)
+      pages = path == nil ? [:] : counts.bySize(geometry)
     }
-    residentBytes = geometry.bytes(resident)
-    self.pages = path == nil ? [:] : pages
     let locked = arena.preparation.lockProblem == nil
     lockedBytes = locked ? residentBytes : .zero
     lockProblem = arena.preparation.lockProblem
@@ -131,22 +133,24 @@ public struct WireReceipt: Sendable {
     self.fallbacks = fallbacks
   }
 
-  /// The pages that the kernel maps a run with, if all went well.
-  private static func pages(
-    of run: FrameRun, at address: Address, _ backing: Backing, _ isWhole: Bool
-  ) -> [(ByteCount, UInt64)] {
-    let geometry = backing.geometry
-    guard backing.isTransparentHuge, isWhole else {
-      return [(geometry.pageSize, run.count.rawValue)]
+  /// The huge and base pages that the kernel maps runs with, if all went well.
+  private struct PageCounts {
+    private static let pagesOfHuge: UInt64 = 512
+    var resident = PageCount.zero
+    private var huge: UInt64 = 0
+
+    /// Adds a run at a page of the window. It lies within one superpage slot, so that no huge page
+    /// is cut in two.
+    mutating func add(_ run: FrameRun, at page: UInt64) {
+      resident += run.count
+      if page % Self.pagesOfHuge == 0, run.start.isAligned(toOrder: 9) {
+        huge += run.count.rawValue / Self.pagesOfHuge
+      }
     }
-    let huge = ByteCount.mebibytes(2)
-    let bytes = geometry.bytes(run.count)
-    // A run lies within one superpage slot, so no huge page is cut in two.
-    guard address.isAligned(to: huge), run.start.isAligned(toOrder: 9) else {
-      return [(geometry.pageSize, run.count.rawValue)]
+
+    func bySize(_ geometry: Geometry) -> [ByteCount: UInt64] {
+      let base = resident.rawValue - huge * Self.pagesOfHuge
+      return [ByteCount.mebibytes(2): huge, geometry.pageSize: base].filter { $0.value > 0 }
     }
-    let count = bytes.rawValue / huge.rawValue
-    let rest = run.count.rawValue - count * 512
-    return [(huge, count), (geometry.pageSize, rest)].filter { $0.1 > 0 }
   }
 }

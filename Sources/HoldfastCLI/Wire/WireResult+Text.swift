@@ -96,7 +96,7 @@ extension WireResult {
   }
 
   private var verified: String {
-    (isVerified ? "yes" : "no") + ", against smaps, pagemap and mincore"
+    (isVerified ? "yes" : "no") + ", against pagemap and mincore"
       + (verification.comparedFrames
         ? ", frame by frame" : "; frame numbers are hidden from this user")
   }

@@ -18,58 +18,49 @@ package struct NodeView: Hashable, Sendable {
   package init() {}
 }
 
-extension GuestWindow {
-  /// Asks the kernel for the nodes of the pages of a range: page by page with move_pages(2) or, if
-  /// that is refused, by mapping from numa_maps.
-  ///
-  /// - Parameter runs: the runs of frames that are mapped in the range, and their addresses.
-  /// - Complexity: O(pages), which are of 4 KiB except on hugetlb.
-  func nodeView(of range: AddressRange, _ runs: [(Address, FrameRun)]) -> NodeView {
-    var view = NodeView()
-    do throws(Errno) {
-      for (address, frames) in runs { try add(frames, at: address, to: &view) }
-      return view
-    } catch {
-      view = NodeView()
-      view.bytes = hostRange.bytesByNode(range.start.rawValue..<range.end.rawValue)
-      addStrays(to: &view)
-      let problem = "move_pages(2) failed (\(error))"
-      view.problem =
-        problem + (view.bytes == nil ? "" : "; numa_maps was used instead, which is less exact")
-    }
-    return view
+extension NodeView {
+  /// The node that has all memory of the host; nil if several have some, or that is unknown.
+  static func onlyNode() -> NodeID? {
+    HostFiles(root: "/").text("/sys/devices/system/node/has_memory", limit: 4096)
+      .flatMap { UInt32($0.trimmed) }.map { NodeID($0) }
   }
 
-  /// Counts what is not where it should be, of memory that should all be on one node.
-  private func addStrays(to view: inout NodeView) {
-    guard let bytes = view.bytes, let part = arena.parts.first, let wanted = part.node,
-      arena.parts.allSatisfy({ $0.node == wanted })
+  /// Adds bytes that are on a node.
+  mutating func add(_ count: UInt64, on node: NodeID, _ part: ArenaPart) {
+    bytes?[node, default: 0] += count
+    guard let wanted = part.node, wanted != node else { return }
+    if part.isStrict { strayBytes += count } else { displacedBytes += count }
+  }
+
+  /// Asks for the nodes of the pages of a part, with move_pages(2). Those that are not in the page
+  /// tables are not counted.
+  ///
+  /// - Parameter step: the size of a page, which is on one node.
+  /// - Complexity: O(pages).
+  mutating func add(
+    _ range: HostRange, _ offsets: Range<UInt64>, _ step: UInt64, _ part: ArenaPart
+  ) throws(Errno) {
+    try range.nodes(offsets, step: step) { offset, node in
+      if let node { add(min(step, offsets.upperBound - offset), on: node, part) }
+    }
+  }
+
+  /// Takes the nodes from numa_maps, where move_pages(2) is refused.
+  mutating func useNumaMaps(
+    of range: HostRange, _ host: Range<UInt64>, _ parts: [ArenaPart]
+  ) {
+    let problem = problem ?? "move_pages(2) was not called"
+    self = NodeView()
+    bytes = range.bytesByNode(
+      host.lowerBound - range.address..<host.upperBound - range.address)
+    self.problem =
+      problem + (bytes == nil ? "" : "; numa_maps was used instead, which is less exact")
+    // Of memory that should all be on one node, what is not is counted.
+    guard let bytes, let part = parts.first, let wanted = part.node,
+      parts.allSatisfy({ $0.node == wanted })
     else { return }
     let elsewhere = bytes.reduce(UInt64(0)) { $1.key == wanted ? $0 : $0.saturatingSum($1.value) }
-    if part.isStrict { view.strayBytes = elsewhere } else { view.displacedBytes = elsewhere }
-  }
-
-  private func add(
-    _ frames: FrameRun, at address: Address, to view: inout NodeView
-  ) throws(Errno) {
-    let geometry = arena.geometry
-    // A hugetlb page is on one node. Each 4 KiB of other memory may be on another one.
-    let step = arena.backing.hugePageSize?.rawValue ?? 4096
-    let start = geometry.bytes(frames.start - Frame(0)).rawValue
-    let end = geometry.bytes(frames.end - Frame(0)).rawValue
-    for part in arena.parts where part.bytes.overlaps(start..<end) {
-      let bytes = part.bytes.clamped(to: start..<end)
-      let offset = address.rawValue + (bytes.lowerBound - start)
-      try hostRange.nodes(offset..<offset + UInt64(bytes.count), step: step) { _, node in
-        guard let node else {
-          view.unknownBytes += step
-          return
-        }
-        view.bytes?[node, default: 0] += step
-        guard let wanted = part.node, wanted != node else { return }
-        if part.isStrict { view.strayBytes += step } else { view.displacedBytes += step }
-      }
-    }
+    if part.isStrict { strayBytes = elsewhere } else { displacedBytes = elsewhere }
   }
 }
 

@@ -43,29 +43,45 @@ extension WindowPmap {
       return try hostRange.populate(part, protection)
     }
     // Before they have entries, since another operation may take those away at once.
-    lock.withLock { unsafe wholeTables.formUnion(first..<end) }
+    lock.withLock { unsafe wholeTables.insert(first..<end) }
     if part.lowerBound < first * size {
       try hostRange.populate(part.lowerBound..<first * size, protection)
     }
-    for table in first..<end {
-      let start = table * size
-      if try !share(start, protection) {
-        try hostRange.populate(start..<start + size, protection)
-      }
+    for table in try unshared(first..<end, protection) {
+      try hostRange.populate(table * size..<(table + 1) * size, protection)
     }
     if end * size < part.upperBound {
       try hostRange.populate(end * size..<part.upperBound, protection)
     }
   }
 
-  /// Takes over the direct map's page table for a GiB, by populating one page.
+  /// Takes over the direct map's page tables for GiBs, by populating one page of each.
   ///
-  /// - Returns: whether the last page of the GiB is entered too. If not, the table is this
-  ///   mapping's own.
-  private func share(_ start: UInt64, _ protection: Protection) throws(Errno) -> Bool {
-    guard arena.sharesPageTables, tableSharing != .never else { return false }
-    try hostRange.populate(start..<start + WindowPmap.pageSize, protection)
-    return try hostRange.isResident(at: start + WindowPmap.tableSize - 4096)
+  /// - Returns: the GiBs whose last page is not entered then: their tables are this mapping's own.
+  /// - Complexity: O(GiBs). The kernel is asked for all last pages at once (move_pages(2)) or, where
+  ///   that is refused, for one after the other (mincore(2)).
+  private func unshared(
+    _ tables: Range<UInt64>, _ protection: Protection
+  ) throws(Errno) -> [UInt64] {
+    guard arena.sharesPageTables, tableSharing != .never else { return Array(tables) }
+    let size = WindowPmap.tableSize
+    for table in tables {
+      try hostRange.populate(table * size..<table * size + WindowPmap.pageSize, protection)
+    }
+    let lastPages = (tables.lowerBound + 1) * size - 4096..<tables.upperBound * size
+    var unshared: [UInt64] = []
+    do throws(Errno) {
+      try hostRange.nodes(lastPages, step: size) { offset, node in
+        if node == nil { unshared.append(offset / size) }
+      }
+      return unshared
+    } catch {
+      unshared = []
+      for table in tables where try !hostRange.isResident(at: (table + 1) * size - 4096) {
+        unshared.append(table)
+      }
+      return unshared
+    }
   }
 
   /// Enters again the pages of the GiBs of which the kernel may have taken the page tables away,
@@ -78,7 +94,7 @@ extension WindowPmap {
     if unsafe wholeTables.isEmpty { return }
     let size = WindowPmap.tableSize
     for table in part.lowerBound / size..<(part.upperBound + size - 1) / size {
-      guard unsafe wholeTables.remove(table) != nil else { continue }
+      guard unsafe wholeTables.remove(table) else { continue }
       let end = min((table + 1) * size, hostRange.length.rawValue)
       for extent in unsafe extents.parts(of: table * size..<end)
       where extent.protection.contains(.read) {

@@ -55,7 +55,7 @@ public final class WindowPmap: GuestWindow {
   nonisolated(unsafe) var mappings: WindowMappings
   /// The GiBs of 2 MiB pages that were entered whole and not changed since: those whose page tables
   /// may be shared.
-  nonisolated(unsafe) var wholeTables: Set<UInt64> = []
+  nonisolated(unsafe) var wholeTables = TableSet()
   /// Why the guest's access has ended, if the kernel failed to remove a page.
   nonisolated(unsafe) var loss: HoldfastError?
 
