@@ -11,7 +11,7 @@ SIMULATION_SEEDS ?= 16
 CRASHES ?= 300
 FUZZ_CASES ?= 100000
 
-.PHONY: check format lint build release release-tests test tsan model crashes fuzz bench static \
+.PHONY: check format lint build release release-tests test tsan model crashes fuzz bench budgets static \
   numa-guest reservoir-guest service-guest recipes examples mutants docs clean
 
 check: lint build test tsan
@@ -72,6 +72,10 @@ crashes: release-tests
 # The VM layer alone, on the null pmap. `holdfast bench wire` measures it on real memory.
 bench:
 	$(SWIFT) package --package-path Benchmarks benchmark
+
+# The README's table of budgets, as root on an idle host.
+budgets: static
+	Scripts/budgets $(STATIC)
 
 # One file that runs on any x86-64 Linux, for initial file systems and containers without anything.
 STATIC = .build/static/holdfast

@@ -18,9 +18,15 @@ public struct WireBenchmark: Sendable {
   public var runs: Int
   /// The strategies to measure.
   public var strategies: [WireStrategy]
+  /// Whether each measurement follows the same work on a guest of one page, and a floor the same
+  /// floor, so that the code is in the caches. Otherwise it follows the zeroing of all memory alone.
+  public var isWarm: Bool
 
   /// Creates a benchmark; the parameters are the properties.
-  public init(memory: BenchmarkMemory, runs: Int, strategies: [WireStrategy]) {
+  public init(
+    memory: BenchmarkMemory, runs: Int, strategies: [WireStrategy], isWarm: Bool = false
+  ) {
+    self.isWarm = isWarm
     self.memory = memory
     self.runs = runs
     self.strategies = strategies
@@ -191,19 +197,30 @@ public struct WireBenchmark: Sendable {
     // Otherwise a floor that is measured after a small strategy would be too low.
     arena.memory.forgetZeroedFrames()
     arena.memory.zeroFreeFrames()
-    let length = Int(arena.size.rawValue)
     if strategy.mapsFile, arena.descriptor == nil {
       return .problem("maps the arena's file, which \(arena.backing.rawValue) does not have")
     }
+    if isWarm {
+      _ = try seconds(of: strategy, on: arena, arena.geometry.pageSize)
+      // The page of the warm-up.
+      arena.memory.zeroFreeFrames()
+    }
+    return try seconds(of: strategy, on: arena, arena.size)
+  }
+
+  private func seconds(
+    of strategy: WireStrategy, on arena: Arena, _ size: ByteCount
+  ) throws(HoldfastError) -> Outcome {
+    let length = Int(size.rawValue)
     let descriptor = arena.descriptor ?? -1
     let isHuge: Int32 = arena.backing.hugePageSize == nil ? 0 : 1
     switch strategy {
-    case .fault: return .seconds(try wireSeconds(arena, .mapping, .fault, zeroed: true))
-    case .prefault: return .seconds(try wireSeconds(arena, .wiring, .prefault, zeroed: true))
-    case .window: return .seconds(try wireSeconds(arena, .mapping, .prefault, zeroed: true))
-    case .prefaultDirty: return .seconds(try wireSeconds(arena, .wiring, .prefault, zeroed: false))
-    case .unmap: return .seconds(try unmapSeconds(arena))
-    case .zero: return .seconds(zeroSeconds(arena))
+    case .fault: return .seconds(try wireSeconds(arena, size, .mapping, .fault, zeroed: true))
+    case .prefault: return .seconds(try wireSeconds(arena, size, .wiring, .prefault, zeroed: true))
+    case .window: return .seconds(try wireSeconds(arena, size, .mapping, .prefault, zeroed: true))
+    case .prefaultDirty: return .seconds(try wireSeconds(arena, size, .wiring, .prefault, zeroed: false))
+    case .unmap: return .seconds(try unmapSeconds(arena, size))
+    case .zero: return .seconds(zeroSeconds(arena, size))
     case .touch:
       guard arena.sharesPageTables || arena.size < .gibibytes(1) else {
         return .problem("the kernel shares no page tables of \(arena.backing.rawValue) here")
@@ -222,7 +239,8 @@ public struct WireBenchmark: Sendable {
 
   /// The time in mapping and wiring one segment of the whole memory.
   private func wireSeconds(
-    _ arena: Arena, _ purpose: GuestPurpose, _ path: GuestMemory.WirePath, zeroed: Bool
+    _ arena: Arena, _ size: ByteCount, _ purpose: GuestPurpose, _ path: GuestMemory.WirePath,
+    zeroed: Bool
   ) throws(HoldfastError) -> Double {
     // Private memory serves only guests for wiring.
     let purpose = arena.backing.hasFile ? purpose : .wiring
@@ -230,36 +248,36 @@ public struct WireBenchmark: Sendable {
     let clock = ContinuousClock()
     let made = clock.now
     let guest = try memory.makeGuest(on: arena, for: purpose)
-    let segment = try guest.allocateSegment("ram", size: arena.size)
+    let segment = try guest.allocateSegment("ram", size: size)
     // If the guest is placed in the arena, its creation zeroes the dirty frames.
     let start = guest.placement == .direct && !zeroed ? made : clock.now
     let receipt = try guest.map(segment, at: .zero, options: .wired, path: path)
     let end = clock.now
-    guard receipt.wiredBytes == arena.size else {
+    guard receipt.wiredBytes == size else {
       throw HoldfastError(
         .resourceShortage, operation: "measure \(path.rawValue)",
-        reason: "only \(receipt.wiredBytes) of \(arena.size) were wired")
+        reason: "only \(receipt.wiredBytes) of \(size) were wired")
     }
     return (end - start).seconds
   }
 
   /// The time in unmapping all of a window and freeing its frames.
-  private func unmapSeconds(_ arena: Arena) throws(HoldfastError) -> Double {
+  private func unmapSeconds(_ arena: Arena, _ size: ByteCount) throws(HoldfastError) -> Double {
     let guest = try memory.makeGuest(on: arena, for: .mapping)
-    var segment: MemorySegment? = try guest.allocateSegment("ram", size: arena.size)
+    var segment: MemorySegment? = try guest.allocateSegment("ram", size: size)
     guard let ram = segment else { return 0 }
     try guest.map(ram, at: .zero, options: .wired)
     let clock = ContinuousClock()
     let start = clock.now
-    try guest.unmap(AddressRange(from: .zero, to: .zero + arena.size))
+    try guest.unmap(AddressRange(from: .zero, to: .zero + size))
     try guest.freeSegment(ram)
     segment = nil
     return (clock.now - start).seconds
   }
 
   /// The time of the fastest way to zero all of the arena.
-  private func zeroSeconds(_ arena: Arena) -> Double {
-    let all = FrameRun(Frame(0), arena.geometry.pages(in: arena.size))
+  private func zeroSeconds(_ arena: Arena, _ size: ByteCount) -> Double {
+    let all = FrameRun(Frame(0), arena.geometry.pages(in: size))
     let clock = ContinuousClock()
     return ZeroingKernel.supported.map { kernel in
       let start = clock.now

@@ -4,7 +4,9 @@ internal import HoldfastLinux
 
 /// Measures what the work of Holdfast costs, against what it may cost.
 ///
-/// Each row is measured in the same runs as what it is compared with. Huge pages are measured apart
+/// Each row is measured in the same runs as what it is compared with, and each measurement of
+/// wiring follows the same work on one page: a budget is for a monitor that has started guests
+/// before. Huge pages are measured apart
 /// from ordinary memory, so that they can be borrowed for that time.
 public struct BudgetBenchmark: Sendable {
   /// The guests' memory; its backing does not matter.
@@ -74,7 +76,7 @@ public struct BudgetBenchmark: Sendable {
   ) throws(HoldfastError) -> WireBenchmark.Result {
     var memory = memory
     memory.backing = backing
-    return try WireBenchmark(memory: memory, runs: runs, strategies: strategies)
+    return try WireBenchmark(memory: memory, runs: runs, strategies: strategies, isWarm: true)
       .run(progress: progress)
   }
 

@@ -13,7 +13,7 @@ struct BenchBudgetsCommand: ParsableCommand {
       Each row has a budget: a time, or a ratio to what the kernel takes for the same work, \
       measured in C in the same runs. The rows of huge pages need 2 MiB pages for the memory, \
       which --reserve-hugepages borrows. Times are medians, ratios are medians of the runs' \
-      ratios. Measure on an idle host.
+      ratios; each measurement of wiring follows one of a single page. Measure on an idle host.
       """)
 
   @Option(

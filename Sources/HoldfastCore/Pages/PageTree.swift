@@ -47,7 +47,8 @@ package struct PageTree {
     precondition(size <= PageTree.largestSize, "an object has at most 2^62 pages")
     self.superpageLevels = superpageLevels
     var level = 0
-    while level < 6, size.rawValue > 1 << UInt64((level + 1) * Geometry.levelShift) { level += 1 }
+    // An object of exactly one superpage is one slot.
+    while level < 6, size.rawValue >= 1 << UInt64((level + 1) * Geometry.levelShift) { level += 1 }
     self.size = size
     rootLevel = level
     let shift = UInt64(level * Geometry.levelShift)

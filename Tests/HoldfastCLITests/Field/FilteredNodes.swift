@@ -90,5 +90,21 @@ extension FieldTests {
       #expect(outcome.output.contains(hint), "\(outcome)")
       #expect(outcome.output.contains("8 MiB on node"), "\(outcome)")
     }
+
+    /// A window asks with move_pages(2) whether the kernel shared page tables, else with mincore(2).
+    @Test(.enabled(if: HostNeeds.canReserve, "needs root and a writable nr_hugepages"))
+    func `all of a GiB is in the page tables where its nodes are hidden`() throws {
+      try HugePageLock.withLock {
+        let words = [
+          "wire", "-m", "1G", "--backing", "hugetlb-2M", "--reserve-hugepages", "--format", "json",
+        ]
+        let outcome = try Situation.run(["--deny", "move_pages=EPERM"], words)
+        #expect(outcome.status == 0, "\(outcome)")
+        let receipt = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+        let values = try #require(receipt as? [String: Any])
+        #expect(values["verified"] as? Bool == true, "\(outcome)")
+        #expect(values["presentBytes"] as? Int == 1 << 30, "\(outcome)")
+      }
+    }
   }
 }
