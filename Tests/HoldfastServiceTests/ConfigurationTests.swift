@@ -154,6 +154,32 @@ import Testing
     }
   }
 
+  /// Every key with a number takes the one notation of numbers, and no other.
+  @Test(
+    arguments: [
+      ("reservoir", "interval", "%@s"), ("fill", "threads", "%@"), ("fill", "rate", "%@G"),
+      ("level", "files", "%@x2M"), ("level", "files", "1x%@M"),
+      ("level", "files = 1x2M\nnode", "%@"), ("collect", "interval", "%@m"),
+      ("collect", "threads", "%@"), ("collect", "older-than", "%@d"), ("limits", "bytes", "%@G"),
+      ("limits", "files", "%@"), ("limits", "requests", "%@"),
+      ("metrics", "listen", "127.0.0.1:%@"), ("metrics", "interval", "%@s"),
+    ])
+  func numbers(_ section: String, _ key: String, _ form: String) throws {
+    func text(_ number: String) -> String {
+      "[\(section)]\n\(key) = \(form.replacing("%@", with: number))\n"
+    }
+    _ = try ServiceConfiguration(text("2"), file: "f")
+    for number in [
+      "0x1p2", "0x2", "nan", "inf", "infinity", "1e400", "2e0", "+2", "-2", "2%", "2,0", "2_0",
+      "\u{662}", "\u{FF12}", "2.", ".2", "",
+    ] {
+      let error = #expect(throws: HoldfastError.self, "\(text(number))") {
+        try ServiceConfiguration(text(number), file: "f")
+      }
+      #expect(error?.code == .invalidArgument && error?.reason.contains("2") != nil)
+    }
+  }
+
   @Test func unreadable() throws {
     for (path, words) in [
       ("/nowhere/f", "cannot read the file"), ("/dev", "cannot read the file"),

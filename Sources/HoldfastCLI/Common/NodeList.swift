@@ -15,8 +15,7 @@ struct NodeList: Hashable, Sendable {
     var nodes: [NodeID] = []
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
       let ends = part.split(separator: "-", omittingEmptySubsequences: false)
-      // `UInt32` alone would accept a plus sign.
-      let numbers = ends.compactMap { $0.allSatisfy(\.isWholeNumber) ? UInt32($0) : nil }
+      let numbers = ends.compactMap { UInt32(digits: $0) }
       guard (1...2).contains(ends.count), numbers.count == ends.count,
         let low = numbers.first, let high = numbers.last
       else {

@@ -5,14 +5,17 @@ internal import HoldfastCore
 
 /// Reads a whole number within bounds, or throws what is wrong with the text.
 func wholeNumber(_ text: String, in range: ClosedRange<Int>) throws -> Int {
-  // A sign of plus would be accepted, and say nothing.
-  let number = text.first == "+" ? nil : Int(text)
-  if let number, range.contains(number) { return number }
-  let problem =
-    switch number {
-    case nil: "not a whole number"
-    case let number?: number < range.lowerBound ? "too small" : "too large"
-    }
+  let isNegative = text.first == "-"
+  let number = DecimalNumber(isNegative ? text.dropFirst() : text[...], mostDigits: .max)
+  guard let number, number.fraction.isEmpty else {
+    throw Size.Problem(
+      description: "it is not a whole number, use a number from \(range.lowerBound) to "
+        + "\(range.upperBound)")
+  }
+  let value = number.integer(Int.self)
+  if !isNegative, let value, range.contains(value) { return value }
+  let isSmall = isNegative || value.map { $0 < range.lowerBound } ?? false
+  let problem = isSmall ? "too small" : "too large"
   throw Size.Problem(
     description: "it is \(problem), use a number from \(range.lowerBound) to \(range.upperBound)")
 }

@@ -34,15 +34,22 @@ struct TimeSpan: Hashable, Sendable {
 
 /// A percentage as people type it: `10`, `0.1%`.
 struct Percentage: Hashable, Sendable {
+  /// All of something.
+  static let all = DecimalNumber(100)
+
+  /// The percentage, exactly: 99.29 and 0.71 are 100, which sums of doubles are not.
+  let percent: DecimalNumber
+
   /// The share, from 0 to 1.
-  let share: Double
+  var share: Double { percent.double(timesTenTo: -2) }
 
   init(_ text: String) throws(Size.Problem) {
     let digits = text.hasSuffix("%") ? text.dropLast() : text[...]
-    guard let number = Double(plain: digits), number <= 100 else {
-      throw Size.Problem(description: "it is not a percentage, use a number from 0 to 100")
+    guard let number = DecimalNumber(digits), number <= Percentage.all else {
+      throw Size.Problem(
+        description: "it is not a percentage, use a number from 0 to 100 such as 12.5")
     }
-    share = number / 100
+    percent = number
   }
 }
 
@@ -56,7 +63,7 @@ extension SizeMix {
       guard size.isMultiple(of: Geometry.small.pageSize) else {
         throw Size.Problem(description: "the size of '\(item)' is not a multiple of 4 KiB")
       }
-      let weight = halves.count == 1 ? 1 : Double(plain: halves[1]) ?? 0
+      let weight = halves.count == 1 ? 1 : DecimalNumber(halves[1])?.double() ?? 0
       guard weight > 0 else {
         throw Size.Problem(
           description: "the weight of '\(item)' is not a number over 0, such as 20 in 8G:20")

@@ -169,8 +169,9 @@ struct SimulateCommand: ParsableCommand {
           + (options.memory < .mebibytes(1) ? "too small" : "too large")
           + ", use a size from 1 MiB to 1024 TiB")
     }
-    // 99.29 and 0.71 percent are 100; their shares round to more.
-    guard options.forkShare + options.pagedShare <= 1 + 1e-9 else {
+    // The defaults are those of `SimulationOptions`. The sum is exact, which one of shares is not.
+    let percent = (forks?.percent ?? DecimalNumber(10)) + (paged?.percent ?? DecimalNumber(15))
+    guard percent <= Percentage.all else {
       throw ValidationError(
         "'--forks' and '--paged' add up to more than 100 percent, use smaller ones")
     }

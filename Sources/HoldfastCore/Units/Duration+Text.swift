@@ -37,31 +37,17 @@ extension Duration {
     let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
     let unit = text.last.flatMap { units[$0] }
     let digits = unit == nil ? text[...] : text.dropLast()
-    guard unit != nil || !requiresUnit, let number = Double(plain: digits) else {
+    guard unit != nil || !requiresUnit, let number = DecimalNumber(digits) else {
       let use =
         requiresUnit
         ? "use a number with s, m, h or d, such as 30m or 2d"
         : "use a number of seconds, or one with s, m, h or d, such as 30 or 10m"
       throw Size.Problem(description: "'\(text)' is not a time: \(use)")
     }
-    let seconds = number * (unit ?? 1)
+    let seconds = number.double() * (unit ?? 1)
     guard seconds <= Double(days) * 86_400 else {
       throw Size.Problem(description: "'\(text)' is too long: use at most \(days)d")
     }
     self = .milliseconds(Int64((seconds * 1000).rounded()))
-  }
-}
-
-extension Double {
-  /// Reads at most 20 digits, perhaps with a point between two of them, and nothing else: neither a
-  /// sign nor an exponent, `inf` or `nan`.
-  package init?(plain text: some StringProtocol) {
-    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-    let isPlain =
-      parts.count <= 2
-      && parts.allSatisfy { part in !part.isEmpty && part.utf8.allSatisfy { (48...57).contains($0) }
-      }
-    guard isPlain, text.count <= 20, let value = Double(String(text)) else { return nil }
-    self = value
   }
 }

@@ -32,20 +32,20 @@ package struct Size: Hashable, Sendable {
     }
     let tooLarge = Problem(description: "'\(text)' is more than any host has")
     var value: UInt64 = 0
-    for digit in parts.whole {
-      guard let next = value.times(10, plus: digit) else { throw tooLarge }
+    for digit in parts.number.whole {
+      guard let next = value.times(10, plus: UInt64(digit)) else { throw tooLarge }
       value = next
     }
     // The fraction is doubled digit by digit, so that nothing is lost on the way.
-    var fraction = parts.fraction
+    var fraction = parts.number.fraction
     for _ in 0..<shift {
-      var carry: UInt64 = 0
+      var carry: UInt8 = 0
       for index in fraction.indices.reversed() {
         let doubled = fraction[index] * 2 + carry
         fraction[index] = doubled % 10
         carry = doubled / 10
       }
-      guard let next = value.times(2, plus: carry) else { throw tooLarge }
+      guard let next = value.times(2, plus: UInt64(carry)) else { throw tooLarge }
       value = next
     }
     guard fraction.allSatisfy({ $0 == 0 }) else {
@@ -74,30 +74,20 @@ package struct Size: Hashable, Sendable {
     return shifts
   }()
 
-  /// A text taken apart: digits, perhaps a point and more digits, perhaps a space, the unit.
+  /// A text taken apart: a number, perhaps a space, the unit.
   private struct Parts {
-    var whole: [UInt64] = []
-    var fraction: [UInt64] = []
-    var unit = ""
+    let number: DecimalNumber
+    let unit: String
 
-    /// Nil where no digits come before the unit, or none after the point.
+    /// Nil where no number comes before the unit.
     init?(_ text: String) {
-      var rest = text.utf8[...]
-      whole = Parts.digits(&rest)
-      if rest.first == UInt8(ascii: ".") {
-        rest = rest.dropFirst()
-        fraction = Parts.digits(&rest)
-        if fraction.isEmpty { return nil }
-      }
-      if whole.isEmpty { return nil }
+      let digits = text.utf8.prefix { DecimalNumber.isDigit($0) || $0 == UInt8(ascii: ".") }
+      guard let number = DecimalNumber(bytes: digits, mostDigits: .max) else { return nil }
+      self.number = number
+      var rest = text.utf8[digits.endIndex...]
       if rest.first == UInt8(ascii: " ") { rest = rest.dropFirst() }
-      unit = String(decoding: rest, as: UTF8.self).lowercased()
-    }
-
-    private static func digits(_ rest: inout Substring.UTF8View) -> [UInt64] {
-      let digits = rest.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-      rest = rest.dropFirst(digits.count)
-      return digits.map { UInt64($0 - UInt8(ascii: "0")) }
+      // Letters of ASCII alone: `lowercased` makes k of the Kelvin sign.
+      unit = String(decoding: rest.map { (65...90).contains($0) ? $0 + 32 : $0 }, as: UTF8.self)
     }
   }
 }

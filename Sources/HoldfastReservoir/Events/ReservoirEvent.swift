@@ -81,10 +81,7 @@ extension ReservoirEvent {
   private static let largest: UInt64 = 1_000_000_000_000_000_000
 
   private static func number(_ text: Substring?) -> UInt64? {
-    // No signs, which the initializer would accept.
-    guard let text, text.utf8.allSatisfy({ (48...57).contains($0) }), let number = UInt64(text),
-      number <= largest
-    else { return nil }
+    guard let text, let number = UInt64(digits: text), number <= largest else { return nil }
     return number
   }
 

@@ -47,9 +47,7 @@ extension FillPlan.Part: CustomStringConvertible {
     let parts = text.split(separator: "x", maxSplits: 1, omittingEmptySubsequences: false)
     var count = 1
     if parts.count == 2 {
-      guard let number = UInt32(parts[0]), parts[0].allSatisfy(\.isWholeNumber),
-        (1...65536).contains(number)
-      else {
+      guard let number = UInt32(digits: parts[0]), (1...65536).contains(number) else {
         throw Size.Problem(
           description: "'\(parts[0])' is not a count from 1 to 65536; "
             + "write a count and a size, such as 4x10G")

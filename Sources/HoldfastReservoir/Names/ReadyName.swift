@@ -51,13 +51,13 @@ struct ReadyName: Hashable, Comparable {
 
   /// Reads the number of a node, which is below the kernel's MAX_NUMNODES.
   static func node(_ text: Substring) -> NodeID? {
-    guard let number = UInt32(text), number < 1024 else { return nil }
+    guard let number = UInt32(digits: text), number < 1024 else { return nil }
     return NodeID(number)
   }
 
   private static func size(_ text: Substring) -> ByteCount? {
     let shift = units.first { $0.unit == text.suffix(1) }?.shift ?? 0
-    guard let number = UInt64(shift == 0 ? text : text.dropLast()) else { return nil }
+    guard let number = UInt64(digits: shift == 0 ? text : text.dropLast()) else { return nil }
     let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << shift)
     return overflow || bytes == 0 ? nil : ByteCount(bytes)
   }

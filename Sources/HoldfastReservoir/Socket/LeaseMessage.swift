@@ -51,8 +51,7 @@ struct LeaseMessage {
   func number(_ key: String) -> UInt64? { self[key].flatMap { Self.number($0) } }
 
   static func number(_ text: some StringProtocol) -> UInt64? {
-    // No signs, which the initializer would accept.
-    text.utf8.allSatisfy { (48...57).contains($0) } ? UInt64(text) : nil
+    UInt64(digits: text)
   }
 }
 

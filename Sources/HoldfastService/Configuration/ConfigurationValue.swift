@@ -4,10 +4,7 @@ internal import HoldfastCore
 enum ConfigurationValue {
   /// A whole number.
   static func number(_ text: String, in range: ClosedRange<Int>) throws(Size.Problem) -> Int {
-    // A count has no sign.
-    guard text.allSatisfy({ $0.isASCII && $0.isNumber }), let number = Int(text),
-      range.contains(number)
-    else {
+    guard let number = Int(digits: text), range.contains(number) else {
       throw Size.Problem(
         description: "it is not a number from \(range.lowerBound) to \(range.upperBound)")
     }
@@ -34,8 +31,7 @@ enum ConfigurationValue {
 
   /// A group, by name or number.
   static func group(_ text: String) throws(Size.Problem) -> UInt32 {
-    // The initializer alone would accept a sign.
-    if text.utf8.allSatisfy({ (48...57).contains($0) }), let number = UInt32(text) { return number }
+    if let number = UInt32(digits: text) { return number }
     guard let number = Groups.number(text) else {
       throw Size.Problem(description: "no group has that name")
     }

@@ -15,8 +15,8 @@ final class NotificationSocket: Sendable {
 
   init() {
     address = Environment.value("NOTIFY_SOCKET").flatMap { $0.isEmpty ? nil : $0 }
-    let microseconds = Environment.value("WATCHDOG_USEC").flatMap { UInt64($0) }
-    let process = Environment.value("WATCHDOG_PID").flatMap { Int32($0) }
+    let microseconds = Environment.value("WATCHDOG_USEC").flatMap { UInt64(digits: $0) }
+    let process = Environment.value("WATCHDOG_PID").flatMap { Int32(digits: $0) }
     watchdog =
       process == nil || process == getpid()
       ? microseconds.flatMap { $0 > 0 ? .microseconds(Int64(min($0, 1 << 50))) : nil } : nil
