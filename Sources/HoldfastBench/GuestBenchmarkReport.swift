@@ -77,7 +77,7 @@ extension GuestBenchmarkReport: Encodable {
     try object.encode(result.threads, forKey: .threads)
     try object.encode(result.arenaSeconds, forKey: .arenaSeconds)
     try object.encode(result.slots, forKey: .slots)
-    try object.encodeIfPresent(result.machineProblem, forKey: .machineProblem)
+    try object.encode(result.machineProblem, forKey: .machineProblem)
     try object.encode(result.fallbacks, forKey: .fallbacks)
     var results = object.nestedUnkeyedContainer(forKey: .results)
     for measurement in result.measurements {

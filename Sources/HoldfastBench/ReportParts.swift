@@ -49,8 +49,8 @@ struct ComparisonResult: Encodable {
 
   func encode(to encoder: any Encoder) throws {
     var object = encoder.container(keyedBy: Key.self)
-    try object.encodeIfPresent(baseline, forKey: .baseline)
-    try object.encodeIfPresent(candidate, forKey: .candidate)
+    try object.encode(baseline, forKey: .baseline)
+    try object.encode(candidate, forKey: .candidate)
     try object.encode(ratio?.median, forKey: .ratio)
     try object.encode(ratio?.smallest, forKey: .ratioSmallest)
     try object.encode(ratio?.largest, forKey: .ratioLargest)

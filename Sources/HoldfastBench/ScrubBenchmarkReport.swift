@@ -86,6 +86,6 @@ extension ScrubBenchmarkReport: Encodable {
     try scrub.encode(statistics.busy.seconds, forKey: .busySeconds)
     try scrub.encode(statistics.callbacks, forKey: .callbacks)
     try scrub.encode(statistics.priority?.rawValue, forKey: .priority)
-    try scrub.encodeIfPresent(statistics.priorityProblem, forKey: .priorityProblem)
+    try scrub.encode(statistics.priorityProblem, forKey: .priorityProblem)
   }
 }

@@ -43,10 +43,11 @@ import Testing
 
   @Test func leaseEnds() throws {
     #expect(
-      try json(LeaseEnd.recycled(size)) == #"{"outcome":"recycled","sizeBytes":4194304}"#)
+      try json(LeaseEnd.recycled(size))
+        == #"{"outcome":"recycled","reason":null,"sizeBytes":4194304}"#)
     #expect(
       try json(LeaseEnd.released(size, reason: nil))
-        == #"{"outcome":"unlinked","sizeBytes":4194304}"#)
+        == #"{"outcome":"unlinked","reason":null,"sizeBytes":4194304}"#)
     let end = LeaseEnd.released(size, reason: "another process has it open")
     #expect(
       try json(end)

@@ -25,7 +25,7 @@ extension ForkReceipt: CustomStringConvertible {
 }
 
 extension ForkReceipt: Codable {
-  private enum CodingKeys: String, CodingKey {
+  private enum CodingKeys: String, CodingKey, CaseIterable {
     case residentBytes = "forkResidentBytes"
     case sharedBytes = "forkSharedBytes"
     case copiedBytes = "forkCopiedBytes"
@@ -55,5 +55,11 @@ extension ForkReceipt: Codable {
     try values.encode(copiedBytes, forKey: .copiedBytes)
     try values.encode(duration.seconds, forKey: .duration)
     try values.encode(windowDuration.seconds, forKey: .windowDuration)
+  }
+
+  /// Writes the keys of a receipt with null, for what has none: a fork that was not made.
+  package static func encodeNone(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    for key in CodingKeys.allCases { try values.encodeNil(forKey: key) }
   }
 }

@@ -26,7 +26,7 @@ extension SnapshotReceipt: CustomStringConvertible {
 }
 
 extension SnapshotReceipt: Codable {
-  private enum CodingKeys: String, CodingKey {
+  private enum CodingKeys: String, CodingKey, CaseIterable {
     case path = "snapshotPath"
     case bytes = "snapshotBytes"
     case writtenBytes = "snapshotWrittenBytes"
@@ -57,5 +57,11 @@ extension SnapshotReceipt: Codable {
     try values.encode(writtenBytes, forKey: .writtenBytes)
     try values.encode(duration.seconds, forKey: .duration)
     try values.encode(syncDuration.seconds, forKey: .syncDuration)
+  }
+
+  /// Writes the keys of a receipt with null, for what has none: a snapshot that was not made.
+  package static func encodeNone(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    for key in CodingKeys.allCases { try values.encodeNil(forKey: key) }
   }
 }

@@ -34,7 +34,7 @@ extension WireReceipt: Codable {
   }
 
   /// Writes the receipt. Pages are an object whose keys are page sizes in bytes; `path` is `none`
-  /// where the call wired nothing, and `lockProblem` is absent where all is locked.
+  /// where the call wired nothing, and `lockProblem` is null where all is locked.
   public func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: CodingKeys.self)
     try values.encode(range, forKey: .range)
@@ -42,7 +42,7 @@ extension WireReceipt: Codable {
     try values.encode(residentBytes, forKey: .residentBytes)
     try values.encode(wiredBytes, forKey: .wiredBytes)
     try values.encode(lockedBytes, forKey: .lockedBytes)
-    try values.encodeIfPresent(lockProblem, forKey: .lockProblem)
+    try values.encode(lockProblem, forKey: .lockProblem)
     try values.encode(ReceiptKeys.strings(pages), forKey: .pages)
     try values.encode(zeroedAheadBytes, forKey: .zeroedAheadBytes)
     try values.encode(zeroedNowBytes, forKey: .zeroedNowBytes)
@@ -105,7 +105,7 @@ extension WireReceipt.Verification: Codable {
   }
 
   /// Writes the findings. Pages and nodes are objects whose keys are page sizes in bytes and
-  /// numbers of nodes; `nodes` is absent where the kernel does not report nodes.
+  /// numbers of nodes; `nodes` is null where the kernel does not report nodes.
   public func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: CodingKeys.self)
     try values.encode(presentBytes, forKey: .presentBytes)
@@ -115,7 +115,7 @@ extension WireReceipt.Verification: Codable {
     let nodes = nodes.map { nodes in
       Dictionary(uniqueKeysWithValues: nodes.map { ("\($0.key)", $0.value) })
     }
-    try values.encodeIfPresent(nodes, forKey: .nodes)
+    try values.encode(nodes, forKey: .nodes)
     try values.encode(isVerified, forKey: .verified)
     try values.encode(comparedFrames, forKey: .verifiedFrames)
     try values.encode(problems, forKey: .problems)

@@ -35,12 +35,13 @@ struct FormatOptions: ParsableArguments {
   }
 }
 
-/// A value as JSON, indented, with sorted keys, ending in a newline.
+/// A value as JSON, indented, with sorted keys, ending in a newline. Every key of the value is there,
+/// and null where it has none.
 func json(_ value: some Encodable) throws(CLIError) -> String {
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
   do {
-    return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
+    return String(decoding: try encoder.encode(CompleteValue(value: value)), as: UTF8.self) + "\n"
   } catch {
     throw CLIError("cannot write the output as JSON: \(error)")
   }

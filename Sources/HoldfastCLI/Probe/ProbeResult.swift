@@ -4,7 +4,7 @@ internal import HoldfastKVM
 internal import HoldfastLinux
 
 /// What `holdfast probe` prints, as JSON, whose keys do not change. Byte counts are numbers; what a
-/// mode does not do is missing. Page faults and exits are those of the probed guest, which is the
+/// mode does not do is null. Page faults and exits are those of the probed guest, which is the
 /// second of two.
 struct ProbeResult {
   let mode: ProbeMode
@@ -31,7 +31,7 @@ struct ProbeResult {
   var problems: [String] = []
   /// How long the arena took to prepare.
   let arenaSeconds: Double
-  /// Huge pages that were added to the pool for this run and returned; missing without.
+  /// Huge pages that were added to the pool for this run and returned; nil without.
   let reservedPages: UInt64?
 
   var wireSeconds: Double?
@@ -111,8 +111,12 @@ extension ProbeResult: Encodable {
 
   /// Encodes the keys of the program, and those of the fork's and snapshot's receipts.
   func encode(to encoder: any Encoder) throws {
-    try fork?.encode(to: encoder)
-    try snapshot?.encode(to: encoder)
+    if let fork { try fork.encode(to: encoder) } else { try ForkReceipt.encodeNone(to: encoder) }
+    if let snapshot {
+      try snapshot.encode(to: encoder)
+    } else {
+      try SnapshotReceipt.encodeNone(to: encoder)
+    }
     var object = encoder.container(keyedBy: Key.self)
     try object.encode(mode.rawValue, forKey: .mode)
     try object.encode(memoryBytes, forKey: .memoryBytes)
@@ -133,10 +137,10 @@ extension ProbeResult: Encodable {
     try object.encode(verified, forKey: .verified)
     try object.encode(problems, forKey: .problems)
     try object.encode(arenaSeconds, forKey: .arenaSeconds)
-    try object.encodeIfPresent(reservedPages, forKey: .reservedPages)
-    try object.encodeIfPresent(wireSeconds, forKey: .wireSeconds)
-    try object.encodeIfPresent(fillSeconds, forKey: .fillSeconds)
-    try object.encodeIfPresent(writeSeconds, forKey: .writeSeconds)
-    try object.encodeIfPresent(snapshotFile, forKey: .snapshotFile)
+    try object.encode(reservedPages, forKey: .reservedPages)
+    try object.encode(wireSeconds, forKey: .wireSeconds)
+    try object.encode(fillSeconds, forKey: .fillSeconds)
+    try object.encode(writeSeconds, forKey: .writeSeconds)
+    try object.encode(snapshotFile, forKey: .snapshotFile)
   }
 }

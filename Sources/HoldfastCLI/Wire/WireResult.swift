@@ -69,7 +69,7 @@ extension WireResult: Encodable {
     case reserved, lease
   }
 
-  /// A part of the arena; the node is missing where the kernel chose, the policy where none is set.
+  /// A part of the arena; the node is null where the kernel chose, the policy where none is set.
   private struct Domain: Encodable {
     let bytes: ByteCount
     let node: NodeID?
@@ -104,13 +104,13 @@ extension WireResult: Encodable {
     try object.encode(backingReason, forKey: .backingReason)
     try object.encode(arena.threads, forKey: .threads)
     try object.encode(brokenInvariants != nil, forKey: .checkedInvariants)
-    try object.encodeIfPresent(
+    try object.encode(
       reserved.map { Reserved(pages: $0.pages, pageBytes: $0.pageSize) }, forKey: .reserved)
     let lease = lease.map {
       LeaseResult(
         path: $0.receipt.path, seconds: $0.receipt.seconds, end: $0.end,
         endSeconds: $0.endSeconds)
     }
-    try object.encodeIfPresent(lease, forKey: .lease)
+    try object.encode(lease, forKey: .lease)
   }
 }

@@ -68,14 +68,14 @@ extension GuestResult: Codable {
   }
 
   /// Writes an object. `exits` is an object of counts by kind, `seconds` the duration, and
-  /// `firstWrong` is absent where no word was wrong.
+  /// `firstWrong` is null where no word was wrong.
   public func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: CodingKeys.self)
     try values.encode(program, forKey: .program)
     try values.encode(processors, forKey: .processors)
     try values.encode(touches, forKey: .touches)
     try values.encode(wrongWords, forKey: .wrongWords)
-    try values.encodeIfPresent(firstWrong, forKey: .firstWrong)
+    try values.encode(firstWrong, forKey: .firstWrong)
     try values.encode(passes, forKey: .passes)
     try values.encode(isComplete, forKey: .isComplete)
     let exits = Dictionary(uniqueKeysWithValues: exits.map { ($0.key.rawValue, $0.value) })

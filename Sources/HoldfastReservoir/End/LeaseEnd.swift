@@ -49,20 +49,17 @@ extension LeaseEnd: Codable {
   }
 
   /// Encodes the end: `outcome` is `recycled`, `replaced` or `unlinked`, `sizeBytes` the size,
-  /// `reason` that of a release.
+  /// `reason` that of a release, or null.
   public func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: CodingKeys.self)
-    switch self {
-    case .recycled(let size):
-      try values.encode(Outcome.recycled, forKey: .outcome)
-      try values.encode(size, forKey: .size)
-    case .replaced(let size):
-      try values.encode(Outcome.replaced, forKey: .outcome)
-      try values.encode(size, forKey: .size)
-    case .released(let size, let reason):
-      try values.encode(Outcome.unlinked, forKey: .outcome)
-      try values.encode(size, forKey: .size)
-      try values.encodeIfPresent(reason, forKey: .reason)
-    }
+    let (outcome, size, reason): (Outcome, ByteCount, String?) =
+      switch self {
+      case .recycled(let size): (.recycled, size, nil)
+      case .replaced(let size): (.replaced, size, nil)
+      case .released(let size, let reason): (.unlinked, size, reason)
+      }
+    try values.encode(outcome, forKey: .outcome)
+    try values.encode(size, forKey: .size)
+    try values.encode(reason, forKey: .reason)
   }
 }

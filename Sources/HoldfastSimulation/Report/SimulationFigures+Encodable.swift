@@ -8,7 +8,7 @@ extension SimulationFigures.Wires: Encodable {
   }
 
   /// Encodes the bytes by the size in bytes of the pages that hold them. Without wires, the shares
-  /// are missing.
+  /// are null.
   package func encode(to encoder: any Encoder) throws {
     var object = encoder.container(keyedBy: Key.self)
     try object.encode(count, forKey: .count)
@@ -17,8 +17,8 @@ extension SimulationFigures.Wires: Encodable {
       ("\(Geometry.small.size(ofLevel: $0.offset).rawValue)", $0.element)
     }
     try object.encode(Dictionary(uniqueKeysWithValues: sizes), forKey: .bytesByPageSize)
-    try object.encodeIfPresent(superpageShare, forKey: .superpageShare)
-    try object.encodeIfPresent(zeroedShare, forKey: .zeroedShare)
+    try object.encode(superpageShare, forKey: .superpageShare)
+    try object.encode(zeroedShare, forKey: .zeroedShare)
   }
 }
 
@@ -37,9 +37,9 @@ extension SimulationFigures.Sample: Encodable {
     try object.encode(zeroed, forKey: .zeroedBytes)
     try object.encode(superpageFragmentation, forKey: .below2MiB)
     try object.encode(largestFragmentation, forKey: .below1GiB)
-    try object.encodeIfPresent(superpageShare, forKey: .superpageShare)
-    try object.encodeIfPresent(largestShare, forKey: .largestShare)
-    try object.encodeIfPresent(zeroedShare, forKey: .zeroedShare)
+    try object.encode(superpageShare, forKey: .superpageShare)
+    try object.encode(largestShare, forKey: .largestShare)
+    try object.encode(zeroedShare, forKey: .zeroedShare)
     try object.encode(metadata.total, forKey: .metadataBytes)
   }
 }
@@ -49,15 +49,15 @@ extension OperationTimes: Encodable {
     case count, total, mean, median, p99, longest
   }
 
-  /// Encodes the times in seconds. Without operations, all but `count` and `total` are missing.
+  /// Encodes the times in seconds. Without operations, all but `count` and `total` are null.
   package func encode(to encoder: any Encoder) throws {
     func seconds(_ nanoseconds: UInt64?) -> Double? { nanoseconds.map { Double($0) / 1e9 } }
     var object = encoder.container(keyedBy: Key.self)
     try object.encode(count, forKey: .count)
     try object.encode(seconds(total), forKey: .total)
-    try object.encodeIfPresent(mean.map { $0 / 1e9 }, forKey: .mean)
-    try object.encodeIfPresent(seconds(quantile(0.5)), forKey: .median)
-    try object.encodeIfPresent(seconds(quantile(0.99)), forKey: .p99)
-    try object.encodeIfPresent(count == 0 ? nil : seconds(longest), forKey: .longest)
+    try object.encode(mean.map { $0 / 1e9 }, forKey: .mean)
+    try object.encode(seconds(quantile(0.5)), forKey: .median)
+    try object.encode(seconds(quantile(0.99)), forKey: .p99)
+    try object.encode(count == 0 ? nil : seconds(longest), forKey: .longest)
   }
 }
