@@ -6,7 +6,9 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -41,12 +43,14 @@ out:
   return problem;
 }
 
-int hf_bench_run(char *const *words, const char *input, int keep, char *output, size_t room) {
+int hf_bench_run(char *const *words, const char *input, int keep, char *output, size_t room,
+                 int64_t *faults) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0)
     return -errno;
   int problem = 0, status = 0;
   pid_t child = 0;
+  struct rusage usage = {0};
   size_t length = strlen(input);
   int written = memfd_create("holdfast-bench-output", MFD_CLOEXEC);
   // It fits into the pipe, so the write does not wait. Closing the pipe ends the input.
@@ -57,13 +61,14 @@ int hf_bench_run(char *const *words, const char *input, int keep, char *output, 
     problem = spawn(&child, words, ends[0], written, keep);
   close(ends[0]);
   if (!problem) {
-    while (waitpid(child, &status, 0) < 0) {
+    while (wait4(child, &status, 0, &usage) < 0) {
       if (errno != EINTR) {
         problem = errno;
         break;
       }
     }
   }
+  *faults = usage.ru_minflt;
   output[0] = 0;
   if (!problem) {
     ssize_t count = pread(written, output, room - 1, 0);
@@ -74,4 +79,24 @@ int hf_bench_run(char *const *words, const char *input, int keep, char *output, 
   if (problem)
     return -problem;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+double hf_bench_touch_pages(int fd, size_t length, size_t page, int64_t *faults) {
+  struct rusage before, after;
+  struct timespec start, end;
+  if (getrusage(RUSAGE_THREAD, &before) < 0)
+    return -(double)errno;
+  clock_gettime(CLOCK_MONOTONIC, &start);
+  char *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+  if (memory == MAP_FAILED)
+    return -(double)errno;
+  for (size_t position = 0; position < length; position += page)
+    (void)*(volatile char *)(memory + position);
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  int problem = getrusage(RUSAGE_THREAD, &after) < 0 ? errno : 0;
+  munmap(memory, length);
+  if (problem)
+    return -(double)problem;
+  *faults = after.ru_minflt - before.ru_minflt;
+  return (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) * 1e-9;
 }

@@ -8,7 +8,9 @@ internal import SystemPackage
 ///
 /// Both have the same arguments except for the memory: a machine that is stopped before its first
 /// instruction (`-S`) and told to quit by QMP. Each run measures both, in an order that changes
-/// from run to run; a first run does not count. No more than one guest's memory is allocated at a
+/// from run to run; a first run does not count. QEMU populates the memory of one, and not that of the
+/// other, whose pages the guest's first accesses would fault in. What these cost is measured too: the
+/// leased file is mapped once more, and each page is accessed. No more than one guest's memory is allocated at a
 /// time: the reservoir's file is filled right before it is leased, and drained afterwards. Filling
 /// and recycling are measured too.
 public struct QEMUBenchmark: Sendable {
@@ -46,6 +48,9 @@ public struct QEMUBenchmark: Sendable {
     case leased
     /// The lease alone, a part of `leased`.
     case lease
+    /// Mapping the leased file and accessing each of its pages once, on one thread, afterwards: the
+    /// faults that a guest's first accesses still take.
+    case touch
     /// Scrubbing the memory and making it ready again, afterwards.
     case recycle
     /// Populating the memory, beforehand.
@@ -68,6 +73,9 @@ public struct QEMUBenchmark: Sendable {
     public let accelerator: String
     /// The seconds of each part, one for each counted run.
     public let seconds: [Part: [Double]]
+    /// The minor page faults of a part, one number for each counted run: those of QEMU, and those of
+    /// the accesses. Other parts have none.
+    public let minorFaults: [Part: [Int64]]
 
     /// The seconds of a part; empty if it was not measured.
     public subscript(_ part: Part) -> [Double] { seconds[part] ?? [] }
@@ -77,7 +85,7 @@ public struct QEMUBenchmark: Sendable {
   ///
   /// - Throws: `HoldfastError` (`.host`) if QEMU cannot be run.
   public func version() throws(HoldfastError) -> String {
-    let lines = try qemu(["--version"]).split(separator: "\n")
+    let lines = try qemu(["--version"]).output.split(separator: "\n")
     return lines.first.map(String.init) ?? program
   }
 
@@ -108,39 +116,68 @@ public struct QEMUBenchmark: Sendable {
     _ reservoir: Reservoir, _ version: String, _ progress: (BenchmarkStep) -> Void
   ) throws(HoldfastError) -> Result {
     var seconds: [Part: [Double]] = [:]
+    var faults: [Part: [Int64]] = [:]
     var number = 0
     for run in 0...runs {
+      func step(_ part: Part) {
+        progress(
+          BenchmarkStep(run: run, name: part.rawValue, number: number, count: (runs + 1) * 5))
+        number += 1
+      }
+      func count(_ part: Part, _ time: Double, _ minorFaults: Int64?) {
+        guard run > 0 else { return }
+        seconds[part, default: []].append(time)
+        if let minorFaults { faults[part, default: []].append(minorFaults) }
+      }
+      /// Times a part, which returns its page faults if it has counted them.
       func time(
-        _ part: Part, _ body: () throws(HoldfastError) -> Void
+        _ part: Part, _ body: () throws(HoldfastError) -> Int64?
       ) throws(HoldfastError) {
-        if part != .lease {
-          progress(
-            BenchmarkStep(run: run, name: part.rawValue, number: number, count: (runs + 1) * 4))
-          number += 1
-        }
+        step(part)
         let start = ContinuousClock.now
-        try body()
-        let end = ContinuousClock.now
-        if run > 0 { seconds[part, default: []].append((end - start).seconds) }
+        let minorFaults = try body()
+        count(part, (ContinuousClock.now - start).seconds, minorFaults)
       }
       // The warm-up begins with the reservoir: if pages are missing, its error is the clearer one.
       let isFirst = !run.isMultiple(of: 2)
       if isFirst { try time(.prealloc) { () throws(HoldfastError) in try start(preallocated) } }
-      try time(.fill) { () throws(HoldfastError) in try fill(reservoir) }
-      try time(.leased) { () throws(HoldfastError) in
-        var lease: Lease?
-        try time(.lease) { () throws(HoldfastError) in lease = try self.lease(reservoir) }
-        guard let lease else { return }
-        try start(leased(lease), keeping: lease.descriptor)
-        withExtendedLifetime(lease) {}
+      try time(.fill) { () throws(HoldfastError) in
+        try fill(reservoir)
+        return nil
       }
-      try time(.recycle) { () throws(HoldfastError) in try recycle(reservoir) }
+      try useLease(of: reservoir, time, count) { step(.touch) }
+      try time(.recycle) { () throws(HoldfastError) in
+        try recycle(reservoir)
+        return nil
+      }
       _ = try reservoir.drain()
       if !isFirst { try time(.prealloc) { () throws(HoldfastError) in try start(preallocated) } }
     }
     return Result(
       memory: memory, pageSize: pageSize, runs: runs, threads: threads, version: version,
-      accelerator: accelerator, seconds: seconds)
+      accelerator: accelerator, seconds: seconds, minorFaults: faults)
+  }
+
+  /// Measures the lease, QEMU on it, and the accesses to its pages; the lease's file is open no
+  /// longer when this returns.
+  private func useLease(
+    of reservoir: Reservoir,
+    _ time: (Part, () throws(HoldfastError) -> Int64?) throws(HoldfastError) -> Void,
+    _ count: (Part, Double, Int64?) -> Void, _ progress: () -> Void
+  ) throws(HoldfastError) {
+    var kept: (lease: Lease, seconds: Double)?
+    try time(.leased) { () throws(HoldfastError) in
+      let start = ContinuousClock.now
+      let lease = try lease(reservoir)
+      kept = (lease, (ContinuousClock.now - start).seconds)
+      return try self.start(leased(lease), keeping: lease.descriptor)
+    }
+    guard let (lease, seconds) = kept else { return }
+    count(.lease, seconds, nil)
+    progress()
+    let touched = try touch(lease)
+    count(.touch, touched.seconds, touched.faults)
+    withExtendedLifetime(lease) {}
   }
 
   // MARK: The steps
@@ -154,6 +191,19 @@ public struct QEMUBenchmark: Sendable {
     var request = LeaseRequest(size: memory, name: try LeaseName("bench"))
     request.isHeld = true
     return try reservoir.lease(request)
+  }
+
+  private func touch(
+    _ lease: Lease
+  ) throws(HoldfastError) -> (seconds: Double, faults: Int64) {
+    do throws(Errno) {
+      return try ResidentFile.touch(
+        lease.descriptor, length: memory.rawValue, pageSize: pageSize.rawValue)
+    } catch {
+      throw HoldfastError(
+        .host, operation: "map \(lease.receipt.path)", reason: "mmap(2) failed",
+        errno: error.rawValue)
+    }
   }
 
   private func recycle(_ reservoir: Reservoir) throws(HoldfastError) {
@@ -176,14 +226,17 @@ public struct QEMUBenchmark: Sendable {
   }
 
   /// Starts QEMU with some memory and waits until it has ended.
+  ///
+  /// - Returns: its minor page faults.
   private func start(
     _ memory: String, keeping descriptor: Int32? = nil
-  ) throws(HoldfastError) {
-    _ = try qemu(
+  ) throws(HoldfastError) -> Int64 {
+    try qemu(
       [
         "-nodefaults", "-no-user-config", "-display", "none", "-S", "-m", size, "-object", memory,
         "-machine", "q35,accel=\(accelerator),memory-backend=ram", "-qmp", "stdio",
-      ], keeping: descriptor)
+      ], keeping: descriptor
+    ).faults
   }
 
   private func failure(
@@ -195,12 +248,12 @@ public struct QEMUBenchmark: Sendable {
 
   /// Runs QEMU, whose input tells it to quit.
   ///
-  /// - Returns: its output.
+  /// - Returns: its output, and its minor page faults.
   private func qemu(
     _ arguments: [String], keeping descriptor: Int32? = nil
-  ) throws(HoldfastError) -> String {
+  ) throws(HoldfastError) -> (output: String, faults: Int64) {
     let quit = #"{"execute":"qmp_capabilities"}{"execute":"quit"}"#
-    let ended: (status: Int32, output: String)
+    let ended: (status: Int32, output: String, faults: Int64)
     do throws(Errno) {
       ended = try EndedProgram.run([program] + arguments, input: quit, keeping: descriptor)
     } catch {
@@ -213,6 +266,6 @@ public struct QEMUBenchmark: Sendable {
       let line = ended.output.split(separator: "\n").last { !$0.hasPrefix("{") }
       throw failure("it ended with status \(ended.status)" + (line.map { ": \($0)" } ?? ""))
     }
-    return ended.output
+    return (ended.output, ended.faults)
   }
 }

@@ -16,18 +16,22 @@ public struct QEMUBenchmarkReport: Sendable {
     HoldfastBench.comparison(baseline: result[.prealloc], candidate: result[.leased])
   }
 
-  /// The time on preallocated memory over the time on leased memory: the median of the runs' ratios.
-  public var speedup: Double? { ratio(to: result[.leased])?.median }
+  /// The time on preallocated memory over the time on leased memory, run by run.
+  public var speedup: PairedRatio? { speedup(with: nil) }
+
+  /// The same with the first accesses to all pages counted as part of the time on leased memory.
+  public var speedupWithTouching: PairedRatio? { speedup(with: .touch) }
 
   /// The same with the recycling counted as part of the time on leased memory.
-  public var speedupWithRecycling: Double? {
-    let recycling = result[.recycle]
-    guard recycling.count == result[.leased].count else { return nil }
-    return ratio(to: zip(result[.leased], recycling).map { $0 + $1 })?.median
-  }
+  public var speedupWithRecycling: PairedRatio? { speedup(with: .recycle) }
 
-  private func ratio(to seconds: [Double]) -> PairedRatio? {
-    PairedRatio(baseline: seconds, candidate: result[.prealloc])
+  private func speedup(with part: QEMUBenchmark.Part?) -> PairedRatio? {
+    var seconds = result[.leased]
+    if let part {
+      guard result[part].count == seconds.count else { return nil }
+      seconds = zip(seconds, result[part]).map { $0 + $1 }
+    }
+    return PairedRatio(baseline: seconds, candidate: result[.prealloc])
   }
 
   /// ministat's plot and table, in milliseconds; then the median of every part, and the ratios.
@@ -36,11 +40,14 @@ public struct QEMUBenchmarkReport: Sendable {
     let compared: [QEMUBenchmark.Part] = [.prealloc, .leased]
     if let box = ministatBox(compared.map { ($0.rawValue, result[$0]) }) { parts.append(box) }
     parts.append(table)
-    if let speedup, let speedupWithRecycling {
-      parts.append(
-        "leased takes \(number(speedup)) times less time than prealloc, "
-          + "\(number(speedupWithRecycling)) times with the recycling")
+    let ratios = [
+      (speedup, "leased takes", " than prealloc"),
+      (speedupWithTouching, "leased and touch take", ""),
+      (speedupWithRecycling, "leased and recycle take", ""),
+    ].compactMap { ratio, subject, than in
+      ratio.map { "\(subject) \(number($0.median)) times less time\(than)\($0.spread)" }
     }
+    if !ratios.isEmpty { parts.append(ratios.joined(separator: "\n")) }
     return parts.joined(separator: "\n\n") + "\n"
   }
 
@@ -54,14 +61,17 @@ public struct QEMUBenchmarkReport: Sendable {
   private var table: String {
     let rows = QEMUBenchmark.Part.allCases.compactMap { part -> [String]? in
       guard let median = median(result[part]) else { return nil }
-      return [part.rawValue, time(median), "  " + part.meaning]
+      let faults = HoldfastBench.median((result.minorFaults[part] ?? []).map { Double($0) })
+      return [
+        part.rawValue, time(median), faults.map { "\(Int64($0))" } ?? "-", "  " + part.meaning,
+      ]
     }
     // The meanings follow the numbers, left-aligned.
-    let width = rows.map { $0[2].count }.max() ?? 0
+    let width = rows.map { $0[3].count }.max() ?? 0
     let padded = rows.map { row in
-      [row[0], row[1], row[2] + String(repeating: " ", count: width - row[2].count)]
+      Array(row.dropLast()) + [row[3] + String(repeating: " ", count: width - row[3].count)]
     }
-    return aligned([["", "median", String(repeating: " ", count: width)]] + padded)
+    return aligned([["", "median", "faults", String(repeating: " ", count: width)]] + padded)
       .split(separator: "\n").map { line in
         String(line.reversed().drop { $0 == " " }.reversed())
       }.joined(separator: "\n")
@@ -75,6 +85,7 @@ extension QEMUBenchmark.Part {
     case .prealloc: "from QEMU's start to its end, memory-backend-memfd with prealloc=on"
     case .leased: "the lease, and from QEMU's start to its end on the leased file"
     case .lease: "the lease alone"
+    case .touch: "accessing each page of the leased file once, later in the guest's time"
     case .recycle: "scrubbing the memory afterwards until it is ready again"
     case .fill: "populating the memory once, before any guest"
     }
@@ -84,10 +95,12 @@ extension QEMUBenchmark.Part {
 extension QEMUBenchmarkReport: Encodable {
   private enum Key: String, CodingKey {
     case memoryBytes, pageBytes, runs, threads, qemu, accelerator, results, comparison
-    case part, seconds, median, speedup, speedupWithRecycling
+    case part, seconds, median, minorFaults
+    case speedup, speedupWithTouching, speedupWithRecycling
   }
 
-  /// The JSON of `bench qemu`. The speedups are medians of the runs' ratios.
+  /// The JSON of `bench qemu`. The speedups are medians of the runs' ratios; `minorFaults` is null for
+  /// parts whose faults are not counted.
   public func encode(to encoder: any Encoder) throws {
     var object = encoder.container(keyedBy: Key.self)
     try object.encode(result.memory.rawValue, forKey: .memoryBytes)
@@ -96,17 +109,20 @@ extension QEMUBenchmarkReport: Encodable {
     try object.encode(result.threads, forKey: .threads)
     try object.encode(result.version, forKey: .qemu)
     try object.encode(result.accelerator, forKey: .accelerator)
-    try object.encodeIfPresent(speedup, forKey: .speedup)
-    try object.encodeIfPresent(speedupWithRecycling, forKey: .speedupWithRecycling)
+    try object.encode(speedup?.median, forKey: .speedup)
+    try object.encode(speedupWithTouching?.median, forKey: .speedupWithTouching)
+    try object.encode(speedupWithRecycling?.median, forKey: .speedupWithRecycling)
     var results = object.nestedUnkeyedContainer(forKey: .results)
     for part in QEMUBenchmark.Part.allCases {
       var entry = results.nestedContainer(keyedBy: Key.self)
       try entry.encode(part.rawValue, forKey: .part)
       try entry.encode(result[part], forKey: .seconds)
       try entry.encode(median(result[part]), forKey: .median)
+      try entry.encode(result.minorFaults[part], forKey: .minorFaults)
     }
-    try object.encode(
-      ComparisonResult(baseline: result[.prealloc], candidate: result[.leased]),
-      forKey: .comparison)
+    var comparison = ComparisonResult(baseline: result[.prealloc], candidate: result[.leased])
+    comparison.baseline = QEMUBenchmark.Part.prealloc.rawValue
+    comparison.candidate = QEMUBenchmark.Part.leased.rawValue
+    try object.encode(comparison, forKey: .comparison)
   }
 }

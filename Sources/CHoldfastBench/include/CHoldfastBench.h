@@ -51,8 +51,13 @@ double hf_bench_mlock(size_t length, int huge, int threads);
 /// Runs a program, which is searched for in PATH as by the shell, with all signals unblocked, and
 /// waits for its end. The program reads `input`, which has to fit into a pipe. Its output is stored
 /// in `output`, at most `room` bytes with the zero byte at the end. A descriptor `keep` that is not
-/// negative stays open in the program. Returns the program's status, 128 plus the number of the
-/// signal that ended it, or a negative errno.
-int hf_bench_run(char *const *words, const char *input, int keep, char *output, size_t room);
+/// negative stays open in the program. `faults` gets the program's minor page faults. Returns the
+/// program's status, 128 plus the number of the signal that ended it, or a negative errno.
+int hf_bench_run(char *const *words, const char *input, int keep, char *output, size_t room,
+                 int64_t *faults);
+
+/// mmap(2) of a file that is resident, as a monitor maps its guest's memory, and a read of each of
+/// its pages of `page` bytes, one after the other. `faults` gets the page faults of that.
+double hf_bench_touch_pages(int fd, size_t length, size_t page, int64_t *faults);
 
 #endif

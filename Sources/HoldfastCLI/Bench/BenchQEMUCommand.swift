@@ -16,8 +16,10 @@ struct BenchQEMUCommand: ParsableCommand {
                   for each processor: from QEMU's start to its end
         leased    memory-backend-file on a file leased from a reservoir, as by
                   holdfast run: from before the lease to QEMU's end
-      Shows separately the lease alone, the recycling after each run, and the filling before it. A \
-      first run is a warm-up that does not count.
+      Shows separately the lease alone, the recycling after each run, the filling before it, and \
+      what prealloc does ahead and leased does not: touch maps the leased file and accesses each \
+      page once, as the guest's first accesses will. Faults are minor page faults, of QEMU or of \
+      the touching. A first run is a warm-up that does not count.
 
       Needs root and huge pages for one guest. The reservoir is on a hugetlbfs that no other \
       process sees and that disappears with the program, even after kill -9.
