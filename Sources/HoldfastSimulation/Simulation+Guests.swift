@@ -42,14 +42,23 @@ extension Simulation {
     }
   }
 
-  private mutating func refuse(_ size: ByteCount) {
+  private mutating func refuse(_ number: Int, _ size: ByteCount) {
+    record(number) { $0.isRefused = true }
     figures.guests.refused += 1
     figures.guests.refusedBytes += size
   }
 
+  /// Records what a guest got, if that is wanted.
+  private mutating func record(_ number: Int, _ change: (inout GuestOutcome) -> Void) {
+    if !outcomes.isEmpty { change(&outcomes[number]) }
+  }
+
   private mutating func start(_ number: Int, _ size: ByteCount, isWired: Bool, _ seed: UInt64) {
+    if isWired, size >= geometry.size(ofLevel: geometry.superpageLevels) {
+      record(number) { $0.isCapable = true }
+    }
     guard size <= free else {
-      refuse(size)
+      refuse(number, size)
       return
     }
     let range = AddressRange(from: .zero, to: .zero + size)
@@ -69,7 +78,7 @@ extension Simulation {
         try space.map(at: range)
         return try space.wire(range)
       }
-      count(summary, space, range)
+      count(summary, number, space, range)
       running.insert(guest)
       figures.guests.wired += 1
     } catch {
@@ -79,8 +88,10 @@ extension Simulation {
   }
 
   private mutating func count(
-    _ summary: WireSummary, _ space: AddressSpace, _ range: AddressRange
+    _ summary: WireSummary, _ number: Int, _ space: AddressSpace, _ range: AddressRange
   ) {
+    let before = figures.wires
+    defer { count(figures.wires.since(before), number, range) }
     figures.wires.count += 1
     figures.wires.bytes += range.length
     figures.wires.zeroedAheadBytes += geometry.bytes(summary.zeroedAhead)
@@ -98,6 +109,18 @@ extension Simulation {
       joined = (address, run)
     }
     if let joined { count(joined.start, joined.frames) }
+  }
+
+  /// Counts what one guest was wired with.
+  private mutating func count(
+    _ wires: SimulationFigures.Wires, _ number: Int, _ range: AddressRange
+  ) {
+    let largest = geometry.size(ofLevel: geometry.superpageLevels)
+    figures.largestBlocks.add(
+      possible: range.length.roundedDown(to: largest),
+      bytes: wires.bytesByLevel[geometry.superpageLevels])
+    let basePages = geometry.pages(in: wires.bytesByLevel[0]).rawValue
+    record(number) { $0.basePages = basePages }
   }
 
   /// Counts a run by the largest pages that the alignment of address and frames allows.
@@ -127,7 +150,7 @@ extension Simulation {
     let size = original.range.length
     let pages = PageCount(2 * pagesToWrite(size))
     guard geometry.bytes(pages) <= free else {
-      refuse(size)
+      refuse(number, size)
       return
     }
     do throws(HoldfastError) {
@@ -153,6 +176,11 @@ extension Simulation {
 
   /// A guest writes to its next pages. It stops where no frame is free.
   mutating func write(_ guest: RunningGuest) {
+    let reserved = memory.reservations.statistics.reserved
+    defer {
+      let more = memory.reservations.statistics.reserved - reserved
+      record(guest.number) { $0.reserved += more }
+    }
     var left = pagesToWrite(guest.range.length)
     while left > 0 {
       let pages = guest.order.next(atMost: left)

@@ -19,6 +19,11 @@ package struct Simulation {
     package let figures: SimulationFigures
     /// The measured times of each operation.
     package let times: [Operation: OperationTimes]
+    /// What each guest got, in the order of their arrivals; empty unless that was recorded.
+    package let outcomes: [GuestOutcome]
+
+    /// Whether all memory was free after all guests had left.
+    package var isAllFree: Bool { figures.freeAtEnd == options.memory }
   }
 
   /// The number of rounds, spread over its lifetime, in which a guest writes to its memory.
@@ -35,15 +40,21 @@ package struct Simulation {
 
   var running = RunningGuests()
   var figures: SimulationFigures
+  /// By the number of the guest; empty unless they are recorded.
+  var outcomes: [GuestOutcome]
   private var times: [Operation: OperationTimes] = [:]
   private var scrub: Scrub
   private var sampledWires: SimulationFigures.Wires
 
   /// A simulation that has not begun.
   ///
-  /// - Parameter clock: measures the times of operations.
+  /// - Parameters:
+  ///   - recordsOutcomes: whether the result has what each guest got.
+  ///   - clock: measures the times of operations.
   /// - Complexity: O(guests · log guests).
-  package init(_ options: SimulationOptions, clock: @escaping Clock) {
+  package init(
+    _ options: SimulationOptions, recordsOutcomes: Bool = false, clock: @escaping Clock
+  ) {
     self.options = options
     self.clock = clock
     plan = ArrivalPlan(options)
@@ -51,10 +62,12 @@ package struct Simulation {
     let geometry = Geometry.small
     let allocator = FrameAllocator(
       geometry: geometry,
-      checked: FrameRun(Frame(0), geometry.pages(in: options.memory)),
-      zeroed: true)
+      checked: FrameRun(Frame(0), geometry.pages(in: options.memory)), zeroed: true,
+      largestBlock: options.blocks == .gib
+        ? geometry.maximumOrder : geometry.order(ofLevel: 1))
     memory = PhysicalMemory(allocator: allocator, store: NullFrameStore())
     figures = SimulationFigures(levels: geometry.superpageLevels)
+    outcomes = recordsOutcomes ? Array(repeating: GuestOutcome(), count: plan.guests.count) : []
     sampledWires = figures.wires
     scrub = Scrub(allocator, rate: options.scrubRate)
     for operation in Operation.allCases { times[operation] = OperationTimes() }
@@ -92,7 +105,9 @@ package struct Simulation {
     figures.freeAtEnd = memory.geometry.bytes(memory.allocator.occupancy.free)
     figures.reservations = memory.reservations.statistics
     figures.scrubbedBytes = memory.geometry.bytes(scrub.scrubbed)
-    return Result(options: options, duration: plan.duration, figures: figures, times: times)
+    return Result(
+      options: options, duration: plan.duration, figures: figures, times: times,
+      outcomes: outcomes)
   }
 
   /// Runs all events.

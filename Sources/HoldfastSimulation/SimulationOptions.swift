@@ -12,6 +12,14 @@ package struct SimulationOptions: Sendable {
     case trace
   }
 
+  /// The largest blocks of frames that wires take.
+  package enum Blocks: String, Sendable, CaseIterable {
+    /// Pages of the largest size, 1 GiB.
+    case gib
+    /// Superpages of level 1, 2 MiB.
+    case superpage
+  }
+
   /// The host's memory: a multiple of the base page, all free and zero at the start.
   package var memory: ByteCount
   /// The number of guests that run at the start and, on average, at once. A larger trace is
@@ -35,6 +43,8 @@ package struct SimulationOptions: Sendable {
   /// 1, in four rounds over its lifetime. The original of a fork writes one round when it is
   /// forked.
   package var dirtyShare: Double
+  /// The largest blocks of frames that wires take.
+  package var blocks: Blocks
   /// How much dirty free memory is zeroed in a second of simulated time; zero for none.
   package var scrubRate: ByteCount
   /// The random seed. The same options with the same seed have the same result on every host.
@@ -52,6 +62,7 @@ package struct SimulationOptions: Sendable {
     forkShare = 0.1
     pagedShare = 0.15
     dirtyShare = 0.0005
+    blocks = .gib
     scrubRate = .gibibytes(1)
     seed = 1
   }

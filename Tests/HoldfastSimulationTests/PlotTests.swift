@@ -11,7 +11,26 @@ import Testing
     var elements: [String: Int] = [:]
     var texts: [String] = []
     var paths: [String] = []
+    /// Where texts are that are not turned, as wide as DejaVu Sans makes them.
+    var boxes: [Box] = []
     private var text: String?
+    private var place: Box?
+
+    struct Box {
+      var text = ""
+      var x = 0.0
+      var y = 0.0
+      var size = 14.0
+      var anchor = "start"
+
+      var width: Double { Double(text.count) * size * 0.58 }
+      var left: Double { x - (anchor == "end" ? width : anchor == "middle" ? width / 2 : 0) }
+      var right: Double { left + width }
+
+      func overlaps(_ other: Box) -> Bool {
+        left < other.right && other.left < right && y - size < other.y && other.y - other.size < y
+      }
+    }
 
     func parser(
       _ parser: XMLParser, didStartElement name: String, namespaceURI: String?,
@@ -20,6 +39,14 @@ import Testing
       elements[name, default: 0] += 1
       if name == "path" { paths.append(attributes["d"] ?? "") }
       text = name == "text" ? "" : nil
+      place = nil
+      if name == "text", let x = attributes["x"].flatMap(Double.init),
+        let y = attributes["y"].flatMap(Double.init)
+      {
+        place = Box(
+          x: x, y: y, size: attributes["font-size"].flatMap(Double.init) ?? 14,
+          anchor: attributes["text-anchor"] ?? "start")
+      }
     }
 
     func parser(_ parser: XMLParser, foundCharacters string: String) { text?.append(string) }
@@ -28,7 +55,11 @@ import Testing
       _ parser: XMLParser, didEndElement name: String, namespaceURI: String?,
       qualifiedName: String?
     ) {
-      if let text { texts.append(text) }
+      if let text {
+        texts.append(text)
+        place?.text = text
+        if let place { boxes.append(place) }
+      }
       text = nil
     }
   }
@@ -50,26 +81,90 @@ import Testing
     #expect(reader.elements["svg"] == 1)
     for text in [
       "holdfast simulate: 2 GiB, 12 guests at once, \(pattern.rawValue) arrivals, seed 1",
-      "Memory", "GiB", "Share of the bytes wired", "%", "simulated time, hours", "used",
-      "used or zeroed", "all", "2 MiB", "1 GiB", "in superpages", "in the largest",
-      "in frames zeroed ahead", "0.0", "2.0", "6", "100",
+      "Memory, of 2 GiB", "GiB", "Share of the bytes wired, by page size", "% of bytes wired",
+      "% of free memory", "used", "used or zeroed", "2 MiB", "1 GiB", "4 KiB", "zeroed ahead",
+      "0.0", "2.0", "6", "100",
     ] {
       #expect(reader.texts.contains(text), "\(text): \(reader.texts)")
     }
-    // A line and a sample for each series, and an area.
-    #expect(reader.paths.count == 8 + 8 + 1)
+    // Each panel has its own time axis with the unit.
+    #expect(reader.texts.count { $0 == "simulated time, hours" } == 3)
+    // An area, four lines, the marks, bars of one size at least, and five samples in the legends.
+    #expect((12...14).contains(reader.paths.count), "\(reader.paths.count)")
     #expect(reader.paths.allSatisfy { !$0.contains("nan") && !$0.contains("inf") })
+    let boxes = reader.boxes
+    for (index, one) in boxes.enumerated() {
+      #expect(one.left >= 0 && one.right <= 1000, "\(one)")
+      for other in boxes[(index + 1)...] {
+        #expect(!one.overlaps(other), "\(one.text) and \(other.text)")
+      }
+    }
+  }
+
+  private func panel(_ series: [SimulationPlot.Series]) -> SimulationPlot.Panel {
+    SimulationPlot.Panel(title: "a < b & \"c\"", axis: "%", top: 100, series: series)
   }
 
   @Test func `gaps are not drawn and a single point is a dot`() throws {
     let drawing = SVGDrawing(times: [0, 1, 2, 3, 4], duration: 4)
-    let panel = SimulationPlot.Panel(
-      title: "a < b & \"c\"", unit: "%", top: 100,
-      series: [.init(name: "x", color: "#000000", values: [1, nil, 2, nil, nil])])
-    let reader = try read(drawing.document([panel]))
-    #expect(reader.texts.contains("a < b & \"c\""))
-    let line = try #require(reader.paths.first { $0.hasPrefix("M76.0") })
-    #expect(line.count { $0 == "M" } == 2 && line.count { $0 == "l" } == 2)
+    for style in [SimulationPlot.Series.Style.line, .dashed, .area] {
+      let series = SimulationPlot.Series(
+        name: "x", color: .ink, style: style, values: [1, nil, 2, 3, nil])
+      let reader = try read(drawing.document([panel([series])]))
+      #expect(reader.texts.contains("a < b & \"c\""))
+      let paths = reader.paths.filter { $0.hasPrefix("M80.0") }
+      let line = try #require(paths.last)
+      #expect(line.count { $0 == "M" } == 2 && line.count { $0 == "l" } == 2)
+      // An area has the gaps of its line.
+      #expect(paths.count == (style == .area ? 2 : 1))
+      if style == .area { #expect(paths[0].count { $0 == "Z" } == 2) }
+    }
+  }
+
+  /// Each bar begins where the one below ends, and a gap has none.
+  @Test func `bars stand on each other, and on nothing in gaps`() throws {
+    let drawing = SVGDrawing(times: [0, 1, 2, 3, 4], duration: 4)
+    let series: [SimulationPlot.Series] = [
+      .init(name: "x", color: .blue, style: .bar, values: [50, nil, 100, 0, nil]),
+      .init(name: "y", color: .orange, style: .bar, values: [25, nil, 0, 100, nil]),
+      .init(name: "z", color: .ink, style: .mark, values: [80, nil, 0, 100, nil]),
+    ]
+    let paths = try read(drawing.document([panel(series)])).paths
+    // The plot is 896 wide from 80 on, and 190 high down to 282; legends have only the mark.
+    #expect(
+      paths.suffix(3) == [
+        "M80.0 282.0V187.0H192.0V282.0ZM416.0 282.0V92.0H640.0V282.0Z",
+        "M80.0 187.0V139.5H192.0V187.0ZM640.0 282.0V92.0H864.0V282.0Z",
+        "M80.0 130.0H192.0M416.0 282.0H640.0M640.0 92.0H864.0",
+      ])
+  }
+
+  @Test func `a viewer that prefers dark pages gets readable colors`() throws {
+    var simulation = Simulation(smallOptions(), clock: countingClock())
+    let svg = SimulationPlot(simulation.run()).svg
+    let classes = Set(
+      svg.split(separator: "class=\"").dropFirst().map { $0.prefix { $0 != "\"" } })
+    #expect(classes.contains("f-page") && classes.contains("f-ink") && classes.contains("s-grid"))
+    for name in classes { #expect(svg.contains(".\(name) { "), "\(name)") }
+    for color in [SVGColor.ink, .blue, .orange, .green] {
+      #expect(contrast(color.light, SVGColor.page.light) >= 3, "\(color.name)")
+      #expect(contrast(color.dark, SVGColor.page.dark) >= 3, "\(color.name)")
+    }
+    #expect(contrast(SVGColor.ink.light, SVGColor.page.light) >= 7)
+    #expect(contrast(SVGColor.ink.dark, SVGColor.page.dark) >= 7)
+  }
+
+  /// The contrast ratio of WCAG 2.
+  private func contrast(_ one: String, _ other: String) -> Double {
+    func luminance(_ color: String) -> Double {
+      let number = UInt32(color.dropFirst(), radix: 16) ?? 0
+      return zip([16, 8, 0], [0.2126, 0.7152, 0.0722]).reduce(0) { sum, part in
+        let value = Double(number >> UInt32(part.0) & 255) / 255
+        return sum + part.1 * (value <= 0.04045 ? value / 12.92 : pow((value + 0.055) / 1.055, 2.4))
+      }
+    }
+    let values = [luminance(one), luminance(other)].sorted()
+    return (values[1] + 0.05) / (values[0] + 0.05)
   }
 
   @Test func `a plot without samples is valid`() throws {

@@ -17,6 +17,16 @@ enum ArrivalsOption: String, CaseIterable, ExpressibleByArgument {
   }
 }
 
+/// What `--blocks` takes.
+enum BlocksOption: String, CaseIterable, ExpressibleByArgument {
+  case gib
+  case superpage
+  case both
+
+  /// Those of the run that is reported.
+  var blocks: SimulationOptions.Blocks { self == .superpage ? .superpage : .gib }
+}
+
 /// A time as people type it: `90s`, `30m`, `12h`, `1.5d`.
 struct TimeSpan: Hashable, Sendable {
   let seconds: Double

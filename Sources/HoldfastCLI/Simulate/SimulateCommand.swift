@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Dispatch
 internal import HoldfastCore
 internal import HoldfastSimulation
 
@@ -116,6 +115,13 @@ struct SimulateCommand: ParsableCommand {
   var dirty: Percentage?
 
   @Option(
+    help: ArgumentHelp(
+      "The largest blocks of memory that are wired at once: gib, superpage (2M), or both, which "
+        + "repeats the run with superpage and shows what the blocks of 1G cost other guests.",
+      valueName: "blocks"))
+  var blocks = BlocksOption.gib
+
+  @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
       "Bytes of free memory that are zeroed in the background in each simulated second, or 0. "
@@ -142,7 +148,7 @@ struct SimulateCommand: ParsableCommand {
   private static let mostArrivals = 20_000_000.0
 
   /// The most page faults of a run, which take some ten minutes.
-  private static let mostFaults: UInt64 = 1_000_000_000
+  static let mostFaults: UInt64 = 1_000_000_000
 
   func validate() throws {
     let options = options
@@ -186,7 +192,7 @@ struct SimulateCommand: ParsableCommand {
   }
 
   /// The arguments, except for the contents of the trace.
-  private var options: SimulationOptions {
+  var options: SimulationOptions {
     let pattern = arrivals?.pattern ?? (trace == nil ? .steady : .trace)
     var options = SimulationOptions(
       memory: memory?.bytes ?? .tebibytes(16), guests: guests ?? (pattern == .trace ? nil : 1000),
@@ -197,6 +203,7 @@ struct SimulateCommand: ParsableCommand {
     if let forks { options.forkShare = forks.share }
     if let paged { options.pagedShare = paged.share }
     if let dirty { options.dirtyShare = dirty.share }
+    options.blocks = blocks.blocks
     if let scrubRate { options.scrubRate = scrubRate }
     options.seed = UInt64(seed)
     return options
@@ -205,47 +212,14 @@ struct SimulateCommand: ParsableCommand {
   func run() throws {
     Output.note(on: memory)
     if let plot { try PlotFile.check(plot) }
-    let result = try simulate()
+    let (result, comparison) = try simulate()
     if let plot { try PlotFile.write(SimulationPlot(result).svg, to: plot) }
-    let report = SimulateResult(result, trace: trace)
+    let report = SimulateResult(result, comparison, trace: trace)
     try output.write(report, text: report.text)
-    guard report.isAllFree else {
+    for run in [result] + (comparison.map { [$0.without] } ?? []) where !run.isAllFree {
       throw CLIError(
-        "frames were lost: after all guests had left, \(result.figures.freeAtEnd) of "
-          + "\(result.options.memory) are free; try: report this with the command line")
-    }
-  }
-
-  private func simulate() throws -> Simulation.Result {
-    let progress = ProgressBar()
-    Signals.watch { progress.finish() }
-    progress.start()
-    defer { progress.finish() }
-    var options = options
-    if let trace {
-      progress.begin("reading")
-      options.trace = try TraceFile.read(trace) { done, all in
-        if let all { progress.update(.bytes(done: done, total: all)) }
-      }
-    }
-    progress.begin("simulating")
-    var simulation = Simulation(options) { DispatchTime.now().uptimeNanoseconds }
-    let faults = simulation.faultEstimate
-    guard faults <= SimulateCommand.mostFaults else {
-      progress.finish()
-      throw CLIError(
-        "the simulation would have about \(grouped(faults)) page faults, more than "
-          + "\(grouped(SimulateCommand.mostFaults)); try: a smaller --dirty, --paged or --forks, "
-          + "fewer --guests, or a shorter --duration",
-        status: ExitCode.validationFailure.rawValue)
-    }
-    let duration = simulation.duration
-    let hours = duration / 3600
-    return simulation.run { seconds in
-      progress.update(
-        .steps(
-          done: Int(seconds), total: Int(duration),
-          name: "hour \(decimal(seconds / 3600, places: 1)) of \(decimal(hours, places: 1))"))
+        "frames were lost: after all guests had left, \(run.figures.freeAtEnd) of "
+          + "\(run.options.memory) are free; try: report this with the command line")
     }
   }
 }

@@ -9,6 +9,7 @@ extension SimulateResult {
       ("guests", guestList),
       ("refused", refused),
       ("wired", wired),
+      ("1 GiB blocks", largestBlocks),
       ("faults", faults),
       ("scrubbed", amount(figures.scrubbedBytes)),
       (
@@ -19,8 +20,7 @@ extension SimulateResult {
       ("metadata", metadataList),
     ]
     return headline + "\n\n" + labeled(rows) + "\n" + table(fragmentationRows) + "\n"
-      + table(timeRows)
-      + "\n" + ending + "\n"
+      + table(timeRows) + "\n" + (comparison.map { text(of: $0) + "\n" } ?? "") + ending + "\n"
   }
 
   private var headline: String {
@@ -36,13 +36,13 @@ extension SimulateResult {
     return decimal(seconds / length, places: 1) + " " + unit
   }
 
-  private func amount(_ bytes: ByteCount) -> String {
+  func amount(_ bytes: ByteCount) -> String {
     bytes == .zero ? "0" : HostReport.rounded(bytes)
   }
 
-  private func count(_ number: Int) -> String { grouped(UInt64(number)) }
+  func count(_ number: Int) -> String { grouped(UInt64(number)) }
 
-  private func percent(_ share: Double?) -> String {
+  func percent(_ share: Double?) -> String {
     guard let share else { return "-" }
     // More places, so that nearly none and nearly all do not look like 0 and 100.
     let places = share * 100 < 1 || share * 100 > 99 ? 3 : 1
@@ -98,7 +98,7 @@ extension SimulateResult {
 
   private var fragmentationRows: [[String]] {
     [["free memory in blocks", "mean", "most", "at the end"]]
-      + [("below 2 MiB", below2MiB), ("below 1 GiB", below1GiB)].map {
+      + [("below 2 MiB", fragmentation.below2MiB), ("below 1 GiB", fragmentation.below1GiB)].map {
         [$0.0, percent($0.1.mean), percent($0.1.most), percent($0.1.last)]
       }
   }
@@ -114,6 +114,6 @@ extension SimulateResult {
   }
 
   private var ending: String {
-    isAllFree ? "After all guests had left, every frame was free." : "Frames were lost."
+    result.isAllFree ? "After all guests had left, every frame was free." : "Frames were lost."
   }
 }

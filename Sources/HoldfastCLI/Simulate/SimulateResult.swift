@@ -6,19 +6,19 @@ internal import HoldfastSimulation
 /// numbers, shares are from 0 to 1. Everything except `times` is the same for the same options.
 struct SimulateResult {
   let result: Simulation.Result
+  /// The comparison with a run without blocks of 1 GiB, or nil.
+  let comparison: BlockComparison?
   /// The file of the trace, or nil.
   let trace: String?
 
-  init(_ result: Simulation.Result, trace: String?) {
+  init(_ result: Simulation.Result, _ comparison: BlockComparison? = nil, trace: String?) {
     self.result = result
+    self.comparison = comparison
     self.trace = trace
   }
 
   var options: SimulationOptions { result.options }
   var figures: SimulationFigures { result.figures }
-
-  /// Whether all memory was free after all guests had left.
-  var isAllFree: Bool { figures.freeAtEnd == options.memory }
 
   /// Weighted by time.
   var meanUsed: ByteCount { figures.used.mean }
@@ -30,10 +30,33 @@ struct SimulateResult {
     Double(figures.peakMetadata.total.rawValue) / Double(options.memory.rawValue)
   }
 
-  /// The share of the free memory in blocks smaller than 2 MiB, over all samples.
-  var below2MiB: Summary { Summary(figures.samples.map(\.superpageFragmentation)) }
-  /// The same for blocks smaller than 1 GiB.
-  var below1GiB: Summary { Summary(figures.samples.map(\.largestFragmentation)) }
+  var fragmentation: Fragmentation { Fragmentation(figures) }
+
+  /// The shares of the free memory in small blocks, over all samples.
+  struct Fragmentation: Encodable {
+    let below2MiB: Summary
+    let below1GiB: Summary
+
+    init(_ figures: SimulationFigures) {
+      below2MiB = Summary(figures.samples.map(\.superpageFragmentation))
+      below1GiB = Summary(figures.samples.map(\.largestFragmentation))
+    }
+  }
+
+  /// The superpages that were set aside for base pages.
+  struct Reservations: Encodable {
+    let made: Int
+    let filled: Int
+    let broken: Int
+    let emptied: Int
+
+    init(_ statistics: ReservationStatistics) {
+      made = statistics.reserved
+      filled = statistics.filled
+      broken = statistics.broken
+      emptied = statistics.emptied
+    }
+  }
 
   /// A share over all samples.
   struct Summary: Encodable {
@@ -52,19 +75,22 @@ struct SimulateResult {
 extension SimulateResult: Encodable {
   private enum Key: String, CodingKey {
     case options, simulatedSeconds, guests, wires, faults, shortages, memory, fragmentation
+    case gibBlocks, blockComparison
     case reservations, metadata, digest, samples, times
   }
 
   private enum OptionKey: String, CodingKey {
     case memoryBytes, guests, arrivals, trace, lifetimeSeconds, sizes
-    case forkShare, pagedShare, dirtyShare, scrubBytesPerSecond, seed
-    case bytes, weight
+    case forkShare, pagedShare, dirtyShare, blocks, scrubBytesPerSecond, seed
+  }
+
+  private struct SizePart: Encodable {
+    let bytes: ByteCount
+    let weight: Double
   }
 
   private enum FigureKey: String, CodingKey {
     case meanUsedBytes, mostUsedBytes, scrubbedBytes, freeAtEndBytes
-    case below2MiB, below1GiB
-    case made, filled, broken, emptied
     case bytes, share, allocatorBytes, objectBytes, mapBytes
   }
 
@@ -82,14 +108,10 @@ extension SimulateResult: Encodable {
     try memory.encode(mostUsed, forKey: .mostUsedBytes)
     try memory.encode(figures.scrubbedBytes, forKey: .scrubbedBytes)
     try memory.encode(figures.freeAtEnd, forKey: .freeAtEndBytes)
-    var fragmentation = object.nestedContainer(keyedBy: FigureKey.self, forKey: .fragmentation)
-    try fragmentation.encode(below2MiB, forKey: .below2MiB)
-    try fragmentation.encode(below1GiB, forKey: .below1GiB)
-    var reservations = object.nestedContainer(keyedBy: FigureKey.self, forKey: .reservations)
-    try reservations.encode(figures.reservations.reserved, forKey: .made)
-    try reservations.encode(figures.reservations.filled, forKey: .filled)
-    try reservations.encode(figures.reservations.broken, forKey: .broken)
-    try reservations.encode(figures.reservations.emptied, forKey: .emptied)
+    try object.encode(fragmentation, forKey: .fragmentation)
+    try object.encode(Reservations(figures.reservations), forKey: .reservations)
+    try object.encode(figures.largestBlocks, forKey: .gibBlocks)
+    try object.encode(comparison.map { ComparisonResult($0) }, forKey: .blockComparison)
     var metadata = object.nestedContainer(keyedBy: FigureKey.self, forKey: .metadata)
     let peak = figures.peakMetadata
     try metadata.encode(peak.total, forKey: .bytes)
@@ -106,24 +128,22 @@ extension SimulateResult: Encodable {
       forKey: .times)
   }
 
-  /// A trace has no lifetimes and sizes of its own options; without `--guests` all of it runs.
+  /// With a trace, which has lifetimes and sizes of its own, those of the options are null; without
+  /// `--guests` all of it runs.
   private func encodeOptions(to object: inout KeyedEncodingContainer<OptionKey>) throws {
     try object.encode(options.memory, forKey: .memoryBytes)
-    try object.encodeIfPresent(options.guests, forKey: .guests)
+    try object.encode(options.guests, forKey: .guests)
     try object.encode(options.pattern.rawValue, forKey: .arrivals)
-    try object.encodeIfPresent(trace, forKey: .trace)
-    if options.pattern != .trace {
-      try object.encode(options.lifetime.seconds, forKey: .lifetimeSeconds)
-      var sizes = object.nestedUnkeyedContainer(forKey: .sizes)
-      for part in options.sizes.parts {
-        var size = sizes.nestedContainer(keyedBy: OptionKey.self)
-        try size.encode(part.size, forKey: .bytes)
-        try size.encode(part.weight, forKey: .weight)
-      }
-    }
+    try object.encode(trace, forKey: .trace)
+    let hasOwn = options.pattern != .trace
+    try object.encode(hasOwn ? options.lifetime.seconds : nil, forKey: .lifetimeSeconds)
+    try object.encode(
+      hasOwn ? options.sizes.parts.map { SizePart(bytes: $0.size, weight: $0.weight) } : nil,
+      forKey: .sizes)
     try object.encode(options.forkShare, forKey: .forkShare)
     try object.encode(options.pagedShare, forKey: .pagedShare)
     try object.encode(options.dirtyShare, forKey: .dirtyShare)
+    try object.encode(options.blocks.rawValue, forKey: .blocks)
     try object.encode(options.scrubRate, forKey: .scrubBytesPerSecond)
     try object.encode(options.seed, forKey: .seed)
   }

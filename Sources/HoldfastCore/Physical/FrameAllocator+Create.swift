@@ -51,14 +51,21 @@ extension FrameAllocator {
   }
 
   /// An allocator of frames that the caller knows to be valid.
-  package convenience init(geometry: Geometry, checked frames: FrameRun, zeroed: Bool) {
-    self.init(geometry: geometry, checked: [Part(frames, node: nil)], zeroed: zeroed)
+  ///
+  /// - Parameter largestBlock: the order of the largest block that `allocateLargest` gives out, and
+  ///   so of what wiring takes at once; nil for the largest that there is.
+  package convenience init(
+    geometry: Geometry, checked frames: FrameRun, zeroed: Bool, largestBlock: Int? = nil
+  ) {
+    self.init(
+      geometry: geometry, checked: [Part(frames, node: nil)], zeroed: zeroed,
+      largestBlock: largestBlock)
   }
 
   /// An allocator of parts that the caller knows to be valid.
   package convenience init(
     geometry: Geometry, checked parts: [Part], topology: NodeTopology = NodeTopology(),
-    policy: DomainPolicy = .firstTouch, zeroed: Bool
+    policy: DomainPolicy = .firstTouch, zeroed: Bool, largestBlock: Int? = nil
   ) {
     let scrubbing = ScrubbingFrames()
     let audit = ZeroAudit()
@@ -66,7 +73,8 @@ extension FrameAllocator {
       geometry: geometry,
       domains: parts.map {
         FrameDomain(geometry: geometry, $0, zeroed: zeroed, scrubbing: scrubbing, audit: audit)
-      }, topology: topology, policy: policy)
+      }, topology: topology, policy: policy,
+      largestBlock: min(largestBlock ?? geometry.maximumOrder, geometry.maximumOrder))
   }
 
   /// The number of frames that a page tree's slots can name.

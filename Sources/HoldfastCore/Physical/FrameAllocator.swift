@@ -27,6 +27,9 @@ public final class FrameAllocator: Sendable {
   /// Which domains serve allocations, and in what order.
   public let policy: DomainPolicy
 
+  /// The order of the largest block that `allocateLargest` gives out: the largest that there is,
+  /// except in a simulation of what that costs.
+  package let largestBlock: Int
   /// The frames that are being zeroed in the background, of all domains.
   package let scrubbing: ScrubbingFrames
   /// The check of `checkZeroed`, of all domains.
@@ -71,9 +74,11 @@ public final class FrameAllocator: Sendable {
 
   /// An allocator of domains, one or more, with contiguous frames.
   init(
-    geometry: Geometry, domains: [FrameDomain], topology: NodeTopology, policy: DomainPolicy
+    geometry: Geometry, domains: [FrameDomain], topology: NodeTopology, policy: DomainPolicy,
+    largestBlock: Int
   ) {
     self.geometry = geometry
+    self.largestBlock = largestBlock
     scrubbing = domains[0].scrubbing
     audit = domains[0].audit
     self.domains = domains
@@ -102,7 +107,8 @@ public final class FrameAllocator: Sendable {
   public func withPolicy(_ policy: DomainPolicy) -> FrameAllocator {
     if policy == self.policy { return self }
     return FrameAllocator(
-      geometry: geometry, domains: domains, topology: topology, policy: policy)
+      geometry: geometry, domains: domains, topology: topology, policy: policy,
+      largestBlock: largestBlock)
   }
 
   /// Whether both allocate the same frames, by the same policy or not.
@@ -167,8 +173,7 @@ public final class FrameAllocator: Sendable {
   ///   Takes the domains' locks one after the other.
   public func allocateLargest(order: Int, dirty: inout [FrameRun]) -> Allocation? {
     if order < 0 { return nil }
-    return allocateLargest(
-      order: min(order, geometry.maximumOrder), waits: true, dirty: &dirty)
+    return allocateLargest(order: order, waits: true, dirty: &dirty)
   }
 
   /// The same for a caller that would rather use a smaller block than wait: it waits only where no
@@ -181,9 +186,11 @@ public final class FrameAllocator: Sendable {
   private func allocateLargest(
     order: Int, waits: Bool, dirty: inout [FrameRun]
   ) -> Allocation? {
+    var order = min(order, largestBlock)
     if let only { return only.allocateLargest(order: order, waits: waits, dirty: &dirty) }
-    let isSpread = policy.order == .roundRobin && allowed.count > 1
-    let order = isSpread ? min(order, geometry.largePageOrder) : order
+    if policy.order == .roundRobin, allowed.count > 1 {
+      order = min(order, geometry.largePageOrder)
+    }
     for index in candidates() {
       if let block = domains[index].allocateLargest(order: order, waits: waits, dirty: &dirty) {
         return block

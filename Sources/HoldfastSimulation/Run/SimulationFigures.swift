@@ -101,6 +101,8 @@ package struct SimulationFigures: Hashable, Sendable {
   package var guests = Guests()
   /// The wire operations.
   package var wires: Wires
+  /// The guests whose wires can have pages of the largest size.
+  package var largestBlocks = LargestBlocks()
   /// The number of faults, each of a base page.
   package var faults: UInt64 = 0
   /// The number of wires, faults and forks that found no free frame.

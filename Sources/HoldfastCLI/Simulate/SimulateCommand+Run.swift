@@ -1,0 +1,51 @@
+internal import ArgumentParser
+internal import Dispatch
+internal import HoldfastSimulation
+
+extension SimulateCommand {
+  /// Runs the simulation, and where it is wanted the one without blocks of 1 GiB.
+  func simulate() throws -> (Simulation.Result, BlockComparison?) {
+    let progress = ProgressBar()
+    Signals.watch { progress.finish() }
+    progress.start()
+    defer { progress.finish() }
+    var options = options
+    if let trace {
+      progress.begin("reading")
+      options.trace = try TraceFile.read(trace) { done, all in
+        if let all { progress.update(.bytes(done: done, total: all)) }
+      }
+    }
+    progress.begin("simulating")
+    let result = try simulate(options, progress)
+    guard blocks == .both else { return (result, nil) }
+    options.blocks = .superpage
+    progress.begin("simulating with superpages")
+    return (result, BlockComparison(with: result, without: try simulate(options, progress)))
+  }
+
+  private func simulate(
+    _ options: SimulationOptions, _ progress: ProgressBar
+  ) throws -> Simulation.Result {
+    var simulation = Simulation(options, recordsOutcomes: blocks == .both) {
+      DispatchTime.now().uptimeNanoseconds
+    }
+    let faults = simulation.faultEstimate
+    guard faults <= SimulateCommand.mostFaults else {
+      progress.finish()
+      throw CLIError(
+        "the simulation would have about \(grouped(faults)) page faults, more than "
+          + "\(grouped(SimulateCommand.mostFaults)); try: a smaller --dirty, --paged or --forks, "
+          + "fewer --guests, or a shorter --duration",
+        status: ExitCode.validationFailure.rawValue)
+    }
+    let duration = simulation.duration
+    let hours = duration / 3600
+    return simulation.run { seconds in
+      progress.update(
+        .steps(
+          done: Int(seconds), total: Int(duration),
+          name: "hour \(decimal(seconds / 3600, places: 1)) of \(decimal(hours, places: 1))"))
+    }
+  }
+}
