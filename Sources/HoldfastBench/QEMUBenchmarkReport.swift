@@ -41,14 +41,19 @@ public struct QEMUBenchmarkReport: Sendable {
     if let box = ministatBox(compared.map { ($0.rawValue, result[$0]) }) { parts.append(box) }
     parts.append(table)
     let ratios = [
-      (speedup, "leased takes", " than prealloc"),
-      (speedupWithTouching, "leased and touch take", ""),
-      (speedupWithRecycling, "leased and recycle take", ""),
-    ].compactMap { ratio, subject, than in
-      ratio.map { "\(subject) \(number($0.median)) times less time\(than)\($0.spread)" }
-    }
+      (speedup, "leased takes"), (speedupWithTouching, "leased and touch take"),
+      (speedupWithRecycling, "leased and recycle take"),
+    ].compactMap { ratio, subject in ratio.map { "\(subject) \(text(of: $0))" } }
     if !ratios.isEmpty { parts.append(ratios.joined(separator: "\n")) }
     return parts.joined(separator: "\n\n") + "\n"
+  }
+
+  /// How a time compares with that of prealloc, from the inverse ratio.
+  private func text(of speedup: PairedRatio) -> String {
+    let isFaster = speedup.median >= 1
+    let shown = isFaster ? speedup : speedup.inverted
+    return "\(number(shown.median)) times "
+      + (isFaster ? "less time than prealloc" : "as long as prealloc") + shown.spread
   }
 
   private var heading: String {

@@ -47,8 +47,8 @@ import Testing
     #expect(
       parts[3] == """
         leased takes 24.0 times less time than prealloc (18.3 to 25.0)
-        leased and touch take 15.0 times less time (13.8 to 20.0)
-        leased and recycle take 5.26 times less time (4.78 to 5.71)
+        leased and touch take 15.0 times less time than prealloc (13.8 to 20.0)
+        leased and recycle take 5.26 times less time than prealloc (4.78 to 5.71)
 
         """)
     #expect(!three.text.contains(" \n"))
@@ -99,10 +99,16 @@ import Testing
       report.text.hasSuffix(
         """
         leased takes 10.0 times less time than prealloc
-        leased and touch take 2.50 times less time
-        leased and recycle take 5.00 times less time
+        leased and touch take 2.50 times less time than prealloc
+        leased and recycle take 5.00 times less time than prealloc
 
         """))
+  }
+
+  @Test func `a slower start is so many times as long`() {
+    let text = report([.prealloc: [1], .leased: [2], .touch: [0], .recycle: [2]]).text
+    #expect(text.contains("\nleased takes 2.00 times as long as prealloc\n"))
+    #expect(text.hasSuffix("\nleased and recycle take 4.00 times as long as prealloc\n"))
   }
 
   @Test func `a missing program is an error with advice`() {
