@@ -113,6 +113,7 @@ import Testing
   func `both runs have the same guests, and lose nothing`(pattern: SimulationOptions.Pattern) {
     var options = smallOptions(seed: 4, pattern: pattern)
     options.memory = .gibibytes(24)
+    options.dirtyShare = 0.0005
     options.sizes = SizeMix([
       .init(.gibibytes(3), weight: 1), .init(.mebibytes(300), weight: 3),
       .init(.mebibytes(7), weight: 2),
