@@ -218,7 +218,8 @@ public struct WireBenchmark: Sendable {
     case .fault: return .seconds(try wireSeconds(arena, size, .mapping, .fault, zeroed: true))
     case .prefault: return .seconds(try wireSeconds(arena, size, .wiring, .prefault, zeroed: true))
     case .window: return .seconds(try wireSeconds(arena, size, .mapping, .prefault, zeroed: true))
-    case .prefaultDirty: return .seconds(try wireSeconds(arena, size, .wiring, .prefault, zeroed: false))
+    case .prefaultDirty:
+      return .seconds(try wireSeconds(arena, size, .wiring, .prefault, zeroed: false))
     case .unmap: return .seconds(try unmapSeconds(arena, size))
     case .zero: return .seconds(zeroSeconds(arena, size))
     case .touch:

@@ -281,7 +281,9 @@ import Testing
   }
 
   @Test func `a tree has only the slots that its size needs`() {
-    for (size, bytes) in [(0, 2), (1, 10), (10, 82), (511, 4090), (512, 10), (513, 18), (1 << 18, 10)] {
+    for (size, bytes) in [
+      (0, 2), (1, 10), (10, 82), (511, 4090), (512, 10), (513, 18), (1 << 18, 10),
+    ] {
       let tree = PageTree(size: PageCount(UInt64(size)), superpageLevels: 2)
       #expect(tree.metadata == ByteCount(UInt64(bytes)))
       #expect(tree[.zero] == nil && tree[PageIndex(512)] == nil)

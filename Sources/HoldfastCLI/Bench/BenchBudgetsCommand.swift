@@ -19,7 +19,10 @@ struct BenchBudgetsCommand: ParsableCommand {
   @Option(
     name: [.customShort("m"), .long], parsing: .unconditional,
     help: ArgumentHelp(
-      "The guests' memory, a multiple of 1G. (default: 2G)", valueName: "size"),
+      """
+      The guests' memory, a multiple of 1G. (default: 10G, or half of the available memory if that \
+      is less)
+      """, valueName: "size"),
     transform: { try Size($0) })
   var memory: Size?
 
@@ -32,11 +35,18 @@ struct BenchBudgetsCommand: ParsableCommand {
 
   @OptionGroup var output: FormatOptions
 
-  private var size: ByteCount { memory?.bytes ?? .gibibytes(2) }
+  /// The size that was asked for, or what the host can hold: a fixed share of the time of a wire is
+  /// the same for all sizes, so that small ones tell less.
+  private func size(_ host: HostCapabilities) -> ByteCount {
+    if let memory { return memory.bytes }
+    let half = host.availableForGuests.rawValue / 2
+    let gibibyte = ByteCount.gibibytes(1).rawValue
+    return ByteCount(min(10, max(1, half / gibibyte)) * gibibyte)
+  }
 
   func validate() throws {
-    guard size.isMultiple(of: .gibibytes(1)) else {
-      throw ValidationError("'--memory' of \(size) is not a multiple of 1 GiB")
+    guard memory?.bytes.isMultiple(of: .gibibytes(1)) ?? true else {
+      throw ValidationError("'--memory' of \(memory?.bytes ?? .zero) is not a multiple of 1 GiB")
     }
   }
 
@@ -44,6 +54,7 @@ struct BenchBudgetsCommand: ParsableCommand {
     Output.note(on: memory)
     _ = try ZeroingChoice.environment()
     let host = HostProbe().host()
+    let size = size(host)
     let plan = try WirePlan(
       host, memory: size, backing: .hugetlb2M, reserve: pool.reserveHugepages)
     let threads = work.threads ?? host.parallelism
