@@ -102,7 +102,7 @@ package final class MappedFile: Sendable {
       let group = Workers.Group(count: pieces, processors: placement.processors)
       unpinned = Workers.perform([group], threads: threads) { self.populate(piece: $1, work) }
     } else {
-      Workers.perform(pieces, threads: threads, inherits: true) { populate(piece: $0, work) }
+      Workers.perform(pieces, threads: threads) { populate(piece: $0, work) }
     }
     let found = work.problem.load(ordering: .relaxed)
     if found != 0 { throw Errno(rawValue: found) }
@@ -140,7 +140,7 @@ package final class MappedFile: Sendable {
     // SAFETY: the whole range is mapped and writable, and no other thread uses it.
     unsafe Zeroing.chooseOnce(on: range.start, length, threads: threads)
     let done = Atomic<UInt64>(0)
-    Workers.perform(pieces, threads: threads, inherits: true) { number in
+    Workers.perform(pieces, threads: threads) { number in
       let part = piece(number)
       // SAFETY: the part is within the range.
       unsafe Zeroing.zero(range.start + Int(part.lowerBound), part.count)
@@ -154,7 +154,7 @@ package final class MappedFile: Sendable {
   /// - Parameter progress: called before each piece of 64 MiB, from any thread.
   package func isZero(_ progress: @Sendable () -> Void = {}) -> Bool {
     let dirty = Atomic<Bool>(false)
-    Workers.perform(pieces, threads: threads, inherits: true) { number in
+    Workers.perform(pieces, threads: threads) { number in
       progress()
       let part = piece(number)
       // SAFETY: the part is within the range and not empty. It is zero if its first byte is, and

@@ -1,4 +1,3 @@
-internal import Dispatch
 internal import HoldfastCore
 internal import Synchronization
 internal import SystemPackage
@@ -12,12 +11,8 @@ package enum Workers {
   /// Calls `body` with each number below `count`, on up to `threads` threads at once, and returns
   /// when all calls have returned. A thread takes the next number when it has finished one, so a
   /// slow processor does not delay the others. After `body` returns false no new numbers are taken.
-  ///
-  /// - Parameter inherits: whether the threads inherit the caller's priority; those of Dispatch do
-  ///   not.
-  package static func perform(
-    _ count: Int, threads: Int, inherits: Bool = false, _ body: @Sendable (Int) -> Bool
-  ) {
+  /// The caller is one of the threads; the others end with the call.
+  package static func perform(_ count: Int, threads: Int, _ body: @Sendable (Int) -> Bool) {
     let threads = max(1, min(threads, count, mostThreads))
     if threads == 1 {
       for number in 0..<count where !body(number) { return }
@@ -32,11 +27,7 @@ package enum Workers {
           if !body(number) { next.store(count, ordering: .relaxed) }
         }
       }
-      if inherits {
-        if Threads.run(threads, work) == 0 { work(0) }
-      } else {
-        DispatchQueue.concurrentPerform(iterations: threads, execute: work)
-      }
+      Threads.runWithCaller(threads, work)
     }
   }
 
