@@ -26,7 +26,12 @@ struct BenchBudgetsCommand: ParsableCommand {
     transform: { try Size($0) })
   var memory: Size?
 
-  @OptionGroup var count: RunsOption
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The number of counted runs, 1 to 1000. (default: 5)", valueName: "count"),
+    transform: { try wholeNumber($0, in: 1...1000) })
+  var runs = 5
+
   @OptionGroup var pool: HugePageOption
   @OptionGroup var work: ThreadsOption
 
@@ -62,16 +67,16 @@ struct BenchBudgetsCommand: ParsableCommand {
     let budgets = try plan.perform(cleaning: progress) { host in
       let benchmark = BudgetBenchmark(
         memory: BenchmarkMemory(size: size, backing: nil, threads: threads, host: host),
-        runs: count.runs)
+        runs: runs)
       progress.begin("measuring")
       func update(_ step: BenchmarkStep) {
-        progress.update(.step(step, of: count.runs, names: WireStrategy.allCases.map(\.rawValue)))
+        progress.update(.step(step, of: runs, names: WireStrategy.allCases.map(\.rawValue)))
       }
       return try benchmark.hugePages(progress: update)
         + benchmark.ordinaryMemory(progress: update) + benchmark.layer()
     }
     let report = BudgetReport(
-      memory: size, runs: count.runs, threads: threads, processor: host.processors.model,
+      memory: size, runs: runs, threads: threads, processor: host.processors.model,
       budgets: budgets)
     try output.write(report, text: report.text)
     let missed = report.farMissed
