@@ -1,4 +1,7 @@
+import Foundation
 import HoldfastCore
+import HoldfastLinux
+import HoldfastTestKit
 import Testing
 
 @testable import HoldfastBench
@@ -55,5 +58,25 @@ import Testing
     #expect(layer.map(\.unit) == [.seconds, .share, .times])
     let ordinary = try benchmark.ordinaryMemory()
     #expect(ordinary.count == 4 && ordinary.suffix(3).allSatisfy { ($0.measured ?? 0) > 0 })
+  }
+
+  @Test(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
+  func `snapshots are measured on a disk, and leave no file there`() throws {
+    let folder = "/var/tmp/holdfast-\(UUID())"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let benchmark = BudgetBenchmark(memory: smallMemory(.mebibytes(16)), runs: 3)
+    let rows = benchmark.snapshots(in: folder)
+    #expect(rows.count == 3 && rows.allSatisfy { $0.unit == .times })
+    let isDisk = try Folder.open(path: folder).fileSystem().kind == .other
+    #expect(rows.allSatisfy { isDisk ? ($0.measured ?? 0) > 0 : $0.problem != nil }, "\(rows)")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == [])
+  }
+
+  @Test(arguments: [("/dev/shm", "in memory"), ("/nowhere", "fails")])
+  func `snapshots that cannot be measured say why`(folder: String, word: String) {
+    let rows = BudgetBenchmark(memory: smallMemory(.mebibytes(16)), runs: 1).snapshots(in: folder)
+    #expect(rows.count == 3)
+    #expect(rows.allSatisfy { $0.measured == nil && $0.problem?.contains(word) == true })
   }
 }

@@ -48,6 +48,26 @@ int hf_bench_is_zero(uint64_t address, size_t length);
 /// or, if `huge` is not zero, of transparent huge pages where the host has them.
 double hf_bench_mlock(size_t length, int huge, int threads);
 
+/// Fills memory with words that differ and are not zero.
+void hf_bench_pattern(uint64_t address, size_t length, uint64_t seed);
+
+/// Writes memory to a new file as dd(1) does with bs=1M and conv=fsync, by one thread and with the
+/// flush; if `past_cache` is not zero and the file system can, past the page cache (oflag=direct).
+double hf_bench_write(int fd, uint64_t address, size_t length, int past_cache);
+
+/// Reads a file into one buffer as dd(1) does with bs=1M and iflag=direct.
+double hf_bench_read(int fd, size_t length);
+
+/// Drops what the page cache has of a file and the disk has too. Returns 0 or a negative errno.
+int hf_bench_uncache(int fd);
+
+/// The median of the seconds of one pread(2) for each piece of a file, to memory of its own.
+double hf_bench_pread(int fd, uint64_t address, size_t length, size_t piece);
+
+/// The median of the seconds of an access to the first byte of each piece of memory, made by the
+/// kernel, so that memory that cannot be had is an error.
+double hf_bench_faults(uint64_t address, size_t length, size_t piece);
+
 /// Runs a program, which is searched for in PATH as by the shell, with all signals unblocked, and
 /// waits for its end. The program reads `input`, which has to fit into a pipe. Its output is stored
 /// in `output`, at most `room` bytes with the zero byte at the end. A descriptor `keep` that is not

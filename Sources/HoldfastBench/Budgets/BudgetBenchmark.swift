@@ -71,6 +71,19 @@ public struct BudgetBenchmark: Sendable {
     return budgets
   }
 
+  /// The rows of snapshots of 512 MiB, or of the guests' memory if that is less, on the memory's
+  /// backing. Takes at most 40 seconds.
+  ///
+  /// - Parameter folder: where the files go: a folder on a disk, with room for two snapshots. They
+  ///   have no name for longer than a moment. Where it cannot be used, the rows say why.
+  public func snapshots(
+    in folder: String, progress: (BenchmarkStep) -> Void = { _ in }
+  ) -> [Budget] {
+    var memory = memory
+    memory.size = min(memory.size, .mebibytes(512))
+    return SnapshotBudgets(memory: memory, runs: runs, folder: folder).rows(progress: progress)
+  }
+
   private func measure(
     _ backing: Backing, _ strategies: [WireStrategy], _ progress: (BenchmarkStep) -> Void
   ) throws(HoldfastError) -> WireBenchmark.Result {

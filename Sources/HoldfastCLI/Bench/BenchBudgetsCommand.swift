@@ -14,6 +14,10 @@ struct BenchBudgetsCommand: ParsableCommand {
       measured in C in the same runs. The rows of huge pages need 2 MiB pages for the memory, \
       which --reserve-hugepages borrows. Times are medians, ratios are medians of the runs' \
       ratios; each measurement of wiring follows one of a single page. Measure on an idle host.
+
+      Snapshots of 512 MiB are measured against what dd does: it writes as much, with or without \
+      the page cache, whichever is faster, and reads as much past it, one MiB at a time. Faults \
+      are measured against pread. The files need 1.1 GiB on a disk, and are gone at the end.
       """)
 
   @Option(
@@ -35,6 +39,26 @@ struct BenchBudgetsCommand: ParsableCommand {
   @OptionGroup var pool: HugePageOption
   @OptionGroup var work: ThreadsOption
 
+  /// The parts of the table.
+  enum Part: String, CaseIterable, ExpressibleByArgument {
+    case hugePages = "huge-pages"
+    case snapshots
+    case memory
+    case layer
+  }
+
+  @Option(
+    help: ArgumentHelp(
+      "Measure one part alone; repeat it for several. (default: all)",
+      valueName: "part"))
+  var only: [Part] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "The folder for the files of snapshots, on a disk. (default: $TMPDIR or /var/tmp)",
+      valueName: "path"))
+  var snapshotFolder: String?
+
   @Flag(help: "End with status 1 if a ratio is over twice its budget.")
   var check = false
 
@@ -52,6 +76,9 @@ struct BenchBudgetsCommand: ParsableCommand {
   func validate() throws {
     guard memory?.bytes.isMultiple(of: .gibibytes(1)) ?? true else {
       throw ValidationError("'--memory' of \(memory?.bytes ?? .zero) is not a multiple of 1 GiB")
+    }
+    if snapshotFolder?.isEmpty == true {
+      throw ValidationError("the path for '--snapshot-folder' is empty")
     }
   }
 
@@ -72,8 +99,15 @@ struct BenchBudgetsCommand: ParsableCommand {
       func update(_ step: BenchmarkStep) {
         progress.update(.step(step, of: runs, names: WireStrategy.allCases.map(\.rawValue)))
       }
-      return try benchmark.hugePages(progress: update)
-        + benchmark.ordinaryMemory(progress: update) + benchmark.layer()
+      return try Part.allCases.filter { only.isEmpty || only.contains($0) }.flatMap { part in
+        switch part {
+        case .hugePages: try benchmark.hugePages(progress: update)
+        case .snapshots:
+          benchmark.snapshots(in: snapshotFolder ?? TemporaryFolder.path, progress: update)
+        case .memory: try benchmark.ordinaryMemory(progress: update)
+        case .layer: try benchmark.layer()
+        }
+      }
     }
     let report = BudgetReport(
       memory: size, runs: runs, threads: threads, processor: host.processors.model,

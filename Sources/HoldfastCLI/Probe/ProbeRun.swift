@@ -199,9 +199,6 @@ struct ProbeRun {
   }
 
   private static func temporaryPath() -> String {
-    // SAFETY: the text that getenv(3) points at is read at once, and nobody sets variables here.
-    let folder = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? ""
-    let number = String(UInt64.random(in: 0 ... .max), radix: 36)
-    return (folder.isEmpty ? "/var/tmp" : folder) + "/holdfast-probe-\(number)"
+    TemporaryFolder.path + "/holdfast-probe-" + String(UInt64.random(in: 0 ... .max), radix: 36)
   }
 }
