@@ -10,9 +10,13 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
+
+/// cachestat(2), Linux 6.5; the number is the same on all architectures that Swift has.
+#define HF_SYS_CACHESTAT 451
 
 static int status(int result) { return result < 0 ? -errno : 0; }
 
@@ -84,6 +88,43 @@ int64_t hf_write_at(int fd, const void *bytes, size_t count, uint64_t offset) {
   } while (written < 0 && errno == EINTR);
   hf_unblock_size_signal(&limit);
   return written < 0 ? -errno : written;
+}
+
+int64_t hf_read_at(int fd, void *bytes, size_t count, uint64_t offset) {
+  ssize_t read;
+  do {
+    read = pread(fd, bytes, count, (off_t)offset);
+  } while (read < 0 && errno == EINTR);
+  return read < 0 ? -errno : read;
+}
+
+int hf_open_direct(int fd) {
+  char path[32];
+  own_path(fd, path);
+  int direct;
+  do {
+    direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NONBLOCK);
+  } while (direct < 0 && errno == EINTR);
+  return direct < 0 ? -errno : direct;
+}
+
+int hf_start_writing(int fd, uint64_t offset, uint64_t length) {
+  return status(sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE));
+}
+
+int64_t hf_cached_bytes(int fd, uint64_t offset, uint64_t length) {
+  // The C library of most hosts has no function for cachestat(2) yet.
+  struct {
+    uint64_t offset;
+    uint64_t length;
+  } range = {offset, length};
+  struct {
+    uint64_t cached;
+    uint64_t others[4];
+  } pages;
+  if (syscall(HF_SYS_CACHESTAT, fd, &range, &pages, 0) < 0)
+    return -errno;
+  return (int64_t)(pages.cached * (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
 int hf_synchronize(int fd) { return status(fsync(fd)); }

@@ -38,6 +38,21 @@ package enum HostNeeds {
   /// Why a test without KVM was skipped.
   package static let kvmComment = "needs a usable /dev/kvm: see holdfast host"
 
+  /// Whether the file system of a folder opens files with O_DIRECT, which Swift does not import.
+  package static func canBypassCache(in folder: String) -> Bool {
+    #if arch(x86_64)
+      let direct: Int32 = 0o40000
+    #else
+      let direct: Int32 = 0o200000
+    #endif
+    let path = folder + "/probe-\(getpid())"
+    // SAFETY: the path's bytes live through the calls.
+    let file = unsafe open(path, O_CREAT | O_RDWR | O_CLOEXEC | direct, 0o600)
+    // Some file systems make the file before they refuse.
+    _ = unsafe unlink(path)
+    return file >= 0 && close(file) == 0
+  }
+
   /// Whether QEMU is installed, or must be: root could have installed it.
   package static let qemu: Bool = {
     let isThere = ["/usr/bin", "/usr/local/bin"].contains {

@@ -79,6 +79,21 @@ int64_t hf_seek(int fd, uint64_t offset, int hole);
 /// no signal is sent.
 int64_t hf_write_at(int fd, const void *bytes, size_t count, uint64_t offset);
 
+/// pread(2). Returns the bytes read, 0 at the end of the file, or a negative errno.
+int64_t hf_read_at(int fd, void *bytes, size_t count, uint64_t offset);
+
+/// open(2) of the same file for reading with O_DIRECT, by way of /proc. EINVAL if the file system
+/// cannot read past the page cache. Returns a descriptor or a negative errno.
+int hf_open_direct(int fd);
+
+/// sync_file_range(2) with SYNC_FILE_RANGE_WRITE: starts to write what the page cache has of a part
+/// of a file to its disk, and does not wait for the end.
+int hf_start_writing(int fd, uint64_t offset, uint64_t length);
+
+/// cachestat(2): how many bytes of a part of a file are in the page cache. Returns them or a
+/// negative errno: ENOSYS before Linux 6.5, EPERM for a file that belongs to another user.
+int64_t hf_cached_bytes(int fd, uint64_t offset, uint64_t length);
+
 /// fsync(2).
 int hf_synchronize(int fd);
 

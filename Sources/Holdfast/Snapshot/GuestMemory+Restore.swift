@@ -15,17 +15,19 @@ extension GuestMemory {
   ///   - path: a regular file that is not empty. The segment has its size, rounded up to the
   ///     arena's page size.
   ///   - prefetch: when the pages are read.
+  ///   - cancellation: ends prefetching, with the code `cancelled`.
   ///   - progress: called with the bytes that were prefetched.
   /// - Returns: the segment, to be mapped.
   /// - Throws: code `invalidArgument` where the file is empty, the name is empty or used by a
   ///   segment of another size, or the guest is in the arena's own mapping and `prefetch` is not
   ///   `onDemand`; `alreadyExists` where a segment has the name and the size; `host` where the file
-  ///   is not a regular one or cannot be read; with prefetching also `pagerFailure`, and
-  ///   `resourceShortage` where frames run out. The call leaves no segment behind then.
+  ///   is not a regular one or cannot be read; with prefetching also `pagerFailure`,
+  ///   `resourceShortage` where frames run out, and `cancelled`. The call leaves no segment behind
+  ///   then.
   /// - Complexity: O(parts of the file between holes), or O(bytes) with prefetching.
   public func restoreSegment(
     _ name: String, from path: String, prefetch: SnapshotPrefetch = .onDemand,
-    progress: SnapshotProgress? = nil
+    cancellation: CancellationToken = CancellationToken(), progress: SnapshotProgress? = nil
   ) throws(HoldfastError) -> MemorySegment {
     if prefetch != .onDemand, directStart != nil {
       throw HoldfastError(
@@ -43,7 +45,9 @@ extension GuestMemory {
     let segment = try allocateSegment(name, size: size, pager: pager)
     guard case .prefetched(let threads) = prefetch else { return segment }
     do throws(HoldfastError) {
-      try readAll(segment, pager, threads: threads, progress)
+      try pager.readingPastCache { () throws(HoldfastError) in
+        try readAll(segment, pager, threads: threads, cancellation, progress)
+      }
     } catch {
       try freeSegment(segment)
       throw error
@@ -52,7 +56,8 @@ extension GuestMemory {
   }
 
   private func readAll(
-    _ segment: MemorySegment, _ pager: FilePager, threads: Int, _ progress: SnapshotProgress?
+    _ segment: MemorySegment, _ pager: FilePager, threads: Int,
+    _ cancellation: CancellationToken, _ progress: SnapshotProgress?
   ) throws(HoldfastError) {
     let geometry = arena.geometry
     let pieces = pager.dataPieces(of: .mebibytes(2))
@@ -60,8 +65,11 @@ extension GuestMemory {
     let lock = Lock()
     nonisolated(unsafe) var failure: HoldfastError?
     progress?(.zero, pager.dataLength)
-    Workers.perform(pieces.count, threads: threads) { number in
+    // The threads wait for the disk, so there may be more of them than processors.
+    let threads = min(threads, SaveWork.mostThreads)
+    Workers.perform(pieces.count, threads: threads, inherits: true) { number in
       do throws(HoldfastError) {
+        try cancellation.check("restore the segment \(segment.name)")
         try segment.object.pageInAll(pieces[number])
       } catch {
         lock.withLock { if unsafe failure == nil { unsafe failure = error } }

@@ -1,7 +1,5 @@
 public import HoldfastCore
 internal import HoldfastLinux
-internal import Synchronization
-internal import SystemPackage
 
 /// Called while a snapshot is saved or restored, from any thread, with the bytes that are done and
 /// all bytes.
@@ -23,20 +21,21 @@ extension GuestMemory {
   /// - Parameters:
   ///   - range: whole pages, at least one of them mapped.
   ///   - path: the file's path; its folder exists.
-  ///   - threads: how many threads read memory and look for zeros; nil for one for each processor,
-  ///     at most 4.
+  ///   - threads: how many threads read memory, look for zeros, and take turns to write, each 1 MiB
+  ///     at a time, at most 64; nil for one for each processor, but 4 to 8, because they also wait.
+  ///   - cancellation: ends the call, with the code `cancelled`.
   ///   - progress: called with the bytes of the range that are done.
   /// - Returns: what was written.
   /// - Throws: code `invalidArgument` for a range that is empty, unaligned or beyond the limit, and
   ///   a path that does not name a regular file or a new one; `invalidAddress` where nothing is
   ///   mapped; `protectionFailure` where memory is not readable; `pagerFailure` and
   ///   `resourceShortage` where a page of a restored segment cannot be read or has no free frame;
-  ///   `host` where the file cannot be written.
+  ///   `host` where the file cannot be written; `cancelled`.
   /// - Complexity: O(resident bytes). Takes the address space's lock shared, 128 KiB at a time.
   @discardableResult
   public func save(
     _ range: AddressRange, to path: String, threads: Int? = nil,
-    progress: SnapshotProgress? = nil
+    cancellation: CancellationToken = CancellationToken(), progress: SnapshotProgress? = nil
   ) throws(HoldfastError) -> SnapshotReceipt {
     let operation = "save \(range.length) of guest memory to \(path)"
     let clock = ContinuousClock()
@@ -58,88 +57,12 @@ extension GuestMemory {
     }
     let target = try SnapshotFile(path, operation: operation)
     let file = try target.begin(size: range.length)
-    let work = SaveWork(self, file, target, range, parts, progress)
-    let written = try work.perform(threads: threads ?? min(4, host.parallelism))
+    let work = SaveWork(self, file, target, range, parts, cancellation, progress)
+    let written = try work.perform(threads: threads ?? max(4, min(8, host.parallelism)))
     let whole = clock.now
     try target.finish(file)
     return SnapshotReceipt(
       path: path, bytes: range.length, writtenBytes: written, duration: clock.now - start,
       syncDuration: clock.now - whole)
-  }
-}
-
-/// Copies the populated parts of a range to a file, with several threads.
-private final class SaveWork: Sendable {
-  /// How much a thread copies at once.
-  private static let piece = ByteCount.mebibytes(1)
-
-  private let memory: GuestMemory
-  private let file: ImageFile
-  private let target: SnapshotFile
-  private let range: AddressRange
-  private let pieces: [AddressRange]
-  private let progress: SnapshotProgress?
-  private let written = Atomic<UInt64>(0)
-  private let done: Atomic<UInt64>
-  private let lock = Lock()
-  /// Protected by `lock`.
-  private nonisolated(unsafe) var failure: HoldfastError?
-
-  init(
-    _ memory: GuestMemory, _ file: ImageFile, _ target: SnapshotFile, _ range: AddressRange,
-    _ parts: [AddressRange], _ progress: SnapshotProgress?
-  ) {
-    self.memory = memory
-    self.file = file
-    self.target = target
-    self.range = range
-    self.progress = progress
-    var pieces: [AddressRange] = []
-    var left = range.length
-    for part in parts {
-      left -= part.length
-      var start = part.start
-      while start < part.end {
-        let end = min(part.end, start + Self.piece)
-        pieces.append(AddressRange(from: start, to: end))
-        start = end
-      }
-    }
-    self.pieces = pieces
-    done = Atomic(left.rawValue)
-  }
-
-  /// Copies everything, and returns how much was written.
-  func perform(threads: Int) throws(HoldfastError) -> ByteCount {
-    progress?(ByteCount(done.load(ordering: .relaxed)), range.length)
-    Workers.perform(pieces.count, threads: threads) { number in
-      do throws(HoldfastError) {
-        try copy(pieces[number])
-        return true
-      } catch {
-        lock.withLock { if unsafe failure == nil { unsafe failure = error } }
-        return false
-      }
-    }
-    if let failure = lock.withLock({ unsafe failure }) { throw failure }
-    return ByteCount(written.load(ordering: .relaxed))
-  }
-
-  private func copy(_ piece: AddressRange) throws(HoldfastError) {
-    let length = piece.length
-    var bytes = [UInt8](repeating: 0, count: Int(length.rawValue))
-    // SAFETY: the spans cover `bytes` and do not outlive it.
-    var span = bytes.mutableSpan
-    var raw = unsafe span.mutableBytes
-    try memory.read(piece.start, into: &raw)
-    let count: ByteCount
-    do throws(Errno) {
-      count = try unsafe file.write(bytes.span.bytes, at: piece.start - range.start)
-    } catch {
-      throw target.failure(error)
-    }
-    written.wrappingAdd(count.rawValue, ordering: .relaxed)
-    let sum = done.wrappingAdd(length.rawValue, ordering: .relaxed).newValue
-    progress?(ByteCount(sum), range.length)
   }
 }

@@ -7,7 +7,7 @@ struct SnapshotFile: Sendable {
   private let path: String
   private let folder: Folder
   private let name: String
-  private let operation: String
+  let operation: String
 
   /// Opens the folder, and looks up the name in it.
   ///

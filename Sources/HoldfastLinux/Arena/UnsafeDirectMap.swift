@@ -1,6 +1,7 @@
 internal import CHoldfastLinux
 internal import Glibc
 internal import HoldfastCore
+internal import SystemPackage
 
 /// The mapping of an arena's whole memory in this process, for zeroing and copying frames.
 ///
@@ -178,6 +179,18 @@ struct DirectMap: Sendable {
       guard let base = buffer.baseAddress else { return }
       unsafe memcpy(base + part.lowerBound, range.pointer(at: from), part.count)
     }
+  }
+
+  /// Reads bytes of a file into frames; fewer than `count` where the file ends.
+  func read(
+    _ file: DiskReader, at offset: UInt64, into frame: Frame, count: UInt64
+  ) throws(Errno) -> UInt64 {
+    let start = self.offset(frame)
+    check(start, count)
+    // SAFETY: checked. The kernel writes to the memory; no reference to it is made.
+    let bytes = unsafe UnsafeMutableRawBufferPointer(
+      start: range.pointer(at: start), count: Int(count))
+    return try UInt64(unsafe file.read(bytes, at: offset))
   }
 
   /// Copies `bytes` to an offset in a frame.

@@ -9,16 +9,26 @@ package import SystemPackage
 /// that is killed leaves nothing behind; otherwise it has a temporary name in the same folder,
 /// which is removed with the object.
 ///
-/// Several threads may write to different ranges at once.
+/// Several threads may write to different ranges at once. They take turns: the file systems' own
+/// lock allows one thread at a time, and several that spin for it take the processors from those
+/// that have other work, and four times as long (ext4 on two processors). The page cache takes the
+/// bytes, and the disk begins with each piece at once instead of when the cache has to be written.
+/// Together that is faster than one thread past the page cache (O_DIRECT), needs no alignment, and
+/// works on every file system.
 package final class ImageFile: Sendable {
   private let folder: Folder
   private let name: String
   private let file: OpenFile
+  /// Held while a thread writes; a leaf.
+  private let lock = Lock()
   /// The temporary name, or nil if the file has none.
   private let temporary: String?
 
   /// The unit, in bytes, in which zeros are found and left out.
   package static let block = 4096
+  /// If a call writes so many bytes, the disk begins with them. Fewer wait for the kernel to join
+  /// them with their neighbors.
+  private static let leastToStart = 1 << 18
 
   /// Creates a file.
   ///
@@ -55,25 +65,40 @@ package final class ImageFile: Sendable {
   }
 
   /// Writes bytes at an offset, except blocks that are zero; blocks are counted from the first
-  /// byte. The corresponding C function is `pwrite`.
+  /// byte. The corresponding C functions are `pwrite` and `sync_file_range`.
+  ///
+  /// Looks for zeros without a lock, and then takes the file's, so threads that prepare their bytes
+  /// are not held up by one that writes. The disk begins at once with what was written.
   ///
   /// - Returns: the number of bytes written.
   package func write(_ bytes: RawSpan, at offset: ByteCount) throws(Errno) -> ByteCount {
-    var written: UInt64 = 0
-    var start = 0
-    while start < bytes.byteCount {
-      let isZero = Self.isZero(bytes, start)
-      var end = min(start + Self.block, bytes.byteCount)
-      while end < bytes.byteCount, Self.isZero(bytes, end) == isZero {
-        end = min(end + Self.block, bytes.byteCount)
+    let runs = Self.runs(of: bytes)
+    let written = runs.reduce(0) { $0 + $1.count }
+    if written == 0 { return .zero }
+    try lock.withLock { () throws(Errno) in
+      for run in runs {
+        try writeAll(bytes.extracting(run), at: offset.rawValue + UInt64(run.lowerBound))
       }
-      if !isZero {
-        try writeAll(bytes.extracting(start..<end), at: offset.rawValue + UInt64(start))
-        written += UInt64(end - start)
-      }
-      start = end
     }
-    return ByteCount(written)
+    if written >= Self.leastToStart {
+      // A failure shows when the file is flushed.
+      _ = hf_start_writing(file.descriptor, offset.rawValue, UInt64(bytes.byteCount))
+    }
+    return ByteCount(UInt64(written))
+  }
+
+  /// The runs of blocks that are not zero, in ascending order. Looks at each block once.
+  private static func runs(of bytes: RawSpan) -> [Range<Int>] {
+    var runs: [Range<Int>] = []
+    for start in stride(from: 0, to: bytes.byteCount, by: block) where !isZero(bytes, start) {
+      let end = min(start + block, bytes.byteCount)
+      if let last = runs.last, last.upperBound == start {
+        runs[runs.count - 1] = last.lowerBound..<end
+      } else {
+        runs.append(start..<end)
+      }
+    }
+    return runs
   }
 
   /// Whether a block, or the rest of the bytes, is zero.

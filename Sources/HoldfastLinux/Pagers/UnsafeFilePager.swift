@@ -19,13 +19,17 @@ public final class FilePager: Pager {
   public let length: ByteCount
   private let offset: ByteCount
   private let geometry: Geometry
-  private let file: FileDescriptor
+  private let disk: DiskReader
+  private let lock = Lock()
+  /// The file past the page cache, for as long as `readingPastCache` runs: a descriptor less for
+  /// each guest that only faults. Protected by `lock`.
+  private nonisolated(unsafe) var ahead: DiskReader?
   /// The ranges of pages that are not in a hole, in ascending order, none adjacent to another.
   let data: [PageRange]
   /// The bytes of the file that are not in holes, in whole pages.
   public let dataLength: ByteCount
 
-  /// The bytes that are read at once, into a buffer of this process.
+  /// The bytes that are read at once for a store that only takes copies.
   private static let chunk: UInt64 = 1 << 20
 
   /// Opens a file.
@@ -43,6 +47,7 @@ public final class FilePager: Pager {
     self.offset = offset
     self.geometry = geometry
     let size: UInt64
+    let file: FileDescriptor
     do {
       // SAFETY: the path's bytes live through the call.
       file = try unsafe FileDescriptor.open(
@@ -69,6 +74,7 @@ public final class FilePager: Pager {
       )
     }
     length = ByteCount(size - offset.rawValue)
+    disk = DiskReader(OpenFile(descriptor: file.rawValue), pastCache: false)
     data = FilePager.data(of: file, offset.rawValue..<size, geometry)
     dataLength = geometry.bytes(data.reduce(.zero) { $0 + $1.count })
   }
@@ -104,10 +110,6 @@ public final class FilePager: Pager {
       position = UInt64(end)
     }
     return found
-  }
-
-  deinit {
-    try? file.close()
   }
 
   /// The number of pages from an index that are not in a hole, at most `limit`.
@@ -152,7 +154,19 @@ public final class FilePager: Pager {
     data.partitioningIndex { $0.end > index }
   }
 
-  /// Reads pages into frames. The corresponding C function is `pread`.
+  /// Calls `body`, during which pages that the page cache does not have are read past it: faster
+  /// for many pages by several threads, but the next reader finds nothing in the cache.
+  package func readingPastCache<Result>(
+    _ body: () throws(HoldfastError) -> Result
+  ) throws(HoldfastError) -> Result {
+    let direct = DiskReader(disk.cached, pastCache: true)
+    lock.withLock { unsafe ahead = direct }
+    defer { lock.withLock { unsafe ahead = nil } }
+    return try body()
+  }
+
+  /// Reads pages into frames; into those of an arena without a copy. The corresponding C function
+  /// is `pread`.
   ///
   /// - Throws: `HoldfastError` with code `pagerFailure` if the file cannot be read or became
   ///   shorter.
@@ -164,40 +178,57 @@ public final class FilePager: Pager {
     guard offset.rawValue.saturatingSum(start).saturatingSum(total) <= UInt64(Int64.max) else {
       throw HoldfastError(.pagerFailure, "\(path) has no page \(pages.start)")
     }
-    var done: UInt64 = 0
-    while done < total {
-      let count = min(Self.chunk, total - done)
-      var bytes = [UInt8](repeating: 0, count: Int(count))
-      // The last page exceeds the file, and is zero there.
-      let wanted = min(count, length.rawValue - min(length.rawValue, start + done))
-      try fill(&bytes, Int(wanted), from: offset.rawValue + start + done)
-      unsafe store.write(bytes.span.bytes, to: frames.start, offset: ByteCount(done))
-      done += count
+    // The last page exceeds the file, and is zero there.
+    let wanted = min(total, length.rawValue - min(length.rawValue, start))
+    let position = offset.rawValue + start
+    if let arena = store as? Arena {
+      let file = lock.withLock { unsafe ahead } ?? disk
+      try read(wanted, at: position) { () throws(Errno) in
+        try arena.directMap.read(file, at: position, into: frames.start, count: wanted)
+      }
+    } else {
+      try copy(wanted, at: position, to: frames.start, store)
+    }
+    guard wanted < total else { return }
+    store.zero(frames.start, offset: ByteCount(wanted), count: ByteCount(total - wanted))
+  }
+
+  /// Calls `body`, which reads so many bytes.
+  private func read(
+    _ wanted: UInt64, at position: UInt64, _ body: () throws(Errno) -> UInt64
+  ) throws(HoldfastError) {
+    let count: UInt64
+    do throws(Errno) {
+      count = try body()
+    } catch {
+      throw HoldfastError(
+        .pagerFailure, "\(path) cannot be read at \(position)", errno: error.rawValue)
+    }
+    guard count == wanted else {
+      throw HoldfastError(.pagerFailure, "\(path) has become shorter since it was opened")
     }
   }
 
-  private func fill(
-    _ bytes: inout [UInt8], _ wanted: Int, from position: UInt64
+  /// Reads bytes into a store that only takes copies.
+  private func copy(
+    _ wanted: UInt64, at position: UInt64, to frame: Frame, _ store: any FrameStore
   ) throws(HoldfastError) {
-    var done = 0
+    var bytes = [UInt8](repeating: 0, count: Int(min(wanted, Self.chunk)))
+    var done: UInt64 = 0
     while done < wanted {
-      let read: Int
-      do {
-        // SAFETY: the buffer is the rest of what is wanted of `bytes`, which lives through the
-        // call.
-        read = try unsafe bytes.withUnsafeMutableBytes { buffer in
-          let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done..<wanted])
-          return try unsafe file.read(fromAbsoluteOffset: Int64(position) + Int64(done), into: rest)
+      let count = min(Self.chunk, wanted - done)
+      try read(count, at: position + done) { () throws(Errno) in
+        // SAFETY: the buffer is the first bytes of `bytes`, which lives through the call.
+        var span = bytes.mutableSpan
+        var raw = unsafe span.mutableBytes
+        return try unsafe raw.withUnsafeMutableBytes { (buffer) throws(Errno) in
+          let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(count)])
+          return UInt64(unsafe try disk.read(part, at: position + done))
         }
-      } catch {
-        let code = (error as? Errno)?.rawValue
-        throw HoldfastError(.pagerFailure, "\(path) cannot be read at \(position)", errno: code)
       }
-      guard read > 0 else {
-        throw HoldfastError(
-          .pagerFailure, "\(path) has become shorter since it was opened")
-      }
-      done += read
+      let part = unsafe bytes.span.bytes.extracting(0..<Int(count))
+      store.write(part, to: frame, offset: ByteCount(done))
+      done += count
     }
   }
 }
