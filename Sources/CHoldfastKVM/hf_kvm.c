@@ -48,13 +48,31 @@ int hf_kvm_create_vcpu(int vm, uint32_t number) {
 
 int hf_kvm_run_size(int device) { return answer(ioctl(device, KVM_GET_VCPU_MMAP_SIZE, 0)); }
 
-int hf_kvm_set_host_cpuid(int device, int vcpu) {
+/// Hides the features whose instructions and registers have KVM access guest memory by itself:
+/// nested machines, KVM's own interfaces, and the emulation of UMIP.
+static void hide(struct kvm_cpuid2 *table) {
+  for (uint32_t i = 0; i < table->nent; i++) {
+    struct kvm_cpuid_entry2 *entry = &table->entries[i];
+    if (entry->function == 1) entry->ecx &= ~(1u << 5);
+    if (entry->function == 7 && entry->index == 0) entry->ecx &= ~(1u << 2);
+    if (entry->function == 0x80000001) entry->ecx &= ~(1u << 2);
+    if (entry->function == 0x40000001) entry->eax = 0;
+  }
+}
+
+int hf_kvm_enforce_cpuid(int vcpu) {
+  struct kvm_enable_cap request = {.cap = HF_CAP_ENFORCE_PV_FEATURE_CPUID, .args = {1}};
+  return answer(ioctl(vcpu, KVM_ENABLE_CAP, &request));
+}
+
+int hf_kvm_set_host_cpuid(int device, int vcpu, int is_plain) {
   for (uint32_t count = 128; count <= 4096; count *= 2) {
     struct kvm_cpuid2 *table =
         calloc(1, sizeof(struct kvm_cpuid2) + count * sizeof(struct kvm_cpuid_entry2));
     if (!table) return -ENOMEM;
     table->nent = count;
     int result = answer(ioctl(device, KVM_GET_SUPPORTED_CPUID, table));
+    if (result == 0 && is_plain) hide(table);
     if (result == 0) result = answer(ioctl(vcpu, KVM_SET_CPUID2, table));
     free(table);
     if (result != -E2BIG) return result;
@@ -89,6 +107,10 @@ int hf_kvm_map_run(int vcpu, size_t size, void **run) { return map(size, MAP_SHA
 
 int hf_kvm_map_memory(size_t size, void **memory) {
   return map(size, MAP_PRIVATE | MAP_ANONYMOUS, -1, memory);
+}
+
+int hf_kvm_allow(void *start, size_t size, int is_allowed) {
+  return answer(mprotect(start, size, is_allowed ? PROT_READ | PROT_WRITE : PROT_NONE));
 }
 
 int hf_kvm_unmap(void *start, size_t size) { return answer(munmap(start, size)); }

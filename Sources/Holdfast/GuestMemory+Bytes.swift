@@ -36,8 +36,10 @@ extension GuestMemory {
   ///   128 KiB at a time.
   public func write(_ bytes: RawSpan, to address: Address) throws(HoldfastError) {
     do {
-      try space.write(bytes, to: address)
+      try space.write(bytes, to: address, enters: faultServing == .processors)
     } catch {
+      // A page may have become resident without being entered.
+      leaveToHandlerThreads(containing: address, ByteCount(UInt64(bytes.byteCount)))
       throw error.during("write guest memory")
     }
   }

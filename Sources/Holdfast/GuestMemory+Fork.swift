@@ -30,6 +30,8 @@ extension GuestMemory {
         reason: "fork requires demand paging",
         advice: .enableDemandPaging)
     }
+    // Pages that are shared are absent or protected, and have contents.
+    leaveToHandlerThreads()
     let clock = ContinuousClock()
     let start = clock.now
     let childWindow = try PagedWindow(arena: arena, length: limit, host: host)

@@ -25,6 +25,8 @@ extension GuestMemory {
   public func hold(
     _ range: AddressRange, for access: Protection
   ) throws(HoldfastError) -> HeldPages {
+    // A device may write to pages that are not entered.
+    leaveToHandlerThreads(range)
     do {
       return try space.hold(range, for: access)
     } catch {

@@ -89,6 +89,7 @@ extension GuestMemory {
     } catch {
       throw error.during(operation, range: range)
     }
+    leaveSharedPages(segment, offset: offset, range)
     guard options.contains(.wired) else {
       return WireReceipt(self, range, WireSummary(), path: nil, duration: .zero)
     }

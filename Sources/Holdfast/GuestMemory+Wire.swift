@@ -28,6 +28,8 @@ extension GuestMemory {
         self, range, summary, path: path == .fault ? .fault : .prefault,
         duration: clock.now - start)
     } catch {
+      // Pages may have become resident without being entered.
+      leaveToHandlerThreads(range)
       let free = arena.geometry.bytes(space.memory.available)
       let total = arena.geometry.bytes(space.memory.allocator.allowedOccupancy.total)
       throw error.during(

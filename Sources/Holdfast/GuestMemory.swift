@@ -95,7 +95,9 @@ public final class GuestMemory: Sendable {
     } else if demandPaging == nil {
       window = try WindowPmap(arena: arena, length: limit, host: host)
     } else {
-      window = try PagedWindow(arena: arena, length: limit, host: host)
+      window = try PagedWindow(
+        arena: arena, length: limit, host: host,
+        forProcessors: demandPaging?.serving == .processors)
     }
     directStart = choice.placed?.start
     placementReason = choice.reason
@@ -169,7 +171,17 @@ public final class GuestMemory: Sendable {
   /// In the arena's own mapping (``placement``) all addresses up to the limit are accessible and
   /// take memory. Other guests get the frames soon after this guest and its segments are released,
   /// so remove slots and virtual processors first.
-  public var hostAddress: UInt64 { window.hostRange.address }
+  ///
+  /// Reading this ends ``FaultServing/processors`` for good, since another thread's access to a page
+  /// that its processors have not accessed yet would fail with SIGBUS: handler threads serve all
+  /// faults from then on. `VirtualMachine.addSlots(of:flags:)` does not read it.
+  public var hostAddress: UInt64 {
+    leaveToHandlerThreads()
+    return window.hostRange.address
+  }
+
+  /// The same for the slots of a `VirtualMachine` that serves faults.
+  package var slotAddress: UInt64 { window.hostRange.address }
 
   /// Checks the VM layer's invariants, for debugging: every frame of the arena, page, wiring,
   /// reference, charge and translation is accounted for. Waits until the faults in progress are

@@ -16,11 +16,12 @@ final class PagedPlace {
 
   init(
     _ backing: Backing = .base, pages: UInt64 = 2048,
-    host: HostCapabilities = HostProbe().host()
+    host: HostCapabilities = HostProbe().host(), forProcessors: Bool = false
   ) throws {
     page = backing.geometry.pageSize.rawValue
     arena = try Arena(size: ByteCount(pages * page), for: .paging, backing: backing, threads: 1)
-    window = try PagedWindow(arena: arena, length: ByteCount(pages * page), host: host)
+    window = try PagedWindow(
+      arena: arena, length: ByteCount(pages * page), host: host, forProcessors: forProcessors)
     let space = try AddressSpace(
       bounds: AddressRange(from: .zero, to: Address(pages * page)), memory: arena.memory,
       pmap: window)

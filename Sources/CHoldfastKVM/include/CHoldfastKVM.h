@@ -19,6 +19,7 @@ enum {
   HF_CAP_MAX_VCPUS = 66,
   HF_CAP_READONLY_MEM = 81,
   HF_CAP_IMMEDIATE_EXIT = 136,
+  HF_CAP_ENFORCE_PV_FEATURE_CPUID = 190,
   HF_CAP_MEMORY_FAULT_INFO = 232,
   HF_CAP_PRE_FAULT_MEMORY = 236,
 };
@@ -62,8 +63,11 @@ int hf_kvm_set_slot(int vm, uint32_t slot, uint32_t flags, uint64_t guest, uint6
 int hf_kvm_create_vcpu(int vm, uint32_t number);
 /// KVM_GET_VCPU_MMAP_SIZE.
 int hf_kvm_run_size(int device);
-/// KVM_GET_SUPPORTED_CPUID of the device, given to the processor by KVM_SET_CPUID2.
-int hf_kvm_set_host_cpuid(int device, int vcpu);
+/// KVM_GET_SUPPORTED_CPUID of the device, given to the processor by KVM_SET_CPUID2; if `is_plain`
+/// is not zero, without the features that have KVM access guest memory by itself.
+int hf_kvm_set_host_cpuid(int device, int vcpu, int is_plain);
+/// KVM_CAP_ENFORCE_PV_FEATURE_CPUID: KVM refuses its own interfaces that CPUID does not have.
+int hf_kvm_enforce_cpuid(int vcpu);
 
 /// KVM_GET_REGS, KVM_SET_REGS, KVM_GET_SREGS and KVM_SET_SREGS.
 int hf_kvm_get_registers(int vcpu, struct kvm_regs *registers);
@@ -75,6 +79,8 @@ int hf_kvm_set_special_registers(int vcpu, const struct kvm_sregs *registers);
 int hf_kvm_map_run(int vcpu, size_t size, void *_Nullable *_Nonnull run);
 /// Maps private memory of zeros.
 int hf_kvm_map_memory(size_t size, void *_Nullable *_Nonnull memory);
+/// mprotect(2), to allow all access or none.
+int hf_kvm_allow(void *start, size_t size, int is_allowed);
 int hf_kvm_unmap(void *start, size_t size);
 
 /// KVM_RUN.

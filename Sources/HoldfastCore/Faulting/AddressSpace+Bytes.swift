@@ -53,12 +53,23 @@ extension AddressSpace {
   /// - Complexity: O(bytes + runs). Takes the lock shared and the chain's objects', for at most 128
   ///   KiB at a time.
   public func write(_ bytes: RawSpan, to address: Address) throws(HoldfastError) {
+    try write(bytes, to: address, enters: false)
+  }
+
+  /// The same.
+  ///
+  /// - Parameter enters: whether the pages that are faulted in are entered before they are written.
+  package func write(
+    _ bytes: RawSpan, to address: Address, enters: Bool
+  ) throws(HoldfastError) {
     try during("write \(bytes.byteCount) bytes at \(address)") { () throws(HoldfastError) in
-      try copyIn(bytes, to: address)
+      try copyIn(bytes, to: address, enters: enters)
     }
   }
 
-  private func copyIn(_ bytes: RawSpan, to address: Address) throws(HoldfastError) {
+  private func copyIn(
+    _ bytes: RawSpan, to address: Address, enters: Bool
+  ) throws(HoldfastError) {
     let count = bytes.byteCount
     try checkCopy(address, count)
     var done = 0
@@ -76,7 +87,7 @@ extension AddressSpace {
       switch claim {
       case .resident: done += available
       case .busy(let object, let ticket): object.pagesChanged.wait(since: ticket)
-      default: try resolve(here, .write, enters: false, granularity: granularity)
+      default: try resolve(here, .write, enters: enters, granularity: granularity)
       }
     }
   }

@@ -207,7 +207,9 @@ final class GuestWork: Sendable {
     case .memoryFault(let fault):
       address = fault.address
       errno = fault.errno
-      advice = .other("wire the range, or create the guest memory with demand paging")
+      advice =
+        fault.error.map(\.advice)
+        ?? .other("wire the range, or create the guest memory with demand paging")
     case .memoryMapped(let other, _, _):
       address = other
       advice = .other("add a slot for the range")

@@ -37,7 +37,8 @@ public final class GuestRunner: Sendable {
     memory: GuestMemory, processors: Int = 1, flags: MemorySlot.Flags = []
   ) throws(HoldfastError) {
     let machine = try VirtualMachine()
-    try machine.addSlots(of: memory, flags: flags)
+    // The programs have no stack, and no event is delivered to them.
+    try machine.addSlots(of: memory, flags: flags, allowing: .data)
     try self.init(machine: machine, processors: processors)
   }
 

@@ -60,6 +60,7 @@ enum KVMCalls {
       processors: processors > 0 ? processors : 4,
       hasReadOnlySlots: value(HF_CAP_READONLY_MEM) > 0,
       reportsFaultAddresses: value(HF_CAP_MEMORY_FAULT_INFO) > 0,
+      hidesInterfaces: value(HF_CAP_ENFORCE_PV_FEATURE_CPUID) > 0,
       preFaults: value(HF_CAP_PRE_FAULT_MEMORY) > 0)
   }
 

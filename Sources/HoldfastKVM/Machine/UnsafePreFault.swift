@@ -1,4 +1,5 @@
 internal import CHoldfastKVM
+internal import Holdfast
 public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
@@ -23,7 +24,12 @@ extension VirtualMachine {
     ) { number, address, length throws(HoldfastError) in
       let processor = processors[number]
       return try processor.withExclusiveUse(PreFault.operation(range)) { () throws(HoldfastError) in
-        unsafe hf_kvm_pre_fault(processor.descriptor, &address, &length)
+        let status = unsafe hf_kvm_pre_fault(processor.descriptor, &address, &length)
+        let error = Errno(rawValue: -status)
+        guard error == .badAddress, let memory = self.entry(at: Address(address))?.served,
+          (try? memory.faultHandler?.serve(Address(address), .read)) != nil
+        else { return status }
+        return -Errno.resourceTemporarilyUnavailable.rawValue
       }
     }
   }

@@ -38,6 +38,13 @@ extension VirtualMachine {
     guestAddress: Address, hostAddress: UInt64, length: ByteCount, flags: MemorySlot.Flags = [],
     owner: (any AnyObject & Sendable)? = nil
   ) throws(HoldfastError) -> MemorySlot {
+    try addSlot(guestAddress, hostAddress, length, flags, owner, served: nil)
+  }
+
+  private func addSlot(
+    _ guestAddress: Address, _ hostAddress: UInt64, _ length: ByteCount,
+    _ flags: MemorySlot.Flags, _ owner: (any AnyObject & Sendable)?, served: GuestMemory?
+  ) throws(HoldfastError) -> MemorySlot {
     let operation = "add a slot of \(length) at \(guestAddress)"
     func refusal(_ reason: String, _ advice: Advice? = nil) -> HoldfastError {
       HoldfastError(
@@ -89,7 +96,7 @@ extension VirtualMachine {
       try KVMCalls.check(status, operation, "KVM_SET_USER_MEMORY_REGION")
       let slot = MemorySlot(
         number: number, guestRange: range, hostAddress: hostAddress, flags: flags)
-      unsafe slotTable[number] = Slot(slot: slot, owner: owner)
+      unsafe slotTable[number] = Slot(slot: slot, owner: owner, served: served)
       return slot
     }
   }
@@ -99,12 +106,32 @@ extension VirtualMachine {
   /// `RAMLayout` leaves them free. Segments may be mapped, wired and unmapped while the slots
   /// exist. The machine keeps the memory alive.
   ///
+  /// If the memory is for `FaultServing.processors`, this machine's processors serve its first
+  /// accesses, provided that the host's KVM reports every one of them and that the machine has no
+  /// processors yet; else handler threads serve all of its faults. `GuestMemory.faultServing` says
+  /// which.
+  ///
   /// - Returns: one slot for memory up to 3 GiB, two up to 4 TiB, more beyond that.
   /// - Throws: as `addSlot`. The call leaves no slot behind then.
   @discardableResult
   public func addSlots(
     of memory: GuestMemory, flags: MemorySlot.Flags = []
   ) throws(HoldfastError) -> [MemorySlot] {
+    try addSlots(of: memory, flags: flags, allowing: .all)
+  }
+
+  /// The same.
+  ///
+  /// - Parameters:
+  ///   - need: which reports of faults suffice for the programs that will run.
+  ///   - reports: how KVM reports faults; nil to find out.
+  @discardableResult
+  package func addSlots(
+    of memory: GuestMemory, flags: MemorySlot.Flags, allowing need: FaultReports,
+    reports: FaultReports? = nil
+  ) throws(HoldfastError) -> [MemorySlot] {
+    let isServed = serves(memory, need, reports)
+    if !isServed { memory.leaveToHandlerThreads() }
     var made: [MemorySlot] = []
     do throws(HoldfastError) {
       for piece in RAMLayout.outsideHole(AddressRange(from: .zero, to: .zero + memory.limit)) {
@@ -113,8 +140,8 @@ extension VirtualMachine {
           let length = min(piece.end - start, Self.largestSlot)
           made.append(
             try addSlot(
-              guestAddress: start, hostAddress: memory.hostAddress + start.rawValue,
-              length: length, flags: flags, owner: memory))
+              start, memory.slotAddress + start.rawValue, length, flags, memory,
+              served: isServed ? memory : nil))
           start = start + length
         }
       }
@@ -123,6 +150,19 @@ extension VirtualMachine {
       throw error
     }
     return made
+  }
+
+  /// Whether this machine's processors may serve the faults of a memory. Takes the lock.
+  private func serves(
+    _ memory: GuestMemory, _ need: FaultReports, _ reports: FaultReports?
+  ) -> Bool {
+    guard memory.faultServing == .processors, capabilities.hidesInterfaces,
+      (reports ?? FaultReports.host) >= need
+    else { return false }
+    return lock.withLock {
+      if unsafe nextProcessor == 0 { unsafe servesFaults = true }
+      return unsafe servesFaults
+    }
   }
 
   /// Removes a slot, also while processors run. A later access to its addresses exits with
@@ -147,9 +187,12 @@ extension VirtualMachine {
   }
 
   /// Returns the slot that contains an address.
-  func slot(at address: Address) -> MemorySlot? {
+  func slot(at address: Address) -> MemorySlot? { entry(at: address)?.slot }
+
+  /// Returns the slot that contains an address, with what it keeps alive.
+  func entry(at address: Address) -> Slot? {
     lock.withLock {
-      unsafe slotTable.values.first { $0.slot.guestRange.contains(address) }?.slot
+      unsafe slotTable.values.first { $0.slot.guestRange.contains(address) }
     }
   }
 }

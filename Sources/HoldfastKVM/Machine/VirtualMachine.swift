@@ -1,4 +1,5 @@
 internal import CHoldfastKVM
+internal import Holdfast
 public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
@@ -24,6 +25,8 @@ public final class VirtualMachine: Sendable {
     /// Whether an exit for a fault that the host cannot serve has the guest address
     /// (KVM_CAP_MEMORY_FAULT_INFO).
     public let reportsFaultAddresses: Bool
+    /// Whether KVM refuses its own interfaces that CPUID lacks (KVM_CAP_ENFORCE_PV_FEATURE_CPUID).
+    package let hidesInterfaces: Bool
     /// Whether `preFault` can map guest memory ahead (KVM_CAP_PRE_FAULT_MEMORY, Linux 6.11).
     public let preFaults: Bool
   }
@@ -42,6 +45,8 @@ public final class VirtualMachine: Sendable {
     let slot: MemorySlot
     /// Kept alive until the slot is removed.
     let owner: (any AnyObject & Sendable)?
+    /// The memory whose faults the processors serve, at the same guest addresses.
+    var served: GuestMemory?
   }
 
   let lock = Lock()
@@ -49,6 +54,8 @@ public final class VirtualMachine: Sendable {
   nonisolated(unsafe) var slotTable: [UInt32: Slot] = [:]
   /// Protected by `lock`.
   nonisolated(unsafe) var nextProcessor: UInt32 = 0
+  /// Whether processors serve faults of some memory. Protected by `lock`.
+  nonisolated(unsafe) var servesFaults = false
 
   /// Creates a machine without slots and processors. The corresponding request is `KVM_CREATE_VM`.
   ///
@@ -89,21 +96,23 @@ public final class VirtualMachine: Sendable {
   }
 
   /// Creates a processor with all features that the host's KVM supports. The corresponding requests
-  /// are `KVM_CREATE_VCPU` and `KVM_SET_CPUID2`.
+  /// are `KVM_CREATE_VCPU` and `KVM_SET_CPUID2`. Processors that serve the faults of memory with
+  /// `FaultServing.processors` lack nested machines, UMIP and KVM's own interfaces, such as its
+  /// clock: with these the kernel accesses guest memory by itself.
   ///
   /// - Throws: code `resourceShortage` where the machine has the largest number of processors or
   ///   the host is out of memory or descriptors; `host` where a request fails otherwise. Takes the
   ///   machine's lock.
   public func makeProcessor() throws(HoldfastError) -> VirtualCPU {
-    let number = try lock.withLock { () throws(HoldfastError) in
+    let (number, isPlain) = try lock.withLock { () throws(HoldfastError) in
       guard unsafe nextProcessor < UInt32(clamping: capabilities.processors) else {
         throw HoldfastError(
           .resourceShortage, operation: "create a virtual processor",
           reason: "the machine has \(capabilities.processors) processors, the host's limit")
       }
       defer { unsafe nextProcessor += 1 }
-      return unsafe nextProcessor
+      return unsafe (nextProcessor, servesFaults)
     }
-    return try VirtualCPU(self, number: number)
+    return try VirtualCPU(self, number: number, isPlain: isPlain)
   }
 }

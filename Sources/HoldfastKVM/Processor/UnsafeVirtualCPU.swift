@@ -30,8 +30,11 @@ internal import SystemPackage
   /// Whether the guest's last instruction waits for its answer. Accessed by the thread that uses
   /// the processor.
   private nonisolated(unsafe) var isUnanswered = false
+  /// The access of the guest's last instruction that waits for memory. Accessed by the thread that
+  /// uses the processor.
+  private nonisolated(unsafe) var pending: EmulatedAccess?
 
-  init(_ machine: VirtualMachine, number: UInt32) throws(HoldfastError) {
+  init(_ machine: VirtualMachine, number: UInt32, isPlain: Bool) throws(HoldfastError) {
     let operation = "create a virtual processor"
     try KVMCalls.check(
       hf_kvm_kick_signal(), operation, "sigaction",
@@ -43,7 +46,11 @@ internal import SystemPackage
     var area: UnsafeMutableRawPointer?
     do throws(HoldfastError) {
       try KVMCalls.check(
-        hf_kvm_set_host_cpuid(machine.device, descriptor), operation, "KVM_SET_CPUID2")
+        hf_kvm_set_host_cpuid(machine.device, descriptor, isPlain ? 1 : 0), operation,
+        "KVM_SET_CPUID2")
+      if isPlain {
+        try KVMCalls.check(hf_kvm_enforce_cpuid(descriptor), operation, "KVM_ENABLE_CAP")
+      }
       let status = unsafe hf_kvm_map_run(descriptor, Int(size), &area)
       try KVMCalls.check(status, operation, "mmap")
     } catch {
@@ -128,9 +135,14 @@ internal import SystemPackage
     defer { if wasBlocked { hf_kvm_block_kick() } }
     return try withExclusiveUse(operation, runs: true) { () throws(HoldfastError) in
       unsafe isUnanswered = false
+      var faults = ReportedFaults()
       while true {
+        if let failure = complete() { return failure }
         let status = hf_kvm_run(descriptor)
-        if status == 0 { return exit() }
+        if status == 0 {
+          if takeEmulatedAccess() { continue }
+          return exit()
+        }
         let error = Errno(rawValue: -status)
         switch error {
         case .interrupted:
@@ -141,7 +153,9 @@ internal import SystemPackage
         // Any other signal: run the guest again.
         case .badAddress, Errno(rawValue: 133):
           // EFAULT, EHWPOISON.
-          return memoryFault(error)
+          let fault = unsafe machine.reportedFault(error, area)
+          if faults.serve(fault, machine) { continue }
+          return .memoryFault(fault)
         default:
           throw HoldfastError(errno: error, operation: operation, request: "KVM_RUN")
         }
@@ -162,6 +176,7 @@ internal import SystemPackage
       unsafe bytes.withUnsafeBufferPointer { buffer in
         if let start = buffer.baseAddress { _ = unsafe hf_kvm_answer(area, start, buffer.count) }
       }
+      if unsafe pending?.isWrite == false { unsafe pending = nil }
     }
   }
 
@@ -171,6 +186,7 @@ internal import SystemPackage
   func settle() {
     guard unsafe isUnanswered else { return }
     unsafe isUnanswered = false
+    unsafe pending = nil
     // A string instruction has an access for each element.
     for _ in 0..<4096 {
       unsafe hf_kvm_request_exit(area)
@@ -182,13 +198,35 @@ internal import SystemPackage
 
   // MARK: Exits
 
-  private func memoryFault(_ error: Errno) -> VMExit {
+  /// Keeps an access that KVM emulates and took for one to a device, if it is to memory whose faults
+  /// the processors serve.
+  private func takeEmulatedAccess() -> Bool {
     var what = hf_exit()
     unsafe hf_kvm_exit(area, &what)
-    let isTold =
-      what.reason == UInt32(HF_EXIT_MEMORY_FAULT) && machine.capabilities.reportsFaultAddresses
-    return .memoryFault(
-      .init(address: isTold ? Address(what.address) : nil, isWrite: nil, errno: error.rawValue))
+    guard let access = EmulatedAccess(what, machine) else { return false }
+    unsafe pending = access
+    return true
+  }
+
+  /// Completes the access that waits for memory, once.
+  ///
+  /// - Returns: the exit of an access that cannot be completed, which stays; nil where none waits
+  ///   any more.
+  private func complete() -> VMExit? {
+    guard let access = unsafe pending else { return nil }
+    do throws(HoldfastError) {
+      let bytes = try access.perform()
+      // SAFETY: the bytes outlive the call, which reads at most `count` of them.
+      unsafe bytes.withUnsafeBufferPointer { buffer in
+        if let start = buffer.baseAddress { _ = unsafe hf_kvm_answer(area, start, buffer.count) }
+      }
+      unsafe pending = nil
+      return nil
+    } catch {
+      unsafe isUnanswered = true
+      return .memoryFault(
+        .init(address: access.address, isWrite: access.isWrite, errno: nil, error: error))
+    }
   }
 
   private func exit() -> VMExit {

@@ -31,9 +31,20 @@ public enum VMExit: Hashable, Sendable {
     /// Whether the access was a write, or nil where KVM does not report it.
     public let isWrite: Bool?
     /// KVM_RUN's error number, or nil where KVM took the access for one to a device. With a number,
-    /// the guest repeats the access when it runs again. Without one, a write is lost, and a read
-    /// gets zeros or the bytes of `VirtualCPU.answer`.
+    /// the guest repeats the access when it runs again. Without one and without `error`, a write is
+    /// lost, and a read gets zeros or the bytes of `VirtualCPU.answer`.
     public let errno: Int32?
+    /// Why a processor that serves its own faults (`FaultServing.processors`) could not serve this
+    /// one; nil for other processors. The access is repeated when the guest runs again, unless the
+    /// monitor answers it (`VirtualCPU.answer`) or sets registers.
+    public let error: HoldfastError?
+
+    init(address: Address?, isWrite: Bool?, errno: Int32?, error: HoldfastError? = nil) {
+      self.address = address
+      self.isWrite = isWrite
+      self.errno = errno
+      self.error = error
+    }
   }
 
   /// The kinds of exits, for counting. Each has the name of its case of `VMExit`.
@@ -92,6 +103,7 @@ extension VMExit: CustomStringConvertible {
       (fault.isWrite.map { $0 ? "write to" : "read of" } ?? "access to")
         + " memory that is not accessible"
         + (fault.address.map { " at \($0)" } ?? ", at an unknown address")
+        + (fault.error.map { ": \($0.reason)" } ?? "")
     case .other(let reason): "exit \(reason) of KVM"
     }
   }

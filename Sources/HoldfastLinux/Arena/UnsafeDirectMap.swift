@@ -193,13 +193,25 @@ struct DirectMap: Sendable {
     return try UInt64(unsafe file.read(bytes, at: offset))
   }
 
-  /// Copies `bytes` to an offset in a frame.
+  /// Copies `bytes` to an offset in a frame. An aligned word of 1, 2, 4 or 8 bytes is written at
+  /// once, as a processor writes it.
   func write(_ bytes: RawSpan, to frame: Frame, offset: ByteCount) {
     let to = self.offset(frame) + offset
     check(to, UInt64(bytes.byteCount))
     unsafe bytes.withUnsafeBytes { buffer in
       guard let base = buffer.baseAddress else { return }
-      unsafe memcpy(range.pointer(at: to), base, buffer.count)
+      let place = unsafe range.pointer(at: to)
+      guard buffer.count > 0, to.rawValue.isMultiple(of: UInt64(buffer.count)) else {
+        unsafe memcpy(place, base, buffer.count)
+        return
+      }
+      switch buffer.count {
+      case 1: unsafe place.storeBytes(of: base.load(as: UInt8.self), as: UInt8.self)
+      case 2: unsafe place.storeBytes(of: base.loadUnaligned(as: UInt16.self), as: UInt16.self)
+      case 4: unsafe place.storeBytes(of: base.loadUnaligned(as: UInt32.self), as: UInt32.self)
+      case 8: unsafe place.storeBytes(of: base.loadUnaligned(as: UInt64.self), as: UInt64.self)
+      default: unsafe memcpy(place, base, buffer.count)
+      }
     }
   }
 }

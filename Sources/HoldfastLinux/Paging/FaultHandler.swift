@@ -64,6 +64,15 @@ public final class FaultHandler: Sendable {
   /// Lets all paused threads repeat their access, because memory was mapped or freed since.
   public func retryPaused() { work.retryPaused() }
 
+  /// Serves a page fault of a virtual processor on the calling thread, which then repeats the
+  /// access. If that fails, a handler thread serves the page's next fault, and reports it.
+  ///
+  /// - Throws: as `AddressSpace.fault`.
+  /// - Complexity: as `AddressSpace.fault`. Takes its locks, and the handler's.
+  package func serve(_ address: Address, _ access: Protection) throws(HoldfastError) {
+    try work.serve(address, access)
+  }
+
   /// Waits until no fault is being served, for checks of the VM layer's state. Only meaningful
   /// while no thread accesses the window; paused threads do not count.
   package func waitUntilIdle() { work.waitUntilIdle() }

@@ -206,6 +206,19 @@ final class FaultHandlerThreads: Sendable {
     while lock.withLock({ unsafe serving > 0 || !queue.isEmpty }) { usleep(200) }
   }
 
+  /// Serves a fault of the calling thread, which waits for no handler thread.
+  func serve(_ address: Address, _ access: Protection) throws(HoldfastError) {
+    let page = address.roundedDown(to: space.geometry.pageSize)
+    lock.withLock { unsafe counts.processorFaults += 1 }
+    do throws(HoldfastError) {
+      count(try space.fault(page, access).work)
+    } catch {
+      // The page may have become resident without being entered.
+      window.handOver(AddressRange(from: page, to: page + space.geometry.pageSize))
+      throw error
+    }
+  }
+
   private func serve(_ fault: Userfaultfd.Fault) {
     defer { lock.withLock { unsafe serving -= 1 } }
     guard let page = window.guestAddress(of: fault.address) else { return }

@@ -4,6 +4,8 @@ public struct FaultStatistics: Hashable, Sendable {
   public var demandFaults: UInt64 = 0
   /// Faults read for writes to pages that were entered read-only.
   public var copyFaults: UInt64 = 0
+  /// Faults that processors served on their own threads; `demandFaults` does not count them.
+  public var processorFaults: UInt64 = 0
   /// Faults served with a new page of zeros.
   public var zeroedFaults: UInt64 = 0
   /// Faults served with a copy of a shared page.

@@ -4,6 +4,7 @@ package enum UserFaultFeature: UInt64, Hashable, Sendable, CaseIterable {
   case eventRemap = 2
   case missingOnHugePages = 4
   case missingOnShared = 5
+  case signal = 7
   case threadID = 8
   case minorOnHugePages = 9
   case minorOnShared = 10
@@ -18,6 +19,7 @@ package enum UserFaultFeature: UInt64, Hashable, Sendable, CaseIterable {
       case .eventRemap: "EVENT_REMAP"
       case .missingOnHugePages: "MISSING_HUGETLBFS"
       case .missingOnShared: "MISSING_SHMEM"
+      case .signal: "SIGBUS"
       case .threadID: "THREAD_ID"
       case .minorOnHugePages: "MINOR_HUGETLBFS"
       case .minorOnShared: "MINOR_SHMEM"

@@ -9,6 +9,8 @@ package enum UserFaultUse: Hashable, Sendable, CaseIterable {
   case installingHugePages
   /// Demand paging and forks: a handler serves the faults of a guest.
   case paging
+  /// Faults that fail, for virtual processors that serve their own.
+  case failing
 
   /// The features that the kernel must report.
   package var features: [UserFaultFeature] {
@@ -22,6 +24,8 @@ package enum UserFaultUse: Hashable, Sendable, CaseIterable {
         .faultFlagOfProtection, .eventRemap, .missingOnHugePages, .missingOnShared, .threadID,
         .minorOnHugePages, .minorOnShared, .protectionOnShared, .protectionOfAbsent,
       ]
+    case .failing:
+      [.missingOnHugePages, .missingOnShared, .signal, .minorOnHugePages, .minorOnShared]
     }
   }
 
@@ -31,7 +35,7 @@ package enum UserFaultUse: Hashable, Sendable, CaseIterable {
   /// The first Linux that has all of the features.
   package var kernel: String {
     switch self {
-    case .installingShared: "5.14"
+    case .installingShared, .failing: "5.14"
     case .installingHugePages: "5.13"
     case .paging: "6.4"
     }

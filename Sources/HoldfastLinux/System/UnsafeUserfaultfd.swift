@@ -10,6 +10,8 @@ final class Userfaultfd: Sendable {
     case missing = 1
     /// Pages that the file has and the page tables lack.
     case minor = 2
+    /// Both of these.
+    case absent = 3
     /// All that can happen to a page of the arena's file: absent, not in the page tables,
     /// write-protected.
     case all = 7

@@ -51,9 +51,15 @@ extension PagedWindow {
       return Place(isOpen: !isReadOnly && mapped.allSatisfy { !$0.isTrapped })
     }
     let region = reach ?? region(around: part, delta)
+    let isTrapped = isReadOnly || region != part
+    // Only while none of the region's other pages has been entered.
+    let isUntouched = unsafe mappings.parts(of: region).allSatisfy {
+      $0.isFailing && $0.delta == nil
+    }
+    let isFailing = isTrapped && !isReadOnly && isUntouched
     return Place(
       new: WindowMappings.Mapping(
-        region, delta: delta, isTrapped: isReadOnly || region != part, access: .readWrite))
+        region, delta: delta, isTrapped: isTrapped, isFailing: isFailing, access: .readWrite))
   }
 
   /// Enters the pages of a part, in place or aside, as `PagedWindow` describes. Needs the lock.
@@ -62,7 +68,13 @@ extension PagedWindow {
   ) throws(Errno) {
     let extent = WindowExtents.Extent(range: part, delta: delta, protection: protection)
     if let mapping = place.new {
-      if mapping.isTrapped { try moveIn(mapping, extent) } else { try mapOver(mapping, extent) }
+      if mapping.isFailing {
+        try mapInPlace(mapping, extent)
+      } else if mapping.isTrapped { 
+        try moveIn(mapping, extent)
+      } else {
+        try mapOver(mapping, extent)
+      }
     } else if place.isOpen {
       try hostRange.populate(part, .readWrite)
     } else {
@@ -74,11 +86,19 @@ extension PagedWindow {
   private func enterMapped(_ new: WindowExtents.Extent) throws(Errno) {
     let isReadOnly = !new.protection.contains(.write)
     let old = unsafe extents.parts(of: new.range)
+    if isReadOnly { try handOverLocked(new.range) }
     try trap(new.range)
     // Before the first page: a failure half way leaves pages entered.
     unsafe extents.insert(new)
-    try faults.install(hostRange, new.range, readOnly: isReadOnly)
+    if failing == nil {
+      try faults.install(hostRange, new.range, readOnly: isReadOnly)
+    } else {
+      for part in unsafe mappings.parts(of: new.range) {
+        try userFault(of: part).install(hostRange, part.range, readOnly: isReadOnly)
+      }
+    }
     // Entries that existed have kept their protection.
+    // (A mapping whose faults fail has no protected ones.)
     for extent in old where !extent.isVacant && extent.protection.contains(.write) == isReadOnly {
       try faults.protect(hostRange, extent.range, readOnly: isReadOnly)
     }
@@ -121,7 +141,7 @@ extension PagedWindow {
 
   /// Makes a range empty after a mmap(2) or mremap(2) that failed, which may have unmapped what was
   /// there. Needs the lock.
-  private func restore(_ range: Range<UInt64>) {
+  func restore(_ range: Range<UInt64>) {
     if (try? clearAtOnce(range)) != nil { return }
     // What was there is still there, unless a part is not mapped. The kernel could map memory of
     // this process there, which the guest would reach.
@@ -193,11 +213,16 @@ extension PagedWindow {
       for part in unsafe mappings.parts(of: extent.range) where part.isTrapped {
         var opened = part
         opened.isTrapped = false
+        opened.isFailing = false
         // If the mapping cannot be split it stays trapped, and handler threads serve its faults.
-        guard allows(opened), (try? faults.unregister(hostRange, part.range)) != nil else {
-          continue
+        guard allows(opened), (try? userFault(of: part).unregister(hostRange, part.range)) != nil
+        else { continue }
+        changeMappings {
+          $0.update(part.range) {
+            $0.isTrapped = false
+            $0.isFailing = false
+          }
         }
-        changeMappings { $0.update(part.range) { $0.isTrapped = false } }
       }
     }
   }
@@ -216,7 +241,7 @@ extension PagedWindow {
         let isReadOnly = !extent.protection.contains(.write)
         for part in unsafe mappings.parts(of: extent.range) where part.isTrapped {
           // If it fails, the faulting thread faults again.
-          try? faults.install(hostRange, part.range, readOnly: isReadOnly)
+          try? userFault(of: part).install(hostRange, part.range, readOnly: isReadOnly)
         }
       }
     }

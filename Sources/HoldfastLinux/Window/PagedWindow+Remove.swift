@@ -62,6 +62,7 @@ extension PagedWindow {
 
   /// Removes the pages of a part of a mapping of the file, which stays. Needs the lock.
   private func vacate(_ part: WindowMappings.Mapping) throws(Errno) {
+    try handOverLocked(part.range)
     try trap(part.range)
     try hostRange.dropTranslations(part.range)
   }
@@ -119,7 +120,10 @@ extension PagedWindow {
     if protection.isEmpty || (isReadOnly && arena.backing.isTransparentHuge) {
       return try vacate(old, protection)
     }
-    if isReadOnly { try trap(old.range) }
+    if isReadOnly {
+      try handOverLocked(old.range)
+      try trap(old.range)
+    }
     if old.protection.contains(.write) == isReadOnly {
       for part in unsafe mappings.parts(of: old.range) where part.isTrapped {
         try faults.protect(hostRange, part.range, readOnly: isReadOnly)

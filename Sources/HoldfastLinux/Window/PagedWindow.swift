@@ -46,7 +46,10 @@ public final class PagedWindow: GuestWindow {
   /// False: pages of any size can be entered.
   package var isAlwaysWhole: Bool { false }
 
+  /// Traps for handler threads.
   let faults: Userfaultfd
+  /// Traps for the processors themselves: an access fails. Nil if handler threads serve all faults.
+  let failing: Userfaultfd?
   let file: MemoryFile
   let room: MappingRoom
   let lock = Lock()
@@ -54,6 +57,8 @@ public final class PagedWindow: GuestWindow {
   nonisolated(unsafe) var extents = WindowExtents()
   nonisolated(unsafe) var mappings: WindowMappings
   nonisolated(unsafe) var isClosed = false
+  /// Whether processors may serve first accesses.
+  nonisolated(unsafe) var servesProcessors: Bool
   /// Why the guest's access has ended, if the kernel failed to remove a page.
   nonisolated(unsafe) var loss: HoldfastError?
   private nonisolated(unsafe) weak var reader: FaultHandlerThreads?
@@ -61,9 +66,14 @@ public final class PagedWindow: GuestWindow {
   /// Creates an empty window for guest addresses from 0 to `length`. It needs a `FaultHandler`
   /// before anything is entered.
   ///
+  /// - Parameter forProcessors: whether the processors serve the first access to each page, as
+  ///   `handOver` describes. Where the backing or the kernel does not allow it, handler threads
+  ///   serve all faults.
   /// - Throws: `HoldfastError` with code `unsupported` if userfaultfd may not be used or lacks
   ///   features, and `host` if the arena has no file or the addresses cannot be reserved.
-  public init(arena: Arena, length: ByteCount, host: HostCapabilities) throws(HoldfastError) {
+  public init(
+    arena: Arena, length: ByteCount, host: HostCapabilities, forProcessors: Bool = false
+  ) throws(HoldfastError) {
     let operation = "create a window with demand paging"
     self.arena = arena
     guard let file = arena.file else {
@@ -86,12 +96,16 @@ public final class PagedWindow: GuestWindow {
         .host, operation: operation, reason: "userfaultfd(2) failed", errno: error.rawValue,
         advice: .other("permit userfaultfd(2), or \(alternative)"))
     }
+    failing =
+      forProcessors && !arena.backing.isTransparentHuge
+      ? try? Userfaultfd(.failing, arena.geometry) : nil
+    unsafe servesProcessors = failing != nil
     let range = try GuestReservation.range(length)
     let all = 0..<range.length.rawValue
     do throws(Errno) {
       // No other thread knows the addresses yet.
       try range.keepPrivate(all)
-      try faults.register(range, all, .missing)
+      try (failing ?? faults).register(range, all, .missing)
       try range.protect(all, .readWrite)
     } catch {
       range.unmap()
@@ -101,7 +115,8 @@ public final class PagedWindow: GuestWindow {
     }
     hostRange = range
     unsafe mappings = WindowMappings(
-      WindowMappings.Mapping(all, isTrapped: true, access: .readWrite),
+      WindowMappings.Mapping(
+        all, isTrapped: true, isFailing: failing != nil, access: .readWrite),
       isHugetlb: arena.backing.hugePageSize != nil)
     room.change(by: 1)
   }

@@ -23,17 +23,22 @@ struct WindowMappings {
     /// Whether it is registered with userfaultfd, so that a page is accessible only once it has
     /// been installed.
     var isTrapped = false
+    /// Whether its faults fail instead of waiting for a handler thread, since the processors serve
+    /// them; only where it is trapped.
+    var isFailing = false
     /// The access that mprotect(2) allows.
     var access = Protection.readWrite
     /// Whether the kernel never joins it with another.
     fileprivate(set) var isSingle = false
 
     init(
-      _ range: Range<UInt64>, delta: UInt64? = nil, isTrapped: Bool = false, access: Protection
+      _ range: Range<UInt64>, delta: UInt64? = nil, isTrapped: Bool = false,
+      isFailing: Bool = false, access: Protection
     ) {
       self.range = range
       self.delta = delta
       self.isTrapped = isTrapped
+      self.isFailing = isFailing
       // The kernel sees only these: what can be executed or written can be read.
       self.access =
         access.contains(.write) ? .readWrite : access.isEmpty ? [] : .read
@@ -41,7 +46,7 @@ struct WindowMappings {
 
     func continues(in next: Mapping) -> Bool {
       !isSingle && !next.isSingle && delta == next.delta && isTrapped == next.isTrapped
-        && access == next.access
+        && isFailing == next.isFailing && access == next.access
     }
   }
 
