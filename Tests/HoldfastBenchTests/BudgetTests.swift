@@ -57,7 +57,11 @@ import Testing
     #expect(layer.allSatisfy { ($0.measured ?? 0) > 0 })
     #expect(layer.map(\.unit) == [.seconds, .share, .times])
     let ordinary = try benchmark.ordinaryMemory()
-    #expect(ordinary.count == 4 && ordinary.suffix(3).allSatisfy { ($0.measured ?? 0) > 0 })
+    #expect(ordinary.count == 5 && ordinary[1..<4].allSatisfy { ($0.measured ?? 0) > 0 })
+    let fault = try #require(ordinary.last)
+    #expect(fault.work.contains("self-served") && fault.unit == .times && fault.limit == 0.5)
+    if HostNeeds.kvm, HostNeeds.userFault { #expect((fault.measured ?? 0) > 0) }
+    #expect((fault.measured == nil) == (fault.problem != nil))
   }
 
   @Test(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))

@@ -33,8 +33,8 @@ struct ProcessorServingTests {
 
   @Test func `processors serve each first access, and no handler thread does`() throws {
     try HugePageLock.withLock {
-      for backing in [Backing.base] + (HostNeeds.hugePages(.mebibytes(32)) ? [.hugetlb2M] : []) {
-        let guest = try Self.guest(backing, size: .mebibytes(32))
+      for backing in [Backing.base] + (HostNeeds.hugePages(.mebibytes(16)) ? [.hugetlb2M] : []) {
+        let guest = try Self.guest(backing, size: .mebibytes(16))
         let runner = try GuestRunner(memory: guest.memory, processors: 2)
         #expect(guest.memory.faultServing == .processors)
         let fresh = try runner.run(GuestTask(.scan, over: [guest.range]), timeLimit: Self.limit)
@@ -43,10 +43,10 @@ struct ProcessorServingTests {
         #expect(guest.statistics.zeroedFaults == pages, "\(backing)")
         #expect(Self.faults(guest) == (pages, 0), "\(backing)")
         let filled = try runner.run(
-          GuestTask(.fillAndCheck, over: [guest.range], stride: ByteCount(8), seed: 9),
+          GuestTask(.fillAndCheck, over: [guest.range], stride: ByteCount(64), seed: 9),
           timeLimit: Self.limit)
         #expect(filled.wrongWords == 0 && filled.exits == [.halted: 2])
-        try check(guest, stride: 8, seed: 9)
+        try check(guest, stride: 64, seed: 9)
         #expect(Self.faults(guest) == (pages, 0), "\(backing)")
         #expect(guest.memory.invariantProblems() == [])
         withExtendedLifetime(guest) {}
@@ -148,7 +148,7 @@ struct ProcessorServingTests {
   /// Runs code on a guest whose pages are all absent but that of the code.
   private func run(
     _ code: [UInt8], on guest: DemandGuest, data: UInt64
-  ) throws -> (VMExit, Registers, VirtualCPU) {
+  ) throws -> (VMExit, Registers, GuestRunner) {
     let runner = try GuestRunner(memory: guest.memory)
     let processor = runner.processors[0]
     try guest.memory.write(code, to: Address(0x1000))
@@ -166,7 +166,7 @@ struct ProcessorServingTests {
     registers.r10 = 0xAAAA_BBBB_CCCC_DDDD
     try processor.setRegisters(registers)
     let exit = try processor.run()
-    return (exit, try processor.registers(), processor)
+    return (exit, try processor.registers(), runner)
   }
 
   @Test func `all kinds of accesses do what they do with a handler thread`() throws {
@@ -219,12 +219,13 @@ struct ProcessorServingTests {
       0x48, 0x8B, 0x9F, 0x00, 0x10, 0x00, 0x00,  // mov rbx, [rdi + 0x1000]
       0xF4,  // hlt
     ]
-    let (exit, _, processor) = try run(code, on: guest, data: hole.start.rawValue)
+    let (exit, _, runner) = try run(code, on: guest, data: hole.start.rawValue)
     guard case .memoryFault(let fault) = exit else {
       Issue.record("\(exit)")
       return
     }
     #expect(fault.address == hole.start && fault.error?.code == .invalidAddress)
+    let processor = runner.processors[0]
     guard case .memoryFault = try processor.run() else {
       Issue.record("the access was lost")
       return
@@ -234,17 +235,24 @@ struct ProcessorServingTests {
     #expect(try processor.run() == .halted)
     #expect(try guest.word(at: hole.start) == 0x1122_3344_5566_7788)
     #expect(try processor.registers().rbx == 0)
+    withExtendedLifetime(runner) {}
   }
 
   @Test func `a guest without frames ends with an error, and goes on when there are some`() throws {
     let arena = try Arena(size: .mebibytes(2), for: .paging, backing: .base, threads: 1)
+    var other: GuestMemory? = try GuestMemory(arena: arena, limit: .mebibytes(1))
+    do {
+      let segment = try #require(try other?.allocateSegment("other", size: .mebibytes(1)))
+      try other?.map(segment, at: .zero, options: .wired)
+    }
     let guest = try DemandGuest(on: arena, size: .mebibytes(8), paging: Self.paging)
     let runner = try GuestRunner(memory: guest.memory)
     let error = #expect(throws: HoldfastError.self) {
       try runner.run(GuestTask(.fill, over: [guest.range], seed: 3), timeLimit: Self.limit)
     }
     #expect(error?.code == .guestFault && error?.reason.contains("frame") == true, "\(error!)")
-    try guest.memory.unmap(AddressRange(from: .zero, to: Address(1 << 20)))
+    #expect(Self.faults(guest).own == 257)
+    other = nil
     let rest = AddressRange(from: Address(4 << 20), to: Address(4 << 20 + 64 << 12))
     let result = try runner.run(GuestTask(.fillAndCheck, over: [rest]), timeLimit: Self.limit)
     #expect(result.wrongWords == 0)

@@ -91,10 +91,11 @@ struct ProcessorWindowTests {
       #expect(mappings == place.window.mappingCount, "step \(step), seed \(seed)")
       // Each page that was removed must be a handler thread's; so may be others beside it.
       for page in UInt64(0)..<2048 {
+        let moment = "page \(page), step \(step), seed \(seed)"
         let isPresent = place.isPresent(page)
-        #expect(isPresent == entered[Int(page)], "page \(page), step \(step), seed \(seed)")
+        #expect(isPresent == entered[Int(page)], "\(moment)")
         let mapping = place.window.mapping(at: page * place.page)
-        #expect(!isHandled[Int(page)] || !mapping.isFailing, "page \(page), step \(step), seed \(seed)")
+        #expect(!isHandled[Int(page)] || !mapping.isFailing, "\(moment)")
         if isPresent != entered[Int(page)] { return }
       }
     }
@@ -103,6 +104,20 @@ struct ProcessorWindowTests {
       let isFailing = place.window.mapping(at: page * place.page).isFailing
       #expect(handled(place, page) == (isFailing ? 0 : 1), "page \(page)")
     }
+  }
+
+  @Test func `without the kernel's feature handler threads serve all faults`() throws {
+    var host = HostProbe().host()
+    host.userFault.features &= ~UserFaultFeature.signal.mask
+    let place = try PagedPlace(host: host, forProcessors: true)
+    #expect(!place.window.isForProcessors && handled(place, 3) == 1)
+  }
+
+  @Test func `a processor's fault is an error once the handler has stopped`() throws {
+    let place = try PagedPlace(forProcessors: true)
+    place.handler.stop()
+    let error = #expect(throws: HoldfastError.self) { try place.handler.serve(.zero, .read) }
+    #expect(error?.code == .guestFault)
   }
 
   @Test func `transparent huge pages have no first accesses that fail`() throws {

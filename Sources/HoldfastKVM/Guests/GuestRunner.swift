@@ -27,6 +27,10 @@ public final class GuestRunner: Sendable {
 
   /// Creates a runner on a new machine that has slots for a guest memory.
   ///
+  /// Processors serve the faults of memory with `FaultServing.processors` also where KVM emulates
+  /// their instructions and reports only what the programs do. So code of others, with interrupts
+  /// or system instructions, needs a machine of its own there, as `init(machine:processors:)` takes.
+  ///
   /// - Parameters:
   ///   - memory: the guest memory, with a limit of at most 512 GiB.
   ///   - processors: how many processors to create, 1 to 1024.

@@ -209,7 +209,14 @@ final class FaultHandlerThreads: Sendable {
   /// Serves a fault of the calling thread, which waits for no handler thread.
   func serve(_ address: Address, _ access: Protection) throws(HoldfastError) {
     let page = address.roundedDown(to: space.geometry.pageSize)
-    lock.withLock { unsafe counts.processorFaults += 1 }
+    let isOver = lock.withLock {
+      unsafe counts.processorFaults += 1
+      return unsafe isStopping
+    }
+    // The window enters nothing any more, and drops no error.
+    if isOver {
+      throw HoldfastError(.guestFault, at: page, "the guest's access to its memory has ended")
+    }
     do throws(HoldfastError) {
       count(try space.fault(page, access).work)
     } catch {

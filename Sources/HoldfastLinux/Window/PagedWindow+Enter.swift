@@ -70,7 +70,7 @@ extension PagedWindow {
     if let mapping = place.new {
       if mapping.isFailing {
         try mapInPlace(mapping, extent)
-      } else if mapping.isTrapped { 
+      } else if mapping.isTrapped {
         try moveIn(mapping, extent)
       } else {
         try mapOver(mapping, extent)

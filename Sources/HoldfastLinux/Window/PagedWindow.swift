@@ -96,9 +96,9 @@ public final class PagedWindow: GuestWindow {
         .host, operation: operation, reason: "userfaultfd(2) failed", errno: error.rawValue,
         advice: .other("permit userfaultfd(2), or \(alternative)"))
     }
-    failing =
-      forProcessors && !arena.backing.isTransparentHuge
-      ? try? Userfaultfd(.failing, arena.geometry) : nil
+    let mayFail =
+      forProcessors && !arena.backing.isTransparentHuge && host.userFault.allows(.failing)
+    failing = mayFail ? try? Userfaultfd(.failing, arena.geometry) : nil
     unsafe servesProcessors = failing != nil
     let range = try GuestReservation.range(length)
     let all = 0..<range.length.rawValue
