@@ -63,6 +63,8 @@ public struct GuestBenchmark: Sendable {
     public let machineProblem: String?
     /// Why better backings were passed over.
     public let fallbacks: [String]
+    /// The first accesses to memory that is not wired; nil without a machine.
+    public let firstAccesses: FirstAccesses?
   }
 
   /// Runs the benchmark: the paths alternate, and each run begins with another one. A first run is
@@ -91,10 +93,12 @@ public struct GuestBenchmark: Sendable {
         if let seconds = one.slotSeconds { measurements[index].slotSeconds.append(seconds) }
       }
     }
+    let first = problem == nil ? FirstAccesses(host: memory.host, runs: runs) : nil
     return Result(
       memory: arena.size, runs: runs, threads: memory.threads, backing: arena.backing,
       arenaSeconds: arena.preparation.duration.seconds, measurements: measurements, slots: slots,
-      machineProblem: problem, fallbacks: arena.preparation.fallbacks)
+      machineProblem: problem, fallbacks: arena.preparation.fallbacks,
+      firstAccesses: first)
   }
 
   private struct One {

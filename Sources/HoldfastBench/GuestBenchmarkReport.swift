@@ -34,11 +34,26 @@ public struct GuestBenchmarkReport: Sendable {
     if let ratio = PairedRatio(baseline: seconds(.prefault), candidate: seconds(.fault)) {
       parts.append("fault takes " + ratio.text(than: "prefault"))
     }
+    if let first = result.firstAccesses { parts.append(Self.text(first)) }
     let notes =
       (result.machineProblem.map { ["without a virtual machine: \($0)"] } ?? [])
       + result.fallbacks.map { "not used: \($0)" }
     if !notes.isEmpty { parts.append(notes.joined(separator: "\n")) }
     return parts.joined(separator: "\n\n") + "\n"
+  }
+
+  private static func text(_ first: FirstAccesses) -> String {
+    let rows = FirstAccesses.Server.allCases.compactMap { server in
+      first.median(server).map { [server.rawValue, time($0)] }
+    }
+    let ratios = [FirstAccesses.Server.handlerInC, .processorInC].compactMap { server in
+      first.ratio(to: server).map { "processors take " + $0.text(than: "the " + server.rawValue) }
+    }
+    let problem = first.problem.map { "not measured: \($0)" }
+    return ["First write to a page of 4 KiB that is absent, by what serves the fault"]
+      .appending(rows.isEmpty ? nil : aligned([["served by", "median"]] + rows))
+      .appending(ratios.isEmpty ? nil : ratios.joined(separator: "\n")).appending(problem).joined(
+        separator: "\n")
   }
 
   private var table: String {
@@ -64,7 +79,7 @@ public struct GuestBenchmarkReport: Sendable {
 extension GuestBenchmarkReport: Encodable {
   private enum Key: String, CodingKey {
     case memoryBytes, runs, backing, threads, arenaSeconds, slots, machineProblem, results
-    case comparison, fallbacks
+    case comparison, fallbacks, firstAccesses
     case path, seconds, median, slotSeconds
   }
 
@@ -87,9 +102,23 @@ extension GuestBenchmarkReport: Encodable {
       try entry.encode(measurement.median, forKey: .median)
       try entry.encode(measurement.slotSeconds, forKey: .slotSeconds)
     }
+    if let first = result.firstAccesses {
+      var ways = object.nestedUnkeyedContainer(forKey: .firstAccesses)
+      for server in FirstAccesses.Server.allCases {
+        guard let seconds = first.seconds[server] else { continue }
+        var way = ways.nestedContainer(keyedBy: Key.self)
+        try way.encode(server.rawValue, forKey: .path)
+        try way.encode(seconds, forKey: .seconds)
+        try way.encode(first.median(server), forKey: .median)
+      }
+    }
     var entry = ComparisonResult(baseline: seconds(.prefault), candidate: seconds(.fault))
     entry.baseline = GuestBenchmark.Path.prefault.rawValue
     entry.candidate = GuestBenchmark.Path.fault.rawValue
     try object.encode(entry, forKey: .comparison)
   }
+}
+
+extension [String] {
+  fileprivate func appending(_ line: String?) -> [String] { self + (line.map { [$0] } ?? []) }
 }

@@ -37,6 +37,12 @@ import Testing
     let json = try object(GuestBenchmarkReport(result))
     #expect(json["memoryBytes"] as? Int == 64 << 20 && json["slots"] as? Int == 1)
     #expect((json["results"] as? [Any])?.count == 2 && json["machineProblem"] is NSNull)
+    let first = try #require(result.firstAccesses)
+    #expect(first.problem == nil && first.seconds.count == 4, "\(first)")
+    #expect(first.seconds.values.allSatisfy { $0.count == 3 && $0.allSatisfy { $0 > 0 } })
+    #expect(text.contains("\nhandler threads ") && text.contains("\nprocessors take "))
+    let ways = try #require(json["firstAccesses"] as? [[String: Any]])
+    #expect(ways.map { $0["path"] as? String } == FirstAccesses.Server.allCases.map(\.rawValue))
     let comparison = try #require(json["comparison"] as? [String: Any])
     let own = try Comparison(
       baseline: SampleSummary(result.measurements[0].seconds),
@@ -57,6 +63,7 @@ import Testing
     let text = GuestBenchmarkReport(result).text
     #expect(text.contains("ministat needs at least 3 runs."))
     #expect(text.contains("\nwithout a virtual machine: cannot create a virtual machine"))
+    #expect(result.firstAccesses == nil && !text.contains("First write"))
     #expect(!text.contains("(slots)") && text.contains("\n(arena) "))
     let json = try object(GuestBenchmarkReport(result))
     #expect(json["machineProblem"] is String && json["comparison"] is [String: Any])

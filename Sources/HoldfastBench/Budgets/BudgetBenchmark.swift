@@ -68,7 +68,7 @@ public struct BudgetBenchmark: Sendable {
     budgets.append(ratio("wire into a window, 4 KiB pages", .window, .continueAll, 1.5, base))
     budgets.append(
       Budget("verify a receipt, 4 KiB pages", .seconds, 0.05, try receipts(.base)))
-    budgets.append(ProcessorFaults(host: memory.host, runs: runs).budget())
+    budgets.append(FirstAccesses(host: memory.host, runs: runs).budget)
     return budgets
   }
 

@@ -15,7 +15,9 @@ struct BenchGuestCommand: ParsableCommand {
       and page by page (fault), from zeroed frames. The paths alternate; a first run is a warm-up \
       that does not count. They are compared as ministat(1) compares samples, in milliseconds; the \
       times of the slots and of preparing the memory are shown separately. In a guest of more than \
-      3G, the rest of the memory starts at 4G, and its two calls count as one.
+      3G, the rest of the memory starts at 4G, and its two calls count as one. Last comes the \
+      guest's first write to an absent page of 4K, by what serves the page fault: a handler thread \
+      in C, Holdfast's, or the guest's processor.
 
       With --hostile, the command times the page faults of a guest with demand paging beside a \
       hostile guest in the same process, in rounds in which that guest pauses and runs in turn. It \
