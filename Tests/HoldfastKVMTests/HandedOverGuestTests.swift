@@ -182,6 +182,14 @@ struct HandedOverGuestTests {
     }
   }
 
+  @Test func `handler threads serve where KVM records what the guest writes`() throws {
+    let guest = try Self.guest()
+    let runner = try GuestRunner(memory: guest.memory, flags: .logDirty)
+    #expect(guest.memory.faultServing == .handlerThreads)
+    try fill(runner, AddressRange(from: .zero, to: Address(1 << 20)))
+    #expect(guest.statistics.processorFaults == 0)
+  }
+
   @Test func `a machine that has processors already serves no faults`() throws {
     let guest = try Self.guest()
     let machine = try VirtualMachine()

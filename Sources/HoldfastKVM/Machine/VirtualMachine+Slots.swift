@@ -130,7 +130,8 @@ extension VirtualMachine {
     of memory: GuestMemory, flags: MemorySlot.Flags, allowing need: FaultReports,
     reports: FaultReports? = nil
   ) throws(HoldfastError) -> [MemorySlot] {
-    let isServed = serves(memory, need, reports)
+    // What the monitor writes for an emulated instruction is not in KVM's record.
+    let isServed = !flags.contains(.logDirty) && serves(memory, need, reports)
     if !isServed { memory.leaveToHandlerThreads() }
     var made: [MemorySlot] = []
     do throws(HoldfastError) {

@@ -13,6 +13,9 @@ internal import SystemPackage
 ///   kernel itself puts back pages that it took out of the page tables for its own reasons;
 /// - *refused*: reserved without access (`refuse`).
 ///
+/// *Nothing* and *vacant* parts of a window for processors may fail instead of waiting, where no page
+/// was ever entered (see `handOver`).
+///
 /// So a guest never accesses a page that has not been entered, and never gets a signal where it
 /// should wait. That holds because
 /// - pages that are entered for reading and writing may come by a plain mmap(2): a thread that is
