@@ -94,7 +94,7 @@ import Testing
           in: folder, name: "image", size: ByteCount(UInt64(bytes.count)))
         let written = Atomic<UInt64>(0)
         let failures = Atomic<Int>(0)
-        Workers.perform(bytes.count >> 20, threads: threads, inherits: true) { piece in
+        Workers.perform(bytes.count >> 20, threads: threads) { piece in
           do {
             let part = bytes[piece << 20..<(piece + 1) << 20]
             let count = try TransferBuffer(.mebibytes(1)).withBytes(.mebibytes(1)) {

@@ -67,7 +67,7 @@ extension GuestMemory {
     progress?(.zero, pager.dataLength)
     // The threads wait for the disk, so there may be more of them than processors.
     let threads = min(threads, SaveWork.mostThreads)
-    Workers.perform(pieces.count, threads: threads, inherits: true) { number in
+    Workers.perform(pieces.count, threads: threads) { number in
       do throws(HoldfastError) {
         try cancellation.check("restore the segment \(segment.name)")
         try segment.object.pageInAll(pieces[number])

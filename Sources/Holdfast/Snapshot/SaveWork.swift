@@ -73,7 +73,7 @@ final class SaveWork: Sendable {
     progress?(ByteCount(done.load(ordering: .relaxed)), range.length)
     // Threads that wait for each other: Dispatch would start only as many as there are processors.
     let threads = min(threads, Self.mostThreads)
-    Workers.perform(pieces.count, threads: threads, inherits: true) { number in
+    Workers.perform(pieces.count, threads: threads) { number in
       do throws(HoldfastError) {
         try cancellation.check(target.operation)
         try copy(pieces[number])
