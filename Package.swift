@@ -51,6 +51,8 @@ let package = Package(
     // For the same on real memory, as Benchmarks do: arenas as frame stores, windows, userfaultfd.
     .library(name: "HoldfastLinux", targets: ["HoldfastLinux"]),
     .executable(name: "holdfast", targets: ["HoldfastProgram"]),
+    // libholdfast for C and Rust, which Scripts/link-library links from this product's objects.
+    .library(name: "holdfast-c", type: .dynamic, targets: ["HoldfastABI"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -81,6 +83,13 @@ let package = Package(
       dependencies: [
         "CHoldfastLinux", "HoldfastCore", "HoldfastLinux", "HoldfastReservoir", logging,
         serviceLifecycle, systemPackage, unixSignals,
+      ],
+      swiftSettings: settings),
+    .target(name: "CHoldfast", cSettings: [.define("_GNU_SOURCE")]),
+    .target(
+      name: "HoldfastABI",
+      dependencies: [
+        "CHoldfast", "Holdfast", "HoldfastCore", "HoldfastLinux", "HoldfastReservoir",
       ],
       swiftSettings: settings),
     .target(name: "HoldfastStatistics", swiftSettings: settings),

@@ -165,4 +165,23 @@ extension GuestMemory {
       throw error.during("unmap \(range)", range: range)
     }
   }
+
+  /// Changes what accesses to a range are allowed (FreeBSD: `vm_map_protect`; Linux: mprotect(2)).
+  /// An access that is no longer allowed fails as one to memory that is not there.
+  ///
+  /// - Throws: code `invalidArgument` for an unaligned range, and in the arena's own mapping for
+  ///   less than reading and writing; `invalidAddress` where a part is not mapped;
+  ///   `resourceShortage` where the kernel's limit of mappings leaves no room to split one. Nothing
+  ///   has changed then.
+  /// - Complexity: O(log mappings + mappings of the range). Takes the address space's lock
+  ///   exclusively.
+  public func protect(
+    _ range: AddressRange, _ protection: Protection
+  ) throws(HoldfastError) {
+    do {
+      try space.protect(range, protection)
+    } catch {
+      throw error.during("protect \(range)", range: range)
+    }
+  }
 }

@@ -1,0 +1,102 @@
+#include "hf_abi.h"
+
+#include "holdfast.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+// The last error of each thread, freed when the thread ends.
+struct last_error {
+  char *message;
+  char *json;
+};
+
+static pthread_key_t key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int has_key;
+static atomic_int is_child;
+
+static void free_error(void *value) {
+  struct last_error *error = value;
+  free(error->message);
+  free(error->json);
+  free(error);
+}
+
+static void note_child(void) { atomic_store(&is_child, 1); }
+
+static void prepare(void) { has_key = pthread_key_create(&key, free_error) == 0; }
+
+// Before any fork(2) that a call of the library could be before.
+__attribute__((constructor)) static void start(void) {
+  pthread_atfork(NULL, NULL, note_child);
+  pthread_once(&once, prepare);
+}
+
+int hf_abi_is_child(void) { return atomic_load(&is_child); }
+
+static struct last_error *last_error(void) {
+  pthread_once(&once, prepare);
+  return has_key ? pthread_getspecific(key) : NULL;
+}
+
+void hf_abi_set_error(const char *message, const char *json) {
+  struct last_error *error = last_error();
+  if (!has_key)
+    return;
+  if (!error) {
+    error = calloc(1, sizeof(*error));
+    if (!error || pthread_setspecific(key, error) != 0) {
+      free(error);
+      return;
+    }
+  }
+  free(error->message);
+  free(error->json);
+  error->message = strdup(message);
+  error->json = strdup(json);
+}
+
+const char *holdfast_error_message(void) {
+  struct last_error *error = last_error();
+  return error && error->message ? error->message : "";
+}
+
+const char *holdfast_error_json(void) {
+  struct last_error *error = last_error();
+  return error && error->json ? error->json : "{}";
+}
+
+void holdfast_text_free(char *text) { free(text); }
+
+uint32_t holdfast_version(void) {
+  return HOLDFAST_VERSION_MAJOR << 16 | HOLDFAST_VERSION_MINOR << 8 | HOLDFAST_VERSION_PATCH;
+}
+
+const char *holdfast_status_name(holdfast_status status) {
+  switch (status) {
+  case HOLDFAST_OK: return "ok";
+  case HOLDFAST_INVALID_ADDRESS: return "invalidAddress";
+  case HOLDFAST_INVALID_ARGUMENT: return "invalidArgument";
+  case HOLDFAST_PROTECTION_FAILURE: return "protectionFailure";
+  case HOLDFAST_NO_SPACE: return "noSpace";
+  case HOLDFAST_RESOURCE_SHORTAGE: return "resourceShortage";
+  case HOLDFAST_PAGER_FAILURE: return "pagerFailure";
+  case HOLDFAST_ALREADY_EXISTS: return "alreadyExists";
+  case HOLDFAST_BUSY: return "busy";
+  case HOLDFAST_CANCELLED: return "cancelled";
+  case HOLDFAST_NOT_PERMITTED: return "notPermitted";
+  case HOLDFAST_UNSUPPORTED: return "unsupported";
+  case HOLDFAST_HOST: return "host";
+  case HOLDFAST_GUEST_FAULT: return "guestFault";
+  case HOLDFAST_NO_RESERVOIR: return "noReservoir";
+  case HOLDFAST_NO_LEASE: return "noLease";
+  case HOLDFAST_NO_READY_MEMORY: return "noReadyMemory";
+  case HOLDFAST_UNTRUSTED: return "untrusted";
+  case HOLDFAST_INVALID_HANDLE: return "invalidHandle";
+  case HOLDFAST_FOREIGN_PROCESS: return "foreignProcess";
+  default: return "unknown";
+  }
+}

@@ -1,0 +1,11 @@
+/// What the Swift half of the library needs of C; not installed.
+#ifndef HF_ABI_H
+#define HF_ABI_H
+
+/// Whether this process was forked after the library was loaded: its handles are the parent's.
+int hf_abi_is_child(void);
+
+/// Keeps the last error of the calling thread: a line, and the same as JSON.
+void hf_abi_set_error(const char *message, const char *json);
+
+#endif
