@@ -46,12 +46,14 @@ struct share {
   size_t length;
   /// The byte to fill it with, if the thread does so.
   int byte;
+  /// What to copy to it, if the thread does so.
+  const char *source;
   int problem;
 };
 
 /// Runs each part, a multiple of `unit`, on a thread, and waits for all. Returns 0 or an errno.
-static int share_out(void *start, size_t length, size_t unit, int byte, int threads,
-                     void *(*work)(void *)) {
+static int share_out(void *start, size_t length, size_t unit, int byte, const char *source,
+                     int threads, void *(*work)(void *)) {
   pthread_t *workers = calloc((size_t)threads, sizeof *workers);
   struct share *shares = calloc((size_t)threads, sizeof *shares);
   int problem = workers && shares ? 0 : ENOMEM;
@@ -65,7 +67,8 @@ static int share_out(void *start, size_t length, size_t unit, int byte, int thre
     // The last part has the rest of a length that is not a multiple.
     if (index + 1 == threads)
       end = length;
-    shares[index] = (struct share){(char *)start + from, end - from, byte, 0};
+    shares[index] = (struct share){
+        (char *)start + from, end - from, byte, source ? source + from : NULL, 0};
     if (index + 1 < threads && started == index &&
         pthread_create(&workers[index], NULL, work, &shares[index]) == 0)
       started++;
@@ -164,8 +167,21 @@ static void *memset_share(void *argument) {
 
 double hf_bench_fill(uint64_t address, size_t length, int byte, int threads) {
   double began = now();
-  int problem =
-      share_out((void *)(uintptr_t)address, length, (size_t)2 << 20, byte, threads, memset_share);
+  int problem = share_out((void *)(uintptr_t)address, length, (size_t)2 << 20, byte, NULL, threads,
+                          memset_share);
+  return problem ? -problem : now() - began;
+}
+
+static void *copy_share(void *argument) {
+  struct share *share = argument;
+  memcpy(share->start, share->source, share->length);
+  return NULL;
+}
+
+double hf_bench_copy(uint64_t from, uint64_t to, size_t length, int threads) {
+  double began = now();
+  int problem = share_out((void *)(uintptr_t)to, length, (size_t)2 << 20, 0,
+                          (const char *)(uintptr_t)from, threads, copy_share);
   return problem ? -problem : now() - began;
 }
 
@@ -264,7 +280,7 @@ double hf_bench_populate(size_t length, unsigned huge_shift, int kind, int threa
   if (kind != HF_BENCH_PLAIN)
     madvise(start, length, MADV_HUGEPAGE);
   size_t unit = huge_shift ? (size_t)1 << huge_shift : (size_t)2 << 20;
-  int problem = share_out(start, length, unit, 0, threads, populate_share);
+  int problem = share_out(start, length, unit, 0, NULL, threads, populate_share);
   result = problem ? -problem : now() - began;
 out:
   if (start != MAP_FAILED)
@@ -295,7 +311,7 @@ double hf_bench_mlock(size_t length, int huge, int threads) {
     // Hosts differ in what they give to programs that ask for neither.
     madvise(start, length, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     double began = now();
-    int problem = share_out(start, length, (size_t)2 << 20, 0, threads, lock_share);
+    int problem = share_out(start, length, (size_t)2 << 20, 0, NULL, threads, lock_share);
     result = problem ? -problem : now() - began;
   }
   munmap(whole, total);

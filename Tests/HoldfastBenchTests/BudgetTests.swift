@@ -57,11 +57,20 @@ import Testing
     #expect(layer.allSatisfy { ($0.measured ?? 0) > 0 })
     #expect(layer.map(\.unit) == [.seconds, .share, .times])
     let ordinary = try benchmark.ordinaryMemory()
-    #expect(ordinary.count == 5 && ordinary[1..<4].allSatisfy { ($0.measured ?? 0) > 0 })
+    #expect(ordinary.count == 6 && ordinary[1..<5].allSatisfy { ($0.measured ?? 0) > 0 })
+    #expect(ordinary[4].work == "lease by the owner" && ordinary[4].limit == 0.0002)
     let fault = try #require(ordinary.last)
     #expect(fault.work.contains("self-served") && fault.unit == .times && fault.limit == 0.5)
     if HostNeeds.kvm, HostNeeds.userFault { #expect((fault.measured ?? 0) > 0) }
     #expect((fault.measured == nil) == (fault.problem != nil))
+  }
+
+  @Test(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
+  func `copies are measured`() throws {
+    var memory = smallMemory(.mebibytes(16))
+    memory.backing = .base
+    let row = try CopyBudget(memory: memory, runs: 1).row()
+    #expect((row.measured ?? 0) > 0 && row.unit == .times && row.limit == 1.3)
   }
 
   @Test(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))

@@ -41,6 +41,13 @@ double hf_bench_populate(size_t length, unsigned huge_shift, int kind, int threa
 /// that writes to all of its memory.
 double hf_bench_fill(uint64_t address, size_t length, int byte, int threads);
 
+/// memcpy(3) of memory of this process, on `threads` threads. Returns the seconds or a negative
+/// errno.
+double hf_bench_copy(uint64_t from, uint64_t to, size_t length, int threads);
+
+/// Removes a folder and what is in it, without following links or leaving its file system.
+void hf_bench_remove(const char *folder);
+
 /// Returns whether all memory of a range of this process is zero.
 int hf_bench_is_zero(uint64_t address, size_t length);
 

@@ -42,6 +42,7 @@ public struct BudgetBenchmark: Sendable {
       ratio("unmap and give back, hugetlb 2 MiB", .unmap, .munmap, 1.5, result),
       Budget("verify a receipt, hugetlb 2 MiB", .seconds, 0.05, receipts),
       Budget("fork, hugetlb 2 MiB", .seconds, 0.002, try forkSeconds()),
+      try copies(),
     ]
   }
 
@@ -68,6 +69,7 @@ public struct BudgetBenchmark: Sendable {
     budgets.append(ratio("wire into a window, 4 KiB pages", .window, .continueAll, 1.5, base))
     budgets.append(
       Budget("verify a receipt, 4 KiB pages", .seconds, 0.05, try receipts(.base)))
+    budgets.append(LeaseBudget(runs: runs).row())
     budgets.append(FirstAccesses(host: memory.host, runs: runs).budget)
     return budgets
   }
@@ -138,6 +140,12 @@ public struct BudgetBenchmark: Sendable {
   }
 
   // MARK: Other measurements
+
+  private func copies() throws(HoldfastError) -> Budget {
+    var memory = memory
+    memory.backing = .hugetlb2M
+    return try CopyBudget(memory: memory, runs: runs).row()
+  }
 
   /// The median time of the verification of a receipt.
   private func receipts(_ backing: Backing) throws(HoldfastError) -> Double? {
