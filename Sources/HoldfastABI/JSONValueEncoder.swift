@@ -42,7 +42,8 @@ struct JSONValueEncoder: Encoder {
 
   func singleValueContainer() -> any SingleValueEncodingContainer { Single(box: box) }
 
-  private static func json(_ value: some BinaryFloatingPoint & CustomStringConvertible) -> JSONValue {
+  private static func json(_ value: some BinaryFloatingPoint & CustomStringConvertible) -> JSONValue
+  {
     value.isFinite ? .number(value.description) : .null
   }
 

@@ -179,7 +179,8 @@ extension Duration {
   var nanoseconds: UInt64 {
     let (seconds, attoseconds) = components
     let whole = UInt64(clamping: seconds).multipliedReportingOverflow(by: 1_000_000_000)
-    let sum = whole.partialValue.addingReportingOverflow(UInt64(clamping: attoseconds / 1_000_000_000))
+    let sum = whole.partialValue.addingReportingOverflow(
+      UInt64(clamping: attoseconds / 1_000_000_000))
     return whole.overflow || sum.overflow ? .max : sum.partialValue
   }
 }

@@ -1,3 +1,6 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// The names are those of holdfast.h.
+
 public import CHoldfast
 internal import Glibc
 internal import HoldfastCore
