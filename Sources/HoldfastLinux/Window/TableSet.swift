@@ -1,7 +1,8 @@
 /// A set of page tables by their number in a window: a bit for each up to the largest.
 struct TableSet {
   private var words: [UInt64] = []
-  private var count = 0
+  /// The number of tables.
+  private(set) var count = 0
 
   /// Whether it has no table.
   var isEmpty: Bool { count == 0 }
