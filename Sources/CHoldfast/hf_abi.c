@@ -59,6 +59,15 @@ void hf_abi_set_error(const char *message, const char *json) {
   error->json = strdup(json);
 }
 
+int32_t hf_abi_fail_in_child(void) {
+  static const char reason[] = "the handle is of the process that this one was forked from";
+  hf_abi_set_error(reason,
+                   "{\"code\":\"foreignProcess\",\"operation\":null,\"reason\":\"the handle is of the "
+                   "process that this one was forked from\",\"range\":null,\"address\":null,"
+                   "\"errno\":null,\"advice\":null}");
+  return HOLDFAST_FOREIGN_PROCESS;
+}
+
 const char *holdfast_error_message(void) {
   struct last_error *error = last_error();
   return error && error->message ? error->message : "";

@@ -5,7 +5,6 @@ internal import HoldfastCore
 enum ABIError: Error {
   case failed(HoldfastError)
   case invalidHandle(String)
-  case foreignProcess
   case invalidArgument(String)
 
   /// The status that the call returns.
@@ -13,17 +12,15 @@ enum ABIError: Error {
     switch self {
     case .failed(let error): error.code.status
     case .invalidHandle: holdfast_status(HOLDFAST_INVALID_HANDLE)
-    case .foreignProcess: holdfast_status(HOLDFAST_FOREIGN_PROCESS)
     case .invalidArgument: holdfast_status(HOLDFAST_INVALID_ARGUMENT)
     }
   }
 
-  /// The line for people.
+  /// The line for people. A name that the caller gave may have the ends of lines.
   var message: String {
     switch self {
-    case .failed(let error): error.description
+    case .failed(let error): error.description.printable
     case .invalidHandle(let text), .invalidArgument(let text): text
-    case .foreignProcess: "the handle is of the process that this one was forked from"
     }
   }
 

@@ -8,8 +8,9 @@ internal import HoldfastCore
 
 /// Runs a call of the interface, and keeps its error for `holdfast_error_message`.
 func perform(_ body: () throws(ABIError) -> Void) -> holdfast_status {
+  // In a child, threads that are gone may have left locks of Swift's runtime taken.
+  if hf_abi_is_child() != 0 { return hf_abi_fail_in_child() }
   do throws(ABIError) {
-    if hf_abi_is_child() != 0 { throw .foreignProcess }
     try body()
     return holdfast_status(HOLDFAST_OK)
   } catch {
