@@ -15,6 +15,8 @@
 #include <holdfast.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,7 +24,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -128,6 +129,14 @@ static struct owner *make_owner(const struct owner *parent) {
   return owner;
 }
 
+static struct owner *share_owner(struct owner *owner) {
+  pthread_mutex_lock(&table);
+  if (owner)
+    owner->references++;
+  pthread_mutex_unlock(&table);
+  return owner;
+}
+
 static void drop_owner(struct owner *owner) {
   if (!owner)
     return;
@@ -181,12 +190,13 @@ static void keep(enum kind kind, uint64_t id, struct owner *owner) {
   pthread_mutex_unlock(&table);
   if (!old.id)
     return;
-  if (old.owner) {
+  const int has_window = kind == GUEST;
+  if (has_window) {
     pthread_mutex_lock(&old.owner->window);
     old.owner->is_closed = 1;
   }
   close_handle(kind, old.id);
-  if (old.owner)
+  if (has_window)
     pthread_mutex_unlock(&old.owner->window);
   drop_owner(old.owner);
   closed[below(64)] = old.id;
@@ -314,8 +324,15 @@ static void check_bytes(struct owner *owner, uint64_t address, const uint8_t *by
     int found = 0;
     for (int tag = 0; tag < used && !found; tag++)
       found = bytes[index] == tag_byte(tags[tag], address + index);
-    if (!found)
+    if (!found) {
+      fprintf(stderr, "guest address %#" PRIx64 " has %#x of:", address + index, bytes[index]);
+      for (size_t next = index; next < length && next < index + 16; next++)
+        fprintf(stderr, " %02x", bytes[next]);
+      for (int tag = 0; tag < used; tag++)
+        fprintf(stderr, "\n  may be of %#018" PRIx64, tags[tag]);
+      fputc('\n', stderr);
       fail("a guest has a byte of another one");
+    }
   }
   bytes_checked += length;
   bytes_seen += seen;
@@ -353,7 +370,35 @@ static void do_write(void) {
   drop_owner(owner);
 }
 
-// Through the window, as a device does: the kernel faults, and a range that is not mapped is EFAULT.
+// The place to go on at when an access through a window fails.
+static _Thread_local sigjmp_buf failed_access;
+static _Thread_local volatile sig_atomic_t is_accessing;
+
+static void note_fault(int signal) {
+  if (signal == SIGSEGV && is_accessing)
+    siglongjmp(failed_access, 1);
+  static const char text[] = "fuzz.c: SIGSEGV in the library, or SIGBUS\n";
+  if (write(2, text, sizeof(text) - 1) > 0)
+    abort();
+  _exit(2);
+}
+
+// Copies to or from a window byte by byte, as a processor accesses it, up to the first byte that
+// cannot be accessed.
+static size_t access_window(volatile uint8_t *window, size_t length, int writes) {
+  volatile size_t done = 0;
+  if (sigsetjmp(failed_access, 1) == 0) {
+    is_accessing = 1;
+    for (; done < length; done++)
+      if (writes)
+        window[done] = bytes[done];
+      else
+        bytes[done] = window[done];
+  }
+  is_accessing = 0;
+  return done;
+}
+
 static void do_window(void) {
   struct owner *owner;
   holdfast_guest guest = {any_handle(GUEST, &owner)};
@@ -365,20 +410,13 @@ static void do_window(void) {
   if (!counted(status) && pointer != (void *)poison)
     fail("an address is stored beside an error");
   if (status == HOLDFAST_OK && owner && owner->is_read && !owner->is_closed) {
-    struct iovec local = {bytes, length}, remote = {pointer, length};
+    const int writes = one_in(2);
     faults_tried++;
-    if (one_in(2)) {
-      memset(bytes, 0, length);
-      ssize_t count = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
-      if (count > 0)
-        check_bytes(owner, address, bytes, (size_t)count);
-    } else {
-      for (uint64_t index = 0; index < length; index++)
-        bytes[index] = tag_byte(owner->tags[0], address + index);
-      // Ends at the first page that cannot be written.
-      ssize_t count = process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
-      (void)count;
-    }
+    for (uint64_t index = 0; writes && index < length; index++)
+      bytes[index] = tag_byte(owner->tags[0], address + index);
+    size_t count = access_window(pointer, length, writes);
+    if (!writes)
+      check_bytes(owner, address, bytes, count);
   }
   if (owner)
     pthread_mutex_unlock(&owner->window);
@@ -457,13 +495,13 @@ static void do_adopt(void) {
 }
 
 // Maps memory at the start of most guests, so that the calls that follow find some.
-static void give_memory(holdfast_guest guest, uint64_t limit) {
+static void give_memory(holdfast_guest guest, struct owner *owner, uint64_t limit) {
   holdfast_segment segment = {poison};
   const uint64_t size = limit < 8 * MIB ? limit / MIB * MIB : 8 * MIB;
   if (one_in(8) || !made(holdfast_segment_create(guest, "ram", size, &segment), &segment.id))
     return;
   counted(holdfast_map(guest, segment, 0, 0, one_in(2) ? size : size / 2, 7, any_enum(2), NULL));
-  keep(SEGMENT, segment.id, NULL);
+  keep(SEGMENT, segment.id, share_owner(owner));
 }
 
 static void do_guest(void) {
@@ -483,7 +521,7 @@ static void do_guest(void) {
                    memcmp(&room[8], &options.limit, sizeof(options) - 8) == 0 &&
                    room_size >= sizeof(options);
   if (made(holdfast_guest_create(arena, given, one_in(32) ? NULL : &guest), &guest.id)) {
-    give_memory(guest, options.limit);
+    give_memory(guest, owner, options.limit);
     keep(GUEST, guest.id, owner);
   } else
     drop_owner(owner);
@@ -523,7 +561,7 @@ static void do_segment(void) {
   uint64_t size = one_in(4) ? any_size() : (1 + below(2048)) * 4096;
   if (made(holdfast_segment_create(guest, any_text(name), size, one_in(32) ? NULL : &segment),
            &segment.id))
-    keep(SEGMENT, segment.id, NULL);
+    keep(SEGMENT, segment.id, share_owner(owner));
   drop_owner(owner);
 }
 
@@ -581,26 +619,46 @@ static void do_restore(void) {
   const char *chosen = one_in(32) ? pipe : path[0] && !one_in(4) ? path : bad[below(10)];
   if (made(holdfast_segment_restore(guest, any_text("image"), chosen, any_enum(4), &segment),
            &segment.id))
-    keep(SEGMENT, segment.id, NULL);
+    keep(SEGMENT, segment.id, share_owner(owner));
   drop_owner(owner);
 }
 
+// A thread waits for ever for a wired page that it may not access, so no thread tries such a guest.
+static void restrict_window(struct owner *owner, uint32_t protection) {
+  const uint32_t accessible = HOLDFAST_READ | HOLDFAST_WRITE;
+  if (!owner || (protection & accessible) == accessible)
+    return;
+  pthread_mutex_lock(&owner->window);
+  owner->is_read = 0;
+  pthread_mutex_unlock(&owner->window);
+}
+
 static void do_map(void) {
-  struct owner *owner;
+  struct owner *owner, *other;
   holdfast_guest guest = {any_handle(GUEST, &owner)};
-  holdfast_segment segment = {any_handle(SEGMENT, NULL)};
+  holdfast_segment segment = {any_handle(SEGMENT, &other)};
+  for (int attempt = 0; attempt < 4 && other != owner; attempt++) {
+    drop_owner(other);
+    segment.id = any_handle(SEGMENT, &other);
+  }
+  uint64_t length = any_length();
+  // A segment of another guest would be memory of both, which no byte could tell from a leak.
+  if (owner && other != owner)
+    length |= 1;
   holdfast_receipt receipt = {poison};
   int wants_receipt = one_in(2);
   uint64_t address = one_in(8) ? any_size() : below(2048) * 4096;
   uint64_t offset = one_in(4) ? any_size() : 0;
-  holdfast_status status =
-      holdfast_map(guest, segment, address, offset, any_length(), one_in(8) ? any_enum(9) : 7,
-                   any_enum(2), wants_receipt ? &receipt : NULL);
+  uint32_t protection = one_in(32) ? any_enum(9) : 7;
+  restrict_window(owner, protection);
+  holdfast_status status = holdfast_map(guest, segment, address, offset, length, protection,
+                                        any_enum(2), wants_receipt ? &receipt : NULL);
   if (!wants_receipt)
     counted(status);
   else if (made(status, &receipt.id))
     keep(RECEIPT, receipt.id, NULL);
   drop_owner(owner);
+  drop_owner(other);
 }
 
 static void do_range(void) {
@@ -610,8 +668,12 @@ static void do_range(void) {
   holdfast_receipt receipt = {poison};
   holdfast_hold hold = {poison};
   struct holdfast_residency *residency;
+  uint32_t protection = one_in(8) ? any_enum(9) : 3 | any_enum(2) << 2;
   switch (below(7)) {
-  case 0: counted(holdfast_protect(guest, address, length, any_enum(9))); break;
+  case 0:
+    restrict_window(owner, protection);
+    counted(holdfast_protect(guest, address, length, protection));
+    break;
   case 1:
     if (made(holdfast_wire(guest, address, length, &receipt), &receipt.id))
       keep(RECEIPT, receipt.id, NULL);
@@ -803,12 +865,24 @@ static void close_all(void) {
       unlink(images[index].path);
 }
 
+static void note_hang(int signal) {
+  (void)signal;
+  static const char text[] = "fuzz.c: a call does not return\n";
+  if (write(2, text, sizeof(text) - 1) > 0)
+    abort();
+  _exit(2);
+}
+
 int main(int count, char **arguments) {
   const long seconds = count > 1 ? atol(arguments[1]) : 20;
   first_seed = count > 2 ? strtoull(arguments[2], NULL, 0) : (uint64_t)time(NULL);
   char made_folder[] = "/tmp/holdfast-fuzz-XXXXXX";
   folder = count > 3 ? arguments[3] : mkdtemp(made_folder);
   mount = getenv("HOLDFAST_MOUNT");
+  signal(SIGALRM, note_hang);
+  signal(SIGSEGV, note_fault);
+  signal(SIGBUS, note_fault);
+  alarm((unsigned)seconds + 120);
   memset(long_text, 'x', sizeof(long_text) - 1);
   char pipe[4096];
   snprintf(pipe, sizeof(pipe), "%s/pipe", folder ? folder : "");

@@ -315,7 +315,10 @@ enum {
 enum {
   /** It waits until holdfast_guest_retry_faults() or the end of the guest. */
   HOLDFAST_FAILED_FAULT_PAUSE = 0,
-  /** Its access fails: KVM_RUN with EFAULT, a thread of this process with SIGSEGV. */
+  /**
+   * Its access fails: KVM_RUN with EFAULT, a thread of this process with SIGSEGV. A thread that may
+   * not access a wired page waits all the same.
+   */
   HOLDFAST_FAILED_FAULT_REFUSE = 1,
 };
 
@@ -419,7 +422,8 @@ enum {
 };
 
 /**
- * Maps a part of a segment at a guest address.
+ * Maps a part of a segment at a guest address. The segment may be another guest's of the same arena,
+ * whose memory both then have.
  *
  * Stores a receipt, which the caller closes, unless `receipt` is null. If the call fails, nothing
  * is mapped.

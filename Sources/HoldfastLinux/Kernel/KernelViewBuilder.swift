@@ -87,7 +87,8 @@ struct KernelViewBuilder {
     try table.forEach(in: whole) { mapping throws(Errno) in
       guard try MappingTable.isLocked(at: mapping.range.lowerBound) else { return }
       var rest = [mapping.range]
-      if mapping.range.contains(host) {
+      // Every range contains an empty one, even one beyond its bounds.
+      if !host.isEmpty, mapping.range.contains(host) {
         locked += inRange
         rest = [
           mapping.range.lowerBound..<host.lowerBound, host.upperBound..<mapping.range.upperBound,
