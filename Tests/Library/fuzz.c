@@ -309,7 +309,8 @@ static uint8_t tag_byte(uint64_t tag, uint64_t address) {
   return (uint8_t)(tag >> (address % 8 * 8));
 }
 
-static void check_bytes(struct owner *owner, uint64_t address, const uint8_t *bytes, size_t length) {
+static void check_bytes(struct owner *owner, uint64_t address, const uint8_t *bytes,
+                        size_t length) {
   uint64_t tags[tag_count];
   // Only after the bytes were read: a tag is added before the bytes can come.
   pthread_mutex_lock(&table);
@@ -781,11 +782,11 @@ static void do_lease(void) {
 
 // In a child no call does anything. Its threads are gone, also those that had a lock.
 static void do_process(void) {
+  holdfast_arena arena = {any_handle(ARENA, NULL)};
   pid_t child = fork();
   if (child == 0) {
     alarm(20);
     struct holdfast_host host = {.struct_size = sizeof(host)};
-    holdfast_arena arena = {any_handle(ARENA, NULL)};
     int is_right = holdfast_host_probe(&host) == HOLDFAST_FOREIGN_PROCESS &&
                    holdfast_arena_close(arena) == HOLDFAST_FOREIGN_PROCESS &&
                    *holdfast_error_message() && *holdfast_error_json();
