@@ -30,11 +30,12 @@ impl Reservoir {
         let folder = format!("holdfast-rust-{name}-{}", std::process::id());
         let mount = std::env::temp_dir().join(folder);
         std::fs::create_dir(&mount).unwrap();
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=32M,mode=0700", "none"]).arg(&mount));
+        let options = ["-t", "tmpfs", "-o", "size=32M,mode=0700", "none"];
+        run(Command::new("mount").args(options).arg(&mount));
         let reservoir = Reservoir { mount };
         let path = reservoir.mount.as_path();
         run(Command::new(&program).args(["reservoir", "init", "--mount"]).arg(path));
-        run(Command::new(&program).args(FILL).arg("--mount").arg(path));
+        run(Command::new(&program).args(["reservoir", "fill", "2x4M", "--mount"]).arg(path));
         Some(reservoir)
     }
 
@@ -42,8 +43,6 @@ impl Reservoir {
         Place::mount(self.mount.to_str().unwrap())
     }
 }
-
-const FILL: [&str; 6] = ["reservoir", "fill", "--size", "4M", "--count", "2"];
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
