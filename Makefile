@@ -12,7 +12,8 @@ CRASHES ?= 300
 FUZZ_CASES ?= 100000
 
 .PHONY: check format lint build release release-tests test tsan model crashes fuzz bench budgets static \
-  numa-guest reservoir-guest service-guest recipes examples mutants docs clean
+  numa-guest reservoir-guest service-guest recipes examples library test-library c-examples rust \
+  mutants docs clean
 
 check: lint build test tsan
 
@@ -42,7 +43,7 @@ tsan:
 # The optimized tests. They share the release tree with the program, which Package.swift then builds
 # with testing enabled. SwiftPM would build the dependencies once more for `swift test -c release`,
 # hence the two steps.
-RELEASE_TESTS = HoldfastCoreTests HoldfastSimulationTests HoldfastCLITests
+RELEASE_TESTS = HoldfastCoreTests HoldfastSimulationTests HoldfastCLITests HoldfastABI
 release-tests model crashes: export HOLDFAST_TESTABLE = 1
 release-tests model crashes: export HOLDFAST_TESTS = $(RELEASE_TESTS)
 release-tests:
@@ -105,6 +106,23 @@ examples:
 	Scripts/snippets Examples/DocumentSnippets/Snippets.swift README.md docs/library.md
 	$(SWIFT) build --package-path Examples --scratch-path Examples/.build
 	for example in $(EXAMPLES); do echo "== $$example"; Examples/.build/debug/$$example || exit 1; done
+
+# libholdfast with its header and pkg-config file: LIBRARY=.build/library
+LIBRARY = .build/library
+library:
+	$(SWIFT) build -c release --product holdfast-c
+	Scripts/link-library $(LIBRARY)
+
+# The library from C, under valgrind and sanitizers, and by random calls.
+test-library: library
+	Scripts/test-library $(LIBRARY)
+
+# The programs of Examples/C, and the crate of bindings/rust with its examples.
+c-examples: library
+	Scripts/test-library $(LIBRARY) examples
+
+rust: library
+	Scripts/test-library $(LIBRARY) crate
 
 # Mistakes that the tests have to notice: MUTANTS="fork-spins gap-not-widened", or all.
 mutants:
