@@ -78,6 +78,8 @@ bench:
 budgets: static
 	Scripts/budgets $(STATIC)
 
+include packaging/install.mk
+
 # One file that runs on any x86-64 Linux, for initial file systems and containers without anything.
 STATIC = .build/static/holdfast
 static: release
@@ -136,4 +138,4 @@ docs:
 
 clean:
 	$(SWIFT) package clean
-	rm -rf $(TSAN_SCRATCH) .build/static Benchmarks/.build Examples/.build
+	rm -rf $(TSAN_SCRATCH) .build/static $(DISTRIBUTION) Benchmarks/.build Examples/.build
