@@ -1,0 +1,90 @@
+# What an administrator of a machine without Swift does with the packages: `checks.sh MACHINE`.
+# Scripts/packages/machine runs it in the root folder of the machine.
+set -euo pipefail
+cd /packages
+machine=$1
+log=/packages/log
+fail() { echo "FAIL $machine: $*"; [ ! -s $log ] || tail -n 30 $log; exit 1; }
+# check <what is true> <command...>
+check() {
+  local what=$1
+  shift
+  "$@" >$log 2>&1 || fail "$what"
+  echo "PASS $machine: $what"
+}
+not() { ! "$@"; }
+# The files of the machine, with the contents of those in /etc that packages do not share.
+files() {
+  find / -xdev \( -path /packages -o -path /tmp -o -path /var/cache -o -path /var/log -o \
+    -path /var/lib/apt -o -path /var/lib/dpkg -o -path /root \) -prune -o -print | sort
+  find /etc -xdev -type f ! -name 'group*' ! -name 'gshadow*' ! -name ld.so.cache \
+    ! -name .pwd.lock -exec cksum {} + | sort
+}
+reservoir=/dev/hugepages/holdfast
+status() { holdfast reservoir status --mount /dev/hugepages --leases --format json; }
+
+check "Swift is not installed" not find / -xdev -name 'libswift*' -path '*lib*' -print -quit -exec false {} +
+check "the machine has systemd or not" [ "$machine" = systemd ] || not command -v systemctl
+files >before
+
+# --- The version before, with leases
+
+check "the version before is installed" apt-get install -y ./before/holdfast_*.deb \
+  ./before/libholdfast0_*.deb
+check "sysusers created the group" grep -q '^holdfast:' /etc/group
+check "the service is not configured" [ -z "$(ls -A /etc/holdfast)" ]
+check "no unit is enabled" not find /etc/systemd/system -name '*holdfast*' -exec false {} +
+check "holdfast --version" holdfast --version
+check "there is a reservoir" holdfast reservoir init --mount /dev/hugepages
+check "it is filled" holdfast reservoir fill --mount /dev/hugepages 3x8M
+check "a lease by name" holdfast reservoir lease --mount /dev/hugepages -m 8M --name plain
+holdfast run --mount /dev/hugepages -m 8M --name held --reuse release -- sleep 300 &
+run=$!
+for _ in $(seq 50); do [ ! -e $reservoir/leased/0/held.run ] || break; sleep 0.1; done
+check "a lease of a program that runs" [ -e $reservoir/leased/0/held.run ]
+# hugetlbfs has no write(2).
+mark=$(stat -c '%i %Y' $reservoir/leased/0/plain $reservoir/leased/0/held.run $reservoir/ready/*)
+
+# --- The upgrade
+
+check "the upgrade" apt-get install -y ./debian/holdfast_*.deb ./debian/libholdfast0_*.deb
+check "is of the version that was built" [ "$(dpkg-query -W -f '${Version}' holdfast)" != 0.0.9-1 ]
+check "both leases and the ready memory are the same files" [ "$mark" = \
+  "$(stat -c '%i %Y' $reservoir/leased/0/plain $reservoir/leased/0/held.run $reservoir/ready/*)" ]
+check "the program still runs" kill -0 $run
+check "and the new program sees both" eval 'status | grep -q plain && status | grep -q held'
+
+# --- What users do
+
+check "holdfast host" holdfast host
+check "holdfast wire -m 256M" holdfast wire -m 256M
+grep -E 'wired|pages' $log | head -3
+check "a name that NSS does not know is one line" eval \
+  '! holdfast reservoir init --mount /dev/shm --group no-such-group 2>error &&
+  [ "$(wc -l <error)" = 1 ]'
+check "the completion of bash is loaded" bash -c \
+  '. /usr/share/bash-completion/completions/holdfast && complete -p holdfast'
+check "the manual has the page of a lease" test -s \
+  /usr/share/man/man1/holdfast-reservoir-lease.1.gz
+if [ "$machine" = systemd ]; then
+  verify() { systemd-analyze verify --man=no "$@" 2>&1 | grep -i holdfast; }
+  check "systemd-analyze verify has no complaints about the units" not verify \
+    /lib/systemd/system/holdfast-*
+  check "libholdfast-dev" apt-get install -y ./debian/libholdfast-dev_*.deb
+  check "a C program by pkg-config" eval \
+    'cc -O2 -Wall -o check check.c $(pkg-config --cflags --libs holdfast) -lpthread'
+fi
+check "which runs with libholdfast0 alone" ./check
+
+# --- Removal
+
+check "the removal" apt-get remove -y holdfast
+check "the leases stay" [ "$mark" = \
+  "$(stat -c '%i %Y' $reservoir/leased/0/plain $reservoir/leased/0/held.run $reservoir/ready/*)" ]
+check "and the program on one of them" kill -0 $run
+kill $run
+wait $run || true
+check "the purge" apt-get purge -y --auto-remove holdfast 'libholdfast*'
+rm -f error
+files >after
+check "leaves nothing but the group" diff before after
