@@ -12,8 +12,8 @@ CRASHES ?= 300
 FUZZ_CASES ?= 100000
 
 .PHONY: check format lint build release release-tests test tsan model crashes fuzz bench budgets static \
-  numa-guest reservoir-guest service-guest recipes examples library test-library c-examples rust \
-  mutants docs clean
+  numa-guest reservoir-guest service-guest packages recipes examples library test-library c-examples \
+  rust mutants docs clean
 
 check: lint build test tsan
 
@@ -41,7 +41,7 @@ tsan:
 	  --filter "HTTPServerTests|ReconcilerTests|SocketFuzzTests"
 
 # The optimized tests. They share the release tree with the program, which Package.swift then builds
-# with testing enabled. SwiftPM would build the dependencies once more for `swift test -c release`,
+# with testing enabled, and with the library. SwiftPM would build the dependencies once more for `swift test -c release`,
 # hence the two steps.
 RELEASE_TESTS = HoldfastCoreTests HoldfastSimulationTests HoldfastCLITests HoldfastABI
 release-tests model crashes: export HOLDFAST_TESTABLE = 1
@@ -96,6 +96,12 @@ reservoir-guest: static
 # The units of packaging, started by a real systemd in QEMU.
 service-guest: static
 	Scripts/service-guest/run $(STATIC)
+
+# The packages, on root folders of Debian without Swift, as root: ROOTS is where these are kept.
+ROOTS ?= .build/roots
+packages: static distribution
+	Scripts/packages/fetch-roots $(ROOTS)
+	Scripts/packages/prove $(ROOTS) $(STATIC)
 
 # docs/recipes.md with the real programs, as root: RECIPES="libvirt dpdk", or all.
 recipes: static

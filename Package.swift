@@ -179,7 +179,7 @@ let package = Package(
 
 // Two more variables for the builds of CI and the Makefile, which users do not set.
 
-/// HOLDFAST_TESTS="HoldfastCoreTests …": only these test targets, and the targets that they need.
+/// HOLDFAST_TESTS="HoldfastCoreTests …": only these targets, and the targets that they need.
 /// ThreadSanitizer and the optimized tests have separate build trees, which need not have
 /// everything.
 if let names = Context.environment["HOLDFAST_TESTS"]?.split(separator: " ").map(String.init) {
