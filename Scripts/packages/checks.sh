@@ -1,18 +1,8 @@
 # What an administrator of a machine without Swift does with the packages: `checks.sh MACHINE`.
 # Scripts/packages/machine runs it in the root folder of the machine.
 set -euo pipefail
-cd /packages
 machine=$1
-log=/packages/log
-fail() { echo "FAIL $machine: $*"; [ ! -s $log ] || tail -n 30 $log; exit 1; }
-# check <what is true> <command...>
-check() {
-  local what=$1
-  shift
-  "$@" >$log 2>&1 || fail "$what"
-  echo "PASS $machine: $what"
-}
-not() { ! "$@"; }
+. /packages/library.sh
 # The files of the machine, with the contents of those in /etc that packages do not share.
 files() {
   find / -xdev \( -path /packages -o -path /tmp -o -path /var/cache -o -path /var/log -o \
@@ -21,8 +11,6 @@ files() {
   find /etc -xdev -type f ! -name 'group*' ! -name 'gshadow*' ! -name ld.so.cache \
     ! -name .pwd.lock -exec cksum {} + | sort
 }
-reservoir=/dev/hugepages/holdfast
-status() { holdfast reservoir status --mount /dev/hugepages --leases --format json; }
 
 check "there is no Swift" [ -z "$(find / -xdev -name '*swift*' -print -quit)" ]
 [ "$machine" = systemd ] || check "there is no systemd" not command -v systemctl
@@ -42,17 +30,15 @@ check "a lease by name" holdfast reservoir lease --mount /dev/hugepages -m 8M --
 holdfast run --mount /dev/hugepages -m 8M --name held --reuse release -- \
   sh -c 'exec sleep 300' sh {memory} &
 run=$!
-for _ in $(seq 50); do [ ! -e $reservoir/leased/0/held.run ] || break; sleep 0.1; done
-check "a lease of a program that runs" [ -e $reservoir/leased/0/held.run ]
-# hugetlbfs has no write(2).
-mark=$(stat -c '%i %Y' $reservoir/leased/0/plain $reservoir/leased/0/held.run $reservoir/ready/*)
+check "a lease of a program that runs" soon [ -e $reservoir/leased/0/held.run ]
+memory() { identity $reservoir/leased/0/plain $reservoir/leased/0/held.run $reservoir/ready/*; }
+before=$(memory)
 
 # --- The upgrade
 
 check "the upgrade" apt-get install -y ./debian/holdfast_*.deb ./debian/libholdfast0_*.deb
 check "is of the version that was built" [ "$(dpkg-query -W -f '${Version}' holdfast)" != 0.0.9-1 ]
-check "both leases and the ready memory are the same files" [ "$mark" = \
-  "$(stat -c '%i %Y' $reservoir/leased/0/plain $reservoir/leased/0/held.run $reservoir/ready/*)" ]
+check "both leases and the ready memory are the same files" [ "$before" = "$(memory)" ]
 check "the program still runs" kill -0 $run
 check "and the new program sees both" eval 'status | grep -q plain && status | grep -q held'
 
@@ -81,8 +67,7 @@ check "a C program that was built elsewhere runs with libholdfast0 alone" ./chec
 # --- Removal
 
 check "the removal" apt-get remove -y holdfast
-check "the leases stay" [ "$mark" = \
-  "$(stat -c '%i %Y' $reservoir/leased/0/plain $reservoir/leased/0/held.run $reservoir/ready/*)" ]
+check "the leases stay" [ "$before" = "$(memory)" ]
 check "and the program on one of them" kill -0 $run
 kill $run
 wait $run || true
