@@ -41,8 +41,8 @@ tsan:
 	  --filter "HTTPServerTests|ReconcilerTests|SocketFuzzTests"
 
 # The optimized tests. They share the release tree with the program, which Package.swift then builds
-# with testing enabled, and with the library. SwiftPM would build the dependencies once more for `swift test -c release`,
-# hence the two steps.
+# with testing enabled, and with the library. SwiftPM would build the dependencies once more for
+# `swift test -c release`, hence the two steps.
 RELEASE_TESTS = HoldfastCoreTests HoldfastSimulationTests HoldfastCLITests HoldfastABI
 release-tests model crashes: export HOLDFAST_TESTABLE = 1
 release-tests model crashes: export HOLDFAST_TESTS = $(RELEASE_TESTS)
