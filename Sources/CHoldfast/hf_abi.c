@@ -16,6 +16,7 @@ struct last_error {
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int has_key;
+static atomic_int is_used;
 static atomic_int is_child;
 
 static void free_error(void *value) {
@@ -25,7 +26,12 @@ static void free_error(void *value) {
   free(error);
 }
 
-static void note_child(void) { atomic_store(&is_child, 1); }
+// A child forked before the first call has no locks and threads of the library to miss: a monitor may
+// become a daemon first.
+static void note_child(void) {
+  if (atomic_load(&is_used))
+    atomic_store(&is_child, 1);
+}
 
 static void prepare(void) { has_key = pthread_key_create(&key, free_error) == 0; }
 
@@ -35,7 +41,13 @@ __attribute__((constructor)) static void start(void) {
   pthread_once(&once, prepare);
 }
 
-int hf_abi_is_child(void) { return atomic_load(&is_child); }
+int hf_abi_is_child(void) {
+  if (atomic_load(&is_child))
+    return 1;
+  if (!atomic_load(&is_used))
+    atomic_store(&is_used, 1);
+  return 0;
+}
 
 static struct last_error *last_error(void) {
   pthread_once(&once, prepare);

@@ -272,6 +272,19 @@ static void check_paging(const char *folder) {
   OK(holdfast_segment_close(ram));
 }
 
+// A process that forks before its first call may use the library in the child, as a daemon does.
+static void check_daemon(void) {
+  pid_t child = fork();
+  if (child == 0) {
+    holdfast_arena arena = make_arena(HOLDFAST_FOR_WIRING, HOLDFAST_BACKING_BASE, 4 * MIB);
+    OK(holdfast_guest_close(make_guest(arena, 4 * MIB, 0)));
+    OK(holdfast_arena_close(arena));
+    _exit(0);
+  }
+  int status;
+  CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
 static void check_child(void) {
   holdfast_arena arena = make_arena(HOLDFAST_FOR_WIRING, HOLDFAST_BACKING_BASE, 4 * MIB);
   holdfast_guest guest = make_guest(arena, 4 * MIB, 0);
@@ -394,6 +407,7 @@ static int open_descriptors(void) {
 int main(int count, char **arguments) {
   const char *folder = count > 1 ? arguments[1] : "/tmp";
   int before = open_descriptors();
+  check_daemon();
   check_errors();
   check_handles();
   check_wiring();

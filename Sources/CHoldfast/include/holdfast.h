@@ -34,9 +34,10 @@
  * unwind through the library (longjmp(3), C++ exceptions), and its context must live until the call
  * or object that it was given to has ended.
  *
- * fork(2): in a child all handles are HOLDFAST_FOREIGN_PROCESS, since the kernel gives a child
- * neither the windows nor the threads that serve them. The child may call execve(2) at once; a
- * library call other than the ones for errors does nothing there. Descriptors are close-on-exec.
+ * fork(2): in a child of a process that has called the library all handles are
+ * HOLDFAST_FOREIGN_PROCESS, since the kernel gives a child neither the windows nor the threads that
+ * serve them. The child may call execve(2) at once; a library call other than the ones for errors
+ * does nothing there. Become a daemon before the first call. Descriptors are close-on-exec.
  *
  * Signals: the library installs no handlers, and its threads block all signals. Calls of the kernel
  * that a signal interrupts are repeated. No function may be called in a handler.
@@ -440,7 +441,10 @@ holdfast_status holdfast_protect(holdfast_guest guest, uint64_t address, uint64_
 holdfast_status holdfast_wire(holdfast_guest guest, uint64_t address, uint64_t length,
                               holdfast_receipt *receipt);
 
-/** Removes one wiring. The pages stay resident and mapped. */
+/**
+ * Removes one wiring. The pages stay resident and mapped, and parts that are not wired stay as they
+ * are.
+ */
 holdfast_status holdfast_unwire(holdfast_guest guest, uint64_t address, uint64_t length);
 
 /**
