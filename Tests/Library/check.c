@@ -134,6 +134,9 @@ static void check_wiring(void) {
   REFUSED(HOLDFAST_INVALID_ARGUMENT, holdfast_segment_create(guest, "ram", 4097, &ram));
   REFUSED(HOLDFAST_INVALID_ARGUMENT, holdfast_segment_create(guest, NULL, 4096, &ram));
   REFUSED(HOLDFAST_INVALID_ARGUMENT, holdfast_segment_create(guest, "\xff", 4096, &ram));
+  // The message is one line, whatever the name has.
+  REFUSED(HOLDFAST_INVALID_ARGUMENT, holdfast_segment_create(guest, "a\nb\x1b", 4097, &ram));
+  CHECK(!strpbrk(holdfast_error_message(), "\n\x1b") && strstr(holdfast_error_json(), "a\\nb"));
   OK(holdfast_segment_create(guest, "ram", 8 * MIB, &ram));
   REFUSED(HOLDFAST_ALREADY_EXISTS, holdfast_segment_create(guest, "ram", 8 * MIB, &ram));
   const uint32_t all = HOLDFAST_READ | HOLDFAST_WRITE | HOLDFAST_EXECUTE;
@@ -189,6 +192,14 @@ static void check_wiring(void) {
   REFUSED(HOLDFAST_INVALID_ADDRESS, holdfast_guest_read(guest, 0, text, 1));
   OK(holdfast_receipt_close(again));
   REFUSED(HOLDFAST_INVALID_HANDLE, holdfast_receipt_json(again, &json));
+
+  // The receipt of an empty range is verified too, wherever that is.
+  for (uint64_t address = 0; address <= 16 * MIB; address += 8 * MIB) {
+    OK(holdfast_wire(guest, address, 0, &again));
+    OK(holdfast_receipt_verify(again, &verification));
+    CHECK(verification.present == 0);
+    OK(holdfast_receipt_close(again));
+  }
 
   // Held pages are no other guest's before they are released, whatever becomes of their guest.
   holdfast_hold hold;
