@@ -26,8 +26,8 @@ static void free_error(void *value) {
   free(error);
 }
 
-// A child forked before the first call has no locks and threads of the library to miss: a monitor may
-// become a daemon first.
+// A child forked before the first call has no locks and threads of the library to miss: a monitor
+// may become a daemon first.
 static void note_child(void) {
   if (atomic_load(&is_used))
     atomic_store(&is_child, 1);
@@ -72,11 +72,10 @@ void hf_abi_set_error(const char *message, const char *json) {
 }
 
 int32_t hf_abi_fail_in_child(void) {
-  static const char reason[] = "the handle is of the process that this one was forked from";
-  hf_abi_set_error(reason,
-                   "{\"code\":\"foreignProcess\",\"operation\":null,\"reason\":\"the handle is of the "
-                   "process that this one was forked from\",\"range\":null,\"address\":null,"
-                   "\"errno\":null,\"advice\":null}");
+#define REASON "the handle is of the process that this one was forked from"
+  hf_abi_set_error(REASON, "{\"code\":\"foreignProcess\",\"operation\":null,\"reason\":\"" REASON
+                           "\",\"range\":null,\"address\":null,\"errno\":null,\"advice\":null}");
+#undef REASON
   return HOLDFAST_FOREIGN_PROCESS;
 }
 

@@ -263,7 +263,8 @@ static void check_paging(const char *folder) {
   uint64_t done = 0;
   OK(holdfast_guest_save(child, 0, 8 * MIB, path, note, &done, &saved));
   CHECK(saved.size == 8 * MIB && saved.written >= 99 * 4096 && done == 8 * MIB);
-  REFUSED(HOLDFAST_HOST, holdfast_guest_save(child, 0, 8 * MIB, "/nonexistent/x", NULL, NULL, NULL));
+  REFUSED(HOLDFAST_HOST,
+          holdfast_guest_save(child, 0, 8 * MIB, "/nonexistent/x", NULL, NULL, NULL));
   for (uint32_t threads = 0; threads < 2; threads++) {
     holdfast_guest restored = make_guest(arena, 8 * MIB, 1);
     holdfast_segment image;

@@ -743,7 +743,7 @@ static void do_lease(void) {
   options.mount = mount && !one_in(8) ? mount : mounts[below(7)];
   options.socket = one_in(16) ? "/nonexistent/socket" : NULL;
   options.name = any_text(name);
-  // Names that the library makes are released by nobody.
+  // A lease with a name that the library makes has to end by itself.
   if (!options.name)
     options.is_held = 1;
   options.node = one_in(16) ? any_size() : 0;

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/// Whether this process was forked after the library's first call: its handles are the parent's. The
-/// function notes that call, so each call begins with it.
+/// Whether this process was forked after the library's first call: its handles are the parent's.
+/// The function notes that call, so each call begins with it.
 int hf_abi_is_child(void);
 
 /// Keeps the error of a call in such a process, without code in Swift, and returns its status.

@@ -423,8 +423,8 @@ enum {
 };
 
 /**
- * Maps a part of a segment at a guest address. The segment may be another guest's of the same arena,
- * whose memory both then have.
+ * Maps a part of a segment at a guest address. The segment may be another guest's of the same
+ * arena, whose memory both then have.
  *
  * Stores a receipt, which the caller closes, unless `receipt` is null. If the call fails, nothing
  * is mapped.

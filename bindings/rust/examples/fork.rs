@@ -1,6 +1,6 @@
-//! A template and its fork, with vm-memory: a guest whose pages come on demand fills 64 of them; then
-//! the guest and its fork go on with the same program, and each changes all of them, unseen by the
-//! other.
+//! A template and its fork, with vm-memory: a guest whose pages come on demand fills 64 of them;
+//! then the guest and its fork go on with the same program, and each changes all of them, unseen by
+//! the other.
 //!
 //! Ends with status 77 where /dev/kvm cannot be opened or page faults cannot be served.
 

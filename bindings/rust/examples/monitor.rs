@@ -1,5 +1,5 @@
-//! A monitor with wired memory, which it accesses by vm-memory: the guest writes to 256 of its pages,
-//! reports at a port how many, and halts; the monitor checks them.
+//! A monitor with wired memory, which it accesses by vm-memory: the guest writes to 256 of its
+//! pages, reports at a port how many, and halts; the monitor checks them.
 //!
 //! Ends with status 77 where /dev/kvm cannot be opened.
 

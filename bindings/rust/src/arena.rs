@@ -173,7 +173,14 @@ impl Arena {
     /// What the arena is, and what is free.
     pub fn info(&self) -> Result<ArenaInfo> {
         let mut info = sized!(holdfast_arena_info {
-            size, page_size, free, zeroed, locked, nanoseconds, backing, threads
+            size,
+            page_size,
+            free,
+            zeroed,
+            locked,
+            nanoseconds,
+            backing,
+            threads
         });
         // SAFETY: the pointer is valid for the call, and the size is the structure's.
         check(unsafe { sys::holdfast_arena_info(self.raw(), &mut info) })?;

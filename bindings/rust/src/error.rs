@@ -160,9 +160,7 @@ pub(crate) unsafe fn copy(text: *const c_char) -> String {
 }
 
 /// The text that a call stores, which is freed.
-pub(crate) fn text(
-    call: impl FnOnce(*mut *mut c_char) -> sys::holdfast_status,
-) -> Result<String> {
+pub(crate) fn text(call: impl FnOnce(*mut *mut c_char) -> sys::holdfast_status) -> Result<String> {
     let mut stored = std::ptr::null_mut();
     check(call(&mut stored))?;
     // SAFETY: after success the call has stored a text, which is this function's alone.

@@ -301,8 +301,8 @@ impl Guest {
         })
     }
 
-    /// Maps `length` bytes of a segment from `offset` at a guest address. The segment may be another
-    /// guest's of the same arena, whose memory both then have.
+    /// Maps `length` bytes of a segment from `offset` at a guest address. The segment may be
+    /// another guest's of the same arena, whose memory both then have.
     pub fn map(
         &self,
         segment: &Segment,
@@ -336,9 +336,7 @@ impl Guest {
     /// Wires mapped memory.
     pub fn wire(&self, address: u64, length: u64) -> Result<Receipt> {
         // SAFETY: the handle is open, and the pointer is valid for the call.
-        Receipt::made(|receipt| unsafe {
-            sys::holdfast_wire(self.raw(), address, length, receipt)
-        })
+        Receipt::made(|receipt| unsafe { sys::holdfast_wire(self.raw(), address, length, receipt) })
     }
 
     /// Removes one wiring. The pages stay resident and mapped.
@@ -371,14 +369,13 @@ impl Guest {
         })
     }
 
-    /// Makes a guest with the same memory, which both share until one of them writes. The guest must
-    /// have demand paging. Stop its processors for the time of the call.
+    /// Makes a guest with the same memory, which both share until one of them writes. The guest
+    /// must have demand paging. Stop its processors for the time of the call.
     pub fn fork(&self) -> Result<(Guest, ForkInfo)> {
         let mut info = sized!(holdfast_fork_info { resident, shared, copied, nanoseconds });
         // SAFETY: the handle is open, and the pointers are valid for the call.
-        let child = Guest::made(|child| unsafe {
-            sys::holdfast_guest_fork(self.raw(), child, &mut info)
-        })?;
+        let child =
+            Guest::made(|child| unsafe { sys::holdfast_guest_fork(self.raw(), child, &mut info) })?;
         let info = ForkInfo {
             resident: info.resident,
             shared: info.shared,
@@ -420,7 +417,13 @@ impl Guest {
             // SAFETY: the handle is open; the pointers are valid for the call, as is the context.
             unsafe {
                 sys::holdfast_guest_save(
-                    self.raw(), address, length, path, function, context, &mut info,
+                    self.raw(),
+                    address,
+                    length,
+                    path,
+                    function,
+                    context,
+                    &mut info,
                 )
             }
         }))?;

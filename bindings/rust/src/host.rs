@@ -32,7 +32,13 @@ impl Host {
     /// Probes the host.
     pub fn probe() -> Result<Host> {
         let mut host = sized!(holdfast_host {
-            features, available, total, free_2m, free_1g, processors, nodes
+            features,
+            available,
+            total,
+            free_2m,
+            free_1g,
+            processors,
+            nodes
         });
         // SAFETY: the pointer is valid for the call, and the size is the structure's.
         check(unsafe { sys::holdfast_host_probe(&mut host) })?;

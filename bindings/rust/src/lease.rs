@@ -175,7 +175,12 @@ impl Lease {
     /// What was leased.
     pub fn info(&self) -> Result<LeaseInfo> {
         let mut info = sized!(holdfast_lease_info {
-            size, page_size, node, is_held, is_exclusive, nanoseconds
+            size,
+            page_size,
+            node,
+            is_held,
+            is_exclusive,
+            nanoseconds
         });
         // SAFETY: the pointer is valid for the call, and the size is the structure's.
         check(unsafe { sys::holdfast_lease_info(self.raw(), &mut info) })?;

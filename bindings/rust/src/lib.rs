@@ -29,6 +29,8 @@
 
 #![deny(unsafe_op_in_unsafe_fn, missing_docs)]
 
+#[cfg(feature = "vm-memory")]
+mod adapter;
 mod arena;
 mod error;
 mod guest;
@@ -42,9 +44,9 @@ mod segment;
 #[allow(missing_docs)]
 pub mod sys;
 mod token;
-#[cfg(feature = "vm-memory")]
-mod adapter;
 
+#[cfg(feature = "vm-memory")]
+pub use adapter::{GuestMemory, KeepsGuest};
 pub use arena::{Arena, ArenaInfo, ArenaOptions, Backing, Purpose};
 pub use error::{Code, Error, Result};
 pub use guest::{
@@ -57,8 +59,6 @@ pub use lease::{Lease, LeaseInfo, LeaseOptions, Place};
 pub use receipt::{Receipt, ReceiptInfo, Verification};
 pub use segment::Segment;
 pub use token::Token;
-#[cfg(feature = "vm-memory")]
-pub use adapter::{GuestMemory, KeepsGuest};
 
 /// The version of the library: major, minor, patch.
 pub fn version() -> (u8, u8, u8) {

@@ -50,7 +50,13 @@ impl Receipt {
     /// What the receipt says.
     pub fn info(&self) -> Result<ReceiptInfo> {
         let mut info = sized!(holdfast_receipt_info {
-            requested, resident, wired, locked, zeroed_ahead, zeroed_now, nanoseconds
+            requested,
+            resident,
+            wired,
+            locked,
+            zeroed_ahead,
+            zeroed_now,
+            nanoseconds
         });
         // SAFETY: the pointer is valid for the call, and the size is the structure's.
         check(unsafe { sys::holdfast_receipt_info(self.raw(), &mut info) })?;
@@ -74,7 +80,12 @@ impl Receipt {
     /// Compares the receipt with the kernel's view. The guest must not be gone.
     pub fn verify(&self) -> Result<Verification> {
         let mut found = sized!(holdfast_verification {
-            is_verified, present, resident, locked, compared_frames, problems
+            is_verified,
+            present,
+            resident,
+            locked,
+            compared_frames,
+            problems
         });
         // SAFETY: the pointer is valid for the call, and the size is the structure's.
         check(unsafe { sys::holdfast_receipt_verify(self.raw(), &mut found) })?;

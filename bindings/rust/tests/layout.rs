@@ -173,7 +173,8 @@ fn layouts_of_header() -> BTreeMap<String, String> {
         }
     }
     let program = format!(
-        "#include <stdio.h>\n#include <stddef.h>\n#include <holdfast.h>\nint main(void) {{\n{}\n}}\n",
+        "#include <stdio.h>\n#include <stddef.h>\n#include <holdfast.h>\n\
+         int main(void) {{\n{}\n}}\n",
         lines.join("\n")
     );
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));

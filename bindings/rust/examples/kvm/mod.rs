@@ -140,8 +140,7 @@ impl Machine {
         let vm = made(request(kvm, KVM_CREATE_VM, 0)?);
         for (slot, &(guest_address, size, pointer)) in (0..).zip(slots) {
             let host_address = pointer as u64;
-            let mut region =
-                MemoryRegion { slot, flags: 0, guest_address, size, host_address };
+            let mut region = MemoryRegion { slot, flags: 0, guest_address, size, host_address };
             exchange(&vm, KVM_SET_USER_MEMORY_REGION, &mut region)?;
         }
         let processor = made(request(&vm, KVM_CREATE_VCPU, 0)?);
@@ -207,8 +206,8 @@ impl Machine {
                 return Err(error);
             }
         }
-        // `struct kvm_run` has the reason at 8 and, for a port, direction, size, port, count and the
-        // offset of the data from 32 on.
+        // `struct kvm_run` has the reason at 8 and, for a port, direction, size, port, count and
+        // the offset of the data from 32 on.
         Ok(match self.word(8) {
             KVM_EXIT_HLT => Exit::Halt,
             // Direction out, 4 bytes.
