@@ -71,7 +71,6 @@ final class SaveWork: Sendable {
   /// Copies everything, and returns how much was written.
   func perform(threads: Int) throws(HoldfastError) -> ByteCount {
     progress?(ByteCount(done.load(ordering: .relaxed)), range.length)
-    // Threads that wait for each other: Dispatch would start only as many as there are processors.
     let threads = min(threads, Self.mostThreads)
     Workers.perform(pieces.count, threads: threads) { number in
       do throws(HoldfastError) {
