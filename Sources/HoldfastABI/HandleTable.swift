@@ -3,8 +3,8 @@ internal import Synchronization
 /// The objects that callers in C have handles of.
 ///
 /// A handle is the number of its object, counted from a random start, shifted by 8, and the kind in
-/// the low bits. So a number is never used again (2^55 calls take a millennium), a handle of
-/// another kind differs, and a small number that a caller made up is none.
+/// the low bits. So no number is used again (2^55 calls take a millennium), handles of
+/// different kinds differ, and small numbers, such as a caller makes up, are no handles.
 ///
 /// The table has one reference to an object and each call that uses it another one, so closing a
 /// handle lets running calls end.

@@ -29,10 +29,10 @@
  * Threads: each function may be called from any thread, at the same time as any other, also with
  * the same handle. A handle may be closed while another thread is in a call that uses it: that call
  * ends as if the handle were still open. Objects keep what they need: an arena lives until its
- * guests are closed, a guest until its receipts need it no more, so the order of closing is free.
- * A callback runs on a thread of the library, never with a lock of the library held. It must not
- * unwind through the library (longjmp(3), C++ exceptions), and its context must live until the call
- * or object that it was given to has ended.
+ * guests are closed, a guest until its holds are released, so the order of closing is free.
+ * A callback runs on the calling thread or on a thread of the library, and holds up its work, so it
+ * should return soon. It must not unwind through the library (longjmp(3), C++ exceptions), and its
+ * context must live until the call or object that it was given to has ended.
  *
  * fork(2): in a child of a process that has called the library all handles are
  * HOLDFAST_FOREIGN_PROCESS, since the kernel gives a child neither the windows nor the threads that
@@ -202,7 +202,7 @@ struct holdfast_host {
 /** Probes the host. */
 holdfast_status holdfast_host_probe(struct holdfast_host *host);
 
-/** The same as JSON, with all that `holdfast host --format json` has. */
+/** The same as JSON: the member `host` of `holdfast host --format json`. */
 holdfast_status holdfast_host_json(char **json);
 
 /* --- Arenas --------------------------------------------------------------------------------- */

@@ -24,8 +24,8 @@ struct hf_present {
   uint64_t is_huge;
 };
 
-/// PROCMAP_QUERY on `/proc/self/maps`: the mapping of an address, or the next one after it. ENOENT
-/// if there is none, ENOTTY before Linux 6.11.
+/// PROCMAP_QUERY on `/proc/self/maps`: the mapping of an address, or the next one after it. Fails
+/// with ENOENT behind the last mapping, and with ENOTTY before Linux 6.11.
 int hf_query_mapping(int maps, uint64_t address, struct hf_mapping *mapping);
 
 /// PAGEMAP_SCAN on `/proc/self/pagemap`: stores up to `count` runs of pages that the page tables

@@ -140,7 +140,9 @@ struct SnapshotBudgets {
       min(
         try write(guest, to: place, pastCache: true), try write(guest, to: place, pastCache: false))
     }
-    guard let saved else { preconditionFailure("a snapshot was saved and not opened") }
+    guard let saved else {
+      throw HoldfastError(.host, operation: "measure snapshots", reason: "no snapshot was opened")
+    }
     return saved
   }
 

@@ -41,7 +41,7 @@ func json(_ value: some Encodable) throws(CLIError) -> String {
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
   do {
-    return String(decoding: try encoder.encode(CompleteValue(value: value)), as: UTF8.self) + "\n"
+    return String(decoding: try encoder.encode(CompleteValue(value)), as: UTF8.self) + "\n"
   } catch {
     throw CLIError("cannot write the output as JSON: \(error)")
   }

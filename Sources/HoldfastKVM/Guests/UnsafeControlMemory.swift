@@ -46,7 +46,9 @@ internal import SystemPackage
     var place: UnsafeMutableRawPointer?
     let status = unsafe hf_kvm_map_memory(Int(size.rawValue), &place)
     try KVMCalls.check(status, operation, "mmap")
-    guard let place = unsafe place else { preconditionFailure("mmap gave no address") }
+    guard let place = unsafe place else {
+      throw HoldfastError(.host, operation: operation, reason: "mmap gave no address")
+    }
     unsafe start = place
     // Bits 0, 1, 5, 6: present, writable, accessed, dirty; 7: a page of 2 MiB.
     let table: UInt64 = 0x23

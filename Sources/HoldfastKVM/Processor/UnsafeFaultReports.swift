@@ -82,7 +82,10 @@ package enum FaultReports: Int, Comparable, Sendable {
     var place: UnsafeMutableRawPointer?
     let status = unsafe hf_kvm_map_memory(Int(Self.size.rawValue), &place)
     try KVMCalls.check(status, "find out how KVM reports page faults", "mmap")
-    guard let place = unsafe place else { preconditionFailure("mmap gave no address") }
+    guard let place = unsafe place else {
+      throw HoldfastError(
+        .host, operation: "find out how KVM reports page faults", reason: "mmap gave no address")
+    }
     unsafe start = place
     try set(false)
   }

@@ -114,7 +114,7 @@ struct KernelViewBuilder {
         }
       } else {
         // The nodes are asked for all the same.
-        for run in placed { addNodes(run.range, run, step: 4096) }
+        for run in placed { addNodes(run.range, run, step: largestStep(4096)) }
       }
     } catch {
       throw HoldfastError(
@@ -161,7 +161,7 @@ struct KernelViewBuilder {
       let piece = part.clamped(to: run.range)
       view.present = (view.present ?? 0) + UInt64(piece.count)
       try compare(piece, run, pageSize, map)
-      addNodes(piece, run, step: arena.backing.hugePageSize?.rawValue ?? pageSize)
+      addNodes(piece, run, step: largestStep(pageSize))
       index += 1
     }
   }
@@ -183,6 +183,11 @@ struct KernelViewBuilder {
   }
 
   // MARK: Nodes
+
+  /// The bytes that are certain to be on one node, where entries map pages of a size.
+  private func largestStep(_ pageSize: UInt64) -> UInt64 {
+    arena.backing.hugePageSize?.rawValue ?? pageSize
+  }
 
   private mutating func addNodes(_ piece: Range<UInt64>, _ run: Placed, step: UInt64) {
     guard view.nodes.problem == nil else { return }

@@ -100,7 +100,7 @@ extension PagedWindow {
   func mapInPlace(
     _ mapping: WindowMappings.Mapping, _ extent: WindowExtents.Extent
   ) throws(Errno) {
-    guard let failing else { preconditionFailure("a window without processors") }
+    guard let failing else { throw .invalidArgument }
     let region = mapping.range
     do throws(Errno) {
       try hostRange.map(

@@ -57,7 +57,7 @@ impl Host {
         })
     }
 
-    /// Probes the host, and returns all that `holdfast host --format json` has.
+    /// Probes the host, and returns the member `host` of `holdfast host --format json`.
     pub fn json() -> Result<String> {
         // SAFETY: the pointer is valid for the call.
         text(|json| unsafe { sys::holdfast_host_json(json) })

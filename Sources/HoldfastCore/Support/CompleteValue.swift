@@ -1,10 +1,13 @@
 /// A value whose JSON has every key: where its type leaves a key out because there is no value, as
 /// Swift's own encoding of optional properties does, the key is null. So a program that reads the
 /// output finds the same keys in each.
-struct CompleteValue<Value: Encodable>: Encodable {
-  let value: Value
+package struct CompleteValue<Value: Encodable>: Encodable {
+  private let value: Value
 
-  func encode(to encoder: any Encoder) throws {
+  /// The value, with every key.
+  package init(_ value: Value) { self.value = value }
+
+  package func encode(to encoder: any Encoder) throws {
     try value.encode(to: CompleteEncoder(inner: encoder))
   }
 }
@@ -37,7 +40,7 @@ private struct CompleteObject<Key: CodingKey>: KeyedEncodingContainerProtocol {
   mutating func encodeNil(forKey key: Key) throws { try inner.encodeNil(forKey: key) }
 
   mutating func encode(_ value: some Encodable, forKey key: Key) throws {
-    try inner.encode(CompleteValue(value: value), forKey: key)
+    try inner.encode(CompleteValue(value), forKey: key)
   }
 
   // Where a type has no method of its own here, the protocol's leaves out the key.
@@ -119,7 +122,7 @@ private struct CompleteArray: UnkeyedEncodingContainer {
   mutating func encodeNil() throws { try inner.encodeNil() }
 
   mutating func encode(_ value: some Encodable) throws {
-    try inner.encode(CompleteValue(value: value))
+    try inner.encode(CompleteValue(value))
   }
 
   mutating func nestedContainer<Nested: CodingKey>(
@@ -157,6 +160,6 @@ private struct CompleteSingleValue: SingleValueEncodingContainer {
   mutating func encode(_ value: UInt64) throws { try inner.encode(value) }
 
   mutating func encode(_ value: some Encodable) throws {
-    try inner.encode(CompleteValue(value: value))
+    try inner.encode(CompleteValue(value))
   }
 }
