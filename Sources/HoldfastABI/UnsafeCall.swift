@@ -138,10 +138,10 @@ func store(_ text: String, _ output: Output<UnsafeMutablePointer<CChar>?>) throw
   unsafe output.store(copy)
 }
 
-/// The text of a value as JSON. Every key of the value is there, and null where it has none.
+/// The text of a value as JSON. Where a type leaves out keys without a value, so does it.
 func json(_ value: some Encodable) throws(ABIError) -> String {
   do {
-    return try JSONValueEncoder.value(of: CompleteValue(value)).text
+    return try JSONValueEncoder.value(of: value).text
   } catch {
     throw .failed(
       HoldfastError(.host, operation: "write JSON", reason: "a value has no JSON: \(error)"))

@@ -79,8 +79,6 @@ static void check_errors(void) {
   char *json = NULL;
   OK(holdfast_host_json(&json));
   CHECK(json && json[0] == '{' && strstr(json, "\"processors\""));
-  // Keys without a value are null.
-  CHECK(strstr(json, "\"remedy\":"));
   holdfast_text_free(json);
 }
 

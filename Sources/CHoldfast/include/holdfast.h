@@ -202,7 +202,10 @@ struct holdfast_host {
 /** Probes the host. */
 holdfast_status holdfast_host_probe(struct holdfast_host *host);
 
-/** The same as JSON: the member `host` of `holdfast host --format json`. */
+/**
+ * The same as JSON: the member `host` of `holdfast host --format json`, without the keys that have
+ * no value.
+ */
 holdfast_status holdfast_host_json(char **json);
 
 /* --- Arenas --------------------------------------------------------------------------------- */
