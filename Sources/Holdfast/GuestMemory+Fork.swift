@@ -32,17 +32,16 @@ extension GuestMemory {
     }
     // Pages that are shared are absent or protected, and have contents.
     leaveToHandlerThreads()
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = Instant.now
     let childWindow = try PagedWindow(arena: arena, length: limit, host: host)
-    let reserved = clock.now
+    let reserved = Instant.now
     let childSpace: AddressSpace
     do {
       childSpace = try space.fork(pmap: childWindow)
     } catch {
       throw error.during(operation)
     }
-    let forked = clock.now
+    let forked = Instant.now
     let child = try GuestMemory(self, space: childSpace, window: childWindow)
     let (resident, shared) = childSpace.residency(in: childSpace.bounds)
     return (

@@ -19,14 +19,13 @@ extension GuestMemory {
   }
 
   package func wire(_ range: AddressRange, path: WirePath) throws(HoldfastError) -> WireReceipt {
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = Instant.now
     let options: WireOptions = path == .fault ? [.user, .noHoles, .faultPath] : [.user, .noHoles]
     do {
       let summary = try space.wire(range, options)
       return WireReceipt(
         self, range, summary, path: path == .fault ? .fault : .prefault,
-        duration: clock.now - start)
+        duration: Instant.now - start)
     } catch {
       // Pages may have become resident without being entered.
       leaveToHandlerThreads(range)

@@ -111,20 +111,19 @@ public struct GuestBenchmark: Sendable {
   private func measure(_ path: Path, on arena: Arena) throws(HoldfastError) -> One {
     arena.memory.forgetZeroedFrames()
     arena.memory.zeroFreeFrames()
-    let clock = ContinuousClock()
-    let made = clock.now
+    let made = Instant.now
     // A guest that is placed in the arena has no hole in its addresses.
     let layout = try arena.backing.hasFile ? RAMLayout(size: arena.size) : nil
     let guest = try memory.makeGuest(on: arena, limit: layout?.limit)
     // Creating such a guest zeroes the dirty frames.
-    var seconds = arena.backing.hasFile ? 0 : (clock.now - made).seconds
+    var seconds = arena.backing.hasFile ? 0 : (Instant.now - made).seconds
     var one = One()
     var machine: VirtualMachine?
     do throws(HoldfastError) {
       let made = try VirtualMachine(path: device)
-      let start = clock.now
+      let start = Instant.now
       one.slots = try made.addSlots(of: guest).count
-      one.slotSeconds = (clock.now - start).seconds
+      one.slotSeconds = (Instant.now - start).seconds
       machine = made
     } catch {
       one.problem = error.description
@@ -135,11 +134,11 @@ public struct GuestBenchmark: Sendable {
       ?? [(ByteCount.zero, AddressRange(from: .zero, to: .zero + arena.size))]
     var wired = ByteCount.zero
     for (offset, range) in pieces {
-      let start = clock.now
+      let start = Instant.now
       let receipt = try guest.map(
         ram, at: range.start, offset: offset, length: range.length, options: .wired,
         path: path == .fault ? .fault : .prefault)
-      seconds += (clock.now - start).seconds
+      seconds += (Instant.now - start).seconds
       wired = wired + receipt.wiredBytes
     }
     guard wired == arena.size else {

@@ -134,9 +134,9 @@ public struct QEMUBenchmark: Sendable {
         _ part: Part, _ body: () throws(HoldfastError) -> Int64?
       ) throws(HoldfastError) {
         step(part)
-        let start = ContinuousClock.now
+        let start = Instant.now
         let minorFaults = try body()
-        count(part, (ContinuousClock.now - start).seconds, minorFaults)
+        count(part, (Instant.now - start).seconds, minorFaults)
       }
       // The warm-up begins with the reservoir: if pages are missing, its error is the clearer one.
       let isFirst = !run.isMultiple(of: 2)
@@ -167,9 +167,9 @@ public struct QEMUBenchmark: Sendable {
   ) throws(HoldfastError) {
     var kept: (lease: Lease, seconds: Double)?
     try time(.leased) { () throws(HoldfastError) in
-      let start = ContinuousClock.now
+      let start = Instant.now
       let lease = try lease(reservoir)
-      kept = (lease, (ContinuousClock.now - start).seconds)
+      kept = (lease, (Instant.now - start).seconds)
       return try self.start(leased(lease), keeping: lease.descriptor)
     }
     guard let (lease, seconds) = kept else { return }

@@ -75,7 +75,6 @@ public struct ScrubBenchmark: Sendable {
   /// - Parameter progress: called before each step.
   /// - Throws: `HoldfastError` if the arena, the threads or the wirings fail.
   public func run(progress: (Step) -> Void = { _ in }) throws(HoldfastError) -> Result {
-    let clock = ContinuousClock()
     progress(.preparing)
     let arena = try memory.makeArena()
     let scrubber = try Scrubber(memory: arena.memory, options: scrubbing)
@@ -83,9 +82,9 @@ public struct ScrubBenchmark: Sendable {
 
     let (first, dirtySeconds) = try firstGuest(on: arena, progress)
     progress(.scrubbing)
-    let start = clock.now
+    let start = Instant.now
     while !scrubber.waitUntilZeroed(atMost: .seconds(3600)) {}
-    let scrubSeconds = (clock.now - start).seconds
+    let scrubSeconds = (Instant.now - start).seconds
     let statistics = scrubber.statistics
     let (second, isZero) = try secondGuest(on: arena, progress)
     return Result(
@@ -124,10 +123,9 @@ public struct ScrubBenchmark: Sendable {
   /// A wired guest with all of the memory. If guests are placed in the arena itself, the zeroing at
   /// their creation counts as part of the wiring.
   private func wire(_ arena: Arena) throws(HoldfastError) -> (GuestMemory, Wiring) {
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = Instant.now
     let guest = try memory.makeGuest(on: arena)
-    let making = arena.backing.hasFile ? .zero : clock.now - start
+    let making = arena.backing.hasFile ? .zero : Instant.now - start
     let segment = try guest.allocateSegment("ram", size: guest.limit)
     let receipt = try guest.map(segment, at: .zero, options: .wired)
     guard receipt.wiredBytes == guest.limit else {

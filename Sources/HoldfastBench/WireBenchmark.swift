@@ -246,14 +246,13 @@ public struct WireBenchmark: Sendable {
     // Private memory serves only guests for wiring.
     let purpose = arena.backing.hasFile ? purpose : .wiring
     if !zeroed { arena.memory.forgetZeroedFrames() }
-    let clock = ContinuousClock()
-    let made = clock.now
+    let made = Instant.now
     let guest = try memory.makeGuest(on: arena, for: purpose)
     let segment = try guest.allocateSegment("ram", size: size)
     // If the guest is placed in the arena, its creation zeroes the dirty frames.
-    let start = guest.placement == .direct && !zeroed ? made : clock.now
+    let start = guest.placement == .direct && !zeroed ? made : Instant.now
     let receipt = try guest.map(segment, at: .zero, options: .wired, path: path)
-    let end = clock.now
+    let end = Instant.now
     guard receipt.wiredBytes == size else {
       throw HoldfastError(
         .resourceShortage, operation: "measure \(path.rawValue)",
@@ -268,22 +267,20 @@ public struct WireBenchmark: Sendable {
     var segment: MemorySegment? = try guest.allocateSegment("ram", size: size)
     guard let ram = segment else { return 0 }
     try guest.map(ram, at: .zero, options: .wired)
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = Instant.now
     try guest.unmap(AddressRange(from: .zero, to: .zero + size))
     try guest.freeSegment(ram)
     segment = nil
-    return (clock.now - start).seconds
+    return (Instant.now - start).seconds
   }
 
   /// The time of the fastest way to zero all of the arena.
   private func zeroSeconds(_ arena: Arena, _ size: ByteCount) -> Double {
     let all = FrameRun(Frame(0), arena.geometry.pages(in: size))
-    let clock = ContinuousClock()
     return ZeroingKernel.supported.map { kernel in
-      let start = clock.now
+      let start = Instant.now
       arena.zero(all, by: kernel)
-      return (clock.now - start).seconds
+      return (Instant.now - start).seconds
     }.min() ?? 0
   }
 

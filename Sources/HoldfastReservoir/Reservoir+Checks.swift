@@ -57,13 +57,13 @@ extension Reservoir {
   ///
   /// - Returns: nil where it is proven, otherwise the error.
   func proveUnshared(_ file: OpenFile, timeout: Duration) -> Errno? {
-    let end = ContinuousClock.now + timeout.bounded
+    let end = Instant.now + timeout.bounded
     while true {
       do throws(Errno) {
         try file.proveAlone()
         return nil
       } catch {
-        guard error == .wouldBlock, ContinuousClock.now < end else { return error }
+        guard error == .wouldBlock, Instant.now < end else { return error }
         usleep(200)
       }
     }

@@ -38,8 +38,7 @@ extension GuestMemory {
     cancellation: CancellationToken = CancellationToken(), progress: SnapshotProgress? = nil
   ) throws(HoldfastError) -> SnapshotReceipt {
     let operation = "save \(range.length) of guest memory to \(path)"
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = Instant.now
     let page = arena.geometry.pageSize
     guard !range.isEmpty, range.end <= .zero + limit, range.start.isAligned(to: page),
       range.end.isAligned(to: page)
@@ -59,10 +58,10 @@ extension GuestMemory {
     let file = try target.begin(size: range.length)
     let work = SaveWork(self, file, target, range, parts, cancellation, progress)
     let written = try work.perform(threads: threads ?? max(4, min(8, host.parallelism)))
-    let whole = clock.now
+    let whole = Instant.now
     try target.finish(file)
     return SnapshotReceipt(
-      path: path, bytes: range.length, writtenBytes: written, duration: clock.now - start,
-      syncDuration: clock.now - whole)
+      path: path, bytes: range.length, writtenBytes: written, duration: Instant.now - start,
+      syncDuration: Instant.now - whole)
   }
 }

@@ -19,7 +19,7 @@ final class ProgressBar: Sendable {
   // Protected by `lock`.
   private nonisolated(unsafe) var title = ""
   private nonisolated(unsafe) var state = State.unknown
-  private nonisolated(unsafe) var beginning = ContinuousClock.now
+  private nonisolated(unsafe) var beginning = Instant.now
   private nonisolated(unsafe) var isDrawn = false
   private nonisolated(unsafe) var isOver = false
 
@@ -87,7 +87,7 @@ final class ProgressBar: Sendable {
       guard let columns, unsafe !isOver, unsafe !title.isEmpty else { return }
       unsafe isDrawn = true
       let line = unsafe ProgressBar.line(
-        title, state, elapsed: ContinuousClock.now - beginning, columns: columns)
+        title, state, elapsed: Instant.now - beginning, columns: columns)
       Output.draw("\r" + line + ProgressBar.clearRest)
     }
   }

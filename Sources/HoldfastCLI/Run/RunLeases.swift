@@ -19,10 +19,10 @@ final class RunLeases {
   func lease(
     _ requests: [LeaseRequest], cancellation: CancellationToken
   ) throws(HoldfastError) {
-    let end = ContinuousClock.now + (requests.first?.timeout ?? .zero)
+    let end = Instant.now + (requests.first?.timeout ?? .zero)
     for request in requests {
       var request = request
-      request.timeout = max(.zero, min(request.timeout, end - ContinuousClock.now))
+      request.timeout = max(.zero, min(request.timeout, end - Instant.now))
       do throws(HoldfastError) {
         held.append(try reservoir.lease(request, cancellation: cancellation))
       } catch {

@@ -38,7 +38,7 @@ struct LeasedWireRun {
     }
     let outcome = LeaseOutcome()
     let (result, start) = try wire(lease, progress, outcome)
-    let seconds = (ContinuousClock.now - start).seconds
+    let seconds = (Instant.now - start).seconds
     // `wire` has freed the arena, which ended its lease.
     guard let ended = try outcome.result?.get() else {
       throw CLIError("the lease '\(lease.receipt.name)' has not ended; try: holdfast reservoir gc")
@@ -52,7 +52,7 @@ struct LeasedWireRun {
   /// - Returns: the result, and when freeing the arena began.
   private func wire(
     _ lease: Lease, _ progress: ProgressBar, _ outcome: LeaseOutcome
-  ) throws -> (WireResult, ContinuousClock.Instant) {
+  ) throws -> (WireResult, Instant) {
     let host = HostProbe().host()
     let arena: Arena
     do throws(HoldfastError) {

@@ -10,17 +10,16 @@ extension AddressSpace {
   func populateByPrefault(
     _ target: inout WireTarget, _ summary: inout WireSummary, finishOthers: () -> Void
   ) throws(HoldfastError) {
-    let clock = ContinuousClock()
     var ahead = BlockAhead()
     defer { target.object.giveBack(&ahead) }
     var index = target.pages.start
     while index < target.pages.end {
-      let start = clock.now
+      let start = Instant.now
       let rest = PageRange(from: index, to: target.pages.end)
       let batch =
         target.object.claimBatch(rest)
         ?? target.object.claimBatchOfChain(rest, &ahead)
-      summary.allocating += clock.now - start
+      summary.allocating += Instant.now - start
       try populate(batch, &target, &summary)
       index = batch.next
       if let obstacle = batch.obstacle {
@@ -39,19 +38,18 @@ extension AddressSpace {
       abandon(batch, &target)
       throw error.at(target.address(of: batch.next))
     }
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = Instant.now
     do throws(HoldfastError) {
       try fill(batch, target)
     } catch {
       abandon(batch, &target)
       throw error
     }
-    let filled = clock.now
+    let filled = Instant.now
     summary.zeroing += filled - start
     for run in batch.runs { target.add(run.range, isFresh: run.isFresh) }
     try enter(batch.runs, &target)
-    summary.entering += clock.now - filled
+    summary.entering += Instant.now - filled
     count(batch, &summary)
   }
 

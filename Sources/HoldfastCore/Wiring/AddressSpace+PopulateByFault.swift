@@ -8,10 +8,9 @@ extension AddressSpace {
   func populateByFault(
     _ target: inout WireTarget, _ summary: inout WireSummary, finishOthers: () -> Void
   ) throws(HoldfastError) {
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = Instant.now
     var ahead = FramesAhead()
-    defer { summary.entering += clock.now - start }
+    defer { summary.entering += Instant.now - start }
     var index = target.pages.start
     // Where there may be translations of pages below, a pmap must not map pages ahead.
     let isPlain = target.object.isPlain

@@ -55,11 +55,10 @@ extension AddressSpace {
     }
     // Nothing can fail from here on.
     lock.unlock()
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = Instant.now
     finish(&steps)
     for step in steps { step.target?.shortenChain() }
-    summary.finishing = clock.now - start
+    summary.finishing = Instant.now - start
     lock.lockExclusive()
     endTransitionLocked(steps.map(\.entry), range)
     lock.unlock()

@@ -105,7 +105,7 @@ final class GuestWork: Sendable {
   let stride: ByteCount
   let operation: String
   let group = DispatchGroup()
-  private let started = ContinuousClock.now
+  private let started = Instant.now
 
   private let lock = Lock()
   /// Protected by `lock`, as are the next three.
@@ -151,7 +151,7 @@ final class GuestWork: Sendable {
     }
     lock.withLock {
       unsafe tallies.append(tally)
-      unsafe duration = ContinuousClock.now - started
+      unsafe duration = Instant.now - started
       if unsafe firstFailure == nil { unsafe firstFailure = failure }
     }
     // The other processors need not go on.

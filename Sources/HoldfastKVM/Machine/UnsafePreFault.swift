@@ -62,7 +62,7 @@ enum PreFault {
       return PreFaultReport(
         isSupported: false, bytes: .zero, requested: range.length, restarts: 0, duration: .zero)
     }
-    let started = ContinuousClock.now
+    let started = Instant.now
     let parts = parts(of: range, count: workers)
     let state = State()
     var threads: [BackgroundThread] = []
@@ -76,7 +76,7 @@ enum PreFault {
     }
     if let first = parts.first { state.fill(first, 0, operation, request) }
     for thread in threads { thread.join() }
-    return try state.report(range, ContinuousClock.now - started)
+    return try state.report(range, Instant.now - started)
   }
 
   /// Divides a range into parts that start at multiples of 1 GiB where there are enough of these,

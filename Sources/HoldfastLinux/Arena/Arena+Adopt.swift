@@ -53,7 +53,7 @@ extension Arena {
     adoptingZeroed file: OpenFile, node: NodeID?, host: HostCapabilities, threads: Int?,
     afterwards: (@Sendable () -> Void)?
   ) throws(HoldfastError) {
-    let start = ContinuousClock.now
+    let start = Instant.now
     let threads = threads ?? host.parallelism
     let (backing, size) = try Arena.checked(file)
     let operation = "adopt \(size) of memory (\(backing.rawValue))"

@@ -119,7 +119,7 @@ public final class Arena: FrameStore {
     backing: Backing? = nil, nodes: HostNodes? = nil, host: HostCapabilities = HostProbe().host(),
     threads: Int? = nil, progress: (@Sendable (ByteCount) -> Void)? = nil
   ) throws(HoldfastError) {
-    let start = ContinuousClock.now
+    let start = Instant.now
     let threads = threads ?? host.parallelism
     var refused: [BackingChoice.Refusal] = []
     // Why the memory was not divided among the nodes, although there are several.
@@ -156,7 +156,7 @@ public final class Arena: FrameStore {
   /// - Parameter choosesZeroing: whether to measure now how to zero, if that was not done.
   init(
     _ made: Prepared, backing: Backing, size: ByteCount, host: HostCapabilities, threads: Int,
-    fallbacks: [String], choosesZeroing: Bool = true, since start: ContinuousClock.Instant
+    fallbacks: [String], choosesZeroing: Bool = true, since start: Instant
   ) {
     self.backing = backing
     maximumSize = made.range.length
@@ -182,7 +182,7 @@ public final class Arena: FrameStore {
     preparation.parts = made.parts.map { part in
       Part(size: ByteCount(UInt64(part.bytes.count)), node: part.node, policy: part.policy)
     }
-    preparation.duration = ContinuousClock.now - start
+    preparation.duration = Instant.now - start
     self.preparation = preparation
     if Arena.checksZeroed { memory.checkZeroed() }
   }

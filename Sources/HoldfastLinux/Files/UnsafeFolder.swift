@@ -1,5 +1,6 @@
 internal import CHoldfastLinux
 internal import Glibc
+internal import HoldfastCore
 package import SystemPackage
 
 /// An open folder, closed with its last reference. Names are single components in it; symbolic
@@ -166,9 +167,9 @@ package final class Folder: Sendable {
   package func withLock<Result>(
     timeout: Duration, _ body: () throws(Errno) -> Result
   ) throws(Errno) -> Result {
-    let end = ContinuousClock.now + timeout
+    let end = Instant.now + timeout
     while try !tryLock() {
-      guard ContinuousClock.now < end else { throw .wouldBlock }
+      guard Instant.now < end else { throw .wouldBlock }
       usleep(200)
     }
     defer { _ = hf_unlock_file(descriptor) }

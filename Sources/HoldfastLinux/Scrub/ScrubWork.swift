@@ -42,7 +42,7 @@ final class ScrubWork: Sendable {
     var scrubbed = ByteCount.zero
     var busy = Duration.zero
     /// The time at which the rate allows the next piece.
-    var next = ContinuousClock.now
+    var next = Instant.now
     var priority: Scrubber.Priority?
     var priorityProblem: String?
   }
@@ -138,15 +138,14 @@ final class ScrubWork: Sendable {
       unsafe state.turns += 1
       unsafe state.beingZeroed += length
     }
-    let clock = ContinuousClock()
     var busy = Duration.zero
     var done = ByteCount.zero
     while done < length {
       let part = min(Self.piece, length - done)
       guard mayWork, !scrubbing.isReclaimRequested, waitForTurn(part) else { break }
-      let start = clock.now
+      let start = Instant.now
       memory.store.zero(run.start, offset: done, count: part)
-      busy += clock.now - start
+      busy += Instant.now - start
       done += part
     }
     let zeroed = PageCount(done.rawValue / geometry.pageSize.rawValue)
@@ -167,15 +166,14 @@ final class ScrubWork: Sendable {
   /// - Returns: false if the work has to stop meanwhile.
   private func waitForTurn(_ part: ByteCount) -> Bool {
     guard let rate else { return true }
-    let clock = ContinuousClock()
     let start = lock.withLock {
-      let start = unsafe max(state.next, clock.now)
+      let start = unsafe max(state.next, Instant.now)
       unsafe state.next = start + .seconds(Double(part.rawValue) / Double(rate.rawValue))
       return start
     }
-    while clock.now < start {
+    while Instant.now < start {
       guard mayWork, !scrubbing.isReclaimRequested else { return false }
-      scrubbing.sleep(start - clock.now) { !mayWork || scrubbing.isReclaimRequested }
+      scrubbing.sleep(start - Instant.now) { !mayWork || scrubbing.isReclaimRequested }
     }
     return true
   }
@@ -224,8 +222,7 @@ final class ScrubWork: Sendable {
   }
 
   func waitUntilZeroed(_ limit: Duration) -> Bool {
-    let clock = ContinuousClock()
-    let end = clock.now + limit.bounded
+    let end = Instant.now + limit.bounded
     while true {
       let ticket = changed.ticket()
       let before = lock.withLock { unsafe (state.working, state.turns) }
@@ -233,7 +230,7 @@ final class ScrubWork: Sendable {
       let after = lock.withLock { unsafe (state.working, state.turns) }
       // No thread took frames while they were counted.
       if before == after, before.0 == 0, occupancy.free == occupancy.zeroed { return true }
-      let left = end - clock.now
+      let left = end - Instant.now
       if left <= .zero || isStopped.load(ordering: .sequentiallyConsistent) { return false }
       // Allocations can take the last dirty frames too, without an announcement: look again.
       _ = changed.wait(since: ticket, atMost: min(left, .milliseconds(20)))

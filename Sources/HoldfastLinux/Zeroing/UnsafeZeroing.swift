@@ -101,20 +101,19 @@ enum Zeroing {
     // A number, so that threads may share it.
     let address = UInt(bitPattern: start)
     var offset = 0
-    let clock = ContinuousClock()
     func speed(_ kernel: ZeroingKernel) -> Double {
       if offset + slice > count { offset = 0 }
       let origin = address + UInt(offset)
       offset += slice
       let number = kernel.number
-      let begin = clock.now
+      let begin = Instant.now
       Workers.perform(slice / piece, threads: threads) { index in
         // SAFETY: the piece is in the memory that the caller may write.
         unsafe hf_zero_by(
           number, UnsafeMutableRawPointer(bitPattern: origin + UInt(index * piece))!, piece)
         return true
       }
-      return Double(slice) / max((clock.now - begin).seconds, 1e-9)
+      return Double(slice) / max((Instant.now - begin).seconds, 1e-9)
     }
     // A modified line must be written back before its cache can hold another. Fill the caches with
     // such lines first, as they are in use, or the first kernel would have an advantage.

@@ -26,7 +26,7 @@ extension Reservoir {
     let operation = "collect orphans"
     let filling = try openFilling(operation)
     var report = try removeLeftovers(filling, operation)
-    let end = options.limit.map { ContinuousClock.now + $0 }
+    let end = options.limit.map { Instant.now + $0 }
     try quarantine(operation, end, cancellation, progress, &report)
     var users = try leaseUsers(operation, foreign: &report.foreign)
     // Each time in another order, so that nobody's leases always come after the end.
@@ -40,7 +40,7 @@ extension Reservoir {
         guard let folder = found?.folder else { break }
         progress()
         if cancellation.isCancelled { return report }
-        if let end, ContinuousClock.now >= end {
+        if let end, Instant.now >= end {
           report.isCutShort = true
           return report
         }
@@ -56,14 +56,14 @@ extension Reservoir {
 
   /// Moves what is in ready and must not be leased to quarantine, until the end.
   private func quarantine(
-    _ operation: String, _ end: ContinuousClock.Instant?, _ cancellation: CancellationToken,
+    _ operation: String, _ end: Instant?, _ cancellation: CancellationToken,
     _ progress: () -> Void, _ report: inout CollectReport
   ) throws(HoldfastError) {
     var quarantine: Folder?
     for name in try names(in: ready, "ready", operation, beyond: &report.foreign) {
       progress()
       if cancellation.isCancelled { return }
-      if let end, ContinuousClock.now >= end {
+      if let end, Instant.now >= end {
         report.isCutShort = true
         return
       }
@@ -262,7 +262,7 @@ extension Reservoir {
     {
       throw HoldfastError(.busy, operation: operation, reason: "a process has it open")
     }
-    let start = ContinuousClock.now
+    let start = Instant.now
     let end = try during(operation, "cannot unlink the orphan") { () throws(Errno) in
       let file = try taken.file.status()
       try unlink(taken.lease, in: taken.folder, of: file.identity)

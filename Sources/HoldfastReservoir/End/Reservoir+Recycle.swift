@@ -73,7 +73,7 @@ extension Reservoir {
     _ operation: String,
     _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void = { _, _ in }
   ) throws(HoldfastError) -> LeaseEnd {
-    let start = ContinuousClock.now
+    let start = Instant.now
     let end = try makeReadyAgain(taken, filling, fallback, options, operation, progress)
     report(end, since: start)
     return end

@@ -17,7 +17,7 @@ extension Reservoir {
   public func release(
     _ name: LeaseName, user: UInt32? = nil
   ) throws(HoldfastError) -> LeaseEnd {
-    let start = ContinuousClock.now
+    let start = Instant.now
     let end = try reportingFailure(of: .release) { () throws(HoldfastError) in
       try unlink(name, user)
     }
@@ -26,8 +26,8 @@ extension Reservoir {
   }
 
   /// Reports a lease's end.
-  func report(_ end: LeaseEnd, since start: ContinuousClock.Instant) {
-    let duration = ContinuousClock.now - start
+  func report(_ end: LeaseEnd, since start: Instant) {
+    let duration = Instant.now - start
     switch end {
     case .recycled(let size): report(ReservoirEvent(.recycle, size: size, duration: duration))
     case .replaced(let size), .released(let size, _):
@@ -43,7 +43,7 @@ extension Reservoir {
     _ name: LeaseName, forUser user: UInt32
   ) throws(HoldfastError) -> LeaseEnd {
     guard isMember(user) else { return try release(name, user: user) }
-    let start = ContinuousClock.now
+    let start = Instant.now
     let end = try reportingFailure(of: .release) { () throws(HoldfastError) in
       try unlinkUnused(name, user)
     }

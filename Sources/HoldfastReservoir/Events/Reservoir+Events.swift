@@ -17,7 +17,7 @@ extension Reservoir {
   func reportingFailure<Result>(
     of operation: ReservoirEvent.Operation, _ body: () throws(HoldfastError) -> Result
   ) throws(HoldfastError) -> Result {
-    let start = ContinuousClock.now
+    let start = Instant.now
     do throws(HoldfastError) {
       return try body()
     } catch {
@@ -25,7 +25,7 @@ extension Reservoir {
       case .invalidArgument, .alreadyExists, .noLease, .notPermitted, .cancelled: break
       default:
         report(
-          ReservoirEvent(operation, failure: error.code, duration: ContinuousClock.now - start))
+          ReservoirEvent(operation, failure: error.code, duration: Instant.now - start))
       }
       throw error
     }

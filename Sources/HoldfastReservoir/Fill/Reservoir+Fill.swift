@@ -33,7 +33,7 @@ extension Reservoir {
     _ progress: @escaping @Sendable (FillProgress) -> Void
   ) throws(HoldfastError) -> FillReport {
     let operation = "fill the reservoir"
-    let start = ContinuousClock.now
+    let start = Instant.now
     try check(plan, operation)
     let filling = try openFilling(operation)
     try waitForOtherFills(filling, operation, cancellation, progress)
@@ -77,7 +77,7 @@ extension Reservoir {
         done += part.size
       }
     }
-    report.seconds = (ContinuousClock.now - start).seconds
+    report.seconds = (Instant.now - start).seconds
     return report
   }
 
@@ -118,7 +118,7 @@ extension Reservoir {
   func makeReady(
     _ size: ByteCount, _ work: FillWork, progress: @escaping @Sendable (ByteCount) -> Void
   ) throws(HoldfastError) {
-    let start = ContinuousClock.now
+    let start = Instant.now
     let (file, id) = try makeFile(work.filling, work.operation)
     var misplaced: String?
     do throws(Errno) {
@@ -137,7 +137,7 @@ extension Reservoir {
       guard try file.status().allocated >= size else { throw .noMemory }
       let name = ReadyName(size: size, node: work.nodes?.nodes.first)
       try work.filling.rename(id, to: ready, name.text)
-      report(ReservoirEvent(.fill, size: size, duration: ContinuousClock.now - start))
+      report(ReservoirEvent(.fill, size: size, duration: Instant.now - start))
     } catch {
       try? work.filling.unlink(id)
       // The pages return to the kernel now, rather than when the file is closed.

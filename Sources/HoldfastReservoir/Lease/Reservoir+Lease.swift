@@ -69,21 +69,20 @@ extension Reservoir {
     }
     if isTaken { throw nameTakenError(name, operation) }
 
-    let clock = ContinuousClock()
-    let beginning = clock.now
+    let beginning = Instant.now
     var search = LeaseSearch(
       request: request, name: name, holder: holder, folder: folder, operation: operation,
       cancellation: cancellation)
     var contended = 0
     while true {
-      let start = clock.now
+      let start = Instant.now
       search.isContended = false
       search.isOpenElsewhere = false
       search.notes = []
       if let (found, file) = try attempt(&search) {
         var receipt = found
         receipt.waitedSeconds = (start - beginning).seconds
-        receipt.seconds = (clock.now - start).seconds
+        receipt.seconds = (Instant.now - start).seconds
         return Lease(receipt, file, .reservoir(self))
       }
       // Another process is using a file that would do. It takes the file or frees it at once.
@@ -93,7 +92,7 @@ extension Reservoir {
         usleep(200)
         continue
       }
-      guard clock.now - beginning < request.timeout else { throw search.noReadyMemory }
+      guard Instant.now - beginning < request.timeout else { throw search.noReadyMemory }
       if cancellation.isCancelled {
         throw cancelledError(operation)
       }

@@ -81,7 +81,7 @@ package struct LeaseServer: Sendable {
     _ request: LeaseRequest, _ connection: PacketSocket, _ user: UInt32, _ limits: LeaseLimits,
     _ cancellation: CancellationToken
   ) throws(HoldfastError) -> (() -> Void)? {
-    let start = ContinuousClock.now
+    let start = Instant.now
     var attempt = request
     attempt.timeout = .zero
     while true {
@@ -89,11 +89,11 @@ package struct LeaseServer: Sendable {
         let lease = try take(attempt, user, limits, cancellation)
         var receipt = lease.receipt
         receipt.waitedSeconds += max(
-          0, (ContinuousClock.now - start).seconds - receipt.seconds - receipt.waitedSeconds)
+          0, (Instant.now - start).seconds - receipt.seconds - receipt.waitedSeconds)
         return { [receipt] in give(lease, receipt, connection, user) }
       } catch {
         guard error.code == .noReadyMemory, !cancellation.isCancelled,
-          ContinuousClock.now - start < request.timeout
+          Instant.now - start < request.timeout
         else { throw error }
       }
       // Readable means that the client has closed the connection, or sent what no request allows.

@@ -112,13 +112,13 @@ public final class ReservoirClient: Sendable {
     _ command: LeaseCommand, _ result: String, _ operation: String, timeout: Duration = .zero,
     _ cancellation: CancellationToken = CancellationToken()
   ) throws(HoldfastError) -> (LeaseMessage, OpenFile?) {
-    let end = ContinuousClock.now + timeout.bounded + Self.patience
+    let end = Instant.now + timeout.bounded + Self.patience
     func checkTime() throws(HoldfastError) {
       if cancellation.isCancelled {
         throw HoldfastError(
           .cancelled, operation: operation, reason: "the caller cancelled it")
       }
-      guard ContinuousClock.now < end else {
+      guard Instant.now < end else {
         throw HoldfastError(
           .busy, operation: operation, reason: "the service at \(socketPath) does not answer",
           advice: .retry)

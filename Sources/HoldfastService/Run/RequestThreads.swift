@@ -61,10 +61,10 @@ final class RequestThreads: Sendable {
       return idle.last === worker
     }
     guard isKept else { return false }
-    let end = ContinuousClock.now + Self.idleTime
+    let end = Instant.now + Self.idleTime
     while true {
       if worker.next.with({ $0 != nil }) { return true }
-      let left = end - ContinuousClock.now
+      let left = end - Instant.now
       if left <= .zero {
         let isLeaving = idle.with { idle in
           let count = idle.count
