@@ -2,7 +2,7 @@
 
 SWIFT ?= swift
 TSAN_SCRATCH ?= .build/tsan
-SOURCES = Sources Tests Benchmarks/Core Benchmarks/Faults Benchmarks/Package.swift Examples Package.swift
+SOURCES = Sources Tests Benchmarks/Core Benchmarks/Package.swift Examples Package.swift
 
 MODEL_STEPS ?= 1000000
 COMPACTION_STEPS ?= 1000000

@@ -18,18 +18,5 @@ let package = Package(
       path: "Core",
       swiftSettings: [.swiftLanguageMode(.v6)],
       plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
-    .target(name: "CFaults", path: "CFaults", cSettings: [.define("_GNU_SOURCE")]),
-    .executableTarget(
-      name: "FaultBenchmarks",
-      dependencies: [
-        "CFaults",
-        .product(name: "Holdfast", package: "holdfast"),
-        .product(name: "HoldfastCore", package: "holdfast"),
-        .product(name: "HoldfastLinux", package: "holdfast"),
-        .product(name: "Benchmark", package: "benchmark"),
-      ],
-      path: "Faults",
-      swiftSettings: [.swiftLanguageMode(.v6)],
-      plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
   ]
 )

@@ -57,12 +57,30 @@ import Testing
     #expect(layer.allSatisfy { ($0.measured ?? 0) > 0 })
     #expect(layer.map(\.unit) == [.seconds, .share, .times])
     let ordinary = try benchmark.ordinaryMemory()
-    #expect(ordinary.count == 6 && ordinary[1..<5].allSatisfy { ($0.measured ?? 0) > 0 })
+    #expect(ordinary.count == 7 && ordinary[1..<6].allSatisfy { ($0.measured ?? 0) > 0 })
     #expect(ordinary[4].work == "lease by the owner" && ordinary[4].limit == 0.0002)
+    #expect(ordinary[5].work == "lease by the socket" && ordinary[5].limit == 0.001)
     let fault = try #require(ordinary.last)
     #expect(fault.work.contains("self-served") && fault.unit == .times && fault.limit == 0.5)
     if HostNeeds.kvm, HostNeeds.userFault { #expect((fault.measured ?? 0) > 0) }
     #expect((fault.measured == nil) == (fault.problem != nil))
+  }
+
+  @Test(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
+  func `each page fault is measured`() throws {
+    let host = HostProbe().host()
+    let faults = FaultLatencies(host: host, backing: .base, runs: 2)
+    #expect(faults.problem == nil && faults.seconds.count == FaultLatencies.Server.allCases.count)
+    for runs in faults.seconds.values {
+      #expect(runs.map(\.count) == [64, 64] && runs.joined().allSatisfy { $0 > 0 })
+    }
+    let row = faults.budget
+    #expect(row.measured == faults.ratio?.median && row.limit == 1.25 && row.unit == .times)
+  }
+
+  @Test func `QEMU is measured with the memory that its budget is for`() {
+    let row = BudgetBenchmark(memory: smallMemory(.mebibytes(16)), runs: 1).qemu()
+    #expect(row.measured == nil && row.problem?.contains("10 GiB") == true)
   }
 
   @Test(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))

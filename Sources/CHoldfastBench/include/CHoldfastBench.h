@@ -92,4 +92,19 @@ int hf_bench_run(char *const *words, const char *input, int keep, char *output, 
 /// its pages of `page` bytes, one after the other. `faults` gets the page faults of that.
 double hf_bench_touch_pages(int fd, size_t length, size_t page, int64_t *faults);
 
+/// Creates a memfd whose pages are all resident, of hugetlb pages of 2 MiB if `hugetlb` is not zero.
+/// Returns a descriptor or a negative errno.
+int hf_bench_resident_file(size_t length, int hugetlb);
+
+/// Reserves `length` bytes of addresses and writes to each page of `page` bytes in order. A thread
+/// serves the page faults with the pages of the resident file `fd`, in the order of the accesses
+/// (poll, read, mmap with MAP_FIXED, MADV_POPULATE_WRITE, UFFDIO_WAKE).
+///
+/// Stores what the access to each page took in `seconds`. Returns 0 or a negative errno.
+int hf_bench_handler_faults(int fd, size_t length, size_t page, double *seconds);
+
+/// Writes to each page of `page` bytes from `address` on, in order, and stores what each access took
+/// in `seconds`.
+void hf_bench_touch_each(uint64_t address, size_t length, size_t page, double *seconds);
+
 #endif

@@ -13,15 +13,14 @@ enum LayerBudgets {
     let range = AddressRange(from: .zero, to: .zero + size)
     var seconds: [Double] = []
     var share = 0.0
-    let clock = ContinuousClock()
     for run in 0...runs {
       let space = try AddressSpace(bounds: range, memory: memory, pmap: NullPmap())
       let object = MemoryObject(memory: memory, size: geometry.pages(in: size))
       defer { object.release() }
       try space.map(object, offset: PageIndex(0), at: range, protection: .readWrite)
-      let start = clock.now
+      let start = Instant.now
       _ = try space.wire(range)
-      if run > 0 { seconds.append((clock.now - start).seconds) }
+      if run > 0 { seconds.append((Instant.now - start).seconds) }
       let metadata = memory.allocator.metadata + object.metadata + space.metadata
       share = Double(metadata.rawValue) / Double(size.rawValue)
       try space.remove(range)
@@ -65,8 +64,7 @@ enum LayerBudgets {
   private static func protectSeconds(
     _ space: AddressSpace, mappings: UInt64
   ) throws(HoldfastError) -> Double {
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = Instant.now
     // An odd step, so that the look-ups are spread over the whole space.
     for number in 0..<UInt64(2000) {
       let first = Address(number * 48_271 % mappings * 4 << 12)
@@ -74,7 +72,7 @@ enum LayerBudgets {
       try space.protect(page, .read)
       try space.protect(page, .readWrite)
     }
-    return (clock.now - start).seconds
+    return (Instant.now - start).seconds
   }
 }
 

@@ -78,11 +78,11 @@ struct SnapshotBudgets {
     let arena = try Arena(
       size: memory.size, for: .paging, backing: memory.backing, nodes: memory.nodes,
       host: memory.host, threads: memory.threads)
-    let start = ContinuousClock.now
+    let start = Instant.now
     // All runs restore the file of the warm-up: a disk may take far longer to read a file first.
     var image: OpenFile?
     for run in 0...runs {
-      if run > 1, ContinuousClock.now - start > Self.most { break }
+      if run > 1, Instant.now - start > Self.most { break }
       progress(BenchmarkStep(run: run, name: "snapshot", number: run, count: runs + 1))
       var counted = run == 0 ? Measured() : measured
       let workFirst = run % 2 == 0
@@ -165,10 +165,10 @@ struct SnapshotBudgets {
     try during { () throws(Errno) in try self.check(hf_bench_uncache(image.descriptor)) }
     let guest = try pagedGuest(arena)
     try pairs.measure(workFirst: workFirst) { () throws(HoldfastError) in
-      let start = ContinuousClock.now
+      let start = Instant.now
       _ = try guest.restoreSegment(
         "ram", from: path(image), prefetch: .prefetched(threads: Self.threads))
-      return (ContinuousClock.now - start).seconds
+      return (Instant.now - start).seconds
     } floor: { () throws(HoldfastError) in
       try during { () throws(Errno) in
         try seconds(hf_bench_read(image.descriptor, Int(arena.size.rawValue)))

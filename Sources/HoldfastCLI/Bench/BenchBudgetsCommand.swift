@@ -18,6 +18,9 @@ struct BenchBudgetsCommand: ParsableCommand {
       Snapshots of 512 MiB are measured against what dd does: it writes as much, with or without \
       the page cache, whichever is faster, and reads as much past it, one MiB at a time. Faults \
       are measured against pread. The files need 1.1 GiB on a disk, and are gone at the end.
+
+      QEMU starts on leased memory of 10 GiB or more, if it is installed. Only root can measure \
+      that.
       """)
 
   @Option(
@@ -45,6 +48,7 @@ struct BenchBudgetsCommand: ParsableCommand {
     case snapshots
     case memory
     case layer
+    case qemu
   }
 
   @Option(
@@ -106,6 +110,8 @@ struct BenchBudgetsCommand: ParsableCommand {
           benchmark.snapshots(in: snapshotFolder ?? TemporaryFolder.path, progress: update)
         case .memory: try benchmark.ordinaryMemory(progress: update)
         case .layer: try benchmark.layer()
+        // The last part, since this thread does not see the host's new mounts after it.
+        case .qemu: [benchmark.qemu(progress: update)]
         }
       }
     }

@@ -1,4 +1,4 @@
-#include "CFaults.h"
+#include "CHoldfastBench.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,10 +22,10 @@ typedef struct {
   int problem;
 } handler;
 
-static uint64_t now(void) {
+static double now(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
-  return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+  return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
 static int answer(handler *self, uint64_t address, off_t offset) {
@@ -64,17 +64,17 @@ static void *handle(void *argument) {
   }
 }
 
-void cfaults_touch(uint64_t address, size_t length, size_t page, uint64_t *touches) {
+void hf_bench_touch_each(uint64_t address, size_t length, size_t page, double *seconds) {
   volatile char *place = (volatile char *)(uintptr_t)address;
   for (size_t i = 0; i < length / page; i++) {
-    uint64_t start = now();
+    double start = now();
     place[i * page] = 1;
-    touches[i] = now() - start;
+    seconds[i] = now() - start;
   }
 }
 
-int cfaults_open(size_t length, int hugetlb) {
-  int fd = memfd_create("cfaults", MFD_CLOEXEC | (hugetlb ? MFD_HUGETLB | 21 << 26 : 0));
+int hf_bench_resident_file(size_t length, int hugetlb) {
+  int fd = memfd_create("holdfast-bench", MFD_CLOEXEC | (hugetlb ? MFD_HUGETLB | 21 << 26 : 0));
   if (fd < 0)
     return -errno;
   void *place = MAP_FAILED;
@@ -95,12 +95,10 @@ int cfaults_open(size_t length, int hugetlb) {
   return fd;
 }
 
-void cfaults_close(int fd) { close(fd); }
-
-int cfaults_run(int fd, size_t length, size_t page, uint64_t *touches) {
+int hf_bench_handler_faults(int fd, size_t length, size_t page, double *seconds) {
   handler self = {.file = fd, .page = page, .stop_fd = -1};
   int status = 0;
-  self.fault_fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+  self.fault_fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
   if (self.fault_fd < 0)
     return -errno;
   size_t whole = length + page;
@@ -124,7 +122,7 @@ int cfaults_run(int fd, size_t length, size_t page, uint64_t *touches) {
   status = -pthread_create(&thread, NULL, handle, &self);
   if (status < 0)
     goto unmap;
-  cfaults_touch(start, length, page, touches);
+  hf_bench_touch_each(start, length, page, seconds);
   uint64_t one = 1;
   if (write(self.stop_fd, &one, sizeof one) < 0)
     status = -errno;
