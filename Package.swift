@@ -93,6 +93,7 @@ let package = Package(
       ],
       swiftSettings: settings),
     .target(name: "HoldfastStatistics", swiftSettings: settings),
+    .target(name: "HoldfastPlot", swiftSettings: settings),
     .target(name: "CHoldfastBench", cSettings: [.define("_GNU_SOURCE")]),
     .target(
       name: "HoldfastBench",
@@ -103,7 +104,8 @@ let package = Package(
       ],
       swiftSettings: settings),
     .target(
-      name: "HoldfastSimulation", dependencies: ["HoldfastCore"], swiftSettings: settings),
+      name: "HoldfastSimulation", dependencies: ["HoldfastCore", "HoldfastPlot"],
+      swiftSettings: settings),
     .target(
       name: "HoldfastTestKit",
       dependencies: ["HoldfastCore", "HoldfastLinux"],
@@ -144,6 +146,10 @@ let package = Package(
       dependencies: ["HoldfastStatistics"],
       swiftSettings: testSettings),
     .testTarget(
+      name: "HoldfastPlotTests",
+      dependencies: ["HoldfastPlot", "HoldfastTestKit"],
+      swiftSettings: testSettings),
+    .testTarget(
       name: "HoldfastBenchTests",
       dependencies: [
         "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastLinux", "HoldfastStatistics",
@@ -152,7 +158,7 @@ let package = Package(
       swiftSettings: testSettings),
     .testTarget(
       name: "HoldfastSimulationTests",
-      dependencies: ["HoldfastSimulation", "HoldfastCore", "HoldfastTestKit"],
+      dependencies: ["HoldfastSimulation", "HoldfastCore", "HoldfastPlot", "HoldfastTestKit"],
       swiftSettings: testSettings),
     .target(
       name: "HoldfastCLI",

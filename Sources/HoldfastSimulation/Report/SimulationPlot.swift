@@ -1,4 +1,5 @@
 internal import HoldfastCore
+internal import HoldfastPlot
 
 /// A plot of a run: three panels over the simulated time, in SVG, dark on light, or light on dark
 /// where the viewer prefers that.
@@ -10,103 +11,86 @@ package struct SimulationPlot: Sendable {
     self.result = result
   }
 
-  /// Values of a panel, one for each time; a nil is a gap.
-  struct Series {
-    /// How the values are drawn.
-    enum Style {
-      /// A line from value to value.
-      case line
-      /// The same, dashed, so that a line below remains visible.
-      case dashed
-      /// A line with the area below.
-      case area
-      /// A bar around each time, on those of the series before.
-      case bar
-      /// A short line around each time, across the bars.
-      case mark
-    }
-
-    var name: String
-    var color: SVGColor
-    var style = Style.line
-    var values: [Double?]
-  }
-
-  /// A diagram with its own vertical axis.
-  struct Panel {
-    var title: String
-    /// The name of the vertical axis, with its unit.
-    var axis: String
-    /// The upper end of the axis, unless a value exceeds it; nil for the largest value.
-    var top: Double?
-    /// The distance between the numbers on the axis; nil for round numbers.
-    var step: Double?
-    var series: [Series]
-  }
-
   /// The plot as an SVG document.
-  package var svg: String {
-    let samples = result.figures.samples
-    var drawing = SVGDrawing(times: samples.map(\.time), duration: result.duration)
-    drawing.heading = heading
-    return drawing.document([memory(samples), fragmentation(samples), wires(samples)])
+  package var svg: String { chart.svg(width: 1000) }
+
+  var chart: Chart {
+    let all: [(Axis, String, [Chart.Series])] = [
+      memory(), fragmentation(), wires(),
+    ]
+    return Chart(
+      heading,
+      panels: all.map { y, title, series in Chart.Panel(title, x: time.axis, y: y, series: series) }
+    )
   }
 
-  private func memory(_ samples: [SimulationFigures.Sample]) -> Panel {
+  private func series(
+    _ name: String, _ color: SVGColor, _ kind: Chart.Series.Kind = .line, dashes: String? = nil,
+    _ value: (SimulationFigures.Sample) -> Double?
+  ) -> Chart.Series {
+    let samples = result.figures.samples
+    return Chart.Series(
+      name, kind, SeriesStyle(color, dashes: dashes), x: samples.map { $0.time / time.seconds },
+      values: samples.map(value))
+  }
+
+  private func memory() -> (Axis, String, [Chart.Series]) {
     let (divisor, unit) = SimulationPlot.unit(for: result.options.memory)
     func memory(_ bytes: ByteCount) -> Double { Double(bytes.rawValue) / divisor }
     let total = memory(result.options.memory)
-    return Panel(
-      title: "Memory, of \(result.options.memory)", axis: unit, top: total, step: total / 4,
-      series: [
-        Series(name: "used", color: .blue, style: .area, values: samples.map { memory($0.used) }),
-        Series(
-          name: "used or zeroed", color: .green, style: .dashed,
-          values: samples.map { memory($0.used + $0.zeroed) }),
-      ])
+    return (
+      Axis(unit, high: total, step: total / 4), "Memory, of \(result.options.memory)",
+      [
+        series("used", .blue, .area) { memory($0.used) },
+        series("used or zeroed", .green, dashes: SeriesStyle.dashed) {
+          memory($0.used + $0.zeroed)
+        },
+      ]
+    )
   }
 
-  private func fragmentation(_ samples: [SimulationFigures.Sample]) -> Panel {
-    Panel(
-      title: "Fragmentation: share of the free memory in blocks smaller than",
-      axis: "% of free memory", top: nil, step: nil,
-      series: [
-        Series(
-          name: "2 MiB", color: .orange, values: samples.map { 100 * $0.superpageFragmentation }),
-        Series(
-          name: "1 GiB", color: .blue, style: .dashed,
-          values: samples.map { 100 * $0.largestFragmentation }),
-      ])
+  private func fragmentation() -> (Axis, String, [Chart.Series]) {
+    (
+      Axis("% of free memory"), "Fragmentation: share of the free memory in blocks smaller than",
+      [
+        series("2 MiB", .orange) { 100 * $0.superpageFragmentation },
+        series("1 GiB", .blue, dashes: SeriesStyle.dashed) { 100 * $0.largestFragmentation },
+      ]
+    )
   }
 
-  private func wires(_ samples: [SimulationFigures.Sample]) -> Panel {
-    func percent(_ share: (SimulationFigures.Sample) -> Double?) -> [Double?] {
-      samples.map { share($0).map { 100 * $0 } }
-    }
+  private func wires() -> (Axis, String, [Chart.Series]) {
     // Shares of a whole, on each other, so that none hides another.
-    return Panel(
-      title: "Share of the bytes wired, by page size", axis: "% of bytes wired", top: 100,
-      step: nil,
-      series: [
-        Series(name: "1 GiB", color: .blue, style: .bar, values: percent { $0.largestShare }),
-        Series(
-          name: "2 MiB", color: .lightBlue, style: .bar,
-          values: percent { sample in
-            sample.superpageShare.map { $0 - (sample.largestShare ?? 0) }
-          }),
-        Series(
-          name: "4 KiB", color: .orange, style: .bar,
-          values: percent { sample in sample.superpageShare.map { 1 - $0 } }),
-        Series(
-          name: "zeroed ahead", color: .ink, style: .mark, values: percent { $0.zeroedShare }),
-      ])
+    (
+      Axis("% of bytes wired", high: 100), "Share of the bytes wired, by page size",
+      [
+        series("1 GiB", .blue, .stackedBar) { percent($0.largestShare) },
+        series("2 MiB", .lightBlue, .stackedBar) { sample in
+          percent(sample.superpageShare.map { $0 - (sample.largestShare ?? 0) })
+        },
+        series("4 KiB", .orange, .stackedBar) { percent($0.superpageShare.map { 1 - $0 }) },
+        series("zeroed ahead", .ink, .mark) { percent($0.zeroedShare) },
+      ]
+    )
   }
+
+  private func percent(_ share: Double?) -> Double? { share.map { 100 * $0 } }
 
   private var heading: String {
     let options = result.options
     let guests = options.guests.map { ", \($0) guests at once" } ?? ""
     return "holdfast simulate: \(options.memory)\(guests), "
       + "\(options.pattern.rawValue) arrivals, seed \(options.seed)"
+  }
+
+  /// The axis of the simulated time, and the seconds of its unit.
+  private var time: (axis: Axis, seconds: Double) {
+    let duration = result.duration
+    let (unit, seconds) =
+      duration >= 2 * 86_400
+      ? ("days", 86_400.0)
+      : duration >= 7200 ? ("hours", 3600) : duration >= 120 ? ("minutes", 60) : ("seconds", 1)
+    return (Axis("simulated time, \(unit)", low: 0, high: duration / seconds), seconds)
   }
 
   /// The largest unit of which the memory has at least two.
