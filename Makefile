@@ -13,7 +13,7 @@ FUZZ_CASES ?= 100000
 
 .PHONY: check format lint build release release-tests test tsan model crashes fuzz bench budgets static \
   numa-guest reservoir-guest service-guest packages recipes examples library test-library c-examples \
-  rust mutants docs clean
+  rust mutants report-check docs clean
 
 check: lint build test tsan
 
@@ -135,6 +135,14 @@ rust: library
 # Mistakes that the tests have to notice: MUTANTS="fork-spins gap-not-widened", or all.
 mutants:
 	Scripts/mutants $(MUTANTS)
+
+# The checker of reports on pages with mistakes, and the sample of HoldfastPlotTests. It needs chromium.
+REPORT = $(CURDIR)/.build/report
+report-check: build
+	Tests/Report/check_test.py
+	mkdir -p $(REPORT)
+	HOLDFAST_SAMPLE_FOLDER=$(REPORT) $(SWIFT) test --skip-build --filter SampleTests
+	Scripts/report/check $(REPORT)/sample.html $(REPORT)/sample.json --screenshots $(REPORT)
 
 # The documentation of the library, in .build/docs/documentation.
 docs:

@@ -66,11 +66,12 @@ package enum Quantity: Hashable, Sendable {
   /// - Complexity: O(1).
   package func text(_ value: Double) -> String {
     guard value.isFinite else { return value.isNaN ? "none" : value < 0 ? "-infinite" : "infinite" }
-    // Rounded first: 999.9 us is 1 ms.
-    let rounded = Quantity.round(value, digits: 3)
-    if rounded == 0 { return "0" + (self == .percent || self == .factor ? units[0].suffix : "") }
-    let unit = unit(for: rounded)
-    return Quantity.digits(rounded / unit.size) + unit.suffix
+    if value == 0 { return "0" + (self == .percent || self == .factor ? units[0].suffix : "") }
+    var unit = unit(for: value)
+    let rounded = Quantity.round(value / unit.size, digits: 3)
+    // 999.9 us is 1 ms.
+    unit = self.unit(for: rounded * unit.size)
+    return Quantity.digits(Quantity.round(value / unit.size, digits: 3)) + unit.suffix
   }
 
   /// The labels of ticks at multiples of a step: all in one unit, with the decimals of the step.

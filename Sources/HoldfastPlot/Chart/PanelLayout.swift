@@ -17,19 +17,13 @@ struct PanelLayout {
     self.top = top
     let yRange = panel.y.range(of: PanelLayout.heights(panel), count: 5)
     y = Scale(range: yRange, start: panel.height, end: 0)
-    let widest = PanelLayout.widest(yRange.ticks, canvas)
+    let widest = HorizontalAxis.widest(yRange.ticks, size: canvas.size)
     left = max(axis, canvas.margin + widest + 8)
 
-    // Labels at the ends of the horizontal axis extend beyond it.
     let space = canvas.width - canvas.margin - left
     let xValues = panel.series.flatMap { $0.points.flatMap(PanelLayout.places) }
-    var xRange = panel.x.range(of: xValues, count: 10)
-    for count in [10, 8, 6, 5, 4, 3, 2] {
-      xRange = panel.x.range(of: xValues, count: count)
-      let label = PanelLayout.widest(xRange.ticks, canvas)
-      if Double(xRange.ticks.count { $0.label != nil }) * (label + 14) <= space { break }
-    }
-    var last = 0.0
+    var axis = HorizontalAxis(
+      panel.x, values: xValues, from: left, to: left + space, size: canvas.size)
     if case .categories(let all) = panel.x.kind {
       let slot = space / Double(max(1, all.count))
       names = all.map {
@@ -37,14 +31,13 @@ struct PanelLayout {
       }
     } else {
       names = []
-      last = xRange.ticks.last?.label.map { TextMeasure.width($0, size: canvas.size) } ?? 0
+      // The last label extends beyond the axis.
+      axis = HorizontalAxis(
+        panel.x, values: xValues, from: left,
+        to: left + space - axis.overhang(size: canvas.size), size: canvas.size)
     }
-    right = canvas.width - canvas.margin - last / 2
-    x = Scale(range: xRange, start: left, end: max(left + 40, right))
-  }
-
-  private static func widest(_ ticks: [Axis.Tick], _ canvas: Canvas) -> Double {
-    ticks.reduce(0) { max($0, TextMeasure.width($1.label ?? "", size: canvas.size)) }
+    x = axis.scale
+    right = x.end
   }
 
   /// The values that the vertical axis must have: of stacked bars, their sums.
@@ -74,7 +67,7 @@ struct PanelLayout {
     var edge = canvas.heading(panel.title, top: top, size: canvas.size)
     edge = Legend(items: legend).draw(on: &canvas, top: edge)
     if !panel.y.title.isEmpty {
-      edge += canvas.lineHeight
+      edge += canvas.lineHeight + 4
       canvas.text(panel.y.title, x: canvas.margin, y: edge - 3, color: .faint)
     }
     edge += canvas.size * 0.7 + 2
@@ -125,78 +118,21 @@ struct PanelLayout {
   }
 
   private func drawHorizontalAxis(on canvas: inout Canvas) -> Double {
+    let axis = HorizontalAxis(axis: panel.x, scale: x)
     let bottom = y.start
+    guard case .categories = panel.x.kind else {
+      if x.range.isLogarithmic { axis.drawGrid(on: &canvas, top: y.end, bottom: bottom) }
+      return axis.draw(on: &canvas, bottom: bottom)
+    }
     canvas.line(left, bottom, right, bottom, .ink)
-    let ticks = x.range.ticks.filter { $0.label != nil }
-    if case .categories = panel.x.kind {
-      for (tick, lines) in zip(ticks, names) {
-        for (index, line) in lines.enumerated() {
-          canvas.text(
-            line, x: x.place(tick.value),
-            y: bottom + canvas.lineHeight * Double(index + 1) + 2, anchor: .middle)
-        }
-      }
-    } else {
-      for tick in x.range.ticks where x.range.isLogarithmic {
-        canvas.line(
-          x.place(tick.value), bottom, x.place(tick.value), y.end,
-          tick.label == nil ? .minorGrid : .grid)
-      }
-      let widths = ticks.map {
-        (place: x.place($0.value), width: TextMeasure.width($0.label ?? "", size: canvas.size))
-      }
-      let stride = Scale.spaced(widths, gap: 8)
-      for (index, tick) in ticks.enumerated() {
-        let place = x.place(tick.value)
-        canvas.line(place, bottom, place, bottom + 5, .ink)
-        guard index % stride == 0, let label = tick.label else { continue }
-        canvas.text(label, x: place, y: bottom + canvas.lineHeight + 4, anchor: .middle)
+    for (tick, lines) in zip(x.range.ticks, names) {
+      for (index, line) in lines.enumerated() {
+        canvas.text(
+          line, x: x.place(tick.value), y: bottom + canvas.lineHeight * Double(index + 1) + 2,
+          anchor: .middle)
       }
     }
     let rows = max(1, names.map(\.count).max() ?? 1)
-    var edge = bottom + canvas.lineHeight * Double(rows) + 8
-    if !panel.x.title.isEmpty {
-      for line in TextMeasure.wrap(
-        panel.x.title, width: canvas.width - 2 * canvas.margin, size: canvas.size)
-      {
-        edge += canvas.lineHeight
-        canvas.text(line, x: (left + right) / 2, y: edge - 2, anchor: .middle, color: .faint)
-      }
-    }
-    return edge + 4
-  }
-
-  /// The lines of references, each with its name on it or, where there is another name, next to it.
-  private func drawReferences(on canvas: inout Canvas) {
-    var taken: [ClosedRange<Double>] = []
-    for reference in panel.references where reference.value.value.isFinite {
-      let place = y.place(reference.value.value)
-      let text =
-        reference.name + (reference.name.isEmpty ? "" : ": ")
-        + panel.y.quantity.text(reference.value.value)
-      canvas.add(
-        Markup(
-          "path",
-          [
-            ("d", "M\(Markup.number(left)) \(Markup.number(place))H\(Markup.number(right))"),
-            ("fill", "none"), ("stroke-width", "1.5"), ("stroke-dasharray", "5 4"),
-          ] + SVGColor.ink.stroke + reference.value.attributes,
-          [Markup("title", text: text)]))
-      let shown = TextMeasure.shorten(text, width: right - left - 8, size: canvas.size)
-      // Above the line, or at the next free place below or above.
-      let height = canvas.size * 1.25
-      var choices = [place - 4, place + canvas.size + 3]
-      for step in 1...40 {
-        choices += [place - 4 - Double(step) * height, place + Double(step + 1) * height]
-      }
-      let baseline = choices.first { baseline in
-        let box = (baseline - canvas.size)...(baseline + canvas.size * 0.25)
-        return box.lowerBound >= y.end && box.upperBound <= y.start
-          && !taken.contains { $0.overlaps(box) }
-      }
-      guard let baseline else { continue }
-      taken.append((baseline - canvas.size)...(baseline + canvas.size * 0.25))
-      canvas.text(shown, x: right - 4, y: baseline, anchor: .end, halo: true)
-    }
+    return axis.drawTitle(on: &canvas, top: bottom + canvas.lineHeight * Double(rows) + 8)
   }
 }

@@ -35,12 +35,12 @@ package enum TextMeasure {
       }
       if !current.isEmpty { lines.append(current) }
       current = ""
-      for character in word {
-        if !current.isEmpty, !fits(current + String(character)) {
+      for piece in pieces(word, fits) {
+        if !current.isEmpty, !fits(current + piece) {
           lines.append(current)
           current = ""
         }
-        current.append(character)
+        current += piece
       }
     }
     if !current.isEmpty || lines.isEmpty { lines.append(current) }
@@ -49,6 +49,17 @@ package enum TextMeasure {
     return kept.dropLast() + [
       shorten(kept[kept.count - 1] + "\u{2026}", width: width, size: size, bold: bold)
     ]
+  }
+
+  /// The parts of a word between which a line may end: after hyphens and slashes and, in parts that
+  /// are too wide, anywhere.
+  private static func pieces(_ word: Substring, _ fits: (String) -> Bool) -> [String] {
+    var result = [""]
+    for character in word {
+      if let last = result.last?.last, "-/_=,".contains(last) { result.append("") }
+      result[result.count - 1].append(character)
+    }
+    return result.flatMap { fits($0) ? [$0] : $0.map { String($0) } }
   }
 
   /// The text, or as much of its beginning as fits before an ellipsis.
