@@ -78,6 +78,8 @@ package enum Quantity: Hashable, Sendable {
   func labels(_ ticks: [Double], step: Double) -> [String] {
     let largest = ticks.reduce(0) { max($0, $1.magnitude) }
     let unit = unit(for: largest)
+    // Fixed decimals would be nearly all zeros.
+    if step / unit.size < 1e-3, largest < 900 * step { return ticks.map { text($0) } }
     let places = Quantity.places(step / unit.size)
     return ticks.map { tick in
       let text = Quantity.fixed(tick / unit.size, places: places)

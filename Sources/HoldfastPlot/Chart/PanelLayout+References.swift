@@ -53,7 +53,7 @@ extension PanelLayout {
   private func choices(line: Double, width: Double, size: Double) -> [Canvas.Label] {
     var result: [Canvas.Label] = []
     let height = size * 1.2
-    for step in 0..<40 {
+    for step in 0..<12 {
       for baseline in [line - 4 - Double(step) * height, line + size + 3 + Double(step) * height] {
         let (top, bottom) = (baseline - size * 0.95, baseline + size * 0.25)
         guard top >= y.end, bottom <= y.start else { continue }

@@ -7,8 +7,10 @@ struct PanelLayout {
   let top: Double
   let left: Double
   let right: Double
-  /// The lines of a name on an axis of categories.
+  /// The lines below each place of an axis of categories.
   private let names: [[String]]
+  /// The lines of each name, after its number, where names have no room at their places.
+  private let numbered: [[String]]
 
   /// The layout of a panel below `top`. The vertical places begin at 0 until the heading is drawn.
   /// The vertical axis is at `axis` or, where its labels need more, to the right of that.
@@ -25,12 +27,22 @@ struct PanelLayout {
     var axis = HorizontalAxis(
       panel.x, values: xValues, from: left, to: left + space, size: canvas.size)
     if case .categories(let all) = panel.x.kind {
-      let slot = space / Double(max(1, all.count))
-      names = all.map {
-        TextMeasure.wrap($0, width: max(slot - 6, 20), size: canvas.size, lines: 3)
+      let room = space / Double(max(1, all.count)) - 8
+      let wrapped = all.map { TextMeasure.wrap($0, width: room, size: canvas.size) }
+      let isWhole = all.allSatisfy { name in
+        name.split(separator: " ").allSatisfy {
+          TextMeasure.width(String($0), size: canvas.size) <= room
+        }
+      }
+      if isWhole && wrapped.allSatisfy({ $0.count <= 3 }) {
+        (names, numbered) = (wrapped, [])
+      } else {
+        let width = canvas.width - 2 * canvas.margin - PanelLayout.numberWidth
+        names = all.indices.map { ["\($0 + 1)"] }
+        numbered = all.map { TextMeasure.wrap($0, width: width, size: canvas.size) }
       }
     } else {
-      names = []
+      (names, numbered) = ([], [])
       // The last label extends beyond the axis.
       axis = HorizontalAxis(
         panel.x, values: xValues, from: left,
@@ -39,6 +51,9 @@ struct PanelLayout {
     x = axis.scale
     right = x.end
   }
+
+  /// The room for the number of a name.
+  private static let numberWidth = 32.0
 
   /// The values that the vertical axis must have: of stacked bars, their sums.
   private static func heights(_ panel: Chart.Panel) -> [Double] {
@@ -88,6 +103,7 @@ struct PanelLayout {
     left = layout.left
     right = layout.x.end
     names = layout.names
+    numbered = layout.numbered
   }
 
   private var legend: [Legend.Item] {
@@ -125,14 +141,40 @@ struct PanelLayout {
       return axis.draw(on: &canvas, bottom: bottom)
     }
     canvas.line(left, bottom, right, bottom, .ink)
-    for (tick, lines) in zip(x.range.ticks, names) {
-      for (index, line) in lines.enumerated() {
+    // Names have room at their places; numbers of very many may have none.
+    let places = zip(x.range.ticks, names).map { tick, lines in
+      (
+        place: x.place(tick.value),
+        width: lines.map { TextMeasure.width($0, size: canvas.size) }.max() ?? 0
+      )
+    }
+    let stride = Scale.spaced(places, gap: 4)
+    for (index, lines) in names.enumerated() where index % stride == 0 {
+      for (row, line) in lines.enumerated() {
         canvas.text(
-          line, x: x.place(tick.value), y: bottom + canvas.lineHeight * Double(index + 1) + 2,
+          line, x: places[index].place, y: bottom + canvas.lineHeight * Double(row + 1) + 2,
           anchor: .middle)
       }
     }
     let rows = max(1, names.map(\.count).max() ?? 1)
-    return axis.drawTitle(on: &canvas, top: bottom + canvas.lineHeight * Double(rows) + 8)
+    let edge = axis.drawTitle(on: &canvas, top: bottom + canvas.lineHeight * Double(rows) + 8)
+    return drawNames(on: &canvas, top: edge)
+  }
+
+  /// Draws the names that have no room below the axis, each after its number.
+  private func drawNames(on canvas: inout Canvas, top: Double) -> Double {
+    var edge = top
+    for (index, lines) in numbered.enumerated() {
+      for (row, line) in lines.enumerated() {
+        edge += canvas.lineHeight
+        if row == 0 {
+          canvas.text(
+            "\(index + 1)", x: canvas.margin + PanelLayout.numberWidth - 8, y: edge - 4,
+            anchor: .end)
+        }
+        canvas.text(line, x: canvas.margin + PanelLayout.numberWidth, y: edge - 4)
+      }
+    }
+    return edge
   }
 }
