@@ -40,6 +40,13 @@ import Testing
     }
   }
 
+  @Test func `coordinates are decimal numbers`() {
+    let numbers = [0, -0.04, 1.25, -2, 1e14, .nan, .infinity].map(Markup.number)
+    #expect(numbers == ["0.0", "0.0", "1.3", "-2.0", "100000000000000.0", "0", "0"])
+    #expect(Quantity.fixed(1234.5678, places: 3) == "1234.568")
+    #expect(Quantity.fixed(-0.4, places: 0) == "0" && Quantity.fixed(2.5, places: 0) == "3")
+  }
+
   @Test func `everything is escaped`() {
     let text = "<a href=\"x\">&'\u{0}\u{7}\n<\u{301}"
     let escaped = "&lt;a href=&quot;x&quot;&gt;&amp;'\u{FFFD}\u{FFFD} &lt;\u{301}"

@@ -6,6 +6,7 @@ Usage: Tests/Report/check_test.py [--no-browser]
 
 import os
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -106,7 +107,11 @@ class CheckTests(unittest.TestCase):
             result = subprocess.run(
                 [CHECK, *paths, *(a.replace("FOLDER", folder) for a in arguments)],
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, text=True)
-            pictures = sorted(name for name in os.listdir(folder) if name.endswith(".png"))
+            pictures = {}
+            for name in os.listdir(folder):
+                if name.endswith(".png"):
+                    with open(os.path.join(folder, name), "rb") as file:
+                        pictures[name] = struct.unpack(">I", file.read(20)[16:])[0]
             return result.returncode, result.stdout + result.stderr, pictures
 
     def test_numbers(self):
@@ -128,7 +133,11 @@ class CheckTests(unittest.TestCase):
         self.assertIn("wide, light: 1 pictures with 3 texts", output)
         self.assertIn("narrow, dark: 1 pictures with 1 texts", output)
         self.assertEqual(
-            pictures, ["narrow-dark.png", "narrow-light.png", "wide-dark.png", "wide-light.png"])
+            pictures,
+            {
+                "narrow-dark.png": 390, "narrow-light.png": 390, "wide-dark.png": 1280,
+                "wide-light.png": 1280,
+            })
         for name, (page, message) in LAYOUT.items():
             with self.subTest(name):
                 self.assertNotEqual(page, PAGE)

@@ -10,9 +10,10 @@ struct Marker {
   func element(
     x: Double, y: Double, datum: Datum? = nil, tooltip: String? = nil
   ) -> Markup {
-    let isStroke = style.shape == .cross || style.shape == .plus || style.shape == .bar
+    // Strokes have no inside: a hollow one is a circle.
+    let isCircle = style.shape == .circle || (isHollow && isStroke)
     var attributes: [Markup.Attribute]
-    if isStroke {
+    if isStroke && !isHollow {
       attributes = [("fill", "none")] + style.color.stroke + [("stroke-width", "2.2")]
     } else if isHollow {
       attributes = SVGColor.page.fill(outline: style.color) + [("stroke-width", "1.5")]
@@ -22,7 +23,7 @@ struct Marker {
     }
     let children = tooltip.map { [Markup("title", text: $0)] } ?? []
     if let datum { attributes += datum.attributes }
-    if style.shape == .circle {
+    if isCircle {
       return Markup(
         "circle",
         [
@@ -30,6 +31,10 @@ struct Marker {
         ] + attributes, children)
     }
     return Markup("path", [("d", outline(x, y))] + attributes, children)
+  }
+
+  private var isStroke: Bool {
+    style.shape == .cross || style.shape == .plus || style.shape == .bar
   }
 
   private func outline(_ x: Double, _ y: Double) -> String {
