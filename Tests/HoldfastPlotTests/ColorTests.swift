@@ -45,7 +45,7 @@ import Testing
     zip(linear(color), [0.2126, 0.7152, 0.0722]).reduce(0) { $0 + $1.0 * $1.1 }
   }
 
-  /// What red, green and blue become for people without one kind of cones (Machado and others, 2009).
+  /// What red, green and blue become for people without one kind of cones (Machado et al., 2009).
   private static let visions: [(name: String, matrix: [[Double]])] = [
     ("all cones", [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
     (

@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastPlot
 
 @Suite struct PageTests {
-  /// The page is XML too, apart from its first line, so that an XML parser finds what is not closed.
+  /// The page is XML too, apart from its first line, so that a parser finds what is not closed.
   private func read(_ page: HTMLPage) -> SVGReader {
     let html = page.html
     #expect(html.hasPrefix("<!DOCTYPE html>\n"))

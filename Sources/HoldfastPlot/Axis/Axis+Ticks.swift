@@ -54,8 +54,8 @@ extension Axis {
     return (least, most)
   }
 
-  /// Labels at powers of ten, and lines at their multiples; labels at 1, 2 and 5 times the powers in
-  /// a short range.
+  /// Labels at powers of ten, and lines at their multiples; in a short range, labels also at 2
+  /// and 5 times the powers.
   func decimal(_ values: [Double], count: Int) -> Range {
     let (least, most) = ends(values) ?? (1, 10)
     var start = Axis.round(least, up: false)

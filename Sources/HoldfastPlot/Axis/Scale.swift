@@ -24,8 +24,8 @@ struct Scale {
     return value >= range.low - slack && value <= range.high + slack
   }
 
-  /// The labels of a horizontal axis that do not touch each other: every one, or every second, third
-  /// and so on.
+  /// The labels of a horizontal axis that do not touch each other: every one, or every second,
+  /// third and so on.
   static func spaced(_ ticks: [(place: Double, width: Double)], gap: Double) -> Int {
     guard ticks.count > 1 else { return 1 }
     for stride in 1..<ticks.count {

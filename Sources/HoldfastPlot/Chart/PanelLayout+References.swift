@@ -1,8 +1,8 @@
 // The lines of references across a panel.
 
 extension PanelLayout {
-  /// Draws the lines, and the name of each above or below it where it covers the least of the series
-  /// and no other name.
+  /// Draws the lines, and the name of each above or below it where it covers the least of the
+  /// series and no other name.
   func drawReferences(on canvas: inout Canvas) {
     let references = panel.references.filter(\.value.value.isFinite)
     for reference in references {

@@ -19,8 +19,8 @@ package struct SeriesStyle: Hashable, Sendable {
     self.shape = shape
   }
 
-  /// The style of the series with a number. The first eight differ in color, dashes and shape; later
-  /// ones differ from each other in two of the three, up to 56 series.
+  /// The style of the series with a number. The first eight differ in color, dashes and shape;
+  /// later ones differ from each other in two of the three, up to 56 series.
   package init(_ index: Int) {
     let number = Int(index.magnitude % 56)
     let round = number / 8

@@ -1,5 +1,5 @@
-/// A page as one HTML document without scripts that loads nothing, for any width of a window and for
-/// paper, light or dark as the reader prefers.
+/// A page as one HTML document without scripts that loads nothing, for any width of a window and
+/// for paper, light or dark as the reader prefers.
 package struct HTMLPage: Sendable {
   /// A piece of a paragraph or of a cell.
   package enum Inline: Hashable, Sendable {

@@ -42,6 +42,7 @@ enum HTMLStyle {
       :root { color-scheme: light; }
       main { max-width: none; padding: 0; }
       .wide { display: block; } .narrow { display: none; }
+      .wide svg { margin-left: 0; max-width: 100%; }
       pre, .table { overflow: visible; } pre { white-space: pre-wrap; }
       figure, tr { break-inside: avoid; } h1, h2, caption { break-after: avoid; }
     }
