@@ -141,7 +141,7 @@ func store(_ text: String, _ output: Output<UnsafeMutablePointer<CChar>?>) throw
 /// The text of a value as JSON. Where a type leaves out keys without a value, so does it.
 func json(_ value: some Encodable) throws(ABIError) -> String {
   do {
-    return try JSONValueEncoder.value(of: value).text
+    return try JSONValue(encoding: value).text
   } catch {
     throw .failed(
       HoldfastError(.host, operation: "write JSON", reason: "a value has no JSON: \(error)"))

@@ -1,5 +1,6 @@
-/// A JSON text in the making. FoundationEssentials would make the library larger by three quarters.
-indirect enum JSONValue {
+/// A JSON text in the making, for targets without Foundation: FoundationEssentials would make the
+/// library larger by three quarters.
+package indirect enum JSONValue {
   case null
   case bool(Bool)
   /// A number as JSON writes it.
@@ -8,8 +9,15 @@ indirect enum JSONValue {
   case array([JSONValue])
   case object([(String, JSONValue)])
 
+  /// The JSON of a value. Numbers that are not finite become null.
+  ///
+  /// - Throws: what the value's own encoding throws.
+  package init(encoding value: some Encodable) throws {
+    self = try JSONValueEncoder.value(of: value)
+  }
+
   /// The text, in one line.
-  var text: String {
+  package var text: String {
     var text = ""
     write(to: &text)
     return text
