@@ -5,9 +5,11 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -37,27 +39,57 @@ int hf_notify(const char *address, const void *text, size_t length) {
   return result;
 }
 
-int hf_listen_loopback(int version6, uint16_t port) {
+// A socket and the address of a port on loopback.
+static int loopback_socket(int version6, uint16_t port, struct sockaddr_storage *name,
+                           socklen_t *length) {
   struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
   struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(port)};
   six.sin6_addr = in6addr_loopback;
   four.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  *length = version6 ? sizeof six : sizeof four;
+  memcpy(name, version6 ? (const void *)&six : (const void *)&four, *length);
 
   int fd = socket(version6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  return fd < 0 ? -errno : fd;
+}
+
+int hf_listen_loopback(int version6, uint16_t port) {
+  struct sockaddr_storage name;
+  socklen_t length;
+  int fd = loopback_socket(version6, port, &name, &length);
   if (fd < 0)
-    return -errno;
+    return fd;
   // A restarted service must not wait for connections of its predecessor.
   int on = 1;
-  const struct sockaddr *name =
-      version6 ? (const struct sockaddr *)&six : (const struct sockaddr *)&four;
-  socklen_t length = version6 ? sizeof six : sizeof four;
-  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 || bind(fd, name, length) < 0 ||
-      listen(fd, 128) < 0) {
+  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+      bind(fd, (const struct sockaddr *)&name, length) < 0 || listen(fd, 128) < 0) {
     int error = errno;
     close(fd);
     return -error;
   }
   return fd;
+}
+
+int hf_connect_loopback(int version6, uint16_t port) {
+  struct sockaddr_storage name;
+  socklen_t length;
+  int fd = loopback_socket(version6, port, &name, &length);
+  if (fd < 0)
+    return fd;
+  if (connect(fd, (const struct sockaddr *)&name, length) < 0 && errno != EINPROGRESS) {
+    int error = errno;
+    close(fd);
+    return -error;
+  }
+  return fd;
+}
+
+int hf_socket_error(int socket) {
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
+    return -errno;
+  return -error;
 }
 
 int hf_socket_port(int socket) {
@@ -104,4 +136,28 @@ int hf_wait_readable(int first, int second, int milliseconds) {
   if (count < 0)
     return errno == EINTR ? 0 : -errno;
   return (files[0].revents ? 1 : 0) | (files[1].revents ? 2 : 0);
+}
+
+int hf_signal_file(const int *signals, size_t count) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (size_t index = 0; index < count; index++)
+    sigaddset(&set, signals[index]);
+  int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (fd < 0)
+    return -errno;
+  int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
+  if (error) {
+    close(fd);
+    return -error;
+  }
+  return fd;
+}
+
+int hf_next_signal(int file) {
+  struct signalfd_siginfo info;
+  ssize_t count = read(file, &info, sizeof info);
+  if (count < 0)
+    return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+  return count == sizeof info ? (int)info.ssi_signo : 0;
 }

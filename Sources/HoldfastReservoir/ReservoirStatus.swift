@@ -18,6 +18,17 @@ public struct ReservoirStatus: Hashable, Sendable, Codable {
     /// The number of files that are being filled, extended or scrubbed.
     public var filling = 0
 
+    /// A row with these numbers of files.
+    package init(
+      size: ByteCount, node: NodeID? = nil, ready: Int = 0, leased: Int = 0, filling: Int = 0
+    ) {
+      self.size = size
+      self.node = node
+      self.ready = ready
+      self.leased = leased
+      self.filling = filling
+    }
+
     private enum CodingKeys: String, CodingKey {
       case node, ready, leased, filling
       case size = "sizeBytes"

@@ -30,7 +30,7 @@ import Testing
     metrics.fail("fill", "resourceShortage")
     metrics.fail("fill", "resourceShortage")
     metrics.fail("collect", "host")
-    let text = metrics.text(nil, levels: [])
+    let text = metrics.text(nil, levels: [], isHealthy: false)
     #expect(text.contains("holdfast_reservoir_up 0\n"))
     #expect(
       text.contains("failures_total{operation=\"fill\",code=\"resourceShortage\"} 2\n"))

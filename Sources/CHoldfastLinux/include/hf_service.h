@@ -14,6 +14,13 @@ int hf_notify(const char *_Nonnull address, const void *_Nonnull text, size_t le
 /// descriptor, non-blocking and close-on-exec.
 int hf_listen_loopback(int version6, uint16_t port);
 
+/// socket(2) and connect(2) to 127.0.0.1 or ::1, without waiting: once the descriptor is writable,
+/// `hf_socket_error` has the outcome. Returns a descriptor, non-blocking and close-on-exec.
+int hf_connect_loopback(int version6, uint16_t port);
+
+/// getsockopt(2) of SO_ERROR: the pending error of a socket, which is cleared. Returns 0 for none.
+int hf_socket_error(int socket);
+
 /// getsockname(2): the port of a socket.
 int hf_socket_port(int socket);
 
@@ -33,5 +40,13 @@ int hf_event(void);
 /// poll(2) of two descriptors for reading; -1 stands for none. Returns the bits 1 and 2 for those
 /// that are readable, 0 after the timeout or a signal.
 int hf_wait_readable(int first, int second, int milliseconds);
+
+/// pthread_sigmask(3) and signalfd(2): blocks signals for the calling thread, and for the threads
+/// that it starts later. Returns a descriptor that is readable while one of them is pending,
+/// non-blocking and close-on-exec.
+int hf_signal_file(const int *_Nonnull signals, size_t count);
+
+/// read(2) of that descriptor: the number of a pending signal, 0 for none.
+int hf_next_signal(int file);
 
 #endif

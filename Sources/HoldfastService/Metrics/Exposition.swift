@@ -6,7 +6,8 @@ struct Exposition {
 
   typealias Labels = KeyValuePairs<String, String>
 
-  private static let prefix = "holdfast_reservoir_"
+  /// What the names of all metrics begin with.
+  static let prefix = "holdfast_reservoir_"
   private(set) var text = ""
 
   /// Begins a metric family.

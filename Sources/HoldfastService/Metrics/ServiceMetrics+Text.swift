@@ -4,10 +4,14 @@ internal import HoldfastReservoir
 extension ServiceMetrics {
   /// The metrics at one moment. `status` is nil where the status of the reservoir could not be
   /// read.
-  func text(_ status: ReservoirStatus?, levels: [ServiceConfiguration.Level]) -> String {
+  func text(
+    _ status: ReservoirStatus?, levels: [ServiceConfiguration.Level], isHealthy: Bool
+  ) -> String {
     var page = Exposition()
     page.family("up", .gauge, "Whether the status of the reservoir could be read.")
     page.sample("up", UInt64(status == nil ? 0 : 1))
+    page.family("healthy", .gauge, "Whether /healthz answers 200.")
+    page.sample("healthy", UInt64(isHealthy ? 1 : 0))
     page.family("start_time_seconds", .gauge, "Start time of the service, in seconds since 1970.")
     page.sample("start_time_seconds", started)
     if let status { add(status, to: &page) }

@@ -4,15 +4,7 @@ internal import HoldfastReservoir
 /// Statistics of the service's work, and of the operations that other processes reported, since its
 /// start.
 struct ServiceMetrics: Sendable {
-  /// The label values of a count of failures.
-  struct Failure: Hashable, Comparable {
-    let operation: String
-    let code: String
-
-    static func < (left: Failure, right: Failure) -> Bool {
-      (left.operation, left.code) < (right.operation, right.code)
-    }
-  }
+  typealias Failure = ServiceReading.Failure
 
   /// When the service started, in seconds since 1970.
   let started = Clock.unix

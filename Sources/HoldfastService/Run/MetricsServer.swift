@@ -48,7 +48,8 @@ final class MetricsServer: Sendable {
 
   private func page() -> String {
     let status = try? reconciler.status()
-    return reconciler.metrics.with { $0 }.text(status, levels: reconciler.configuration.levels)
+    return reconciler.metrics.with { $0 }.text(
+      status, levels: reconciler.configuration.levels, isHealthy: reconciler.problem == nil)
   }
 
   private func writeFile(_ path: String) {

@@ -14,7 +14,7 @@ extension Reconciler {
           configuration == self.configuration
         {
           let status = try self.status()
-          let ready = level.ready(in: status)
+          let ready = level.ready(in: status.rows)
           if ready >= level.count { return }
           if try fill(level, ready + 1, configuration) {
             useless = 0

@@ -135,7 +135,7 @@ final class Reconciler: Sendable {
       return "the status of the reservoir cannot be read"
     }
     let levels = configuration.levels.map { level in
-      "\(level.ready(in: status)) of \(level.count)x\(level)"
+      "\(level.ready(in: status.rows)) of \(level.count)x\(level)"
     }
     let problems = [
       reloadProblem.with { $0 }, failures.with { $0.line(configuration.levels) },
@@ -147,13 +147,16 @@ final class Reconciler: Sendable {
 
 extension ServiceConfiguration.Level: CustomStringConvertible {
   /// The size, with the node where there is one: `10G@1`.
-  public var description: String {
+  public var description: String { Self.name(size, node) }
+
+  /// The name of files of a size, and a node where there is one: `10G@1`.
+  static func name(_ size: ByteCount, _ node: NodeID?) -> String {
     size.shortDescription + (node.map { "@\($0.rawValue)" } ?? "")
   }
 
   /// The number of ready files that count towards the level, as in a fill.
-  func ready(in status: ReservoirStatus) -> Int {
-    status.rows.reduce(0) {
+  func ready(in rows: [ReservoirStatus.Row]) -> Int {
+    rows.reduce(0) {
       $0 + ($1.size == size && (node == nil || $1.node == node) ? $1.ready : 0)
     }
   }

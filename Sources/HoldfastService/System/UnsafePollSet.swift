@@ -2,22 +2,24 @@ internal import Glibc
 internal import HoldfastCore
 
 /// Descriptors that a thread waits for. The corresponding C function is `poll`.
-struct PollSet {
-  enum Event {
+package struct PollSet {
+  package enum Event {
     case reading, writing
   }
 
   private var files: [pollfd] = []
 
+  package init() {}
+
   /// Adds a descriptor; the first one has the index 0.
-  mutating func add(_ descriptor: Int32, for event: Event) {
+  package mutating func add(_ descriptor: Int32, for event: Event) {
     files.append(
       pollfd(
         fd: descriptor, events: Int16(event == .reading ? POLLIN : POLLOUT), revents: 0))
   }
 
   /// Waits until one of them is ready or has an error, a signal arrives, or the time is over.
-  mutating func wait(_ duration: Duration) {
+  package mutating func wait(_ duration: Duration) {
     let milliseconds = duration.nanoseconds / 1_000_000
     // SAFETY: the array lives through the call and has that many elements.
     let count = unsafe files.withUnsafeMutableBufferPointer {
@@ -28,5 +30,5 @@ struct PollSet {
   }
 
   /// Whether a descriptor is ready or has an error.
-  func isReady(_ index: Int) -> Bool { files[index].revents != 0 }
+  package func isReady(_ index: Int) -> Bool { files[index].revents != 0 }
 }

@@ -1,16 +1,16 @@
 internal import CHoldfastLinux
 internal import Glibc
 internal import HoldfastCore
-internal import SystemPackage
+package import SystemPackage
 
 /// An eventfd(2) with which one thread wakes another.
-final class Wakeup: Sendable {
+package final class Wakeup: Sendable {
   private let event: Int32
 
   /// The descriptor, readable after ``wake()`` until ``clear()``.
-  var descriptor: Int32 { event }
+  package var descriptor: Int32 { event }
 
-  init() throws(Errno) {
+  package init() throws(Errno) {
     event = hf_event()
     guard event >= 0 else { throw Errno(rawValue: -event) }
   }
@@ -18,7 +18,7 @@ final class Wakeup: Sendable {
   deinit { close(event) }
 
   /// Ends the present wait, or else the next one.
-  func wake() {
+  package func wake() {
     var one: UInt64 = 1
     // SAFETY: the number lives through the call.
     _ = unsafe write(event, &one, 8)
@@ -27,7 +27,7 @@ final class Wakeup: Sendable {
   /// Waits until another thread calls ``wake()``, a descriptor is readable, or the time is over.
   ///
   /// - Returns: whether the descriptor is readable.
-  func wait(_ duration: Duration, or file: Int32 = -1) -> Bool {
+  package func wait(_ duration: Duration, or file: Int32 = -1) -> Bool {
     let milliseconds = duration.nanoseconds / 1_000_000
     let ready = hf_wait_readable(event, file, Int32(min(milliseconds + 1, 1 << 30)))
     if ready > 0, ready & 1 != 0 { clear() }
@@ -35,7 +35,7 @@ final class Wakeup: Sendable {
   }
 
   /// Forgets the calls of ``wake()`` so far.
-  func clear() {
+  package func clear() {
     var count: UInt64 = 0
     // SAFETY: the number lives through the call.
     _ = unsafe read(event, &count, 8)
