@@ -34,7 +34,7 @@ import Testing
       (
         ["reservoir", "--help"],
         [
-          "init", "fill", "lease", "release", "recycle", "gc", "status", "drain", "serve",
+          "init", "fill", "lease", "release", "recycle", "gc", "status", "top", "drain", "serve",
           "--older-than",
         ]
       ),
@@ -48,6 +48,10 @@ import Testing
       (
         ["reservoir", "gc", "--help"],
         ["--older-than <time>", "only its age shows that it is abandoned"]
+      ),
+      (
+        ["reservoir", "top", "--help"],
+        ["-d, --interval <seconds>", "-n, --count <count>", "--metrics <source>", "NO_COLOR"]
       ),
       (["run", "--help"], ["{memory}", "mem-path={memory}", "128 and the number"]),
       (

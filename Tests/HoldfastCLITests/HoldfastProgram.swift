@@ -57,24 +57,34 @@ final class HoldfastProgram: @unchecked Sendable {
     posix_spawn_file_actions_addopen(
       &actions, 2, folder.appending(path: "error").path, flags, 0o600)
 
+    process = try Self.spawn((command ?? [Self.path]) + arguments, &actions)
+  }
+
+  /// Starts a program with signals as a shell gives them.
+  ///
+  /// - Parameter flags: further ones of posix_spawn(3).
+  static func spawn(
+    _ words: [String], _ actions: inout posix_spawn_file_actions_t, flags: Int16 = 0
+  ) throws -> pid_t {
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
     var signals = sigset_t()
     sigemptyset(&signals)
     posix_spawnattr_setsigmask(&attributes, &signals)
-    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE] { sigaddset(&signals, signal) }
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP] {
+      sigaddset(&signals, signal)
+    }
     posix_spawnattr_setsigdefault(&attributes, &signals)
     posix_spawnattr_setflags(
-      &attributes, Int16(POSIX_SPAWN_SETSIGDEF) | Int16(POSIX_SPAWN_SETSIGMASK))
+      &attributes, Int16(POSIX_SPAWN_SETSIGDEF) | Int16(POSIX_SPAWN_SETSIGMASK) | flags)
 
-    let words = (command ?? [Self.path]) + arguments
     var pointers = words.map { strdup($0) } + [nil]
     defer { for pointer in pointers { free(pointer) } }
     var process: pid_t = 0
     let status = posix_spawnp(&process, words[0], &actions, &attributes, &pointers, environ)
     try #require(status == 0, "\(words[0]) cannot be started: \(status)")
-    self.process = process
+    return process
   }
 
   deinit {

@@ -119,17 +119,23 @@ final class ServedPlace {
     return String(decoding: answer, as: UTF8.self)
   }
 
-  /// A connection to the service's port, which the caller closes.
-  func connection() throws -> Int32 {
+  /// The service's port.
+  func port() throws -> UInt16 {
     try until("listens") { log.contains("metrics at http://127.0.0.1:") }
     let text = log.split(separator: "http://127.0.0.1:")[1].prefix { $0.isNumber }
+    return try #require(UInt16(text))
+  }
+
+  /// A connection to the service's port, which the caller closes.
+  func connection() throws -> Int32 {
+    let port = try port()
     // Not inherited by services of other tests, which may have few descriptors.
     let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     let file = socket(AF_INET, kind, 0)
     try #require(file >= 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = try #require(UInt16(text)).bigEndian
+    address.sin_port = port.bigEndian
     address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
     let status = withUnsafePointer(to: &address) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {

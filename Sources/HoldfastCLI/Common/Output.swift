@@ -43,9 +43,22 @@ enum Output {
   /// Draws on the terminal at standard error, where failures do not matter. Skips drawing while the
   /// terminal is stopped (^S) or slow, so that the work never waits for it.
   static func draw(_ text: String) {
-    var request = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
-    guard unsafe poll(&request, 1, 0) == 1, request.revents == Int16(POLLOUT) else { return }
+    guard isWritable(.standardError) else { return }
     try? write(text, to: .standardError)
+  }
+
+  /// Draws on the terminal at standard output in the same way.
+  ///
+  /// - Returns: whether it was drawn.
+  static func drawResults(_ text: String) throws(Errno) -> Bool {
+    guard isWritable(.standardOutput) else { return false }
+    try write(text, to: .standardOutput)
+    return true
+  }
+
+  private static func isWritable(_ file: FileDescriptor) -> Bool {
+    var request = pollfd(fd: file.rawValue, events: Int16(POLLOUT), revents: 0)
+    return unsafe poll(&request, 1, 0) == 1 && request.revents == Int16(POLLOUT)
   }
 
   /// A text, which may quote input, without line ends and other control characters.

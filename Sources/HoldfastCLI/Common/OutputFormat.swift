@@ -38,8 +38,17 @@ struct FormatOptions: ParsableArguments {
 /// A value as JSON, indented, with sorted keys, ending in a newline. Every key of the value is there,
 /// and null where it has none.
 func json(_ value: some Encodable) throws(CLIError) -> String {
+  try json(value, [.prettyPrinted])
+}
+
+/// A value as JSON in one line, in the same form otherwise.
+func jsonLine(_ value: some Encodable) throws(CLIError) -> String { try json(value, []) }
+
+private func json(
+  _ value: some Encodable, _ formatting: JSONEncoder.OutputFormatting
+) throws(CLIError) -> String {
   let encoder = JSONEncoder()
-  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+  encoder.outputFormatting = formatting.union([.sortedKeys, .withoutEscapingSlashes])
   do {
     return String(decoding: try encoder.encode(CompleteValue(value)), as: UTF8.self) + "\n"
   } catch {

@@ -36,8 +36,11 @@ enum StandardStreams {
   }
 
   /// Whether standard error is a terminal that can move its cursor.
-  static var isErrorTerminal: Bool {
-    guard isatty(STDERR_FILENO) == 1 else { return false }
+  static var isErrorTerminal: Bool { isTerminal(STDERR_FILENO) }
+
+  /// Whether a descriptor is a terminal that can move its cursor.
+  static func isTerminal(_ descriptor: Int32) -> Bool {
+    guard isatty(descriptor) == 1 else { return false }
     // SAFETY: the text that getenv(3) points at is read at once; this program sets no variables.
     guard let terminal = unsafe getenv("TERM") else { return false }
     let name = unsafe String(cString: terminal)
@@ -45,10 +48,16 @@ enum StandardStreams {
   }
 
   /// The width of the terminal at standard error, or 80 if that is unknown.
-  static var errorColumns: Int {
+  static var errorColumns: Int { size(of: STDERR_FILENO).columns }
+
+  /// The size of a terminal, 80 by 24 where it is unknown.
+  static func size(of descriptor: Int32) -> (columns: Int, rows: Int) {
     var size = winsize()
     // SAFETY: `size` is a whole winsize and lives through the call.
-    let status = unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size)
-    return status == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+    let status = unsafe ioctl(descriptor, UInt(TIOCGWINSZ), &size)
+    return (
+      status == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80,
+      status == 0 && size.ws_row > 0 ? Int(size.ws_row) : 24
+    )
   }
 }

@@ -25,6 +25,7 @@ struct ReservoirCommand: ParsableCommand {
       ReservoirRecycleCommand.self,
       ReservoirCollectCommand.self,
       ReservoirStatusCommand.self,
+      ReservoirTopCommand.self,
       ReservoirDrainCommand.self,
       ReservoirServeCommand.self,
     ])
