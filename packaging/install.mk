@@ -78,16 +78,20 @@ install-completions:
 	install -m 644 $(DISTRIBUTION)/completions/zsh "$(DESTDIR)$(ZSHDIR)/_holdfast"
 	install -m 644 $(DISTRIBUTION)/completions/fish "$(DESTDIR)$(FISHDIR)/holdfast.fish"
 
-# The service has no configuration then, so nothing starts it. The example and the hook are not
-# documents: images often leave those out.
+# The service has no configuration then, so nothing starts it. The examples, the dashboard, the
+# alerts and the hook are not documents: images often leave those out.
 install-service:
 	install -d "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(SYSUSERSDIR)" "$(DESTDIR)$(TMPFILESDIR)" \
-	  "$(DESTDIR)$(SYSCONFDIR)/holdfast" "$(DESTDIR)$(DATADIR)/holdfast/libvirt"
+	  "$(DESTDIR)$(SYSCONFDIR)/holdfast" "$(DESTDIR)$(DATADIR)/holdfast/libvirt" \
+	  "$(DESTDIR)$(DATADIR)/holdfast/grafana" "$(DESTDIR)$(DATADIR)/holdfast/prometheus"
 	for unit in packaging/systemd/*; do \
 	  $(call place,$$unit,644,$(UNITDIR)/$$(basename $$unit)) || exit 1; done
 	install -m 644 packaging/sysusers.d/holdfast.conf "$(DESTDIR)$(SYSUSERSDIR)/"
 	install -m 644 packaging/tmpfiles.d/holdfast.conf "$(DESTDIR)$(TMPFILESDIR)/"
 	install -m 644 packaging/reservoir.conf "$(DESTDIR)$(DATADIR)/holdfast/"
+	install -m 644 packaging/grafana/holdfast.json "$(DESTDIR)$(DATADIR)/holdfast/grafana/"
+	install -m 644 packaging/prometheus/holdfast.rules.yml \
+	  "$(DESTDIR)$(DATADIR)/holdfast/prometheus/"
 	install -m 755 packaging/libvirt/qemu "$(DESTDIR)$(DATADIR)/holdfast/libvirt/"
 
 install-documents:
