@@ -81,7 +81,8 @@ let package = Package(
     .target(
       name: "HoldfastService",
       dependencies: [
-        "CHoldfastLinux", "HoldfastCore", "HoldfastLinux", "HoldfastReservoir", logging,
+        "CHoldfastLinux", "HoldfastCore", "HoldfastLinux", "HoldfastPlot", "HoldfastReservoir",
+        logging,
         serviceLifecycle, systemPackage, unixSignals,
       ],
       swiftSettings: settings),

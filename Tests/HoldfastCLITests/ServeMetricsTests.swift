@@ -125,7 +125,17 @@ import Testing
       ("GET /healthz HTTP/1.0\r\n\r\n", "200 OK", "\r\n\r\nok\n"),
       ("HEAD /metrics HTTP/1.1\r\nHost: [::1]:1\r\n\r\n", "200 OK", "close\r\n\r\n"),
       ("GET /metrics?x=1 HTTP/1.1\nHost: localhost\n\n", "200 OK", "\n"),
-      ("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "404 Not Found", "/metrics, /healthz\n"),
+      (
+        "GET /x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "404 Not Found",
+        "/, /status.json, /metrics, /healthz\n"
+      ),
+      ("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "200 OK", "</html>\n"),
+      ("GET /?a=<script> HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "200 OK", "</html>\n"),
+      ("HEAD / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "200 OK", "close\r\n\r\n"),
+      ("GET /status.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "200 OK", "}\n"),
+      ("GET //status.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "404 Not Found", "healthz\n"),
+      ("DELETE / HTTP/1.1\r\nHost: localhost\r\n\r\n", "405 Method Not Allowed", "GET\n"),
+      ("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", "421 Misdirected Request", "\n"),
       ("POST /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", "405 Method Not Allowed", "GET\n"),
       ("nonsense\r\n\r\n", "400 Bad Request", "\n"),
       ("GET /metrics HTTP/1.1\r\n\r\n", "400 Bad Request", "\n"),
@@ -141,6 +151,43 @@ import Testing
       #expect(try served.ask(request).isEmpty)
     }
     #expect(try served.ask("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").hasSuffix("ok\n"))
+  }
+
+  @Test func `a page for browsers, and its data`() throws {
+    try served.configure("[level]\nfiles = 2x4M\n[metrics]\nlisten = 127.0.0.1:0\n")
+    try served.start()
+    try served.until("first") { served.ready.count == 2 }
+    try served.place.get("reservoir", "lease", "-m", "4M", "--name", "a-secret-name")
+    func body(_ path: String) throws -> (head: String, body: String) {
+      let answer = try served.ask("GET \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      let end = try #require(answer.range(of: "\r\n\r\n"))
+      return (String(answer[..<end.lowerBound]), String(answer[end.upperBound...]))
+    }
+    let (head, page) = try body("/")
+    for field in [
+      "Content-Type: text/html; charset=utf-8", "Content-Security-Policy: default-src 'none'; ",
+      "X-Content-Type-Options: nosniff", "X-Frame-Options: DENY", "Referrer-Policy: no-referrer",
+      "Cross-Origin-Resource-Policy: same-origin", "Cross-Origin-Opener-Policy: same-origin",
+      "Cache-Control: no-store", "Refresh: 10", "Content-Length: \(page.utf8.count)",
+    ] { #expect(head.contains(field), "\(field): \(head)") }
+    #expect(page.contains("\(served.place.path)/holdfast") && page.contains("Healthy."))
+    // Every local user can read the port.
+    #expect(!page.contains("a-secret-name"))
+
+    let (jsonHead, json) = try body("/status.json")
+    #expect(jsonHead.contains("Content-Type: application/json"))
+    #expect(!json.contains("a-secret-name"))
+    let value = try #require(
+      try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
+    let levels = try #require(value["levels"] as? [[String: Any]])
+    #expect(levels.count == 1 && levels[0]["wanted"] as? Int == 2)
+    let service = try #require(value["service"] as? [String: Any])
+    #expect(service["isHealthy"] as? Bool == true && service["problem"] is NSNull)
+    let history = try #require(value["history"] as? [String: Any])
+    #expect((history["samples"] as? [Any])?.isEmpty == false)
+    let metrics = try body("/metrics")
+    #expect(metrics.body.contains("holdfast_reservoir_healthy 1\n"))
+    #expect(metrics.head.contains("X-Content-Type-Options: nosniff"))
   }
 
   @Test func toAFile() throws {

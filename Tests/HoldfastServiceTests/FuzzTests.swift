@@ -47,6 +47,7 @@ import Testing
       like: [
         "GET /metrics HTTP/1.1\r\nHost: localhost:9816\r\nAccept: */*\r\n\r\n",
         "HEAD /healthz HTTP/1.0\r\n\r\n",
+        "GET /?<script>=%00 HTTP/1.1\r\nHost: 127.0.0.1:1\r\nReferer: http://x/\r\n\r\n",
         "GET http://[::1]:1/metrics HTTP/1.1\r\nHost: [::1]\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551616\r\n\r\n",
       ])

@@ -88,6 +88,11 @@ import Testing
       for durations in change.durations.values { _ = durations.bound(ofPart: 0.99) }
       _ = LevelRow.all(reading.levels, reading.rows)
       _ = MemoryTotals(reading.rows)
+      var history = History()
+      history.add(reading, time: 0, moment: 0)
+      let page = StatusPage(
+        reading: reading, history: history, path: text, problem: text, time: 1)
+      #expect(!page.html.contains("<script"))
     }
   }
 

@@ -4,7 +4,7 @@ struct HTTPResponse: Hashable, Sendable {
   let status: String
   let body: String
   let type: String
-  /// A further header field, with its end of line.
+  /// Further header fields, each with its end of line.
   let field: String
 
   init(
@@ -21,7 +21,8 @@ struct HTTPResponse: Hashable, Sendable {
   func bytes(toHead isHead: Bool) -> [UInt8] {
     let head =
       "HTTP/1.1 \(status)\r\nContent-Type: \(type)\r\nContent-Length: \(body.utf8.count)\r\n"
-      + "Cache-Control: no-store\r\n\(field)Connection: close\r\n\r\n"
+      + "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+      + "Cross-Origin-Resource-Policy: same-origin\r\n\(field)Connection: close\r\n\r\n"
     return Array((isHead ? head : head + body).utf8)
   }
 }

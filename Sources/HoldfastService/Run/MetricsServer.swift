@@ -1,12 +1,13 @@
 internal import HoldfastCore
 internal import HoldfastLinux
+internal import HoldfastReservoir
 internal import Logging
 internal import SystemPackage
 
-/// Serves the metrics over HTTP and writes them to a file, on a thread of its own, so that they are
-/// available during a long fill too.
+/// Serves the metrics and a page for people over HTTP and writes the metrics to a file, on a thread
+/// of its own, so that they are available during a long fill too.
 ///
-/// Each request computes the page anew, within the bounds of the reservoir's listings.
+/// Each request computes the metrics anew, within the bounds of the reservoir's listings.
 final class MetricsServer: Sendable {
   private let reconciler: Reconciler
   private let socket: ListeningSocket?
@@ -30,6 +31,7 @@ final class MetricsServer: Sendable {
 
   func run() {
     var server = socket.map { HTTPServer($0, limits: limits) }
+    var view = StatusView()
     var next: UInt64 = 0
     while !cancellation.isCancelled {
       let configuration = reconciler.configuration
@@ -42,11 +44,16 @@ final class MetricsServer: Sendable {
         ? Duration.seconds(1) : .nanoseconds(Int64(next - min(next, Clock.monotonic)))
       // A new configuration is noticed within a second.
       let timeout = min(left, .seconds(1))
-      if server?.turn(timeout, wakeup, respond) == nil { _ = wakeup.wait(timeout) }
+      if server == nil {
+        _ = wakeup.wait(timeout)
+      } else {
+        view.sampleIfDue(metrics)
+        server?.turn(timeout, wakeup) { respond(to: $0, &view) }
+      }
     }
   }
 
-  private func page() -> String {
+  private func metrics() -> String {
     let status = try? reconciler.status()
     return reconciler.metrics.with { $0 }.text(
       status, levels: reconciler.configuration.levels, isHealthy: reconciler.problem == nil)
@@ -54,7 +61,7 @@ final class MetricsServer: Sendable {
 
   private func writeFile(_ path: String) {
     do throws(Errno) {
-      try TextFile.replace(path, with: page())
+      try TextFile.replace(path, with: metrics())
       reconciler.metrics.with { $0.succeed("textfile") }
     } catch {
       let isFirst = reconciler.metrics.with {
@@ -67,18 +74,22 @@ final class MetricsServer: Sendable {
     }
   }
 
-  private func respond(to request: HTTPRequest) -> HTTPResponse {
+  private func respond(to request: HTTPRequest, _ view: inout StatusView) -> HTTPResponse {
     guard request.method == "GET" || request.method == "HEAD" else {
       return HTTPResponse("405 Method Not Allowed", "GET\n", field: "Allow: GET, HEAD\r\n")
     }
     switch request.path {
+    case "/":
+      return view.html(metrics, path: reconciler.reservoir.path, problem: reconciler.problem)
+    case "/status.json":
+      return view.json(metrics, path: reconciler.reservoir.path, problem: reconciler.problem)
     case "/metrics":
-      return HTTPResponse("200 OK", page(), type: "text/plain; version=0.0.4; charset=utf-8")
+      return HTTPResponse("200 OK", metrics(), type: "text/plain; version=0.0.4; charset=utf-8")
     case "/healthz":
       return reconciler.problem.map { HTTPResponse("503 Service Unavailable", $0 + "\n") }
         ?? HTTPResponse("200 OK", "ok\n")
     default:
-      return HTTPResponse("404 Not Found", "/metrics, /healthz\n")
+      return HTTPResponse("404 Not Found", "/, /status.json, /metrics, /healthz\n")
     }
   }
 }
