@@ -63,6 +63,13 @@ if [ "$machine" = systemd ]; then
     'cc -O2 -Wall -o check check.c $(pkg-config --cflags --libs holdfast) -lpthread'
 fi
 check "a C program that was built elsewhere runs with libholdfast0 alone" ./check
+# Status 77: it cannot open /dev/kvm.
+example() {
+  local status=0
+  ./monitor || status=$?
+  [ $status = 0 ] || { [ $status = 77 ] && [ ! -e /dev/kvm ]; }
+}
+check "so does the crate's example, a monitor in Rust" example
 
 # --- Removal
 

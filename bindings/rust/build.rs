@@ -4,7 +4,13 @@ use std::env;
 use std::process::Command;
 
 fn main() {
-    for name in ["HOLDFAST_LIB_DIR", "PKG_CONFIG", "PKG_CONFIG_PATH"] {
+    for name in [
+        "HOLDFAST_LIB_DIR",
+        "PKG_CONFIG",
+        "PKG_CONFIG_PATH",
+        "PKG_CONFIG_LIBDIR",
+        "PKG_CONFIG_SYSROOT_DIR",
+    ] {
         println!("cargo:rerun-if-env-changed={name}");
     }
     if let Ok(folder) = env::var("HOLDFAST_LIB_DIR") {
