@@ -32,7 +32,8 @@ distribution:
 	Scripts/distribution $(DISTRIBUTION)
 
 BUILT = $(PROGRAM) $(DISTRIBUTION)/library/libholdfast.so.$(LIBRARY_VERSION) \
-  $(DISTRIBUTION)/man/holdfast.1 $(DISTRIBUTION)/completions/fish
+  $(DISTRIBUTION)/man/holdfast.1 $(DISTRIBUTION)/man/holdfast-reservoir.conf.5 \
+  $(DISTRIBUTION)/completions/fish
 
 # Says what is missing before anything is copied.
 install:
@@ -68,9 +69,9 @@ install-library:
 	chmod 644 "$(DESTDIR)$(LIBDIR)/pkgconfig/holdfast.pc"
 
 install-manual:
-	install -d "$(DESTDIR)$(MANDIR)/man1"
-	for page in $(DISTRIBUTION)/man/*.1; do \
-	  $(call place,$$page,644,$(MANDIR)/man1/$$(basename $$page)) || exit 1; done
+	install -d "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man5"
+	for page in $(DISTRIBUTION)/man/*; do \
+	  $(call place,$$page,644,$(MANDIR)/man$${page##*.}/$${page##*/}) || exit 1; done
 
 install-completions:
 	install -d "$(DESTDIR)$(BASHDIR)" "$(DESTDIR)$(ZSHDIR)" "$(DESTDIR)$(FISHDIR)"

@@ -54,6 +54,8 @@ check "the completion of bash is loaded" bash -c \
   '. /usr/share/bash-completion/completions/holdfast && complete -p holdfast'
 check "the manual has the page of a lease" test -s \
   /usr/share/man/man1/holdfast-reservoir-lease.1.gz
+check "and that of the service's configuration" test -s \
+  /usr/share/man/man5/holdfast-reservoir.conf.5.gz
 if [ "$machine" = systemd ]; then
   verify() { systemd-analyze verify --man=no "$@" 2>&1 | grep -i holdfast; }
   check "systemd-analyze verify has no complaints about the units" not verify \

@@ -232,4 +232,37 @@ import Testing
     #expect(whole.limits.requests == wanted.limits.requests)
     #expect(!whole.reservesHugePages)
   }
+
+  /// The manual page has each section and key that the reader of configurations knows, by its own
+  /// errors, and no other.
+  @Test func manual() throws {
+    func names(after phrase: String, _ text: String) throws -> [String] {
+      let error = #expect(throws: HoldfastError.self) {
+        try ServiceConfiguration(text, file: "f")
+      }
+      let reason = try #require(error?.reason)
+      let list = try #require(reason.range(of: phrase))
+      return reason[list.upperBound...].components(separatedBy: ", ")
+    }
+    var known: [String] = []
+    for section in try names(after: "the sections are ", "[none]") {
+      let keys = try names(after: "the keys of [\(section)] are ", "[\(section)]\nnone = 1")
+      known += keys.map { "[\(section)] \($0)" }
+    }
+    #expect(known.count > 20)
+
+    let folder = URL(filePath: #filePath).deletingLastPathComponent()
+    let page = folder.appending(path: "../../packaging/manual/holdfast-reservoir.conf.5.man")
+    var described: [String] = []
+    var section = ""
+    for line in try String(contentsOf: page, encoding: .utf8).split(separator: "\n") {
+      if line.hasPrefix(".SS ") {
+        section = String(line.dropFirst(4))
+      } else if line.hasPrefix(".BI "), let equals = line.firstIndex(of: "=") {
+        let key = line[..<equals].dropFirst(4).replacing("\\-", with: "-")
+        described.append("\(section) \(key)")
+      }
+    }
+    #expect(described.sorted() == known.sorted())
+  }
 }
