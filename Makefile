@@ -125,6 +125,10 @@ library:
 test-library: library
 	Scripts/test-library $(LIBRARY)
 
+# What C costs against Swift.
+compare-library: library
+	Scripts/compare-library $(LIBRARY)
+
 # The programs of Examples/C, and the crate of bindings/rust with its examples.
 c-examples: library
 	Scripts/test-library $(LIBRARY) examples
