@@ -11,11 +11,12 @@ SIMULATION_SEEDS ?= 16
 CRASHES ?= 300
 FUZZ_CASES ?= 100000
 
-.PHONY: check format lint build release release-tests test tsan model crashes fuzz bench budgets static \
-  numa-guest reservoir-guest service-guest packages recipes examples library test-library c-examples \
-  rust mutants report-check docs clean
+.PHONY: check format lint build api check-api release release-tests test tsan model crashes fuzz bench \
+  budgets static numa-guest reservoir-guest service-guest packages recipes examples library \
+  test-library compare-library c-examples rust mutants \
+  report-check docs clean
 
-check: lint build test tsan
+check: lint build check-api test tsan
 
 format:
 	$(SWIFT) format --in-place --recursive $(SOURCES)
@@ -25,6 +26,13 @@ lint:
 
 build:
 	$(SWIFT) build --build-tests
+
+# Tests/api.txt, the list of the libraries' public declarations.
+api: build
+	Scripts/api --write
+
+check-api: build
+	Scripts/api
 
 release:
 	$(SWIFT) build -c release --product holdfast
