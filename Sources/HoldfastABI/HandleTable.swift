@@ -1,6 +1,10 @@
+internal import Holdfast
+internal import HoldfastCore
+internal import HoldfastLinux
+internal import HoldfastReservoir
 internal import Synchronization
 
-/// The objects that callers in C have handles of.
+/// The objects of one kind that callers in C have handles of.
 ///
 /// A handle is the number of its object, counted from a random start, shifted by 8, and the kind in
 /// the low bits. So no number is used again (2^55 calls take a millennium), handles of
@@ -8,25 +12,20 @@ internal import Synchronization
 ///
 /// The table has one reference to an object and each call that uses it another one, so closing a
 /// handle lets running calls end.
-final class HandleTable: Sendable {
-  /// What a handle is of.
-  enum Kind: UInt64, Sendable {
-    case token = 1
-    case arena, guest, segment, receipt, hold, lease
-  }
-
+final class HandleTable<Object: Sendable>: Sendable {
   private struct State {
-    var objects: [UInt64: any Sendable] = [:]
+    var objects: [UInt64: Object] = [:]
     var next: UInt64
   }
 
+  private let kind: HandleKind
   private let state = Mutex(State(next: UInt64.random(in: 1 << 32..<1 << 40)))
 
-  /// The table of the process.
-  static let shared = HandleTable()
+  /// An empty table, the only one of its kind in a process.
+  init(_ kind: HandleKind) { self.kind = kind }
 
   /// Gives an object a handle.
-  func insert(_ object: some Sendable, _ kind: Kind) -> UInt64 {
+  func insert(_ object: Object) -> UInt64 {
     state.withLock { state in
       state.next += 1
       let handle = state.next << 8 | kind.rawValue
@@ -39,20 +38,35 @@ final class HandleTable: Sendable {
   ///
   /// - Throws: `ABIError.invalidHandle` for 0, a closed handle, one of another kind and any other
   ///   number.
-  func object<Object>(_ handle: UInt64, _ kind: Kind, as type: Object.Type) throws(ABIError)
-    -> Object
-  {
-    guard handle & 0xFF == kind.rawValue,
-      let object = state.withLock({ $0.objects[handle] }) as? Object
-    else { throw .invalidHandle("the \(kind) handle \(handle) is not open") }
+  func object(_ handle: UInt64) throws(ABIError) -> Object {
+    guard let object = state.withLock({ $0.objects[handle] }) else { throw isNotOpen(handle) }
     return object
   }
 
   /// Takes an object out. The caller drops it without the table's lock, since its end may take long.
-  func remove(_ handle: UInt64, _ kind: Kind) throws(ABIError) -> any Sendable {
-    guard handle & 0xFF == kind.rawValue,
-      let object = state.withLock({ $0.objects.removeValue(forKey: handle) })
-    else { throw .invalidHandle("the \(kind) handle \(handle) is not open") }
+  func remove(_ handle: UInt64) throws(ABIError) -> Object {
+    guard let object = state.withLock({ $0.objects.removeValue(forKey: handle) }) else {
+      throw isNotOpen(handle)
+    }
     return object
   }
+
+  private func isNotOpen(_ handle: UInt64) -> ABIError {
+    .invalidHandle("the \(kind) handle \(handle) is not open")
+  }
+}
+
+/// What a handle is of.
+enum HandleKind: UInt64, Sendable {
+  case token = 1
+  case arena, guest, segment, receipt, hold, lease
+}
+
+/// The tables of the process; those of types that only one file has are there.
+enum Handles {
+  static let tokens = HandleTable<CancellationToken>(.token)
+  static let arenas = HandleTable<Arena>(.arena)
+  static let guests = HandleTable<GuestMemory>(.guest)
+  static let receipts = HandleTable<WireReceipt>(.receipt)
+  static let leases = HandleTable<Lease>(.lease)
 }

@@ -44,7 +44,7 @@ public func holdfast_arena_create(
         size: size, for: purpose, backing: backings[Int(backing)], nodes: nodes, threads: threads,
         progress: report)
     }
-    output.store(holdfast_arena(id: HandleTable.shared.insert(made, .arena)))
+    output.store(holdfast_arena(id: Handles.arenas.insert(made)))
   }
 }
 
@@ -58,12 +58,12 @@ public func holdfast_arena_adopt(
     let made = try lift { () throws(HoldfastError) in
       try Arena(adoptingZeroed: descriptor, node: node)
     }
-    output.store(holdfast_arena(id: HandleTable.shared.insert(made, .arena)))
+    output.store(holdfast_arena(id: Handles.arenas.insert(made)))
   }
 }
 
 private func find(_ arena: holdfast_arena) throws(ABIError) -> Arena {
-  try HandleTable.shared.object(arena.id, .arena, as: Arena.self)
+  try Handles.arenas.object(arena.id)
 }
 
 @c @implementation
@@ -94,5 +94,5 @@ public func holdfast_arena_scrub(_ arena: holdfast_arena) -> holdfast_status {
 
 @c @implementation
 public func holdfast_arena_close(_ arena: holdfast_arena) -> holdfast_status {
-  perform { () throws(ABIError) in _ = try HandleTable.shared.remove(arena.id, .arena) }
+  perform { () throws(ABIError) in _ = try Handles.arenas.remove(arena.id) }
 }

@@ -9,7 +9,7 @@ internal import HoldfastLinux
 // Guests, and the bytes of their memory.
 
 func find(_ guest: holdfast_guest) throws(ABIError) -> GuestMemory {
-  try HandleTable.shared.object(guest.id, .guest, as: GuestMemory.self)
+  try Handles.guests.object(guest.id)
 }
 
 @c @implementation
@@ -20,7 +20,7 @@ public func holdfast_guest_create(
   perform { () throws(ABIError) in
     let options = try unsafe load(options, holdfast_guest_options(), "options")
     let output = try unsafe Output(guest, "guest")
-    let arena = try HandleTable.shared.object(arena.id, .arena, as: Arena.self)
+    let arena = try Handles.arenas.object(arena.id)
     let purpose: GuestPurpose?
     switch options.purpose {
     case 0: purpose = nil
@@ -36,7 +36,7 @@ public func holdfast_guest_create(
         arena: arena, limit: ByteCount(options.limit), for: purpose, wiredLimit: limit,
         demandPaging: paging)
     }
-    output.store(holdfast_guest(id: HandleTable.shared.insert(made, .guest)))
+    output.store(holdfast_guest(id: Handles.guests.insert(made)))
   }
 }
 
@@ -146,7 +146,7 @@ public func holdfast_guest_write(
 
 @c @implementation
 public func holdfast_guest_close(_ guest: holdfast_guest) -> holdfast_status {
-  perform { () throws(ABIError) in _ = try HandleTable.shared.remove(guest.id, .guest) }
+  perform { () throws(ABIError) in _ = try Handles.guests.remove(guest.id) }
 }
 
 @c @implementation
@@ -188,7 +188,7 @@ public func holdfast_guest_fork(
     values.copied = receipt.copiedBytes.rawValue
     values.nanoseconds = receipt.duration.nanoseconds
     details?.store(values)
-    output.store(holdfast_guest(id: HandleTable.shared.insert(made, .guest)))
+    output.store(holdfast_guest(id: Handles.guests.insert(made)))
   }
 }
 

@@ -15,20 +15,20 @@ public func holdfast_token_create(
   perform { () throws(ABIError) in
     let output = try unsafe Output(token, "token")
     output.store(
-      holdfast_token(id: HandleTable.shared.insert(CancellationToken(), .token)))
+      holdfast_token(id: Handles.tokens.insert(CancellationToken())))
   }
 }
 
 @c @implementation
 public func holdfast_token_cancel(_ token: holdfast_token) -> holdfast_status {
   perform { () throws(ABIError) in
-    try HandleTable.shared.object(token.id, .token, as: CancellationToken.self).cancel()
+    try Handles.tokens.object(token.id).cancel()
   }
 }
 
 @c @implementation
 public func holdfast_token_close(_ token: holdfast_token) -> holdfast_status {
-  perform { () throws(ABIError) in _ = try HandleTable.shared.remove(token.id, .token) }
+  perform { () throws(ABIError) in _ = try Handles.tokens.remove(token.id) }
 }
 
 @c @implementation

@@ -10,7 +10,7 @@ internal import HoldfastReservoir
 // Leases of a reservoir.
 
 private func find(_ lease: holdfast_lease) throws(ABIError) -> Lease {
-  try HandleTable.shared.object(lease.id, .lease, as: Lease.self)
+  try Handles.leases.object(lease.id)
 }
 
 @c @implementation
@@ -28,7 +28,7 @@ public func holdfast_lease_create(
     let cancellation =
       token == 0
       ? CancellationToken()
-      : try HandleTable.shared.object(token, .token, as: CancellationToken.self)
+      : try Handles.tokens.object(token)
     var request = LeaseRequest(size: ByteCount(unsafe options.size))
     request.node = try node(unsafe options.node)
     request.isExact = unsafe options.is_exact != 0
@@ -42,7 +42,7 @@ public func holdfast_lease_create(
       return try ReservoirAccess(mount: mount, socket: socket)
         .lease(request, cancellation: cancellation)
     }
-    output.store(holdfast_lease(id: HandleTable.shared.insert(made, .lease)))
+    output.store(holdfast_lease(id: Handles.leases.insert(made)))
   }
 }
 
@@ -114,7 +114,7 @@ public func holdfast_lease_adopt(
     let output = try unsafe Output(arena, "arena")
     let lease = try find(lease)
     let made = try lift { () throws(HoldfastError) in try Arena(adopting: lease) }
-    output.store(holdfast_arena(id: HandleTable.shared.insert(made, .arena)))
+    output.store(holdfast_arena(id: Handles.arenas.insert(made)))
   }
 }
 
@@ -134,5 +134,5 @@ public func holdfast_lease_release(
 
 @c @implementation
 public func holdfast_lease_close(_ lease: holdfast_lease) -> holdfast_status {
-  perform { () throws(ABIError) in _ = try HandleTable.shared.remove(lease.id, .lease) }
+  perform { () throws(ABIError) in _ = try Handles.leases.remove(lease.id) }
 }

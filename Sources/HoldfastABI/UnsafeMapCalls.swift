@@ -30,6 +30,9 @@ private final class HoldHandle: Sendable {
   }
 }
 
+private let segments = HandleTable<SegmentHandle>(.segment)
+private let holds = HandleTable<HoldHandle>(.hold)
+
 @c @implementation
 public func holdfast_segment_create(
   _ guest: holdfast_guest, _ name: UnsafePointer<CChar>!, _ size: UInt64,
@@ -43,7 +46,7 @@ public func holdfast_segment_create(
       try guest.allocateSegment(name, size: ByteCount(size))
     }
     let handle = SegmentHandle(made, of: guest)
-    output.store(holdfast_segment(id: HandleTable.shared.insert(handle, .segment)))
+    output.store(holdfast_segment(id: segments.insert(handle)))
   }
 }
 
@@ -64,15 +67,15 @@ public func holdfast_segment_restore(
           ? .onDemand : .prefetched(threads: Int(prefetch_threads)))
     }
     let handle = SegmentHandle(made, of: guest)
-    output.store(holdfast_segment(id: HandleTable.shared.insert(handle, .segment)))
+    output.store(holdfast_segment(id: segments.insert(handle)))
   }
 }
 
 @c @implementation
 public func holdfast_segment_close(_ segment: holdfast_segment) -> holdfast_status {
   perform { () throws(ABIError) in
-    let removed = try HandleTable.shared.remove(segment.id, .segment)
-    guard let handle = removed as? SegmentHandle, let guest = handle.guest else { return }
+    let handle = try segments.remove(segment.id)
+    guard let guest = handle.guest else { return }
     try lift { () throws(HoldfastError) in try guest.freeSegment(handle.segment) }
   }
 }
@@ -88,13 +91,13 @@ public func holdfast_map(
     guard flags & ~1 == 0 else { throw .invalidArgument("flags has unknown bits") }
     let protection = try HoldfastABI.protection(protection, "protection")
     let guest = try find(guest)
-    let handle = try HandleTable.shared.object(segment.id, .segment, as: SegmentHandle.self)
+    let handle = try segments.object(segment.id)
     let made = try lift { () throws(HoldfastError) in
       try guest.map(
         handle.segment, at: Address(address), offset: ByteCount(offset),
         length: ByteCount(length), protection: protection, options: flags == 1 ? .wired : [])
     }
-    output?.store(holdfast_receipt(id: HandleTable.shared.insert(made, .receipt)))
+    output?.store(holdfast_receipt(id: Handles.receipts.insert(made)))
   }
 }
 
@@ -132,7 +135,7 @@ public func holdfast_wire(
     let guest = try find(guest)
     let range = try range(address, length)
     let made = try lift { () throws(HoldfastError) in try guest.wire(range) }
-    output?.store(holdfast_receipt(id: HandleTable.shared.insert(made, .receipt)))
+    output?.store(holdfast_receipt(id: Handles.receipts.insert(made)))
   }
 }
 
@@ -168,22 +171,21 @@ public func holdfast_hold_pages(
     let range = try range(address, length)
     let pages = try lift { () throws(HoldfastError) in try guest.hold(range, for: access) }
     let handle = HoldHandle(pages, of: guest)
-    output.store(holdfast_hold(id: HandleTable.shared.insert(handle, .hold)))
+    output.store(holdfast_hold(id: holds.insert(handle)))
   }
 }
 
 @c @implementation
 public func holdfast_hold_release(_ hold: holdfast_hold) -> holdfast_status {
   perform { () throws(ABIError) in
-    let removed = try HandleTable.shared.remove(hold.id, .hold)
-    (removed as? HoldHandle)?.pages.release()
+    try holds.remove(hold.id).pages.release()
   }
 }
 
 // MARK: Receipts
 
 private func find(_ receipt: holdfast_receipt) throws(ABIError) -> WireReceipt {
-  try HandleTable.shared.object(receipt.id, .receipt, as: WireReceipt.self)
+  try Handles.receipts.object(receipt.id)
 }
 
 @c @implementation
@@ -248,5 +250,5 @@ public func holdfast_receipt_verify_json(
 
 @c @implementation
 public func holdfast_receipt_close(_ receipt: holdfast_receipt) -> holdfast_status {
-  perform { () throws(ABIError) in _ = try HandleTable.shared.remove(receipt.id, .receipt) }
+  perform { () throws(ABIError) in _ = try Handles.receipts.remove(receipt.id) }
 }
