@@ -119,21 +119,24 @@ int hf_userfault_protect(int fd, void *start, size_t length, int read_only) {
   return result < 0 ? -errno : 0;
 }
 
+static void pause_briefly(void) {
+  struct timespec millisecond = {.tv_nsec = 1000000};
+  nanosleep(&millisecond, NULL);
+}
+
 int hf_userfault_wait(int fd, int stop_fd) {
   struct pollfd files[2] = {{.fd = fd, .events = POLLIN}, {.fd = stop_fd, .events = POLLIN}};
   int result;
   do {
     result = poll(files, 2, -1);
   } while (result < 0 && errno == EINTR);
-  if (result < 0 && (errno == EINVAL || errno == ENOMEM || errno == EAGAIN)) {
-    // The process has lowered RLIMIT_NOFILE below the number of descriptors here, as some sandboxes
-    // do, or the kernel is out of memory. Faults are served all the same, a little later.
-    struct timespec pause = {.tv_nsec = 1000000};
-    nanosleep(&pause, NULL);
+  if (result < 0) {
+    // The process has lowered RLIMIT_NOFILE below the number of descriptors here or refuses poll(2),
+    // as some sandboxes do, or the kernel is out of memory. Faults are served all the same, a little
+    // later.
+    pause_briefly();
     return 1;
   }
-  if (result < 0)
-    return -errno;
   return files[1].revents == 0;
 }
 
@@ -148,7 +151,10 @@ int hf_userfault_read(int fd, hf_userfault_event *events, int capacity) {
     if (bytes < 0) {
       if (errno == EINTR)
         continue;
-      return errno == EAGAIN || count > 0 ? count : -errno;
+      // Refused by a sandbox, since the descriptor is right: the faults wait as long as that lasts.
+      if (errno != EAGAIN)
+        pause_briefly();
+      return count;
     }
     int found = (int)((size_t)bytes / sizeof messages[0]);
     for (int i = 0; i < found; i++) {

@@ -50,12 +50,12 @@ typedef struct {
 } hf_userfault_event;
 
 /// poll(2): waits until there is something to read, or `stop_fd` is readable. Returns 1 for the
-/// first, 0 for the second, or a negative errno. Where poll(2) refuses to wait for a reason that is
-/// not a bad argument, it returns 1 after a millisecond.
+/// first, 0 for the second. Where poll(2) refuses to wait, it returns 1 after a millisecond.
 int hf_userfault_wait(int fd, int stop_fd);
 
 /// read(2): reads at most `capacity` page faults, without waiting, and drops events of other kinds,
-/// such as that of a moved mapping. Returns the number of page faults or a negative errno.
+/// such as that of a moved mapping. Returns the number of page faults: 0, after a millisecond, where
+/// read(2) is refused.
 int hf_userfault_read(int fd, hf_userfault_event *events, int capacity);
 
 /// write(2): makes a descriptor of `hf_event` readable.

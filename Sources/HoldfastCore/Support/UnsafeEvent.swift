@@ -29,6 +29,7 @@ internal import Glibc
     var attributes = pthread_condattr_t()
     unsafe pthread_condattr_init(&attributes)
     unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    // glibc refuses other attributes alone, and allocates nothing.
     let made =
       unsafe pthread_mutex_init(mutex, nil) == 0 && pthread_cond_init(condition, &attributes) == 0
     precondition(made, "pthread_mutex_init or pthread_cond_init failed")

@@ -13,6 +13,7 @@ internal import Glibc
   package init() {
     unsafe mutex = .allocate(capacity: 1)
     unsafe mutex.initialize(to: pthread_mutex_t())
+    // glibc refuses attributes alone, and allocates nothing.
     let status = unsafe pthread_mutex_init(mutex, nil)
     precondition(status == 0, "pthread_mutex_init failed")
   }
@@ -55,6 +56,7 @@ extension Lock {
     package init() {
       unsafe condition = .allocate(capacity: 1)
       unsafe condition.initialize(to: pthread_cond_t())
+      // As for the mutex.
       let status = unsafe pthread_cond_init(condition, nil)
       precondition(status == 0, "pthread_cond_init failed")
     }

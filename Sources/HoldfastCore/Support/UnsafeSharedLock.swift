@@ -15,6 +15,7 @@ internal import Glibc
     unsafe pthread_rwlockattr_init(&attributes)
     unsafe pthread_rwlockattr_setkind_np(
       &attributes, Int32(PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP))
+    // glibc refuses other attributes alone, and allocates nothing.
     let status = unsafe pthread_rwlock_init(lock, &attributes)
     precondition(status == 0, "pthread_rwlock_init failed")
     unsafe pthread_rwlockattr_destroy(&attributes)

@@ -101,20 +101,19 @@ final class Userfaultfd: Sendable {
 
   /// Waits for something to read. The corresponding C function is `poll`.
   ///
-  /// - Returns: false once the stop signal is raised.
+  /// - Returns: false once the stop signal is raised. Where the kernel refuses to wait, true after a
+  ///   millisecond.
   func wait(orFor stop: StopSignal) -> Bool {
-    let status = hf_userfault_wait(descriptor, stop.descriptor)
-    precondition(status >= 0, "a userfaultfd cannot be polled: \(Errno(rawValue: -status))")
-    return status > 0
+    hf_userfault_wait(descriptor, stop.descriptor) != 0
   }
 
   /// Reads at most 16 page faults, without waiting. Events of other kinds, such as that of a moved
-  /// mapping, are read and dropped. The corresponding C function is `read`.
+  /// mapping, are read and dropped. Nothing where the kernel refuses. The corresponding C function is
+  /// `read`.
   func read() -> [Fault] {
     unsafe withUnsafeTemporaryAllocation(of: hf_userfault_event.self, capacity: 16) { buffer in
       // SAFETY: the call writes no more events than the buffer has room for.
       let count = unsafe hf_userfault_read(descriptor, buffer.baseAddress!, Int32(buffer.count))
-      precondition(count >= 0, "a userfaultfd cannot be read: \(Errno(rawValue: -count))")
       return (0..<Int(count)).map { index in
         let event = unsafe buffer[index]
         return Fault(

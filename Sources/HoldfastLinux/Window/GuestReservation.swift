@@ -47,6 +47,8 @@ extension HostRange {
         try protect(all, [])
         return false
       } catch {
+        // Only a filter of system calls refuses both. The process ends, since its other guests may
+        // get the memory next.
         preconditionFailure("a window's own mappings cannot be made inaccessible: \(error)")
       }
     }
