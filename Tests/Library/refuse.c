@@ -28,9 +28,9 @@
 
 // --- What is refused
 
-// A system call. With a mask, only where an argument has one of its bits: memory of malloc(3) and of
-// threads stays, without which no program in Swift runs. glibc aborts if munmap(2) refuses to remove
-// a thread's stack.
+// A system call. With a mask, only where an argument has one of its bits: memory of malloc(3) and
+// of threads stays, without which no program in Swift runs. munmap(2) is not one: glibc aborts if
+// it refuses to remove a thread's stack.
 struct refusal {
   const char *name;
   long number;
