@@ -1,4 +1,5 @@
 // swift-tools-version: 6.3
+import Foundation
 import PackageDescription
 
 /// Settings of every library and executable target.
@@ -26,12 +27,6 @@ let argumentParser = Target.Dependency.product(
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
-let serviceLifecycle = Target.Dependency.product(
-  name: "ServiceLifecycle", package: "swift-service-lifecycle")
-
-let unixSignals = Target.Dependency.product(
-  name: "UnixSignals", package: "swift-service-lifecycle")
-
 // `make docs` alone needs the plug-in, so only it resolves it.
 let forDocumentation: [Package.Dependency] =
   Context.environment["HOLDFAST_DOCS"] == "1"
@@ -58,7 +53,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
-    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ] + forDocumentation,
   targets: [
     .target(name: "HoldfastCore", swiftSettings: settings),
@@ -82,8 +76,7 @@ let package = Package(
       name: "HoldfastService",
       dependencies: [
         "CHoldfastLinux", "HoldfastCore", "HoldfastLinux", "HoldfastPlot", "HoldfastReservoir",
-        logging,
-        serviceLifecycle, systemPackage, unixSignals,
+        logging, systemPackage,
       ],
       swiftSettings: settings),
     .target(name: "CHoldfast", cSettings: [.define("_GNU_SOURCE")]),
@@ -100,8 +93,7 @@ let package = Package(
       name: "HoldfastBench",
       dependencies: [
         "CHoldfastBench", "Holdfast", "HoldfastCore", "HoldfastKVM", "HoldfastLinux",
-        "HoldfastReservoir",
-        "HoldfastStatistics", systemPackage,
+        "HoldfastPlot", "HoldfastReservoir", "HoldfastStatistics", systemPackage,
       ],
       swiftSettings: settings),
     .target(
@@ -153,8 +145,8 @@ let package = Package(
     .testTarget(
       name: "HoldfastBenchTests",
       dependencies: [
-        "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastLinux", "HoldfastStatistics",
-        "HoldfastTestKit",
+        "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastLinux", "HoldfastPlot",
+        "HoldfastStatistics", "HoldfastTestKit",
       ],
       swiftSettings: testSettings),
     .testTarget(
@@ -184,7 +176,7 @@ let package = Package(
   ]
 )
 
-// Two more variables for the builds of CI and the Makefile, which users do not set.
+// Three more variables for the builds of CI and the Makefile, which users do not set.
 
 /// HOLDFAST_TESTS="HoldfastCoreTests …": only these targets, and the targets that they need.
 /// ThreadSanitizer and the optimized tests have separate build trees, which need not have
@@ -205,6 +197,21 @@ if let names = Context.environment["HOLDFAST_TESTS"]?.split(separator: " ").map(
   package.products.removeAll {
     let targets = ($0 as? Product.Library)?.targets ?? ($0 as? Product.Executable)?.targets ?? []
     return !needed.isSuperset(of: targets)
+  }
+}
+
+/// HOLDFAST_SUITES="WaitingTests …": of the tests only these suites, each of which has a file of its
+/// name, and the files that are not a suite's.
+if let suites = Context.environment["HOLDFAST_SUITES"]?.split(separator: " ").map(String.init) {
+  for target in package.targets where target.type == .test {
+    let folder = "\(Context.packageDirectory)/Tests/\(target.name)"
+    let files = (try? FileManager.default.subpathsOfDirectory(atPath: folder)) ?? []
+    target.exclude += files.filter { file in
+      guard file.hasSuffix("Tests.swift"), let name = file.split(separator: "/").last else {
+        return false
+      }
+      return !suites.contains { "\($0).swift" == name }
+    }
   }
 }
 

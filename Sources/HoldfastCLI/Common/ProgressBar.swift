@@ -1,5 +1,6 @@
-internal import Dispatch
 internal import HoldfastCore
+internal import HoldfastLinux
+internal import SystemPackage
 
 /// A progress bar on the terminal while work lasts. Nothing is drawn in the first half second, or
 /// if standard error is not a terminal. A thread draws, so that work without known progress still
@@ -23,11 +24,12 @@ final class ProgressBar: Sendable {
   private nonisolated(unsafe) var isDrawn = false
   private nonisolated(unsafe) var isOver = false
 
-  /// Signalled when the work ends.
-  private let end = DispatchSemaphore(value: 0)
+  /// Announced when the thread is ready, and when the work ends.
+  private let change = Event()
+  private nonisolated(unsafe) var isReady = false
 
-  private static let delay = DispatchTimeInterval.milliseconds(500)
-  private static let interval = DispatchTimeInterval.milliseconds(200)
+  private static let delay = Duration.milliseconds(500)
+  private static let interval = Duration.milliseconds(200)
 
   init() {
     columns = StandardStreams.isErrorTerminal ? StandardStreams.errorColumns : nil
@@ -38,17 +40,25 @@ final class ProgressBar: Sendable {
     guard columns != nil else { return }
     // The thread allocates its stack and heap before the work begins: mmap(2) blocks while the
     // kernel populates memory of this process.
-    let isReady = DispatchSemaphore(value: 0)
-    DispatchQueue(label: "holdfast.progress").async { [self] in
+    let thread = try? BackgroundThread("holdfast-bar") { [self] in
       _ = Self.line("", .unknown, elapsed: .zero, columns: 80)
-      isReady.signal()
+      lock.withLock { unsafe isReady = true }
+      change.announce()
       var pause = Self.delay
-      while end.wait(timeout: .now() + pause) == .timedOut {
+      while true {
+        let ticket = change.ticket()
+        if lock.withLock({ unsafe isOver }) || change.wait(since: ticket, atMost: pause) { return }
         draw()
         pause = Self.interval
       }
     }
-    isReady.wait()
+    guard let thread else { return }
+    thread.detach()
+    while true {
+      let ticket = change.ticket()
+      if lock.withLock({ unsafe isReady }) { return }
+      change.wait(since: ticket)
+    }
   }
 
   /// Begins the next piece of the work.
@@ -79,7 +89,7 @@ final class ProgressBar: Sendable {
       if unsafe isDrawn { Output.draw("\r" + ProgressBar.clearRest) }
       unsafe isDrawn = false
     }
-    end.signal()
+    change.announce()
   }
 
   private func draw() {

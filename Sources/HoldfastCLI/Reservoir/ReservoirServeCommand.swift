@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Dispatch
 internal import HoldfastCore
 internal import HoldfastLinux
 internal import HoldfastService
@@ -45,28 +44,6 @@ struct ReservoirServeCommand: ParsableCommand, WritesNoResults {
       try Output.write("\(config): no errors\n".printableLines)
       return
     }
-    let outcome = ServiceOutcome()
-    // The main thread's priority would give the task's threads a negative nice value if that is
-    // permitted, and what they start would inherit it.
-    Task(priority: .medium) {
-      do { try await service.run() } catch { outcome.set(error) }
-      outcome.signal()
-    }
-    try outcome.wait()
-  }
-}
-
-/// How the service ended, for the thread that waits for it.
-private final class ServiceOutcome: Sendable {
-  private let semaphore = DispatchSemaphore(value: 0)
-  private nonisolated(unsafe) var error: (any Error)?
-
-  func set(_ error: any Error) { unsafe self.error = error }
-
-  func signal() { semaphore.signal() }
-
-  func wait() throws {
-    semaphore.wait()
-    if let error = unsafe error { throw error }
+    try service.run()
   }
 }

@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import Dispatch
+internal import HoldfastCore
 internal import HoldfastSimulation
 
 extension SimulateCommand {
@@ -28,7 +28,7 @@ extension SimulateCommand {
     _ options: SimulationOptions, _ progress: ProgressBar
   ) throws -> Simulation.Result {
     var simulation = Simulation(options, recordsOutcomes: blocks == .both) {
-      DispatchTime.now().uptimeNanoseconds
+      Instant.now.nanosecondsSinceBoot
     }
     let faults = simulation.faultEstimate
     guard faults <= SimulateCommand.mostFaults else {

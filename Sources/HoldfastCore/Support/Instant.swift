@@ -17,6 +17,9 @@ package struct Instant: Hashable, Comparable, Sendable {
     return Instant(sinceBoot: .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec))
   }
 
+  /// The time since the boot in nanoseconds, for clocks that are a number.
+  package var nanosecondsSinceBoot: UInt64 { sinceBoot.nanoseconds }
+
   package static func < (left: Instant, right: Instant) -> Bool {
     left.sinceBoot < right.sinceBoot
   }

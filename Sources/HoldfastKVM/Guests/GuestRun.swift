@@ -1,4 +1,3 @@
-internal import Dispatch
 public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
@@ -21,14 +20,8 @@ public final class GuestRun: Sendable {
     var threads: [BackgroundThread] = []
     do throws(Errno) {
       for (number, share) in shares.enumerated() {
-        work.group.enter()
-        do throws(Errno) {
-          threads.append(
-            try BackgroundThread("holdfast-vcpu\(number)") { work.perform(share, number) })
-        } catch {
-          work.group.leave()
-          throw error
-        }
+        threads.append(
+          try BackgroundThread("holdfast-vcpu\(number)") { work.perform(share, number) })
       }
     } catch {
       work.cancel()
@@ -74,7 +67,7 @@ public final class GuestRun: Sendable {
   ///   not end in time.
   public func wait(timeLimit: Duration? = nil) throws(HoldfastError) -> GuestResult {
     var isLate = false
-    if let timeLimit, work.group.wait(timeout: .now() + timeLimit.seconds) == .timedOut {
+    if let timeLimit, !work.hasEnded(within: timeLimit) {
       isLate = true
       work.cancel()
     }
@@ -104,7 +97,8 @@ final class GuestWork: Sendable {
   let task: GuestTask
   let stride: ByteCount
   let operation: String
-  let group = DispatchGroup()
+  /// Announced when a processor's thread has done its part.
+  private let ended = Event()
   private let started = Instant.now
 
   private let lock = Lock()
@@ -127,12 +121,27 @@ final class GuestWork: Sendable {
     lock.withLock { unsafe GuestResult(task.program, tallies, duration) }
   }
 
-  func cancel() {
-    let isOver = lock.withLock {
-      unsafe isCancelled = true
-      return unsafe tallies.count == runner.processors.count
+  /// Waits until all processors have stopped, and returns whether they have within a time.
+  func hasEnded(within limit: Duration) -> Bool {
+    let end = Instant.now + limit.bounded
+    while true {
+      let ticket = ended.ticket()
+      if lock.withLock({ isOver }) { return true }
+      let left = end - Instant.now
+      guard left > .zero else { return false }
+      _ = ended.wait(since: ticket, atMost: left)
     }
-    guard !isOver else { return }
+  }
+
+  /// Whether all processors have stopped. Read with the lock held.
+  private var isOver: Bool { unsafe tallies.count == runner.processors.count }
+
+  func cancel() {
+    let hasEnded = lock.withLock {
+      unsafe isCancelled = true
+      return isOver
+    }
+    guard !hasEnded else { return }
     // A processor that has not started yet keeps the request, and its thread looks when it exits.
     for processor in runner.processors { processor.interrupt() }
   }
@@ -156,7 +165,7 @@ final class GuestWork: Sendable {
     }
     // The other processors need not go on.
     if failure != nil { cancel() }
-    group.leave()
+    ended.announce()
   }
 
   private func perform(

@@ -3,9 +3,7 @@ public import HoldfastCore
 internal import HoldfastLinux
 internal import HoldfastReservoir
 public import Logging
-internal import ServiceLifecycle
 internal import SystemPackage
-internal import UnixSignals
 
 /// The service of `holdfast reservoir serve`: it keeps a reservoir's levels filled and collects
 /// orphans until SIGTERM or SIGINT, and reads its configuration again on SIGHUP.
@@ -91,7 +89,7 @@ public struct ReservoirService: Sendable {
   /// - Throws: ``HoldfastError`` with the code `noReservoir`, also where the path of the mount
   ///   leads to other folders than at the start; `untrusted`; `notPermitted` where this user may
   ///   not fill; or `host` where the service cannot listen on the configured port.
-  public func run() async throws {
+  public func run() throws {
     let limits = raiseDescriptorLimit()
     let metrics = Locked(ServiceMetrics())
     let reservoir = try Reservoir(
@@ -111,12 +109,12 @@ public struct ReservoirService: Sendable {
     let leases = try LeaseListener(reconciler)
 
     // From here on these signals do not end the process.
-    let reloads = await UnixSignalsSequence(trapping: .sighup)
-    let services: [any Service] = [
-      ThreadService(name: "holdfast-metric", body: server.run, stop: server.stop),
-      ThreadService(name: "holdfast-events", body: listener.run, stop: listener.stop),
-      ThreadService(name: "holdfast-leases", body: leases.run, stop: leases.stop),
-      ThreadService(
+    let threads = ServiceThreads()
+    let parts = [
+      ServiceThreads.Part(name: "holdfast-metric", body: server.run, stop: server.stop),
+      ServiceThreads.Part(name: "holdfast-events", body: listener.run, stop: listener.stop),
+      ServiceThreads.Part(name: "holdfast-leases", body: leases.run, stop: leases.stop),
+      ServiceThreads.Part(
         name: "holdfast-work",
         body: {
           notifications.ready("checking the levels")
@@ -127,17 +125,10 @@ public struct ReservoirService: Sendable {
           notifications.stopping()
           reconciler.stop()
         }),
-      ReloadService(signals: reloads, file: file, reconciler: reconciler),
     ]
-    let group = ServiceGroup(
-      configuration: .init(
-        services: services.map {
-          .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
-        },
-        gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
     logger.notice(
       "serving \(reservoir.path)\(socket.map { _ in ", metrics at \(address(socket))" } ?? "")")
-    try await group.run()
+    try threads.run(parts) { reconciler.reload(file) }
     if let error = reconciler.end.with({ $0 }) { throw error }
     logger.notice("stopped")
   }
@@ -157,12 +148,5 @@ public struct ReservoirService: Sendable {
     guard var listener = configuration.listener, let socket else { return "" }
     listener.port = socket.port
     return "http://\(listener)/metrics"
-  }
-
-  /// The logger for the messages of the service group, which are for debugging.
-  private var quiet: Logger {
-    var quiet = logger
-    if quiet.logLevel > .debug { quiet.logLevel = .error }
-    return quiet
   }
 }
