@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -287,6 +288,49 @@ out:
     munmap(whole, total);
   if (fd >= 0)
     close(fd);
+  return result;
+}
+
+double hf_bench_map_populate(size_t length, int huge) {
+  // MAP_POPULATE takes no advice, so huge pages are those that the host gives to all memory.
+  double began = now();
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | (huge ? MAP_HUGETLB | 21 << MAP_HUGE_SHIFT : 0);
+  void *start = mmap(NULL, length, PROT_READ | PROT_WRITE, flags, -1, 0);
+  double result = start == MAP_FAILED ? -errno : now() - began;
+  unsigned char last = 0;
+  if (start != MAP_FAILED) {
+    // The call succeeds where memory is short.
+    if (mincore((char *)start + length - 4096, 4096, &last) < 0 || !(last & 1))
+      result = -ENOMEM;
+    munmap(start, length);
+  }
+  return result;
+}
+
+double hf_bench_fork(size_t length, int huge) {
+  void *whole;
+  size_t total;
+  char *start = reserve(length, &whole, &total);
+  if ((void *)start == MAP_FAILED)
+    return -errno;
+  double result = 0;
+  if (mmap(start, length, PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+    result = -errno;
+  if (result == 0) {
+    madvise(start, length, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    result = populate(start, length);
+  }
+  if (result == 0) {
+    double began = now();
+    pid_t child = fork();
+    if (child == 0)
+      _exit(0);
+    result = child < 0 ? -errno : now() - began;
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+      ;
+  }
+  munmap(whole, total);
   return result;
 }
 

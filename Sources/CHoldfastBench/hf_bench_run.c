@@ -44,7 +44,7 @@ out:
 }
 
 int hf_bench_run(char *const *words, const char *input, int keep, char *output, size_t room,
-                 int64_t *faults) {
+                 int64_t *faults, int64_t *peak) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0)
     return -errno;
@@ -69,6 +69,7 @@ int hf_bench_run(char *const *words, const char *input, int keep, char *output, 
     }
   }
   *faults = usage.ru_minflt;
+  *peak = (int64_t)usage.ru_maxrss * 1024;
   output[0] = 0;
   if (!problem) {
     ssize_t count = pread(written, output, room - 1, 0);
@@ -79,6 +80,19 @@ int hf_bench_run(char *const *words, const char *input, int keep, char *output, 
   if (problem)
     return -problem;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static double seconds(struct timeval time) { return (double)time.tv_sec + (double)time.tv_usec * 1e-6; }
+
+double hf_bench_processor_seconds(void) {
+  double sum = 0;
+  const int whose[] = {RUSAGE_SELF, RUSAGE_CHILDREN};
+  for (int index = 0; index < 2; index++) {
+    struct rusage usage;
+    if (getrusage(whose[index], &usage) == 0)
+      sum += seconds(usage.ru_utime) + seconds(usage.ru_stime);
+  }
+  return sum;
 }
 
 double hf_bench_touch_pages(int fd, size_t length, size_t page, int64_t *faults) {

@@ -80,53 +80,75 @@ public struct WireBenchmark: Sendable {
     }
   }
 
+  /// What was measured so far.
+  struct State {
+    /// The measurements, one for each strategy.
+    fileprivate(set) var measurements: [Measurement]
+    fileprivate var arenaSeconds: [Double] = []
+    fileprivate(set) var backing: Backing?
+    fileprivate var fallbacks: [String] = []
+    fileprivate(set) var placement = GuestPlacement.window
+
+    init(_ benchmark: WireBenchmark) {
+      measurements = benchmark.strategies.map { Measurement(strategy: $0) }
+      backing = benchmark.memory.backing
+    }
+  }
+
   /// Runs the benchmark.
   ///
   /// - Parameter progress: called before each step.
   /// - Throws: `HoldfastError` if the arena or a strategy of Holdfast fails. The failure of a
   ///   strategy of the kernel is in the result instead.
   public func run(progress: (BenchmarkStep) -> Void = { _ in }) throws(HoldfastError) -> Result {
-    var measurements = strategies.map { Measurement(strategy: $0) }
-    var arenaSeconds: [Double] = []
-    var memory = memory
-    var fallbacks: [String] = []
-    var placement = GuestPlacement.window
-    let stepsPerRun = 1 + strategies.count
-    var number = 0
-    func step(_ run: Int, _ strategy: WireStrategy?) -> BenchmarkStep {
-      defer { number += 1 }
-      return BenchmarkStep(
-        run: run, name: strategy?.rawValue ?? BenchmarkStep.arena, number: number,
-        count: (runs + 1) * stepsPerRun)
-    }
+    var state = State(self)
     for run in 0...runs {
       // Strategies that have failed are omitted.
-      number = run * stepsPerRun
-      progress(step(run, nil))
-      do {
-        let arena = try memory.makeArena()
-        memory.backing = arena.backing
-        if run == 0 {
-          fallbacks = arena.preparation.fallbacks
-          placement = try self.memory.makeGuest(on: arena, for: .wiring).placement
-        }
-        if run > 0 { arenaSeconds.append(arena.preparation.duration.seconds) }
-        try measure(&measurements, run: run, onArena: true) { (strategy) throws(HoldfastError) in
-          progress(step(run, strategy))
-          return try seconds(of: strategy, on: arena)
-        }
-      }
-      guard let backing = memory.backing else { continue }
-      try measure(&measurements, run: run, onArena: false) { (strategy) throws(HoldfastError) in
-        progress(step(run, strategy))
-        return shortage(of: strategy, like: backing) ?? seconds(of: strategy, like: backing)
+      var number = run * stepsPerRun
+      try measure(run, &state) { name in
+        progress(
+          BenchmarkStep(run: run, name: name, number: number, count: (runs + 1) * stepsPerRun))
+        number += 1
       }
     }
-    guard let backing = memory.backing else { preconditionFailure("a benchmark without an arena") }
+    guard let backing = state.backing else { preconditionFailure("a benchmark without an arena") }
     return Result(
       memory: memory.size, runs: runs, threads: memory.threads, backing: backing,
-      arenaSeconds: arenaSeconds,
-      measurements: measurements, fallbacks: fallbacks, placement: placement)
+      arenaSeconds: state.arenaSeconds, measurements: state.measurements,
+      fallbacks: state.fallbacks, placement: state.placement)
+  }
+
+  /// The preparation of the arena, and the strategies.
+  var stepsPerRun: Int { 1 + strategies.count }
+
+  /// Does one run, which does not count if its number is 0.
+  ///
+  /// - Parameter progress: called with the name of each step before it; may throw to end the run.
+  func measure(
+    _ run: Int, _ state: inout State, progress: (String) throws(HoldfastError) -> Void
+  ) throws(HoldfastError) {
+    var memory = memory
+    memory.backing = state.backing
+    try progress(BenchmarkStep.arena)
+    do {
+      let arena = try memory.makeArena()
+      state.backing = arena.backing
+      if run == 0 {
+        state.fallbacks = arena.preparation.fallbacks
+        state.placement = try self.memory.makeGuest(on: arena, for: .wiring).placement
+      }
+      if run > 0 { state.arenaSeconds.append(arena.preparation.duration.seconds) }
+      try measure(&state.measurements, run: run, onArena: true) {
+        (strategy) throws(HoldfastError) in
+        try progress(strategy.rawValue)
+        return try seconds(of: strategy, on: arena)
+      }
+    }
+    guard let backing = state.backing else { return }
+    try measure(&state.measurements, run: run, onArena: false) { (strategy) throws(HoldfastError) in
+      try progress(strategy.rawValue)
+      return shortage(of: strategy, like: backing) ?? seconds(of: strategy, like: backing)
+    }
   }
 
   /// The seconds of one run, or why it could not be measured.
@@ -173,7 +195,7 @@ public struct WireBenchmark: Sendable {
   /// would make the kernel kill a process, or nil.
   private func shortage(of strategy: WireStrategy, like backing: Backing) -> Outcome? {
     let host = HostProbe().host().confined(to: memory.nodes)
-    if !strategy.isLocking, let page = backing.hugePageSize {
+    if let page = backing.hugePageSize, strategy.allocates(like: backing) {
       let limit = host.hugePages.first { $0.size == page }?.cgroup
       return limit.flatMap { limit in
         limit.remaining < memory.size
@@ -233,7 +255,7 @@ public struct WireBenchmark: Sendable {
     case .uffdContinue:
       let page = Int(arena.geometry.pageSize.rawValue)
       return Outcome(hf_bench_continue(descriptor, length, page, isHuge))
-    case .populate, .mlock, .mlockThreads, .mlockHuge, .mlockHugeThreads:
+    case .populate, .mapPopulate, .mlock, .mlockThreads, .mlockHuge, .mlockHugeThreads:
       preconditionFailure("\(strategy) does not work on an arena")
     }
   }
@@ -290,6 +312,7 @@ public struct WireBenchmark: Sendable {
     let threads = Int32(clamping: memory.threads)
     func measured() -> Outcome {
       switch strategy {
+      case .mapPopulate: Outcome(hf_bench_map_populate(length, backing == .hugetlb2M ? 1 : 0))
       case .mlock: Outcome(hf_bench_mlock(length, 0, 1))
       case .mlockThreads: Outcome(hf_bench_mlock(length, 0, threads))
       case .mlockHuge: Outcome(hf_bench_mlock(length, 1, 1))

@@ -28,6 +28,9 @@ public enum WireStrategy: String, Hashable, Sendable, CaseIterable {
   case munmap
   /// New memory of the arena's kind and MADV_POPULATE_WRITE by all threads.
   case populate
+  /// New private memory and mmap(2) with MAP_POPULATE, by one thread: of hugetlb pages on hugetlb-2M,
+  /// otherwise of base pages.
+  case mapPopulate = "map-populate"
   /// New private memory of base pages and mlock(2), by one thread.
   case mlock
   /// The same by all threads.
@@ -39,7 +42,7 @@ public enum WireStrategy: String, Hashable, Sendable, CaseIterable {
 
   /// Whether the strategy works on the arena's memory. The others allocate memory, for which the
   /// arena must be freed first.
-  var needsArena: Bool { !isLocking && self != .populate }
+  var needsArena: Bool { !isLocking && self != .populate && self != .mapPopulate }
 
   /// Whether it is mlock(2) of private memory.
   var isLocking: Bool {
@@ -47,6 +50,11 @@ public enum WireStrategy: String, Hashable, Sendable, CaseIterable {
     case .mlock, .mlockThreads, .mlockHuge, .mlockHugeThreads: true
     default: false
     }
+  }
+
+  /// Whether a strategy that needs no arena allocates the backing's pages, rather than ordinary memory.
+  func allocates(like backing: Backing) -> Bool {
+    self == .populate || self == .mapPopulate && backing == .hugetlb2M
   }
 
   /// Whether it maps the arena's file, which private memory does not have.

@@ -37,6 +37,14 @@ enum {
 /// 2^huge_shift bytes if that is not 0.
 double hf_bench_populate(size_t length, unsigned huge_shift, int kind, int threads);
 
+/// New private memory, populated by mmap(2) with MAP_POPULATE, of base pages or, if `huge` is not
+/// zero, of hugetlb pages of 2 MiB. ENOMEM where not all of it is.
+double hf_bench_map_populate(size_t length, int huge);
+
+/// fork(2) of this process with so much more private memory, all of it resident, of base pages or, if
+/// `huge` is not zero, of transparent huge pages. The child ends at once.
+double hf_bench_fork(size_t length, int huge);
+
 /// memset(3) to `byte` of memory at an address of this process, on `threads` threads, like a guest
 /// that writes to all of its memory.
 double hf_bench_fill(uint64_t address, size_t length, int byte, int threads);
@@ -83,10 +91,14 @@ double hf_bench_guest_faults(int is_self);
 /// Runs a program, which is searched for in PATH as by the shell, with all signals unblocked, and
 /// waits for its end. The program reads `input`, which has to fit into a pipe. Its output is stored
 /// in `output`, at most `room` bytes with the zero byte at the end. A descriptor `keep` that is not
-/// negative stays open in the program. `faults` gets the program's minor page faults. Returns the
-/// program's status, 128 plus the number of the signal that ended it, or a negative errno.
+/// negative stays open in the program. `faults` gets the program's minor page faults, and `peak` the
+/// bytes that it had resident at most. Returns the program's status, 128 plus the number of the signal
+/// that ended it, or a negative errno.
 int hf_bench_run(char *const *words, const char *input, int keep, char *output, size_t room,
-                 int64_t *faults);
+                 int64_t *faults, int64_t *peak);
+
+/// The processor time in seconds that this process took, and that of the processes that it waited for.
+double hf_bench_processor_seconds(void);
 
 /// mmap(2) of a file that is resident, as a monitor maps its guest's memory, and a read of each of
 /// its pages of `page` bytes, one after the other. `faults` gets the page faults of that.

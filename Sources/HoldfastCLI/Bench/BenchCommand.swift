@@ -8,7 +8,8 @@ struct BenchCommand: ParsableCommand {
     commandName: "bench",
     abstract: "Compare ways to provide guest memory on this host.",
     subcommands: [
-      BenchWireCommand.self, BenchScrubCommand.self, BenchGuestCommand.self, BenchQEMUCommand.self,
+      BenchAllCommand.self, BenchWireCommand.self, BenchScrubCommand.self, BenchGuestCommand.self,
+      BenchQEMUCommand.self,
       BenchBudgetsCommand.self,
     ])
 }

@@ -30,6 +30,8 @@ struct BenchWireCommand: ParsableCommand {
 
       The kernel's, from new memory:
         populate           the backing's kind, MADV_POPULATE_WRITE, all threads
+        map-populate       private memory, mmap(2) with MAP_POPULATE, one thread:
+                           huge pages on hugetlb-2M, otherwise 4K pages
         mlock              private memory of 4K pages, mlock(2), one thread
         mlock-threads      the same by all threads
         mlock-thp          private transparent huge pages, mlock(2), one thread

@@ -61,6 +61,14 @@ enum Signals {
     exit(128 + number)
   }
 
+  /// Whether one of the signals has come since the one that is handled.
+  static var isPending: Bool {
+    var set = sigset_t()
+    // SAFETY: `set` is a whole sigset_t and lives through the calls.
+    guard unsafe sigpending(&set) == 0 else { return false }
+    return endings.contains { unsafe sigismember(&set, $0) == 1 }
+  }
+
   static func isIgnored(_ number: Int32) -> Bool {
     var action = sigaction()
     // SAFETY: `action` is a whole sigaction and lives through the call.

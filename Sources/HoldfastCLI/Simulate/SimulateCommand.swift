@@ -211,9 +211,10 @@ struct SimulateCommand: ParsableCommand {
 
   func run() throws {
     Output.note(on: memory)
-    if let plot { try PlotFile.check(plot) }
+    let plot = plot.map { OutputFile(path: $0, what: "plot", advice: "another --plot") }
+    try plot?.check()
     let (result, comparison) = try simulate()
-    if let plot { try PlotFile.write(SimulationPlot(result).svg, to: plot) }
+    try plot?.write(SimulationPlot(result).svg)
     let report = SimulateResult(result, comparison, trace: trace)
     try output.write(report, text: report.text)
     for run in [result] + (comparison.map { [$0.without] } ?? []) where !run.isAllFree {

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Glibc
 internal import HoldfastCore
 internal import HoldfastLinux
 
@@ -7,12 +8,21 @@ extension WirePlan {
   /// when the work fails or a signal ends the program. `body` must free all of its memory, so that
   /// the pages return to the host and not only to the pool.
   ///
-  /// - Parameter progress: drawn from now on, and erased before anything else is written.
+  /// - Parameters:
+  ///   - progress: drawn from now on, and erased before anything else is written.
+  ///   - cancellation: cancelled by a signal, after which the work is waited for until a second
+  ///     signal comes. Without it the work ends at the first one.
   func perform<Result>(
-    cleaning progress: ProgressBar, _ body: (HostCapabilities) throws -> Result
+    cleaning progress: ProgressBar, cancelling cancellation: CancellationToken? = nil,
+    _ body: (HostCapabilities) throws -> Result
   ) throws -> Result {
     let pages = BorrowedHugePages()
+    let isDone = CancellationToken()
     Signals.watch {
+      if let cancellation {
+        cancellation.cancel()
+        while !isDone.isCancelled, !Signals.isPending { usleep(20_000) }
+      }
       // The pages come first: a stopped terminal blocks every thread that writes to it.
       do throws(HoldfastError) {
         try pages.close()
@@ -32,6 +42,7 @@ extension WirePlan {
         try pages.add(share.pages, to: share.pool)
       }
       // Probes again: there may be more huge pages than at the start.
+      defer { isDone.cancel() }
       result = try body(HostProbe().host())
     } catch {
       do throws(HoldfastError) {

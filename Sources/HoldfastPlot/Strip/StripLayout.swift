@@ -186,12 +186,13 @@ struct StripLayout {
       let ends = interval.map { axis.scale.place($0.value) }.sorted()
       canvas.line(ends[0], middle, ends[ends.count - 1], middle, row.style.color, width: 1.5)
     }
-    let runs = row.runs.filter(\.value.isFinite)
+    let runs = row.runs.enumerated().filter(\.element.value.isFinite)
     let offsets = Swarm.offsets(
-      runs.map { axis.scale.place($0.value) }, diameter: 2 * radius * 0.8, space: half - radius)
-    for (datum, offset) in zip(runs, offsets) {
-      let marker = Marker(
-        style: row.style, isHollow: !axis.scale.contains(datum.value), radius: radius)
+      runs.map { axis.scale.place($0.element.value) }, diameter: 2 * radius * 0.8,
+      space: half - radius)
+    for ((index, datum), offset) in zip(runs, offsets) {
+      let isHollow = row.noisy.contains(index) || !axis.scale.contains(datum.value)
+      let marker = Marker(style: row.style, isHollow: isHollow, radius: radius)
       canvas.add(
         marker.element(
           x: axis.scale.place(datum.value), y: middle + offset, datum: datum,

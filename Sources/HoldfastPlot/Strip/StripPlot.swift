@@ -30,6 +30,8 @@ package struct StripPlot: Picture {
     package var style: SeriesStyle
     /// A number for each run.
     package var runs: [Datum]
+    /// The indices of the runs during which the host did other work; their dots are hollow.
+    package var noisy: Set<Int> = []
     /// The median, also written on the right.
     package var median: Datum?
     /// The least that the category can have.
@@ -136,6 +138,10 @@ package struct StripPlot: Picture {
       if families.isEmpty {
         items.append(Legend.Item(name: runName, sample: .dot(style, hollow: false)))
       }
+    }
+    if rows.contains(where: { !$0.noisy.isEmpty }) {
+      items.append(
+        Legend.Item(name: "noisy run", sample: .dot(SeriesStyle(.ink), hollow: true)))
     }
     if rows.contains(where: { $0.median != nil && $0.parts.isEmpty }) {
       items.append(
