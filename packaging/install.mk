@@ -96,10 +96,11 @@ install-service:
 	install -m 755 packaging/libvirt/qemu "$(DESTDIR)$(DATADIR)/holdfast/libvirt/"
 
 install-documents:
-	install -d "$(DESTDIR)$(DOCDIR)/docs/decisions"
+	install -d "$(DESTDIR)$(DOCDIR)/docs/decisions" "$(DESTDIR)$(DOCDIR)/docs/pictures"
 	install -m 644 README.md ARCHITECTURE.md CHANGELOG.md SECURITY.md "$(DESTDIR)$(DOCDIR)/"
 	install -m 644 docs/*.md "$(DESTDIR)$(DOCDIR)/docs/"
 	install -m 644 docs/decisions/*.md "$(DESTDIR)$(DOCDIR)/docs/decisions/"
+	install -m 644 docs/pictures/*.svg "$(DESTDIR)$(DOCDIR)/docs/pictures/"
 
 # Folders are removed if they are Holdfast's own and empty.
 uninstall:
