@@ -80,7 +80,9 @@ import Testing
 
   @Test func `QEMU is measured with the memory that its budget is for`() {
     let row = BudgetBenchmark(memory: smallMemory(.mebibytes(16)), runs: 1).qemu()
-    #expect(row.measured == nil && row.problem?.contains("10 GiB") == true)
+    #expect(row.measured == nil && row.problem?.contains("8 GiB") == true)
+    let large = BudgetBenchmark.qemuRow(.gibibytes(8), [2, 2, 4], [0.1, 0.2, 0.3], nil)
+    #expect(large.measured == 0.075 && large.isMet == true && large.limit == 0.1)
   }
 
   @Test(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))

@@ -162,6 +162,23 @@ import Testing
     #expect(benchmark(.gibibytes(1), 1).threadCounts == [1])
   }
 
+  /// The copies are those of the pages that were written, of each clone.
+  @Test(
+    .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"),
+    arguments: [Backing.base, .hugetlb2M])
+  func `clones copy what they write`(_ backing: Backing) {
+    let host = HostProbe().host()
+    let size = ByteCount.mebibytes(16)
+    guard backing == .base || HostNeeds.hugePages(size) else { return }
+    let memory = BenchmarkMemory(size: size, backing: nil, threads: 1, host: host)
+    let clones = HugePageLock.withLock { CloneMemory.measure(memory, backing) }
+    #expect(clones.problem == nil && clones.memory == .mebibytes(8) && clones.clones == 4)
+    // 2 pages of 4 KiB, 512 KiB apart: in one page of 2 MiB, for each of 4 clones.
+    #expect(clones.written == .kibibytes(8))
+    #expect(clones.copied == (backing == .base ? .kibibytes(32) : .mebibytes(8)))
+    #expect(clones.separate == .mebibytes(32))
+  }
+
   /// The benchmark ends at the step after a cancellation, with what it has.
   @Test func `a cancelled benchmark has a report`() {
     let token = CancellationToken()

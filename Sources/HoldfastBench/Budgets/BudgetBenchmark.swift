@@ -76,25 +76,32 @@ public struct BudgetBenchmark: Sendable {
   }
 
   /// The row of QEMU, which starts on leased memory. Takes about a minute. Where that is impossible,
-  /// or the guests' memory is not 10 GiB, the row says why.
+  /// or the guests' memory is less than 8 GiB, the row says why.
   ///
   /// The calling thread does not see the host's new mounts from then on.
   public func qemu(progress: (BenchmarkStep) -> Void = { _ in }) -> Budget {
-    let limit = 0.1
-    func row(_ ratio: Double?, _ problem: String? = nil) -> Budget {
-      Budget(
-        "start of QEMU on leased memory", against: "prealloc=on", .times, limit, ratio,
-        problem: problem)
-    }
-    // QEMU's own start takes as long for all sizes.
-    guard memory.size >= .gibibytes(10) else { return row(nil, "is for guests of 10 GiB") }
+    guard memory.size >= Self.leastForQEMU else { return Self.qemuRow(memory.size, [], [], nil) }
     let benchmark = QEMUBenchmark(memory: memory.size, runs: runs, threads: memory.threads)
     do throws(HoldfastError) {
       let result = try benchmark.run(progress: progress)
-      return row(PairedRatio(baseline: result[.prealloc], candidate: result[.leased])?.median)
+      return Self.qemuRow(memory.size, result[.prealloc], result[.leased], nil)
     } catch {
-      return row(nil, error.description)
+      return Self.qemuRow(memory.size, [], [], error.description)
     }
+  }
+
+  /// QEMU's own start takes as long for all sizes, so that less memory says nothing.
+  private static let leastForQEMU = ByteCount.gibibytes(8)
+
+  /// The row of QEMU from the seconds of the runs of both ways.
+  static func qemuRow(
+    _ size: ByteCount, _ preallocated: [Double], _ leased: [Double], _ problem: String?
+  ) -> Budget {
+    let isLarge = size >= leastForQEMU
+    return Budget(
+      "start of QEMU on leased memory", against: "prealloc=on", .times, 0.1,
+      isLarge ? PairedRatio(baseline: preallocated, candidate: leased)?.median : nil,
+      problem: isLarge ? problem : "is for guests of \(leastForQEMU) or more")
   }
 
   /// The rows of snapshots of 512 MiB, or of the guests' memory if that is less, on the memory's

@@ -43,7 +43,7 @@ struct BenchAllCommand: ParsableCommand {
   @Option(
     name: .customLong("report"),
     help: ArgumentHelp(
-      "The folder for the report, which is created. (default: holdfast-report)",
+      "The folder for the report, which is created.",
       valueName: "folder"))
   var folder = "holdfast-report"
 

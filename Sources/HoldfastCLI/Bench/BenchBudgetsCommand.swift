@@ -19,7 +19,7 @@ struct BenchBudgetsCommand: ParsableCommand {
       the page cache, whichever is faster, and reads as much past it, one MiB at a time. Faults \
       are measured against pread. The files need 1.1 GiB on a disk, and are gone at the end.
 
-      QEMU starts on leased memory of 10 GiB or more, if it is installed. Only root can measure \
+      QEMU starts on leased memory of 8 GiB or more, if it is installed. Only root can measure \
       that.
       """)
 
