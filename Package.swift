@@ -146,7 +146,7 @@ let package = Package(
       name: "HoldfastBenchTests",
       dependencies: [
         "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastLinux", "HoldfastPlot",
-        "HoldfastStatistics", "HoldfastTestKit",
+        "HoldfastStatistics", "HoldfastTestKit", systemPackage,
       ],
       swiftSettings: testSettings),
     .testTarget(

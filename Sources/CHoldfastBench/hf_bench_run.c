@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -44,7 +46,7 @@ out:
 }
 
 int hf_bench_run(char *const *words, const char *input, int keep, char *output, size_t room,
-                 int64_t *faults, int64_t *peak) {
+                 int64_t *faults) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0)
     return -errno;
@@ -69,7 +71,6 @@ int hf_bench_run(char *const *words, const char *input, int keep, char *output, 
     }
   }
   *faults = usage.ru_minflt;
-  *peak = (int64_t)usage.ru_maxrss * 1024;
   output[0] = 0;
   if (!problem) {
     ssize_t count = pread(written, output, room - 1, 0);
@@ -80,6 +81,55 @@ int hf_bench_run(char *const *words, const char *input, int keep, char *output, 
   if (problem)
     return -problem;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// The state of a process, and the bytes that it had resident at most; 0 for what is not told.
+static char state(pid_t process, int64_t *peak) {
+  char path[64], text[4096];
+  snprintf(path, sizeof path, "/proc/%d/status", (int)process);
+  *peak = 0;
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0)
+    return 0;
+  ssize_t count = read(file, text, sizeof text - 1);
+  close(file);
+  text[count > 0 ? count : 0] = 0;
+  const char *line = strstr(text, "\nVmHWM:");
+  if (line)
+    *peak = strtoll(line + 7, NULL, 10) * 1024;
+  line = strstr(text, "\nState:");
+  return line ? line[7 + strspn(line + 7, "\t ")] : 0;
+}
+
+int64_t hf_bench_peak(char *const *words) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+    return -errno;
+  char block[4096] = {0};
+  for (size_t size = sizeof block; size > 0; size /= 2)
+    while (write(ends[1], block, size) > 0)
+      ;
+  pid_t child = 0;
+  int problem = fcntl(ends[1], F_SETFL, 0) < 0 ? errno : spawn(&child, words, ends[0], ends[1], -1);
+  close(ends[0]);
+  close(ends[1]);
+  if (problem)
+    return -problem;
+  // It has ended or waits for the pipe if it sleeps in five looks with the same peak.
+  int64_t peak = 0, last = 0;
+  for (int look = 0, quiet = 0; look < 400 && quiet < 5; look++) {
+    const struct timespec pause = {.tv_nsec = 5000000};
+    nanosleep(&pause, NULL);
+    char now = state(child, &peak);
+    if (now == 'Z' || now == 0)
+      break;
+    quiet = now == 'S' && peak == last ? quiet + 1 : 0;
+    last = peak;
+  }
+  kill(child, SIGKILL);
+  while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+    ;
+  return last > 0 ? last : -ENODATA;
 }
 
 static double seconds(struct timeval time) { return (double)time.tv_sec + (double)time.tv_usec * 1e-6; }

@@ -253,7 +253,7 @@ public struct QEMUBenchmark: Sendable {
     _ arguments: [String], keeping descriptor: Int32? = nil
   ) throws(HoldfastError) -> (output: String, faults: Int64) {
     let quit = #"{"execute":"qmp_capabilities"}{"execute":"quit"}"#
-    let ended: (status: Int32, output: String, faults: Int64, peak: Int64)
+    let ended: (status: Int32, output: String, faults: Int64)
     do throws(Errno) {
       ended = try EndedProgram.run([program] + arguments, input: quit, keeping: descriptor)
     } catch {

@@ -2,6 +2,7 @@ import Foundation
 import HoldfastCore
 import HoldfastLinux
 import HoldfastTestKit
+import SystemPackage
 import Testing
 
 @testable import HoldfastBench
@@ -160,6 +161,16 @@ import Testing
     #expect(benchmark(.mebibytes(640), 1).sizes.last == .mebibytes(640))
     #expect(benchmark(.gibibytes(1), 6).threadCounts == [1, 2, 4, 6])
     #expect(benchmark(.gibibytes(1), 1).threadCounts == [1])
+  }
+
+  /// Not the memory of this process, as wait4(2) has it.
+  @Test func `the memory of a program is its own`() throws {
+    let memory = [UInt8](repeating: 1, count: 64 << 20)
+    let peak = try EndedProgram.peak(["/bin/echo", "text"])
+    #expect(peak > 100 << 10 && peak < 16 << 20 && memory[5] == 1)
+    #expect(throws: Errno.noSuchFileOrDirectory) {
+      try EndedProgram.peak(["/nonexistent/program"])
+    }
   }
 
   /// The copies are those of the pages that were written, of each clone.

@@ -91,11 +91,15 @@ double hf_bench_guest_faults(int is_self);
 /// Runs a program, which is searched for in PATH as by the shell, with all signals unblocked, and
 /// waits for its end. The program reads `input`, which has to fit into a pipe. Its output is stored
 /// in `output`, at most `room` bytes with the zero byte at the end. A descriptor `keep` that is not
-/// negative stays open in the program. `faults` gets the program's minor page faults, and `peak` the
-/// bytes that it had resident at most. Returns the program's status, 128 plus the number of the signal
-/// that ended it, or a negative errno.
+/// negative stays open in the program. `faults` gets the program's minor page faults. Returns the
+/// program's status, 128 plus the number of the signal that ended it, or a negative errno.
 int hf_bench_run(char *const *words, const char *input, int keep, char *output, size_t room,
-                 int64_t *faults, int64_t *peak);
+                 int64_t *faults);
+
+/// Runs a program up to its first output, for which it waits in vain, and ends it. Returns the bytes
+/// that it had resident at most, or a negative errno. What wait4(2) tells contains the memory of the
+/// process that started the program.
+int64_t hf_bench_peak(char *const *words);
 
 /// The processor time in seconds that this process took, and that of the processes that it waited for.
 double hf_bench_processor_seconds(void);

@@ -53,8 +53,8 @@ final class ProgramGroup: BenchmarkGroup {
           ways[index].fail("\(words[0]) ended with status \(ended.status)")
           continue
         }
-        if number == 0 { peak = ByteCount(UInt64(max(0, ended.peak))) }
         guard run > 0 else { continue }
+        if number == 0 { peak = ByteCount(UInt64(try EndedProgram.peak(words))) }
         ways[index].seconds.append(time)
         ways[index].conditions.append(condition)
       } catch {
