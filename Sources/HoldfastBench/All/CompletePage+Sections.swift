@@ -21,6 +21,13 @@ extension CompletePage {
               + "for the same work, measured in C in the same runs. The dashed lines are figures that "
               + "the FreeBSD review published for its own machine; they were not measured here.")
         ]),
+        .paragraph([
+          .text(
+            "Zeroed ahead: the memory was zeroed before the request, as a reservoir and a scrubber "
+              + "have it. Zeroed while it waits: another guest had the memory before. The other ways "
+              + "allocate new memory, which the kernel zeroes. In a window: the guest has page "
+              + "tables of its own, for faults, forks and protection.")
+        ]),
         .picture(wiringPicture), table(ways),
       ])
   }
