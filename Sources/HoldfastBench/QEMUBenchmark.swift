@@ -92,9 +92,11 @@ public struct QEMUBenchmark: Sendable {
   /// Runs the benchmark on a new hugetlbfs that no other process sees and that disappears with this
   /// one. Needs root. The calling thread does not see the host's new mounts from then on.
   ///
-  /// - Parameter progress: called before each step.
+  /// - Parameter progress: called before each step; may throw to end the benchmark.
   /// - Throws: `HoldfastError` if QEMU, the mount or the reservoir fails.
-  public func run(progress: (BenchmarkStep) -> Void = { _ in }) throws(HoldfastError) -> Result {
+  public func run(
+    progress: (BenchmarkStep) throws(HoldfastError) -> Void = { _ in }
+  ) throws(HoldfastError) -> Result {
     let version = try version()
     let mount: String
     do throws(Errno) {
@@ -113,14 +115,15 @@ public struct QEMUBenchmark: Sendable {
   }
 
   private func perform(
-    _ reservoir: Reservoir, _ version: String, _ progress: (BenchmarkStep) -> Void
+    _ reservoir: Reservoir, _ version: String,
+    _ progress: (BenchmarkStep) throws(HoldfastError) -> Void
   ) throws(HoldfastError) -> Result {
     var seconds: [Part: [Double]] = [:]
     var faults: [Part: [Int64]] = [:]
     var number = 0
     for run in 0...runs {
-      func step(_ part: Part) {
-        progress(
+      func step(_ part: Part) throws(HoldfastError) {
+        try progress(
           BenchmarkStep(run: run, name: part.rawValue, number: number, count: (runs + 1) * 5))
         number += 1
       }
@@ -133,7 +136,7 @@ public struct QEMUBenchmark: Sendable {
       func time(
         _ part: Part, _ body: () throws(HoldfastError) -> Int64?
       ) throws(HoldfastError) {
-        step(part)
+        try step(part)
         let start = Instant.now
         let minorFaults = try body()
         count(part, (Instant.now - start).seconds, minorFaults)
@@ -145,7 +148,7 @@ public struct QEMUBenchmark: Sendable {
         try fill(reservoir)
         return nil
       }
-      try useLease(of: reservoir, time, count) { step(.touch) }
+      try useLease(of: reservoir, time, count) { () throws(HoldfastError) in try step(.touch) }
       try time(.recycle) { () throws(HoldfastError) in
         try recycle(reservoir)
         return nil
@@ -163,7 +166,7 @@ public struct QEMUBenchmark: Sendable {
   private func useLease(
     of reservoir: Reservoir,
     _ time: (Part, () throws(HoldfastError) -> Int64?) throws(HoldfastError) -> Void,
-    _ count: (Part, Double, Int64?) -> Void, _ progress: () -> Void
+    _ count: (Part, Double, Int64?) -> Void, _ progress: () throws(HoldfastError) -> Void
   ) throws(HoldfastError) {
     var kept: (lease: Lease, seconds: Double)?
     try time(.leased) { () throws(HoldfastError) in
@@ -174,7 +177,7 @@ public struct QEMUBenchmark: Sendable {
     }
     guard let (lease, seconds) = kept else { return }
     count(.lease, seconds, nil)
-    progress()
+    try progress()
     let touched = try touch(lease)
     count(.touch, touched.seconds, touched.faults)
     withExtendedLifetime(lease) {}

@@ -97,16 +97,18 @@ public struct WireBenchmark: Sendable {
 
   /// Runs the benchmark.
   ///
-  /// - Parameter progress: called before each step.
+  /// - Parameter progress: called before each step; may throw to end the benchmark.
   /// - Throws: `HoldfastError` if the arena or a strategy of Holdfast fails. The failure of a
   ///   strategy of the kernel is in the result instead.
-  public func run(progress: (BenchmarkStep) -> Void = { _ in }) throws(HoldfastError) -> Result {
+  public func run(
+    progress: (BenchmarkStep) throws(HoldfastError) -> Void = { _ in }
+  ) throws(HoldfastError) -> Result {
     var state = State(self)
     for run in 0...runs {
       // Strategies that have failed are omitted.
       var number = run * stepsPerRun
-      try measure(run, &state) { name in
-        progress(
+      try measure(run, &state) { (name) throws(HoldfastError) in
+        try progress(
           BenchmarkStep(run: run, name: name, number: number, count: (runs + 1) * stepsPerRun))
         number += 1
       }

@@ -78,6 +78,21 @@ import Testing
     #expect(row.measured == faults.ratio?.median && row.limit == 1.25 && row.unit == .times)
   }
 
+  /// A reader who ends the benchmark does not wait for all rows.
+  @Test func `a measurement ends before its next step`() {
+    let benchmark = BudgetBenchmark(memory: smallMemory(.mebibytes(16)), runs: 1000)
+    var steps = 0
+    let error = #expect(throws: HoldfastError.self) {
+      _ = try benchmark.ordinaryMemory { (_) throws(HoldfastError) in
+        steps += 1
+        if steps == 5 {
+          throw HoldfastError(.cancelled, operation: "measure", reason: "it was cancelled")
+        }
+      }
+    }
+    #expect(error?.code == .cancelled && steps == 5)
+  }
+
   @Test func `QEMU is measured with the memory that its budget is for`() {
     let row = BudgetBenchmark(memory: smallMemory(.mebibytes(16)), runs: 1).qemu()
     #expect(row.measured == nil && row.problem?.contains("8 GiB") == true)

@@ -193,8 +193,9 @@ public struct CompleteBenchmark: Sendable {
     let benchmark = BudgetBenchmark(memory: memory, runs: runs)
     try step("budgets of huge pages", 1)
     do throws(HoldfastError) {
-      report.budgets += try benchmark.hugePages()
+      report.budgets += try benchmark.hugePages { (_) throws(HoldfastError) in try check() }
     } catch {
+      guard error.code != .cancelled else { throw error }
       report.missing.append(.init("budgets of huge pages", error.description))
     }
     if isQuick {
@@ -205,8 +206,9 @@ public struct CompleteBenchmark: Sendable {
     }
     try step("budgets of ordinary memory", 3)
     do throws(HoldfastError) {
-      report.budgets += try benchmark.ordinaryMemory()
+      report.budgets += try benchmark.ordinaryMemory { (_) throws(HoldfastError) in try check() }
     } catch {
+      guard error.code != .cancelled else { throw error }
       report.missing.append(.init("budgets of ordinary memory", error.description))
     }
     try step("budgets of the layer", 4)
@@ -216,6 +218,7 @@ public struct CompleteBenchmark: Sendable {
       try step("QEMU, \(counted(threads, "thread"))", 5)
       try measureQEMU(threads, &report)
     }
+    // Those of all threads, which were measured last.
     let ways = report.ways.suffix(2)
     report.budgets.append(
       BudgetBenchmark.qemuRow(
@@ -237,13 +240,16 @@ public struct CompleteBenchmark: Sendable {
     ]
     let times = ProcessorTimes.now
     do throws(HoldfastError) {
-      let result = try QEMUBenchmark(memory: size, runs: runs, threads: threads).run()
+      let result = try QEMUBenchmark(memory: size, runs: runs, threads: threads).run {
+        (_) throws(HoldfastError) in try check()
+      }
       let condition = report.conditions.count
       for (index, part) in [QEMUBenchmark.Part.prealloc, .leased].enumerated() {
         ways[index].seconds = result[part]
         ways[index].conditions = Array(repeating: condition, count: result[part].count)
       }
     } catch {
+      guard error.code != .cancelled else { throw error }
       for index in ways.indices { ways[index].fail(error.description) }
     }
     if let times, let now = ProcessorTimes.now {

@@ -150,14 +150,7 @@ struct CompletePage {
   }
 
   private func floor(of index: Int) -> Datum? {
-    let way = report.ways[index]
-    guard let name = way.floor,
-      let floor = report.ways.indices.first(where: { other in
-        let candidate = report.ways[other]
-        return candidate.group == way.group && candidate.way == name
-          && candidate.backing == way.backing && candidate.memory == way.memory
-      })
-    else { return nil }
+    guard let floor = report.floor(of: report.ways[index]) else { return nil }
     return report.ways[floor].median.map { datum(floor, "median", $0) }
   }
 

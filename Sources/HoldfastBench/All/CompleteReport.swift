@@ -36,8 +36,9 @@ public struct CompleteReport: Sendable {
   public let isQuick: Bool
   /// What the host offers.
   public let host: HostCapabilities
-  /// The kernel's release, and the date in UTC; the program sets both.
+  /// The kernel's release, which the program sets; nil if it is unknown.
   public var kernel: String?
+  /// The date and time in UTC, which the program sets; nil if they are unknown.
   public var date: String?
   /// The program's version.
   public var version = ""
@@ -88,14 +89,18 @@ public struct CompleteReport: Sendable {
     return conditions[way.conditions[run]].isNoisy
   }
 
+  /// The index of a way's floor in `ways`; nil without one.
+  func floor(of way: MeasuredWay) -> Int? {
+    guard let name = way.floor else { return nil }
+    return ways.firstIndex {
+      $0.group == way.group && $0.way == name && $0.memory == way.memory
+        && $0.backing == way.backing && ($0.threads == way.threads || $0.threads == 1)
+    }
+  }
+
   /// How much longer a way takes than its floor, run by run; nil without one.
   func ratio(_ way: MeasuredWay) -> PairedRatio? {
-    guard let name = way.floor,
-      let floor = ways.first(where: {
-        $0.group == way.group && $0.way == name && $0.memory == way.memory
-          && $0.backing == way.backing && ($0.threads == way.threads || $0.threads == 1)
-      })
-    else { return nil }
+    guard let floor = floor(of: way).map({ ways[$0] }) else { return nil }
     // The last run may be incomplete.
     let count = min(floor.seconds.count, way.seconds.count)
     return PairedRatio(

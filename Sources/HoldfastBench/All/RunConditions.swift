@@ -15,8 +15,9 @@ public struct RunConditions: Hashable, Sendable {
   /// The share of the processors' time that other processes took, or nil if unknown.
   public let others: Double?
 
-  /// The shares from which on a run is noisy.
+  /// A run with a larger share of steal is noisy.
   public static let mostSteal = 0.01
+  /// A run of which other processes took a larger share is noisy.
   public static let mostOthers = 0.05
 
   /// Whether the host did so much else that the run's times say less.

@@ -22,9 +22,10 @@ public struct BudgetBenchmark: Sendable {
 
   /// The rows of hugetlb pages of 2 MiB.
   ///
+  /// - Parameter progress: called before each step of wiring; may throw to end the benchmark.
   /// - Throws: `HoldfastError` where there are too few of them.
   public func hugePages(
-    progress: (BenchmarkStep) -> Void = { _ in }
+    progress: (BenchmarkStep) throws(HoldfastError) -> Void = { _ in }
   ) throws(HoldfastError) -> [Budget] {
     let result = try measure(
       .hugetlb2M,
@@ -49,8 +50,10 @@ public struct BudgetBenchmark: Sendable {
 
   /// The rows of ordinary memory: transparent huge pages, shared if the host gives those, and 4 KiB
   /// pages.
+  ///
+  /// - Parameter progress: called before each step of wiring; may throw to end the benchmark.
   public func ordinaryMemory(
-    progress: (BenchmarkStep) -> Void = { _ in }
+    progress: (BenchmarkStep) throws(HoldfastError) -> Void = { _ in }
   ) throws(HoldfastError) -> [Budget] {
     let modes = memory.host.transparentHugePages
     let isShared = modes.sharedMemory?.givesHugePages == true
@@ -118,7 +121,8 @@ public struct BudgetBenchmark: Sendable {
   }
 
   private func measure(
-    _ backing: Backing, _ strategies: [WireStrategy], _ progress: (BenchmarkStep) -> Void
+    _ backing: Backing, _ strategies: [WireStrategy],
+    _ progress: (BenchmarkStep) throws(HoldfastError) -> Void
   ) throws(HoldfastError) -> WireBenchmark.Result {
     var memory = memory
     memory.backing = backing

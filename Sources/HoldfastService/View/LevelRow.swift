@@ -28,7 +28,7 @@ package struct LevelRow: Hashable, Sendable {
   /// Files of all nodes are ready for a level without a node, as in a fill. Those that are leased or
   /// being filled count at one level only, so that the sums are right: at that of their node, or
   /// else at that of any node. Of a file that is being filled the node is not known, so it counts at
-  /// the first level of its size where there is none of any node.
+  /// the first level of its size if no level of that size is for any node.
   ///
   /// - Complexity: O(levels x rows)
   package static func all(

@@ -10,7 +10,7 @@ struct ExpositionSample: Hashable {
   /// The text of the value, which may be a whole number beyond 2^53.
   var number: String
 
-  /// Reads a sample without a timestamp; nil where the line is none.
+  /// Reads a sample without a timestamp; nil for any other line.
   init?(_ line: Substring) {
     let bytes = Array(line.utf8)
     var position = bytes.firstIndex { !Self.isName($0) } ?? bytes.count
