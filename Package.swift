@@ -62,7 +62,12 @@ let package = Package(
       dependencies: ["HoldfastCore", "CHoldfastLinux", systemPackage],
       swiftSettings: settings),
     .target(
-      name: "Holdfast", dependencies: ["HoldfastCore", "HoldfastLinux"], swiftSettings: settings),
+      name: "HoldfastTemplate",
+      dependencies: ["HoldfastCore", "HoldfastLinux", systemPackage],
+      swiftSettings: settings),
+    .target(
+      name: "Holdfast", dependencies: ["HoldfastCore", "HoldfastLinux", "HoldfastTemplate"],
+      swiftSettings: settings),
     .target(name: "CHoldfastKVM", cSettings: [.define("_GNU_SOURCE")]),
     .target(
       name: "HoldfastKVM",

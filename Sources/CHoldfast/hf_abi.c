@@ -115,6 +115,7 @@ const char *holdfast_status_name(holdfast_status status) {
   case HOLDFAST_NO_LEASE: return "noLease";
   case HOLDFAST_NO_READY_MEMORY: return "noReadyMemory";
   case HOLDFAST_UNTRUSTED: return "untrusted";
+  case HOLDFAST_NO_TEMPLATE: return "noTemplate";
   case HOLDFAST_INVALID_HANDLE: return "invalidHandle";
   case HOLDFAST_FOREIGN_PROCESS: return "foreignProcess";
   default: return "unknown";

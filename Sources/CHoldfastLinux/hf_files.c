@@ -178,6 +178,10 @@ int hf_rename_at(int from, const char *name, int to, const char *new_name) {
 
 int hf_unlink_at(int folder, const char *name) { return status(unlinkat(folder, name, 0)); }
 
+int hf_remove_folder_at(int folder, const char *name) {
+  return status(unlinkat(folder, name, AT_REMOVEDIR));
+}
+
 // Not by a descriptor: without permissions its owner cannot open the folder.
 static int set_mode_at(int folder, const char *name, mode_t mode) {
   struct stat made;

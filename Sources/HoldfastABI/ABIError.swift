@@ -71,6 +71,7 @@ extension HoldfastError.Code {
       case .noLease: HOLDFAST_NO_LEASE
       case .noReadyMemory: HOLDFAST_NO_READY_MEMORY
       case .untrusted: HOLDFAST_UNTRUSTED
+      case .noTemplate: HOLDFAST_NO_TEMPLATE
       }
     return holdfast_status(value)
   }

@@ -184,30 +184,3 @@ extension Reservoir {
   /// Whether a user is neither the owner nor root, so that the user's files are never reused.
   func isMember(_ user: UInt32) -> Bool { user != 0 && user != owner }
 }
-
-extension HoldfastError {
-  /// The error of a failed system call; its error number determines the code.
-  init(errno error: Errno, operation: String, reason: String, advice: Advice? = nil) {
-    let code: Code =
-      switch error {
-      case .permissionDenied, .notPermitted, .readOnlyFileSystem: .notPermitted
-      case .noMemory, .noSpace, .badAddress: .resourceShortage
-      case .canceled: .cancelled
-      default: .host
-      }
-    self.init(
-      code, operation: operation, reason: reason, errno: error.rawValue, advice: advice)
-  }
-}
-
-/// Calls `body`, and turns the error of a system call into that of an operation.
-func during<Result>(
-  _ operation: String, _ reason: String, advice: Advice? = nil,
-  _ body: () throws(Errno) -> Result
-) throws(HoldfastError) -> Result {
-  do throws(Errno) {
-    return try body()
-  } catch {
-    throw HoldfastError(errno: error, operation: operation, reason: reason, advice: advice)
-  }
-}

@@ -39,7 +39,9 @@ extension Reservoir {
         .noReservoir, operation: operation, reason: "it is on neither hugetlbfs nor tmpfs",
         advice: .other("a mount of hugetlbfs"))
     }
-    if let problem = problem(mount: status, reservoirOf: owner) ?? problem(above: mount) {
+    if let problem = FolderTrust.problem(mount: status, ownedBy: owner)
+      ?? FolderTrust.problem(above: mount)
+    {
       throw HoldfastError(
         .untrusted, operation: operation, reason: problem,
         advice: .other("a mount that only root may write to"))

@@ -119,8 +119,8 @@ public final class Reservoir: Sendable {
     let found = try during(operation, "cannot stat its folders") { () throws(Errno) in
       try top.status()
     }
-    if let problem = Reservoir.problem(mount: mountStatus, reservoirOf: found.owner)
-      ?? Reservoir.problem(above: mount)
+    if let problem = FolderTrust.problem(mount: mountStatus, ownedBy: found.owner)
+      ?? FolderTrust.problem(above: mount)
     {
       throw HoldfastError(
         .untrusted, operation: operation, reason: problem,
@@ -151,29 +151,6 @@ public final class Reservoir: Sendable {
         reason: "its folders have different owners or allow access to other users",
         advice: .createReservoir(mount: mount))
     }
-  }
-
-  /// Why the reservoir on a mount cannot be trusted, or nil. A user who may write to the mount's
-  /// folder could exchange the reservoir's, under a command that uses it.
-  ///
-  /// - Parameter owner: the owner of the reservoir's folder, nil before there is one.
-  static func problem(mount: FileStatus, reservoirOf owner: UInt32?) -> String? {
-    let caller = geteuid()
-    let trusted: Set<UInt32> = [0, caller, owner ?? caller]
-    guard trusted.contains(mount.owner) else {
-      return "user \(mount.owner) owns the mount's folder"
-    }
-    let isWritable = mount.permissions & 0o022 != 0
-    // In a sticky folder a user can only rename what belongs to that user.
-    if isWritable, mount.permissions & 0o1000 == 0 {
-      return "users other than user \(mount.owner) may write to the mount's folder"
-    }
-    // The owner of the files can read what guests write to them.
-    if let owner, owner != 0, owner != caller, mount.owner != 0 || isWritable {
-      return
-        "user \(owner) owns the reservoir, and the mount is not one that only root may write to"
-    }
-    return nil
   }
 
   /// The reservoir's folder, `<mount>/holdfast`.

@@ -14,8 +14,8 @@ public enum ReservoirMounts {
     return (HugetlbMounts.paths() ?? []).filter { mount in
       guard let folder = try? Folder.open(path: mount), let place = try? folder.status(),
         let status = try? folder.status(Reservoir.folderName), status.isFolder,
-        Reservoir.problem(mount: place, reservoirOf: status.owner) == nil,
-        Reservoir.problem(above: mount) == nil
+        FolderTrust.problem(mount: place, ownedBy: status.owner) == nil,
+        FolderTrust.problem(above: mount) == nil
       else { return false }
       return seen.insert(status.identity).inserted
     }
@@ -117,10 +117,10 @@ public enum ReservoirMounts {
     return mounts.compactMap { mount in
       guard let folder = try? Folder.open(path: mount), let found = try? folder.fileSystem(),
         found.kind == .hugetlbfs, pageSize == nil || found.pageSize == pageSize,
-        let place = try? folder.status(), Reservoir.problem(above: mount) == nil
+        let place = try? folder.status(), FolderTrust.problem(above: mount) == nil
       else { return nil }
       let there = try? folder.status(Reservoir.folderName)
-      guard Reservoir.problem(mount: place, reservoirOf: there?.owner) == nil,
+      guard FolderTrust.problem(mount: place, ownedBy: there?.owner) == nil,
         seen.insert(place.identity).inserted
       else { return nil }
       return MountChoice.Candidate(

@@ -102,6 +102,8 @@ enum {
   HOLDFAST_NO_READY_MEMORY = 16,
   /** Another user may have made or changed a file or folder that has to be trusted. */
   HOLDFAST_UNTRUSTED = 17,
+  /** No template has that name. */
+  HOLDFAST_NO_TEMPLATE = 18,
   /** The handle is 0, closed, of another kind, or was never given out. */
   HOLDFAST_INVALID_HANDLE = 100,
   /** The handle is of the process that this one was forked from. */

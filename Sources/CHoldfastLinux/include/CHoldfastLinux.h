@@ -8,6 +8,7 @@
 #include "hf_memory.h"
 #include "hf_nodes.h"
 #include "hf_probe.h"
+#include "hf_processes.h"
 #include "hf_service.h"
 #include "hf_sockets.h"
 #include "hf_thread.h"

@@ -112,6 +112,9 @@ int hf_rename_at(int from, const char *name, int to, const char *new_name);
 /// unlinkat(2).
 int hf_unlink_at(int folder, const char *name);
 
+/// unlinkat(2) with AT_REMOVEDIR.
+int hf_remove_folder_at(int folder, const char *name);
+
 /// mkdirat(2); the folder gets the mode whatever the umask.
 int hf_make_folder_at(int folder, const char *name, uint32_t mode);
 

@@ -41,6 +41,8 @@ public struct HoldfastError: Error, Hashable, Sendable, Codable {
     case noReadyMemory
     /// Another user may have made or changed a file or folder that Holdfast has to trust.
     case untrusted
+    /// No template has that name.
+    case noTemplate
   }
 
   /// The kind of failure.

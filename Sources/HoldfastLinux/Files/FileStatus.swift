@@ -31,6 +31,20 @@ package struct FileStatus: Hashable, Sendable {
   /// The type in words: `a regular file`, `a symbolic link`.
   package let kind: String
 
+  /// The number of the inode.
+  var inode: UInt64 { identity.inode }
+  /// The device as proc_pid_maps(5) shows it: `00:2a`.
+  var deviceText: String {
+    func text(_ number: UInt64) -> String {
+      let digits = String(number, radix: 16)
+      return digits.count < 2 ? "0" + digits : digits
+    }
+    let device = identity.device
+    let major = (device >> 8 & 0xFFF) | (device >> 32 & ~0xFFF)
+    let minor = (device & 0xFF) | (device >> 12 & ~0xFF)
+    return text(major) + ":" + text(minor & 0xFFFF_FFFF)
+  }
+
   /// Whether it is a regular file.
   package var isRegular: Bool { kind == Self.regular }
   /// Whether it is a folder.

@@ -6,7 +6,8 @@ package import SystemPackage
 /// An open folder, closed with its last reference. Names are single components in it; symbolic
 /// links are not followed.
 package final class Folder: Sendable {
-  let descriptor: Int32
+  /// The descriptor, for passing it to a child process.
+  package let descriptor: Int32
 
   private init(descriptor: Int32) {
     self.descriptor = descriptor
@@ -131,6 +132,11 @@ package final class Folder: Sendable {
   /// Removes a name. The corresponding C function is `unlinkat`.
   package func unlink(_ name: String) throws(Errno) {
     try check(unsafe hf_unlink_at(descriptor, try checked(name)))
+  }
+
+  /// Removes an empty folder. The corresponding C function is `unlinkat`, with AT_REMOVEDIR.
+  package func removeFolder(_ name: String) throws(Errno) {
+    try check(unsafe hf_remove_folder_at(descriptor, try checked(name)))
   }
 
   /// Creates a folder with these permissions, whatever the umask. The corresponding C functions are

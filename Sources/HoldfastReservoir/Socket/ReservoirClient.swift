@@ -39,8 +39,8 @@ public final class ReservoirClient: Sendable {
         reason: "it has no folder '\(Reservoir.folderName)'",
         advice: .createReservoir(mount: mount))
     }
-    if let problem = Reservoir.problem(mount: place.mount, reservoirOf: reservoir.owner)
-      ?? Reservoir.problem(above: mount)
+    if let problem = FolderTrust.problem(mount: place.mount, ownedBy: reservoir.owner)
+      ?? FolderTrust.problem(above: mount)
     {
       throw HoldfastError(
         .untrusted, operation: operation, reason: problem,

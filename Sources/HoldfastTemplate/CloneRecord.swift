@@ -1,0 +1,113 @@
+internal import Glibc
+package import HoldfastCore
+package import HoldfastLinux
+internal import SystemPackage
+
+/// The note of a clone in its template's folder, which lasts as long as the lock of its file: until
+/// all processes have ended that have it open.
+package final class CloneRecord: Sendable {
+  /// The open file, which has the lock, for the monitor to inherit.
+  package let file: OpenFile
+  private let folder: Folder
+  private let lock = Lock()
+  /// What the file's name says. Protected by `lock`.
+  private nonisolated(unsafe) var clone: Clone
+
+  init(_ clone: Clone, _ folder: Folder, _ file: OpenFile) {
+    unsafe self.clone = clone
+    self.folder = folder
+    self.file = file
+  }
+
+  /// Notes which process is the clone's monitor.
+  package func note(_ process: HostProcess) throws(HoldfastError) {
+    let old = lock.withLock { unsafe clone }
+    let new = Clone(name: old.name, process: process, promise: old.promise)
+    try during("start the clone '\(old.name)'", "cannot note its process") { () throws(Errno) in
+      try folder.rename(old.text, to: folder, new.text)
+    }
+    lock.withLock { unsafe clone = new }
+  }
+
+  /// Removes the note. The clone has ended, or never started.
+  package func end() {
+    try? folder.unlink(lock.withLock { unsafe clone.text })
+  }
+}
+
+extension Template {
+  /// Notes a clone that is about to start.
+  ///
+  /// - Parameters:
+  ///   - name: its name, which no other clone of the template has.
+  ///   - promise: the bytes of private pages that it is promised.
+  /// - Throws: code `alreadyExists`, `host` or `notPermitted`.
+  package func note(
+    clone name: TemplateName, promise: ByteCount
+  ) throws(HoldfastError) -> CloneRecord {
+    let operation = "start the clone '\(name)'"
+    let clone = Clone(name: name, process: nil, promise: promise)
+    let notes = try during(operation, "cannot open the folder of clones") { () throws(Errno) in
+      try folder.folder(Template.clonesName)
+    }
+    let record = try during(operation, "cannot note it") { () throws(Errno) -> CloneRecord? in
+      try makeRecord(clone, notes)
+    }
+    if let record { return record }
+    throw HoldfastError(
+      .alreadyExists, operation: operation, reason: "a clone of the template has that name",
+      advice: .useAnotherName)
+  }
+
+  /// - Returns: nil where a clone has that name.
+  private func makeRecord(_ clone: Clone, _ folder: Folder) throws(Errno) -> CloneRecord? {
+    try folder.withLock(timeout: .milliseconds(500)) { () throws(Errno) -> CloneRecord? in
+      let live = store.liveClones(inClones: folder)
+      if live.contains(where: { $0.name == clone.name }) { return nil }
+      let file = try folder.makeOwnFile(clone.text)
+      // For its age, which a clock that is set must not change.
+      try file.setModified(HostClock.now.boot)
+      try file.lock(waiting: false)
+      return CloneRecord(clone, folder, file)
+    }
+  }
+
+  /// The clones that run, by name.
+  ///
+  /// - Complexity: O(*n* log *n*) for *n* clones.
+  package func clones() -> [Clone] { store.liveClones(in: folder) }
+}
+
+extension TemplateStore {
+  /// The clones whose processes live. Removes the notes of the others.
+  func liveClones(in template: Folder) -> [Clone] {
+    do throws(Errno) {
+      let folder = try template.folder(Template.clonesName)
+      return try folder.withLock(timeout: .milliseconds(500)) { () throws(Errno) in
+        liveClones(inClones: folder)
+      }
+    } catch {
+      return []
+    }
+  }
+
+  /// The same, with the lock of the folder of clones held.
+  func liveClones(inClones folder: Folder) -> [Clone] {
+    var live: [Clone] = []
+    let now = HostClock.now.boot
+    for name in (try? folder.names()) ?? [] {
+      guard let file = try? folder.file(name) else { continue }
+      do throws(Errno) {
+        try file.lock(waiting: false)
+        // Its processes are dead.
+        try? folder.unlink(name)
+      } catch {
+        guard var clone = Clone(name) else { continue }
+        let started = (try? file.status())?.modified ?? 0
+        clone.seconds = started > 0 && started <= now ? now - started : nil
+        live.append(clone)
+      }
+    }
+    return live
+  }
+}
