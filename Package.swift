@@ -91,6 +91,10 @@ let package = Package(
         "CHoldfast", "Holdfast", "HoldfastCore", "HoldfastLinux", "HoldfastReservoir",
       ],
       swiftSettings: settings),
+    .target(
+      name: "HoldfastMonitor",
+      dependencies: ["HoldfastCore", "HoldfastLinux", "HoldfastReservoir", "HoldfastTemplate", systemPackage],
+      swiftSettings: settings),
     .target(name: "HoldfastStatistics", swiftSettings: settings),
     .target(name: "HoldfastPlot", swiftSettings: settings),
     .target(name: "CHoldfastBench", cSettings: [.define("_GNU_SOURCE")]),

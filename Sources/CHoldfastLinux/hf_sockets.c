@@ -56,7 +56,7 @@ static int bind_at(int type, int folder, const char *name, uint32_t owner, uint3
   if (file >= 0)
     close(file);
   // Only now, so that no process connects before the permissions are set.
-  if (error == 0 && type == SOCK_SEQPACKET && listen(fd, SOMAXCONN) < 0)
+  if (error == 0 && type != SOCK_DGRAM && listen(fd, SOMAXCONN) < 0)
     error = errno;
   if (error == 0)
     return fd;
@@ -71,6 +71,42 @@ int hf_bind_socket_at(int folder, const char *name, uint32_t owner, uint32_t gro
 
 int hf_listen_at(int folder, const char *name, uint32_t owner, uint32_t group, uint32_t mode) {
   return bind_at(SOCK_SEQPACKET, folder, name, owner, group, mode);
+}
+
+int hf_listen_stream_at(int folder, const char *name, uint32_t owner, uint32_t group,
+                        uint32_t mode) {
+  return bind_at(SOCK_STREAM, folder, name, owner, group, mode);
+}
+
+int hf_connect_stream_at(int folder, const char *name) {
+  int file = open_name(folder, name);
+  if (file < 0)
+    return file;
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", file);
+  int fd = new_socket(SOCK_STREAM);
+  if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
+    int error = errno;
+    close(fd);
+    fd = -error;
+  }
+  close(file);
+  return fd;
+}
+
+int hf_stream_pair(int *ours, int *theirs) {
+  int both[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, both) < 0)
+    return -errno;
+  *ours = both[0];
+  *theirs = both[1];
+  int flags = fcntl(both[0], F_GETFL);
+  if (flags >= 0 && fcntl(both[0], F_SETFL, flags | O_NONBLOCK) == 0)
+    return 0;
+  int error = errno;
+  close(both[0]);
+  close(both[1]);
+  return -error;
 }
 
 // Sends a text, or only connects if it is null.

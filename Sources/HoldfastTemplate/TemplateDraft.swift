@@ -1,7 +1,7 @@
 internal import Glibc
 package import HoldfastCore
 package import HoldfastLinux
-internal import SystemPackage
+package import SystemPackage
 
 /// A machine that will be a template. Its folder is locked for as long as one of the processes that
 /// have it open lives: the one that made it, and a monitor that inherited the descriptor.
@@ -48,6 +48,12 @@ package final class TemplateDraft: Sendable {
 
   /// The path of the file that `makeMemory` created.
   package var memoryPath: String { "\(path)/\(Self.memoryDraft)" }
+  /// The status of that file.
+  package func memoryStatus() throws(Errno) -> FileStatus { try folder.status(Self.memoryDraft) }
+  /// The status of the memory of a committed draft.
+  package func committedStatus() throws(Errno) -> FileStatus {
+    try folder.status(Template.memoryName)
+  }
   /// The path of the folder.
   package var path: String { "\(store.path)/drafts/\(name)" }
 

@@ -22,6 +22,17 @@ int hf_send_to_socket_at(int folder, const char *_Nonnull name, const void *_Non
 int hf_listen_at(int folder, const char *_Nonnull name, uint32_t owner, uint32_t group,
                  uint32_t mode);
 
+/// As `hf_listen_at`, for a socket of type SOCK_STREAM, for another program to accept from.
+int hf_listen_stream_at(int folder, const char *_Nonnull name, uint32_t owner, uint32_t group,
+                        uint32_t mode);
+
+/// connect(2) to the SOCK_STREAM socket of that name. ECONNREFUSED if no process listens.
+int hf_connect_stream_at(int folder, const char *_Nonnull name);
+
+/// socketpair(2) of type SOCK_STREAM: one end for this process, and one that waits, for another
+/// program. Returns 0.
+int hf_stream_pair(int *_Nonnull ours, int *_Nonnull theirs);
+
 /// Sets O_NONBLOCK, so that accept(2) never waits. -ENOTSOCK if the descriptor is not a listening
 /// unix(7) socket of type SOCK_SEQPACKET.
 int hf_adopt_listener(int socket);
