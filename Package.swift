@@ -93,7 +93,9 @@ let package = Package(
       swiftSettings: settings),
     .target(
       name: "HoldfastMonitor",
-      dependencies: ["HoldfastCore", "HoldfastLinux", "HoldfastReservoir", "HoldfastTemplate", systemPackage],
+      dependencies: [
+        "HoldfastCore", "HoldfastLinux", "HoldfastReservoir", "HoldfastTemplate", systemPackage,
+      ],
       swiftSettings: settings),
     .target(name: "HoldfastStatistics", swiftSettings: settings),
     .target(name: "HoldfastPlot", swiftSettings: settings),
@@ -166,8 +168,8 @@ let package = Package(
       name: "HoldfastCLI",
       dependencies: [
         "CHoldfastLinux", "Holdfast", "HoldfastBench", "HoldfastCore", "HoldfastKVM",
-        "HoldfastLinux", "HoldfastReservoir", "HoldfastService", "HoldfastSimulation",
-        "HoldfastStatistics",
+        "HoldfastLinux", "HoldfastMonitor", "HoldfastReservoir", "HoldfastService",
+        "HoldfastSimulation", "HoldfastStatistics", "HoldfastTemplate",
         argumentParser, logging,
         systemPackage,
       ],

@@ -54,6 +54,18 @@ int hf_truncate(int fd, uint64_t size) {
   return status(result);
 }
 
+int hf_allocate(int fd, uint64_t size) {
+  hf_size_limit limit;
+  int result;
+  errno = 0;
+  hf_block_size_signal(&limit);
+  do {
+    result = fallocate(fd, 0, 0, (off_t)size);
+  } while (result < 0 && errno == EINTR);
+  hf_unblock_size_signal(&limit);
+  return status(result);
+}
+
 int hf_punch(int fd, uint64_t offset, uint64_t length) {
   int result;
   do {

@@ -15,7 +15,8 @@ struct HoldfastCommand: ParsableCommand {
       compares that with what the kernel does alone. `holdfast probe` runs a guest on the memory \
       and shows what its page faults cost. `holdfast reservoir` keeps memory ready for QEMU and \
       other monitors (VMMs), and `holdfast run` starts a monitor on that memory. `holdfast \
-      simulate` simulates days of guests on a host of any size.
+      template` keeps booted machines, of which `run` starts clones. `holdfast simulate` simulates \
+      days of guests on a host of any size.
 
       A size has a binary unit or is in bytes: 512M, 2MiB, 10G, 1T, 4096. An error is one line on \
       standard error. The exit status is 64 for a wrong command line and 1 for a failure.
@@ -27,6 +28,7 @@ struct HoldfastCommand: ParsableCommand {
       ProbeCommand.self,
       RunCommand.self,
       ReservoirCommand.self,
+      TemplateCommand.self,
       BenchCommand.self,
       SimulateCommand.self,
     ])

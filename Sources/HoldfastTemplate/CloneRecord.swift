@@ -79,6 +79,30 @@ extension Template {
 }
 
 extension TemplateStore {
+  /// Takes the lock that a process has that starts clones, from the check of the memory until the
+  /// clones have reserved theirs, so that two that start at once do not count the same memory.
+  ///
+  /// - Returns: an open folder, which has the lock as long as it is open.
+  /// - Throws: code `busy` where another process has it for a minute; `host`.
+  package func lockStarts() throws(HoldfastError) -> Folder {
+    let operation = "start clones in \(mount)"
+    let end = Instant.now + .seconds(60)
+    let folder = try during(operation, "cannot open \(path)/sealed") { () throws(Errno) in
+      try Folder.open(path: path + "/sealed")
+    }
+    while try !during(operation, "cannot lock \(path)/sealed", { () throws(Errno) in
+      try folder.tryLock()
+    }) {
+      guard Instant.now < end else {
+        throw HoldfastError(
+          .busy, operation: operation, reason: "another process has been starting clones for a minute",
+          advice: .retry)
+      }
+      usleep(1000)
+    }
+    return folder
+  }
+
   /// The clones whose processes live. Removes the notes of the others.
   func liveClones(in template: Folder) -> [Clone] {
     do throws(Errno) {

@@ -38,10 +38,15 @@ package final class TemplateDraft: Sendable {
   }
 
   /// Creates the file of the memory, all zeros, which is given its final name by `commit`.
-  package func makeMemory(_ size: ByteCount) throws(HoldfastError) -> OpenFile {
+  ///
+  /// - Parameter isWhole: whether it gets the space for all of it, so that a monitor that maps it
+  ///   never lacks a block of the disk, which would be SIGBUS.
+  package func makeMemory(
+    _ size: ByteCount, isWhole: Bool = false
+  ) throws(HoldfastError) -> OpenFile {
     try during(operation, "cannot create its memory of \(size)") { () throws(Errno) in
       let file = try folder.makeOwnFile(Self.memoryDraft)
-      try file.setSize(size)
+      if isWhole { try file.allocate(size) } else { try file.setSize(size) }
       return file
     }
   }

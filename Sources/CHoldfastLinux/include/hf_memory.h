@@ -19,6 +19,9 @@ int hf_seal_size(int fd);
 /// no signal is sent.
 int hf_truncate(int fd, uint64_t size);
 
+/// fallocate(2): gives a file its size and the space for all of it, which reads as zero.
+int hf_allocate(int fd, uint64_t size);
+
 /// fallocate(2) with FALLOC_FL_PUNCH_HOLE: frees the memory of a part, which reads as zero when it
 /// is accessed again.
 int hf_punch(int fd, uint64_t offset, uint64_t length);

@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 /// When a process began, in clock ticks since the boot (proc_pid_stat(5)). A number that is used
 /// again has another. ESRCH without such a process.

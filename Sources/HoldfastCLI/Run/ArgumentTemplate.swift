@@ -1,4 +1,5 @@
-/// An argument of a monitor, in which words in braces stand for the properties of leased memory.
+/// An argument of a monitor, in which words in braces stand for the properties of leased memory, or
+/// of a clone.
 ///
 /// The words are replaced in one pass, so that a replaced value is never replaced again, and all
 /// other bytes stay as they are. `{{word}` stands for the text `{word}`. Braces that follow a `$`
@@ -6,13 +7,18 @@
 struct ArgumentTemplate: Hashable, Sendable {
   /// The words in braces.
   enum Word: String, CaseIterable {
-    case memory, fd, size, bytes, mib, name
+    case memory, fd, size, bytes, mib, name, share
+    // Only of clones.
+    case state, id, uuid, seed
+
+    /// The words that stand for a property of leased memory.
+    static let ofLeases: [Word] = [.memory, .fd, .size, .bytes, .mib, .name, .share]
 
     /// Whether the word alone has a meaning for several pieces of memory: their sum.
     var hasTotal: Bool {
       switch self {
       case .size, .bytes, .mib: true
-      case .memory, .fd, .name: false
+      case .memory, .fd, .name, .share, .state, .id, .uuid, .seed: false
       }
     }
   }
@@ -37,8 +43,12 @@ struct ArgumentTemplate: Hashable, Sendable {
 
   /// Reads an argument.
   ///
-  /// - Parameter count: the number of pieces of memory.
-  init(_ argument: [UInt8], count: Int) throws(Problem) {
+  /// - Parameters:
+  ///   - count: the number of pieces of memory.
+  ///   - words: the words that may occur.
+  init(
+    _ argument: [UInt8], count: Int, words: [Word] = Word.ofLeases
+  ) throws(Problem) {
     var literal: [UInt8] = []
     var rest = argument[...]
     while let byte = rest.first {
@@ -59,7 +69,7 @@ struct ArgumentTemplate: Hashable, Sendable {
       } else {
         parts.append(.bytes(literal))
         literal = []
-        parts.append(.reference(try ArgumentTemplate.reference(text, count: count)))
+        parts.append(.reference(try ArgumentTemplate.reference(text, count: count, words)))
         rest = rest.dropFirst(length)
       }
     }
@@ -99,16 +109,18 @@ struct ArgumentTemplate: Hashable, Sendable {
     (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
   }
 
-  private static func reference(_ text: String, count: Int) throws(Problem) -> Reference {
+  private static func reference(
+    _ text: String, count: Int, _ words: [Word]
+  ) throws(Problem) -> Reference {
     let halves = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-    guard let word = Word(rawValue: String(halves[0])) else {
-      let known = Word.allCases.map { "{\($0.rawValue)}" }
+    guard let word = Word(rawValue: String(halves[0])), words.contains(word) else {
+      let known = words.map { "{\($0.rawValue)}" }
       throw Problem(
         description: "{\(text)} is unknown: use \(known.dropLast().joined(separator: ", ")) or "
           + "\(known[known.count - 1]), or {{\(text)} for the text itself")
     }
     guard halves.count == 2 else {
-      guard count == 1 || word.hasTotal else {
+      guard count == 1 || word.hasTotal || word == .share else {
         throw Problem(
           description: "{\(text)} is ambiguous, because there are \(count) pieces of memory: use "
             + "{\(text).0} to {\(text).\(count - 1)}")

@@ -10,7 +10,10 @@ struct RunCommand: ParsableCommand, WritesNoResults {
   static let configuration = CommandConfiguration(
     commandName: "run",
     abstract: "Run a monitor on leased memory, and return the memory when it ends.",
-    usage: "holdfast run --memory <size> [<options>] -- <program> ... {memory} ...",
+    usage: """
+      holdfast run --memory <size> [<options>] -- <program> ... {memory} ...
+      holdfast run --template <name> [--count <number>] [<options>] -- <program> ... {memory} ...
+      """,
     discussion: """
       Leases memory from the reservoir and starts the program. In its arguments, {memory} is \
       replaced by the path of the leased file, {fd} by the number of an open descriptor of it, \
@@ -36,6 +39,14 @@ struct RunCommand: ParsableCommand, WritesNoResults {
       exit status is the program's, or 128 and the number of the signal that ended it. If holdfast \
       cannot start the program, the status is 1 or 64, as for other commands. As process 1 of a \
       container, holdfast also reaps the processes that their parents left.
+
+      With --template the memory is that of a template (`holdfast template`), and clones of its \
+      machine go on. QEMU gets `-incoming defer` and a QMP socket, by which its state is loaded and \
+      its guest started. {share} is off, {state} the path of the device state, for other monitors, \
+      {name} the name of the clone, {id} its number from 0, {uuid} a new UUID, and {seed} 64 new \
+      random hexadecimal digits. The memory for the pages that clones write is checked before they \
+      start; on hugetlbfs the kernel reserves it. The exit status is that of the first clone that \
+      failed.
       """)
 
   @Option(
@@ -45,8 +56,9 @@ struct RunCommand: ParsableCommand, WritesNoResults {
         + "repeated, with @ and a NUMA node: 4G@1.",
       valueName: "size"),
     transform: { try RunMemory($0) })
-  var memory: [RunMemory]
+  var memory: [RunMemory] = []
 
+  @OptionGroup var clones: CloneOptions
   @OptionGroup var request: LeaseRequestOptions
   @OptionGroup var ending: ReuseOptions
   @OptionGroup var place: ReservoirAccessOptions
@@ -60,21 +72,27 @@ struct RunCommand: ParsableCommand, WritesNoResults {
     guard let program = words.first, !program.isEmpty else {
       throw ValidationError("no program follows '--'")
     }
+    if clones.template == nil, memory.isEmpty {
+      throw ValidationError("missing expected argument '-m <size>' or '--template <name>'")
+    }
+    try clones.check(memory: memory, request)
     do throws(ArgumentTemplate.Problem) {
-      _ = try plan()
+      if clones.template == nil { _ = try plan() } else { _ = try ClonePlan(programWords) }
     } catch {
       throw ValidationError(error.description)
     }
     _ = try requests()
   }
 
-  /// The program and its arguments are the last ones, byte for byte.
-  private func plan() throws(ArgumentTemplate.Problem) -> RunPlan {
+  /// The program and its arguments are the last ones, byte for byte. In tests of the parser no
+  /// arguments were given to main().
+  private var programWords: [[UInt8]] {
     let given = Arguments.bytes.suffix(words.count)
-    // In tests of the parser no arguments were given to main().
-    return try RunPlan(
-      memory: memory,
-      words: given.count == words.count ? Array(given) : words.map { Array($0.utf8) })
+    return given.count == words.count ? Array(given) : words.map { Array($0.utf8) }
+  }
+
+  private func plan() throws(ArgumentTemplate.Problem) -> RunPlan {
+    try RunPlan(memory: memory, words: programWords)
   }
 
   /// A request for each piece of memory. With a name, several pieces are NAME-0, NAME-1 and so on.
@@ -95,11 +113,16 @@ struct RunCommand: ParsableCommand, WritesNoResults {
   }
 
   func run() throws {
+    if let template = clones.template {
+      let plan = try ClonePlan(programWords)
+      return try RunClones(template, plan, clones, name: request.name?.text, mount: place.place.mount)
+        .run()
+    }
     for piece in memory { Output.note(on: piece.size) }
     _ = try ZeroingChoice.environment()
     let leases = RunLeases(try place.access(), reuse: ending.options)
     let signals = ChildSignals()
-    let late = try lease(leases, signals)
+    let late = try Self.lease(leases, try requests(), signals)
     let plan = try plan()
     let words = plan.words(for: leases.held)
     if let number = late ?? signals.pendingTermination() {
@@ -107,11 +130,25 @@ struct RunCommand: ParsableCommand, WritesNoResults {
       Signals.end(by: number)
     }
     let child: ChildProcess
-    do throws(Errno) {
-      child = try ChildProcess(words, inheriting: leases.held.map(\.descriptor), signals)
+    do {
+      child = try Self.start(words, inheriting: leases.held.map(\.descriptor), signals)
     } catch {
       leases.end()
-      let program = self.words[0]
+      throw error
+    }
+    let status = child.wait(signals)
+    leases.end()
+    if status != 0 { throw ProgramExit(status: status) }
+  }
+
+  /// Starts a program.
+  static func start(
+    _ words: [[UInt8]], inheriting descriptors: [Int32], _ signals: ChildSignals
+  ) throws(CLIError) -> ChildProcess {
+    do throws(Errno) {
+      return try ChildProcess(words, inheriting: descriptors, signals)
+    } catch {
+      let program = String(decoding: words[0], as: UTF8.self)
       let advice =
         switch (error, program.contains("/")) {
         case (.noSuchFileOrDirectory, false): "its full path"
@@ -120,15 +157,14 @@ struct RunCommand: ParsableCommand, WritesNoResults {
         }
       throw CLIError("cannot start '\(program)': \(error); try: \(advice)")
     }
-    let status = child.wait(signals)
-    leases.end()
-    if status != 0 { throw ProgramExit(status: status) }
   }
 
   /// Leases; a signal ends the program while it waits for memory or populates it.
   ///
   /// - Returns: the signal that arrived too late to cancel the leases.
-  private func lease(_ leases: RunLeases, _ signals: ChildSignals) throws -> Int32? {
+  static func lease(
+    _ leases: RunLeases, _ requests: [LeaseRequest], _ signals: ChildSignals
+  ) throws -> Int32? {
     let watch: SignalWatch
     do throws(Errno) {
       watch = try SignalWatch(signals)
@@ -138,7 +174,7 @@ struct RunCommand: ParsableCommand, WritesNoResults {
           + "(ulimit -u)")
     }
     do {
-      try leases.lease(try requests(), cancellation: watch.cancellation)
+      try leases.lease(requests, cancellation: watch.cancellation)
       return watch.stop()
     } catch {
       if let number = watch.stop() { Signals.end(by: number) }

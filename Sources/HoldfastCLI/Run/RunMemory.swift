@@ -6,6 +6,11 @@ struct RunMemory: Hashable, Sendable {
   /// The node that was typed, or nil.
   let node: NodeID?
 
+  init(size: Size, node: NodeID?) {
+    self.size = size
+    self.node = node
+  }
+
   init(_ text: String) throws {
     guard let mark = text.lastIndex(of: "@") else {
       size = try Size(text)

@@ -56,16 +56,28 @@ struct RunPlan {
 
   /// The program and its arguments, for leased memory.
   func words(for leases: [Lease]) -> [[UInt8]] {
+    words(for: leases.map { ($0.receipt.path, $0.descriptor, $0.receipt.name) })
+  }
+
+  /// The program and its arguments, for one file.
+  func words(path: String, descriptor: Int32, name: String) -> [[UInt8]] {
+    words(for: [(path, descriptor, name)])
+  }
+
+  private func words(for files: [(path: String, descriptor: Int32, name: String)]) -> [[UInt8]] {
     templates.map { template in
       template.replaced { reference in
-        let lease = leases[reference.index ?? 0]
+        let file = files[reference.index ?? 0]
         return switch reference.word {
-        case .memory: lease.receipt.path
-        case .fd: "\(lease.descriptor)"
-        case .name: lease.receipt.name
+        case .memory: file.path
+        case .fd: "\(file.descriptor)"
+        case .name: file.name
         case .size: size(of: reference).shortDescription
         case .bytes: "\(size(of: reference).rawValue)"
         case .mib: "\(size(of: reference).rawValue >> 20)"
+        case .share: "on"
+        // No word of these is accepted for leases.
+        case .state, .id, .uuid, .seed: ""
         }
       }
     }

@@ -116,47 +116,68 @@ struct ChildProcess {
   ///
   /// - Returns: its status, or 128 and the number of the signal that ended it.
   func wait(_ signals: ChildSignals) -> Int32 {
-    // The terminal did not send signals to the child that arrived before it existed.
+    ChildProcess.wait(for: [self], signals)[0]
+  }
+
+  /// As `wait(_:)`, for several children.
+  ///
+  /// - Parameter ended: told of each child that has ended, by its place, with its status.
+  /// - Returns: their statuses.
+  static func wait(
+    for children: [ChildProcess], _ signals: ChildSignals,
+    ended: (Int, Int32) -> Void = { _, _ in }
+  ) -> [Int32] {
+    var statuses = [Int32?](repeating: nil, count: children.count)
+    // The terminal did not send signals to the children that arrived before they existed.
     var isEarly = true
-    while true {
+    while statuses.contains(nil) {
       guard let (number, isFromTerminal) = signals.wait(atMost: isEarly ? 0 : nil) else {
         isEarly = false
         continue
       }
-      if number != SIGCHLD {
-        // The terminal sent it to its foreground process group, which has the child unless that
-        // left.
-        let hasIt = isFromTerminal && !isEarly && getpgid(process) == getpgrp()
-        if !hasIt { kill(process, number) }
+      if number == SIGCHLD {
+        reap { process, status in
+          guard let place = children.firstIndex(where: { $0.process == process }),
+            statuses[place] == nil
+          else { return }
+          statuses[place] = status
+          ended(place, status)
+        }
         continue
       }
-      if let status = reap() {
-        endContainer()
-        return status
+      for (child, status) in zip(children, statuses) where status == nil {
+        // The terminal sent it to its foreground process group, which has the child unless that
+        // left.
+        let hasIt = isFromTerminal && !isEarly && getpgid(child.process) == getpgrp()
+        if !hasIt { kill(child.process, number) }
       }
     }
+    endContainer()
+    return statuses.map { $0 ?? 0 }
   }
 
   /// As process 1, ends the other processes of the container, as the kernel will when this process
   /// has ended. They may have inherited the files, whose locks hold the leases.
-  private func endContainer() {
+  private static func endContainer() {
     guard getpid() == 1 else { return }
     kill(-1, SIGKILL)
     while waitpid(-1, nil, 0) > 0 || errno == EINTR {}
   }
 
   /// Reaps all children that have ended.
-  ///
-  /// - Returns: the status of the program, once it has ended.
-  private func reap() -> Int32? {
-    var result: Int32?
+  private static func reap(_ body: (pid_t, Int32) -> Void) {
     while true {
       var status: Int32 = 0
       let ended = unsafe waitpid(-1, &status, WNOHANG)
-      if ended <= 0 { return result }
-      guard ended == process else { continue }
+      if ended <= 0 { return }
       let signal = status & 0x7F
-      result = signal == 0 ? status >> 8 & 0xFF : 128 + signal
+      body(ended, signal == 0 ? status >> 8 & 0xFF : 128 + signal)
     }
   }
+
+  /// The number of the process.
+  var number: Int32 { process }
+
+  /// Ends the process, which has not been reaped.
+  func end() { kill(process, SIGKILL) }
 }

@@ -45,6 +45,15 @@ package final class OpenFile: Sendable {
     try check(hf_truncate(descriptor, size.rawValue))
   }
 
+  /// Gives the file a size, and on a disk or tmpfs the space for all of it, so that no later write
+  /// to a mapping lacks it. The corresponding C function is `fallocate`.
+  ///
+  /// - Throws: `notSupported` where the file system cannot do that.
+  package func allocate(_ size: ByteCount) throws(Errno) {
+    guard size.rawValue <= UInt64(Int64.max) else { throw .fileTooLarge }
+    try check(hf_allocate(descriptor, size.rawValue))
+  }
+
   /// The corresponding C function is `fchown`.
   package func setOwner(_ owner: UInt32, group: UInt32) throws(Errno) {
     try check(hf_change_owner(descriptor, owner, group))
