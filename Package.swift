@@ -211,8 +211,8 @@ if let names = Context.environment["HOLDFAST_TESTS"]?.split(separator: " ").map(
   }
 }
 
-/// HOLDFAST_SUITES="WaitingTests …": of the tests only these suites, each of which has a file of its
-/// name, and the files that are not a suite's.
+/// HOLDFAST_SUITES="WaitingTests …": of the tests only these suites, each of which has a file of
+/// its name, and the files that are not a suite's.
 if let suites = Context.environment["HOLDFAST_SUITES"]?.split(separator: " ").map(String.init) {
   for target in package.targets where target.type == .test {
     let folder = "\(Context.packageDirectory)/Tests/\(target.name)"

@@ -4,11 +4,11 @@ package import HoldfastTemplate
 
 /// The memory that clones are promised for the pages that they write to.
 ///
-/// On hugetlbfs the kernel itself reserves it when the monitor maps the template privately, and from
-/// then on no write of the guest can lack a page. Here it is only checked before the monitor starts,
-/// so that a shortage is one line that says what is needed and what is free. Elsewhere the kernel
-/// promises nothing: what is checked is what is available, less what running clones were promised
-/// and have not used yet.
+/// On hugetlbfs the kernel itself reserves it when the monitor maps the template privately, and
+/// from then on no write of the guest can lack a page. Here it is only checked before the monitor
+/// starts, so that a shortage is one line that says what is needed and what is free. Elsewhere the
+/// kernel promises nothing: what is checked is what is available, less what running clones were
+/// promised and have not used yet.
 package enum ClonePromise {
   /// Refuses clones for which the memory is short.
   ///

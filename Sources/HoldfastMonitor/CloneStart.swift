@@ -112,7 +112,8 @@ package struct CloneStart {
       throw HoldfastError(
         .invalidArgument, operation: operation,
         reason: "the monitor does not map the template's memory",
-        advice: .other("an object memory-backend-file with mem-path={memory} that the machine uses"))
+        advice: .other(
+          "an object memory-backend-file with mem-path={memory} that the machine uses"))
     }
     return all
   }
@@ -130,7 +131,9 @@ package struct CloneStart {
     if case .ended = problem { reason = "the monitor has ended before the guest ran" }
     let made = template.about.version
     let isOther = made != nil && version != nil && made != version
-    if isOther { reason += "; it is version \(version ?? ""), and the template was made by \(made ?? "")" }
+    if isOther {
+      reason += "; it is version \(version ?? ""), and the template was made by \(made ?? "")"
+    }
     return HoldfastError(
       .host, operation: operation, reason: reason,
       advice: .other(

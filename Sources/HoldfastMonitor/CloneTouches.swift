@@ -5,11 +5,11 @@ package import HoldfastTemplate
 internal import Synchronization
 package import SystemPackage
 
-/// The pages of a template that a clone in another process touches: which they are, and bringing them
-/// in before it does.
+/// The pages of a template that a clone in another process touches: which they are, and bringing
+/// them in before it does.
 ///
-/// The kernel tells of a page that a process has it, and whether it is its own copy, but not when it
-/// was touched. So a clone is looked at again and again after its start, at longer and longer
+/// The kernel tells of a page that a process has it, and whether it is its own copy, but not when
+/// it was touched. So a clone is looked at again and again after its start, at longer and longer
 /// intervals, and what is new each time follows what was known.
 package struct CloneTouches: Sendable {
   private let template: Template

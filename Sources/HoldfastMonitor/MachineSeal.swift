@@ -10,12 +10,13 @@ internal import SystemPackage
 /// 1. The machine is stopped, and the state of its devices saved, by QMP or by another program.
 /// 2. The monitor itself is stopped (SIGSTOP), so that nothing can let the machine go on.
 /// 3. State and properties are written to the draft.
-/// 4. The memory is moved to the draft: this commits it. Until now everything can be taken back, and
+/// 4. The memory is moved to the draft: this commits it. Until now everything can be taken back,
+/// and
 ///    is where a step fails: the machine goes on.
 /// 5. The monitor is killed. When it has the memory open no longer, the draft becomes a template.
 ///
-/// A process that is killed before step 4 leaves a machine that is stopped, and can be sealed again.
-/// One that is killed later leaves a draft that the next command completes.
+/// A process that is killed before step 4 leaves a machine that is stopped, and can be sealed
+/// again. One that is killed later leaves a draft that the next command completes.
 package struct MachineSeal {
   /// Where the memory of the machine is.
   package enum Memory {

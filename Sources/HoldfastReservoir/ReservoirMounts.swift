@@ -107,8 +107,8 @@ public enum ReservoirMounts {
     }
   }
 
-  /// The mounts on which the caller can create a reservoir that others cannot exchange, in the order
-  /// of mounting.
+  /// The mounts on which the caller can create a reservoir that others cannot exchange, in the
+  /// order of mounting.
   private static func candidates(
     _ mounts: [String], _ pageSize: ByteCount?
   ) -> [MountChoice.Candidate] {

@@ -90,13 +90,16 @@ extension TemplateStore {
     let folder = try during(operation, "cannot open \(path)/sealed") { () throws(Errno) in
       try Folder.open(path: path + "/sealed")
     }
-    while try !during(operation, "cannot lock \(path)/sealed", { () throws(Errno) in
-      try folder.tryLock()
-    }) {
+    func isLocked() throws(HoldfastError) -> Bool {
+      try during(operation, "cannot lock \(path)/sealed") { () throws(Errno) in
+        try folder.tryLock()
+      }
+    }
+    while try !isLocked() {
       guard Instant.now < end else {
         throw HoldfastError(
-          .busy, operation: operation, reason: "another process has been starting clones for a minute",
-          advice: .retry)
+          .busy, operation: operation,
+          reason: "another process has been starting clones for a minute", advice: .retry)
       }
       usleep(1000)
     }

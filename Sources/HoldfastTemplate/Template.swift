@@ -80,7 +80,8 @@ public final class Template: Sendable {
   public func workingSet() -> WorkingSet? {
     guard let file = try? folder.file(Self.workingSetName, writable: false),
       let status = try? file.status(), status.isRegular,
-      let bytes = try? file.bytes(count: min(Int(clamping: status.size.rawValue), WorkingSet.longest))
+      let bytes = try? file.bytes(
+        count: min(Int(clamping: status.size.rawValue), WorkingSet.longest))
     else { return nil }
     return WorkingSet(bytes, memory: size)
   }

@@ -2,8 +2,8 @@ public import HoldfastCore
 
 /// What is known of a template besides its memory and its device state.
 ///
-/// On the file system it is a text, a line for each property: the name, a space and the value. Zeros
-/// follow it on hugetlbfs. A reader ignores names that it does not know.
+/// On the file system it is a text, a line for each property: the name, a space and the value.
+/// Zeros follow it on hugetlbfs. A reader ignores names that it does not know.
 public struct TemplateAbout: Hashable, Sendable {
   /// The size of the memory.
   public var size: ByteCount

@@ -102,8 +102,8 @@ package final class TemplateDraft: Sendable {
   /// Takes the lock that one process has that seals the draft.
   ///
   /// - Returns: the open file that has the lock.
-  /// - Throws: code `busy` where another process seals it until the time is over; `noTemplate` where
-  ///   it was sealed or removed meanwhile.
+  /// - Throws: code `busy` where another process seals it until the time is over; `noTemplate`
+  ///   where it was sealed or removed meanwhile.
   package func lockSealing(timeout: Duration) throws(HoldfastError) -> OpenFile {
     let end = Instant.now + timeout
     while true {
@@ -180,8 +180,8 @@ package final class TemplateDraft: Sendable {
 extension TemplateStore {
   /// Begins a template.
   ///
-  /// - Throws: code `alreadyExists` where there is a template of that name or a machine that will be
-  ///   one, `host`, `notPermitted`.
+  /// - Throws: code `alreadyExists` where there is a template of that name or a machine that will
+  ///   be one, `host`, `notPermitted`.
   package func begin(_ name: TemplateName) throws(HoldfastError) -> TemplateDraft {
     let operation = "create the template '\(name)'"
     try recover()

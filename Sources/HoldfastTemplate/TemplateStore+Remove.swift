@@ -4,12 +4,12 @@ internal import HoldfastLinux
 internal import SystemPackage
 
 extension TemplateStore {
-  /// Removes a template, once the kernel has proven that no process has its memory open or mapped: no
-  /// clone runs, and none is about to start.
+  /// Removes a template, once the kernel has proven that no process has its memory open or mapped:
+  /// no clone runs, and none is about to start.
   ///
   /// - Returns: the size of its memory, which the kernel frees at once.
-  /// - Throws: ``HoldfastError`` with the code `noTemplate`; `busy` where a clone or another process
-  ///   has the memory open; `notPermitted` or `host`. The template is as it was then.
+  /// - Throws: ``HoldfastError`` with the code `noTemplate`; `busy` where a clone or another
+  ///   process has the memory open; `notPermitted` or `host`. The template is as it was then.
   /// - Complexity: O(bytes), at the speed at which the kernel frees pages.
   public func remove(_ name: TemplateName) throws(HoldfastError) -> ByteCount {
     let operation = "remove the template '\(name)'"
@@ -38,8 +38,8 @@ extension TemplateStore {
             + (clones.count > 8 ? " and others" : "")
     }
     defer { memory.endProof() }
-    // A process that opened the folder meanwhile opens the memory only when the proof has ended, and
-    // the name has gone by then.
+    // A process that opened the folder meanwhile opens the memory only when the proof has ended,
+    // and the name has gone by then.
     let gone = Self.removedPrefix + RandomID.text()
     try during(operation, "cannot move it") { () throws(Errno) in
       guard try sealed.status(name.text).identity == folder.status().identity else {
@@ -92,8 +92,8 @@ extension TemplateStore {
     for name in [Template.aboutName] + ((try? folder.names()) ?? []) { try? folder.unlink(name) }
   }
 
-  /// Completes what processes that were killed have left: seals the drafts whose memory is complete,
-  /// and removes the others.
+  /// Completes what processes that were killed have left: seals the drafts whose memory is
+  /// complete, and removes the others.
   ///
   /// - Throws: ``HoldfastError`` with the code `host`.
   /// - Complexity: O(drafts).

@@ -25,8 +25,8 @@ internal import SystemPackage
 /// | clone, unlocked | (its processes are dead) | removes its record |
 ///
 /// A draft becomes a template by one rename(2), after the kernel has proven that no process has the
-/// memory open or mapped (F_SETLEASE). A template is removed only after the same proof: a clone, and
-/// a process that is about to start one, has the memory open.
+/// memory open or mapped (F_SETLEASE). A template is removed only after the same proof: a clone,
+/// and a process that is about to start one, has the memory open.
 ///
 /// Only the owner of the folders and root can use them. A template lies on hugetlbfs, where a clone
 /// copies huge pages; on tmpfs; or on another file system, where all clones share the page cache.
@@ -58,9 +58,10 @@ public final class TemplateStore: Sendable {
   /// where they are missing.
   ///
   /// - Parameter mount: the mount point or the folder.
-  /// - Throws: ``HoldfastError`` with the code `host` where the folder cannot be opened, `untrusted`
-  ///   where a user other than the owner and root may have changed what is in it, `notPermitted`
-  ///   where this user is neither, `unsupported` on hugetlbfs with pages of more than 32 MiB.
+  /// - Throws: ``HoldfastError`` with the code `host` where the folder cannot be opened,
+  ///   `untrusted` where a user other than the owner and root may have changed what is in it,
+  ///   `notPermitted` where this user is neither, `unsupported` on hugetlbfs with pages of more
+  ///   than 32 MiB.
   public init(mount: String) throws(HoldfastError) {
     let operation = "open the templates in \(mount)"
     let advice = Advice.other("an existing folder of your own, such as a mount of hugetlbfs")
@@ -148,8 +149,8 @@ public final class TemplateStore: Sendable {
 
   /// Opens a template.
   ///
-  /// - Throws: ``HoldfastError`` with the code `noTemplate`; `busy` where another process removes it;
-  ///   `untrusted` where its files are not as a template's; `host`.
+  /// - Throws: ``HoldfastError`` with the code `noTemplate`; `busy` where another process removes
+  ///   it; `untrusted` where its files are not as a template's; `host`.
   /// - Complexity: a few system calls.
   public func template(_ name: TemplateName) throws(HoldfastError) -> Template {
     let operation = "open the template '\(name)'"
@@ -182,8 +183,9 @@ public final class TemplateStore: Sendable {
     else {
       throw HoldfastError(
         .untrusted, operation: operation,
-        reason: "its memory is \(status.kind) of user \(status.owner) with \(status.size), \(status.links) names "
-          + "and the mode \(String(status.permissions, radix: 8)), not the template's own file",
+        reason: "its memory is \(status.kind) of user \(status.owner) with \(status.size), "
+          + "\(status.links) names and the mode \(String(status.permissions, radix: 8)), "
+          + "not the template's own file",
         advice: .inspectAndRemove(path: "\(path)/sealed/\(name)"))
     }
     return Template(

@@ -40,8 +40,9 @@ struct ClonePlan {
     usesState = used.contains(.state)
     guard used.contains(.memory) || used.contains(.fd) else {
       throw ArgumentTemplate.Problem(
-        description: "the arguments of '\(String(decoding: words[0], as: UTF8.self))' lack {memory}, "
-          + "which the path of the template's memory replaces, and {fd}, which a descriptor replaces")
+        description: "the arguments of '\(String(decoding: words[0], as: UTF8.self))' lack "
+          + "{memory}, which the path of the template's memory replaces, and {fd}, which a "
+          + "descriptor replaces")
     }
     // What maps the memory shared would change the template. A monitor that does so in another way
     // is found out before its guest runs.

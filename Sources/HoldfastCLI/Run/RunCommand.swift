@@ -115,8 +115,9 @@ struct RunCommand: ParsableCommand, WritesNoResults {
   func run() throws {
     if let template = clones.template {
       let plan = try ClonePlan(programWords)
-      return try RunClones(template, plan, clones, name: request.name?.text, mount: place.place.mount)
-        .run()
+      return try RunClones(
+        template, plan, clones, name: request.name?.text, mount: place.place.mount
+      ).run()
     }
     for piece in memory { Output.note(on: piece.size) }
     _ = try ZeroingChoice.environment()

@@ -1,7 +1,8 @@
 internal import HoldfastCore
 internal import HoldfastReservoir
 
-/// What `holdfast run` was asked for: pieces of memory, and a program with words in braces for them.
+/// What `holdfast run` was asked for: pieces of memory, and a program with words in braces for
+/// them.
 struct RunPlan {
   let memory: [RunMemory]
   private let total: ByteCount

@@ -12,7 +12,10 @@ struct TemplateCreateCommand: ParsableCommand, WritesNoResults {
   static let configuration = CommandConfiguration(
     commandName: "create",
     abstract: "Run the machine that will be a template.",
-    usage: "holdfast template create <name> --memory <size> [<options>] -- <program> ... {memory} ...",
+    usage: """
+      holdfast template create <name> --memory <size> [<options>] -- \\
+        <program> ... {memory} ...
+      """,
     discussion: """
       Leases memory from the reservoir, or in a folder without one creates a file, and starts the \
       monitor on it, as `holdfast run` does. In its arguments {memory}, {fd}, {size}, {bytes}, \
@@ -132,8 +135,9 @@ struct TemplateCreateCommand: ParsableCommand, WritesNoResults {
     defer { leases?.end() }
     var socket: OpenFile?
     if ClonePlan.isQEMU(words[0]) {
-      let made = try during("start the template '\(template.name)'", "cannot create the QMP socket") {
-        () throws(Errno) in
+      let made = try during(
+        "start the template '\(template.name)'", "cannot create the QMP socket"
+      ) { () throws(Errno) in
         try StreamSocket.listener(TemplateDraft.commandSocket, in: draft.folder)
       }
       words += [

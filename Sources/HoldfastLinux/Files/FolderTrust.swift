@@ -4,8 +4,8 @@ internal import SystemPackage
 /// Whether other users than the owner and root could exchange a folder, under a process that relies
 /// on what is in it.
 package enum FolderTrust {
-  /// Why the folder of a reservoir or of templates on a mount cannot be trusted, or nil. A user who may write to the mount's
-  /// folder could exchange that one, under a command that uses it.
+  /// Why the folder of a reservoir or of templates on a mount cannot be trusted, or nil. A user who
+  /// may write to the mount's folder could exchange that one, under a command that uses it.
   ///
   /// - Parameter owner: the owner of the folder, nil before it exists.
   package static func problem(mount: FileStatus, ownedBy owner: UInt32?) -> String? {

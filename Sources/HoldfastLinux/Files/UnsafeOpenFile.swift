@@ -64,7 +64,8 @@ package final class OpenFile: Sendable {
     try check(hf_change_mode(descriptor, permissions))
   }
 
-  /// Sets the time of the last modification, in seconds. The corresponding C function is `futimens`.
+  /// Sets the time of the last modification, in seconds. The corresponding C function is
+  /// `futimens`.
   package func setModified(_ seconds: Int64) throws(Errno) {
     try check(hf_set_modified(descriptor, seconds))
   }

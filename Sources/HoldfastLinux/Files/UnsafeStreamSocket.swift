@@ -40,8 +40,8 @@ package final class StreamSocket: Sendable {
     self.init(descriptor: result)
   }
 
-  /// Sends bytes, the first of them with a descriptor. Waits until they are sent. The corresponding C
-  /// function is `sendmsg`.
+  /// Sends bytes, the first of them with a descriptor. Waits until they are sent. The corresponding
+  /// C function is `sendmsg`.
   ///
   /// - Throws: `brokenPipe` where the other side has closed the connection, `timedOut`.
   package func send(
@@ -59,8 +59,8 @@ package final class StreamSocket: Sendable {
     }
   }
 
-  /// Receives some bytes; none at the end of the connection. The corresponding C functions are `poll`
-  /// and `recv`.
+  /// Receives some bytes; none at the end of the connection. The corresponding C functions are
+  /// `poll` and `recv`.
   ///
   /// - Throws: `timedOut`.
   package func receive(timeout: Duration) throws(Errno) -> [UInt8] {

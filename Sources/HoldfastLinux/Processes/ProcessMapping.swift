@@ -54,8 +54,8 @@ package struct ProcessMapping: Hashable, Sendable {
       isShared: words[1].hasSuffix("s"))
   }
 
-  /// Calls `body` with each page that the process has touched, in ascending order. A page of its own
-  /// that was swapped out counts.
+  /// Calls `body` with each page that the process has touched, in ascending order. A page of its
+  /// own that was swapped out counts.
   ///
   /// - Parameter pageSize: the size of the pages, a multiple of 4 KiB.
   /// - Throws: `permissionDenied` where this process may not look into that one.

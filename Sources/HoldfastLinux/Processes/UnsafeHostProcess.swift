@@ -2,8 +2,8 @@ internal import CHoldfastLinux
 internal import Glibc
 package import SystemPackage
 
-/// A process of the host: its number, and when it began, by which a later process of the same number
-/// differs.
+/// A process of the host: its number, and when it began, by which a later process of the same
+/// number differs.
 package struct HostProcess: Hashable, Sendable {
   /// The number.
   package let number: Int32

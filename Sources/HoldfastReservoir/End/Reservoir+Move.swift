@@ -17,7 +17,9 @@ extension Reservoir {
   /// Finds the file of a lease of the calling user or of the reservoir's owner or root.
   ///
   /// - Throws: ``HoldfastError`` with the code `noLease`, `untrusted` or `host`.
-  package func file(ofLease name: LeaseName, _ operation: String) throws(HoldfastError) -> LeasedFile {
+  package func file(
+    ofLease name: LeaseName, _ operation: String
+  ) throws(HoldfastError) -> LeasedFile {
     for user in Set([caller, owner, 0]).sorted() {
       do throws(HoldfastError) {
         let (folder, file) = try find(name, user: user, operation)
