@@ -92,16 +92,7 @@ package struct CloneStart {
   /// The mappings of the template's memory in the monitor: at least one, and none through which it
   /// could write to the template.
   package func mappings() throws(HoldfastError) -> [ProcessMapping] {
-    let all: [ProcessMapping]
-    do throws(Errno) {
-      all = try ProcessMapping.mappings(
-        of: try template.memory.status(), path: template.memoryPath, in: process)
-    } catch {
-      throw HoldfastError(
-        errno: error, operation: operation,
-        reason: "cannot determine how the monitor maps the template's memory",
-        advice: .other("as root, or a monitor that does not change its user"))
-    }
+    let all = try allMappings()
     if all.contains(where: { $0.isShared && $0.isWritable }) {
       throw HoldfastError(
         .invalidArgument, operation: operation,
@@ -116,6 +107,23 @@ package struct CloneStart {
           "an object memory-backend-file with mem-path={memory} that the machine uses"))
     }
     return all
+  }
+
+  /// Whether the monitor could write to the template.
+  package func mapsShared() throws(HoldfastError) -> Bool {
+    try allMappings().contains { $0.isShared && $0.isWritable }
+  }
+
+  private func allMappings() throws(HoldfastError) -> [ProcessMapping] {
+    do throws(Errno) {
+      return try ProcessMapping.mappings(
+        of: try template.memory.status(), path: template.memoryPath, in: process)
+    } catch {
+      throw HoldfastError(
+        errno: error, operation: operation,
+        reason: "cannot determine how the monitor maps the template's memory",
+        advice: .other("as root, or a monitor that does not change its user"))
+    }
   }
 
   private func waitForState(_ qemu: QMPConnection) throws(QMPConnection.Problem) {

@@ -13,7 +13,11 @@ package final class CloneRecord: Sendable {
   /// What the file's name says. Protected by `lock`.
   private nonisolated(unsafe) var clone: Clone
 
+  /// The clone's name.
+  package let name: TemplateName
+
   init(_ clone: Clone, _ folder: Folder, _ file: OpenFile) {
+    name = clone.name
     unsafe self.clone = clone
     self.folder = folder
     self.file = file

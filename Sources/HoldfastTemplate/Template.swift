@@ -25,6 +25,7 @@ public final class Template: Sendable {
   static let stateName = "state"
   static let workingSetName = "touched"
   static let clonesName = "clones"
+  static let changedName = "changed"
 
   init(
     _ name: TemplateName, _ about: TemplateAbout, path: String, _ store: TemplateStore,
@@ -49,6 +50,11 @@ public final class Template: Sendable {
   /// whose files end with a page.
   package var statePath: String? {
     store.isHugetlb ? nil : path + "/" + Self.stateName
+  }
+
+  /// Notes that a process may have written to the memory. The template is not opened again.
+  package func markChanged() {
+    _ = try? folder.makeOwnFile(Self.changedName)
   }
 
   /// Reads the device state.

@@ -14,6 +14,7 @@ internal import SystemPackage
 ///       about         the properties
 ///       state         the device state, where the monitor saved one
 ///       touched       the pages that a clone touched first, where one was watched
+///       changed       there if a monitor may have written to the memory
 ///       clones/<name>@<process>.<start>.<promise>  a clone, as long as its lock is held
 ///
 /// | state | may change it | ``recover()`` |
@@ -163,6 +164,11 @@ public final class TemplateStore: Sendable {
           errno: error, operation: operation, reason: "cannot open \(path)/sealed/\(name)")
       }
       throw noTemplateError(name, operation)
+    }
+    if (try? folder.status(Template.changedName)) != nil {
+      throw HoldfastError(
+        .untrusted, operation: operation, reason: "a monitor may have written to its memory",
+        advice: .other("another template, and remove this one"))
     }
     let about = try about(in: folder, operation)
     let memory: OpenFile

@@ -35,12 +35,27 @@ final class RunClones: Sendable {
   private final class Running: Sendable {
     let child: ChildProcess
     let record: CloneRecord
+    let cgroup: MemoryCgroup?
     let isEnded = Atomic<Bool>(false)
     let hasFailed = Atomic<Bool>(false)
 
-    init(_ child: ChildProcess, _ record: CloneRecord) {
+    init(_ child: ChildProcess, _ record: CloneRecord, _ cgroup: MemoryCgroup?) {
       self.child = child
       self.record = record
+      self.cgroup = cgroup
+    }
+
+    /// The process has ended.
+    func end(_ promise: ByteCount) {
+      isEnded.store(true, ordering: .releasing)
+      record.end()
+      guard let cgroup else { return }
+      if cgroup.kills > 0 {
+        Output.report(
+          "the clone '\(record.name)' has ended, because it used up the \(promise) that it was "
+            + "promised; try: --promise with more")
+      }
+      cgroup.remove()
     }
   }
 
@@ -67,7 +82,7 @@ final class RunClones: Sendable {
       do {
         let (clone, thread) = try start(name, number, template, state, promise, signals, turn)
         running.append(clone)
-        if let thread { threads.append(thread) }
+        threads.append(thread)
       } catch {
         turn.end()
         failure = error
@@ -79,8 +94,7 @@ final class RunClones: Sendable {
       for clone in running { clone.child.end() }
     }
     let statuses = ChildProcess.wait(for: running.map(\.child), signals) { place, _ in
-      running[place].isEnded.store(true, ordering: .releasing)
-      running[place].record.end()
+      running[place].end(promise)
     }
     for thread in threads { thread.join() }
     if let failure { throw failure }
@@ -97,12 +111,32 @@ final class RunClones: Sendable {
     guard let promise = options.promise?.bytes, promise < template.size else {
       return template.size
     }
-    throw CLIError(
-      "cannot promise less than \(template.size) to a clone of '\(template.name)': "
-        + (store.isHugetlb
-          ? "the kernel can reserve only the whole of a private mapping of huge pages"
-          : "no cgroup of its own limits the clone")
-        + "; try: without --promise")
+    if store.isHugetlb {
+      throw CLIError(
+        "cannot promise less than \(template.size) to a clone of '\(template.name)': the kernel "
+          + "reserves the whole of a private mapping of huge pages, or none of it; try: a template "
+          + "on tmpfs or a disk, where a cgroup limits the clone")
+    }
+    return promise
+  }
+
+  /// What a clone's cgroup has room for besides its own pages: the monitor itself.
+  private static let monitorBytes = ByteCount.mebibytes(256)
+
+  /// The cgroup of a clone that was promised less than its size, so that it ends by itself when it
+  /// needs more, and no other program lacks memory for it.
+  private func cgroup(
+    _ name: TemplateName, _ template: Template, _ promise: ByteCount
+  ) throws(HoldfastError) -> MemoryCgroup? {
+    if promise == template.size { return nil }
+    do throws(HoldfastError) {
+      return try MemoryCgroup("\(template.name)-\(name)", limit: promise + Self.monitorBytes)
+    } catch {
+      throw HoldfastError(
+        error.code, operation: "promise \(promise) to the clone '\(name)'",
+        reason: "a memory cgroup would have to limit it, and \(error.reason)", errno: error.errno,
+        advice: error.advice)
+    }
   }
 
   private func names() throws -> [TemplateName] {
@@ -117,11 +151,18 @@ final class RunClones: Sendable {
   private func start(
     _ name: TemplateName, _ number: Int, _ template: Template, _ bytes: [UInt8],
     _ promise: ByteCount, _ signals: ChildSignals, _ turn: StartTurn
-  ) throws -> (Running, BackgroundThread?) {
+  ) throws -> (Running, BackgroundThread) {
     let operation = "start the clone '\(name)'"
     let record = try template.note(clone: name, promise: promise)
+    var cgroup: MemoryCgroup?
     var isStarted = false
-    defer { if !isStarted { record.end() } }
+    defer {
+      if !isStarted {
+        record.end()
+        cgroup?.remove()
+      }
+    }
+    cgroup = try self.cgroup(name, template, promise)
     // A file of its own, since the open file has the position up to which it was read.
     let state = try during(operation, "cannot create a file in memory") { () throws(Errno) in
       try OpenFile.inMemory(bytes)
@@ -146,16 +187,27 @@ final class RunClones: Sendable {
     }
     let begin = Instant.now
     let child = try RunCommand.start(words, inheriting: descriptors, signals)
-    isStarted = true
-    let clone = Running(child, record)
+    let clone = Running(child, record, cgroup)
     do {
       let process = try during(operation, "cannot look up the monitor") { () throws(Errno) in
         try HostProcess(child.number)
       }
+      if let cgroup {
+        // Before the guest runs, whose pages are what counts.
+        try during(operation, "cannot move it into its cgroup") { () throws(Errno) in
+          try cgroup.add(process)
+        }
+      }
       try record.note(process)
+      isStarted = true
       guard plan.isQEMU else {
         turn.end()
-        return (clone, nil)
+        let thread = try during(operation, "cannot start a thread") { () throws(Errno) in
+          try BackgroundThread("holdfast-clone") { [self] in
+            watch(clone, name, template, process)
+          }
+        }
+        return (clone, thread)
       }
       let socket = pair.ours
       let start = CloneStart.Options(
@@ -168,9 +220,35 @@ final class RunClones: Sendable {
       }
       return (clone, thread)
     } catch {
+      // It is reaped with the others.
+      isStarted = false
       child.end()
-      record.end()
       throw error
+    }
+  }
+
+  /// Watches a monitor that has no moment at which its mappings could be checked before its guest
+  /// runs. One that maps the template shared is ended, and the template is not used again.
+  private func watch(
+    _ clone: Running, _ name: TemplateName, _ template: Template, _ process: HostProcess
+  ) {
+    let start = CloneStart(name, of: template, process)
+    // Closely at first, when monitors map memory.
+    for look in 0... {
+      if clone.isEnded.load(ordering: .acquiring) { return }
+      if (try? start.mapsShared()) == true {
+        clone.hasFailed.store(true, ordering: .releasing)
+        if !clone.isEnded.load(ordering: .acquiring) { clone.child.end() }
+        template.markChanged()
+        return Output.report(
+          "the clone '\(name)' was ended, because it mapped the memory shared; the template "
+            + "'\(template.name)' may have changed, and is not used again; try: share={share}, or "
+            + "a private mapping")
+      }
+      for _ in 0..<(look < 1000 ? 1 : 200) {
+        if clone.isEnded.load(ordering: .acquiring) { return }
+        usleep(5000)
+      }
     }
   }
 

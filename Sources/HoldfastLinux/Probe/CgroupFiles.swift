@@ -14,7 +14,7 @@ struct CgroupFiles {
 
   let files: HostFiles
   // The cgroups that the process's memory, processors and huge pages are charged to.
-  private let memory: [Hierarchy]
+  let memory: [Hierarchy]
   private let processors: [Hierarchy]
   private let hugePages: [Hierarchy]
   // Whether huge pages also count towards the limits on memory, as systemd has it (Linux 6.7).
