@@ -17,7 +17,6 @@ package final class MemoryCgroup: Sendable {
   private static let prefix = "holdfast-"
   private static let files = HostFiles(root: "/")
 
-
   /// Creates a cgroup where this process may: in its own cgroup or one above that.
   ///
   /// - Parameters:
