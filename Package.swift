@@ -80,8 +80,8 @@ let package = Package(
     .target(
       name: "HoldfastService",
       dependencies: [
-        "CHoldfastLinux", "HoldfastCore", "HoldfastLinux", "HoldfastPlot", "HoldfastReservoir",
-        logging, systemPackage,
+        "CHoldfastLinux", "HoldfastCore", "HoldfastLinux", "HoldfastMonitor", "HoldfastPlot",
+        "HoldfastReservoir", "HoldfastTemplate", logging, systemPackage,
       ],
       swiftSettings: settings),
     .target(name: "CHoldfast", cSettings: [.define("_GNU_SOURCE")]),
@@ -142,7 +142,8 @@ let package = Package(
     .testTarget(
       name: "HoldfastServiceTests",
       dependencies: [
-        "HoldfastService", "HoldfastReservoir", "HoldfastCore", "HoldfastTestKit", logging,
+        "HoldfastService", "HoldfastReservoir", "HoldfastCore", "HoldfastLinux",
+        "HoldfastMonitor", "HoldfastTemplate", "HoldfastTestKit", logging,
       ],
       swiftSettings: testSettings),
     .testTarget(

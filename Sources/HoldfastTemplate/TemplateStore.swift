@@ -112,6 +112,11 @@ public final class TemplateStore: Sendable {
     self.mount = mount
   }
 
+  /// Whether a mount has a folder of templates.
+  package static func isPresent(onMount mount: String) -> Bool {
+    (try? Folder.open(path: mount).folder("holdfast").status("templates"))?.isFolder == true
+  }
+
   /// Opens a folder, or creates it for the owner of the one that it is in.
   private static func make(
     _ name: String, in folder: Folder, _ operation: String

@@ -5,7 +5,8 @@ extension ServiceMetrics {
   /// The metrics at one moment. `status` is nil where the status of the reservoir could not be
   /// read.
   func text(
-    _ status: ReservoirStatus?, levels: [ServiceConfiguration.Level], isHealthy: Bool
+    _ status: ReservoirStatus?, levels: [ServiceConfiguration.Level], isHealthy: Bool,
+    templates: [TemplateReading] = []
   ) -> String {
     var page = Exposition()
     page.family("up", .gauge, "Whether the status of the reservoir could be read.")
@@ -33,6 +34,7 @@ extension ServiceMetrics {
     page.histogram(
       "collect_seconds", "Duration of collections that found something.", collectSeconds)
     counters(&page)
+    TemplateReading.add(templates, to: &page)
     return page.text
   }
 

@@ -14,6 +14,8 @@ final class MetricsServer: Sendable {
   private let limits: HTTPServer.Limits
   private let wakeup: Wakeup
   private let cancellation = CancellationToken()
+  /// The templates, and when they are read again, by the monotonic clock.
+  private let readings = Locked<(templates: [TemplateReading], next: UInt64)>(([], 0))
 
   init(
     _ reconciler: Reconciler, _ socket: ListeningSocket?, _ limits: HTTPServer.Limits
@@ -56,7 +58,20 @@ final class MetricsServer: Sendable {
   private func metrics() -> String {
     let status = try? reconciler.status()
     return reconciler.metrics.with { $0 }.text(
-      status, levels: reconciler.configuration.levels, isHealthy: reconciler.problem == nil)
+      status, levels: reconciler.configuration.levels, isHealthy: reconciler.problem == nil,
+      templates: templates())
+  }
+
+  /// The templates and their clones, read at most every ten seconds, since that takes milliseconds
+  /// for each GiB of clones.
+  private func templates() -> [TemplateReading] {
+    readings.with { readings in
+      if Clock.monotonic >= readings.next {
+        readings.templates = TemplateReading.all(onMount: reconciler.reservoir.mount)
+        readings.next = Clock.monotonic + 10_000_000_000
+      }
+      return readings.templates
+    }
   }
 
   private func writeFile(_ path: String) {
