@@ -33,17 +33,26 @@ package struct CloneTouches: Sendable {
   ///
   /// - Returns: the number of pages.
   /// - Complexity: O(bytes), at the speed at which the kernel copies.
-  package func bringInWritten() -> Int {
+  package func bringInWritten() -> Int { bringIn(written: true) }
+
+  /// Maps the pages that earlier clones have read, in their order, and reads them from the disk where
+  /// the template is on one and the page cache lacks them. The guest may run.
+  package func bringInRead() { _ = bringIn(written: false) }
+
+  private func bringIn(written: Bool) -> Int {
     guard let set = template.workingSet(), set.pageSize == template.pageSize else { return 0 }
-    let addresses = set.pages.compactMap { $0.isWritten ? address(of: $0.number) : nil }
+    let addresses = set.pages.compactMap {
+      $0.isWritten == written ? address(of: $0.number) : nil
+    }
     let done = Atomic<Int>(0)
-    let threads = max(1, min(8, HostProbe().host().parallelism))
+    // Not more than processors, since they copy; but some more wait for a disk at once.
+    let threads = written ? max(1, min(8, HostProbe().host().parallelism)) : 4
     // Pieces of some pages, so that threads rarely take one.
     let size = 16
     Workers.perform((addresses.count + size - 1) / size, threads: threads) { piece in
       for address in addresses[(piece * size)...].prefix(size) {
         do throws(Errno) {
-          try process.touch(address, isWritten: true)
+          try process.touch(address, isWritten: written)
           done.wrappingAdd(1, ordering: .relaxed)
         } catch {
           return false

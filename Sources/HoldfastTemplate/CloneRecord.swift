@@ -25,9 +25,20 @@ package final class CloneRecord: Sendable {
 
   /// Notes which process is the clone's monitor.
   package func note(_ process: HostProcess) throws(HoldfastError) {
+    try change {
+      Clone(name: $0.name, process: process, promise: $0.promise, starter: $0.starter)
+    }
+  }
+
+  /// Notes that the guest runs, which from now on depends on no other process.
+  package func noteRunning() throws(HoldfastError) {
+    try change { Clone(name: $0.name, process: $0.process, promise: $0.promise) }
+  }
+
+  private func change(_ body: (Clone) -> Clone) throws(HoldfastError) {
     let old = lock.withLock { unsafe clone }
-    let new = Clone(name: old.name, process: process, promise: old.promise)
-    try during("start the clone '\(old.name)'", "cannot note its process") { () throws(Errno) in
+    let new = body(old)
+    try during("start the clone '\(name)'", "cannot note its process") { () throws(Errno) in
       try folder.rename(old.text, to: folder, new.text)
     }
     lock.withLock { unsafe clone = new }
@@ -50,7 +61,8 @@ extension Template {
     clone name: TemplateName, promise: ByteCount
   ) throws(HoldfastError) -> CloneRecord {
     let operation = "start the clone '\(name)'"
-    let clone = Clone(name: name, process: nil, promise: promise)
+    let clone = Clone(
+      name: name, process: nil, promise: promise, starter: try? HostProcess(getpid()))
     let notes = try during(operation, "cannot open the folder of clones") { () throws(Errno) in
       try folder.folder(Template.clonesName)
     }
@@ -122,6 +134,13 @@ extension TemplateStore {
     }
   }
 
+  /// Kills the processes that have the file of a note open, which only a clone inherits.
+  private func end(processesWith file: FileStatus) {
+    for process in HostProcess.all where process != (try? HostProcess(getpid())) {
+      if process.hasOpen(file) { try? process.send(SIGKILL) }
+    }
+  }
+
   /// The same, with the lock of the folder of clones held.
   func liveClones(inClones folder: Folder) -> [Clone] {
     var live: [Clone] = []
@@ -134,6 +153,12 @@ extension TemplateStore {
         try? folder.unlink(name)
       } catch {
         guard var clone = Clone(name) else { continue }
+        if let starter = clone.starter, !starter.exists {
+          // Its guest never ran, and never will.
+          if let status = try? file.status() { end(processesWith: status) }
+          try? folder.unlink(name)
+          continue
+        }
         let started = (try? file.status())?.modified ?? 0
         clone.seconds = started > 0 && started <= now ? now - started : nil
         live.append(clone)

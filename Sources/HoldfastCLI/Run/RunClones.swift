@@ -202,6 +202,7 @@ final class RunClones: Sendable {
       isStarted = true
       guard plan.isQEMU else {
         turn.end()
+        try record.noteRunning()
         let thread = try during(operation, "cannot start a thread") { () throws(Errno) in
           try BackgroundThread("holdfast-clone") { [self] in
             watch(clone, name, template, process)
@@ -261,18 +262,22 @@ final class RunClones: Sendable {
     let start = CloneStart(name, of: template, process)
     do throws(HoldfastError) {
       defer { turn.end() }
-      receipts?.write(try start.run(socket, state: state, options))
+      let receipt = try start.run(socket, state: state, options)
+      do throws(HoldfastError) {
+        try clone.record.noteRunning()
+      } catch {
+        Output.note(AdviceText.line(error))
+      }
+      receipts?.write(receipt)
     } catch {
       if !clone.isEnded.load(ordering: .acquiring) { clone.child.end() }
       clone.hasFailed.store(true, ordering: .releasing)
       return Output.report(AdviceText.line(error))
     }
-    guard options.prefetches, number == 0, template.workingSet() == nil,
-      let mappings = try? start.mappings()
-    else { return }
-    CloneTouches(template, mappings, process).record {
-      clone.isEnded.load(ordering: .acquiring)
-    }
+    guard options.prefetches, let mappings = try? start.mappings() else { return }
+    let touches = CloneTouches(template, mappings, process)
+    if template.workingSet() != nil { return touches.bringInRead() }
+    if number == 0 { touches.record { clone.isEnded.load(ordering: .acquiring) } }
   }
 }
 

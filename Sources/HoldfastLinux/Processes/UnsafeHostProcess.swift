@@ -52,6 +52,21 @@ package struct HostProcess: Hashable, Sendable {
     try check(hf_process_signal(number, start, signal))
   }
 
+  /// Whether the process has a file open; false where this process may not look.
+  ///
+  /// - Complexity: O(descriptors of the process).
+  package func hasOpen(_ file: FileStatus) -> Bool {
+    let path = "/proc/\(number)/fd"
+    guard let names = try? Folder.open(path: path).names() else { return false }
+    return names.contains { name in
+      var status = stat()
+      // SAFETY: the path lives through the call, which writes one structure.
+      return unsafe stat("\(path)/\(name)", &status) == 0
+        && FileStatus.Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+          == file.identity
+    }
+  }
+
   /// The file name of the program as the process was started, without its folders; nil where it
   /// cannot be read.
   package var program: String? {
