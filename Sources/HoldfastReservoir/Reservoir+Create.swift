@@ -81,6 +81,11 @@ extension Reservoir {
     } catch {
       hasLeases = error != .noSuchFileOrDirectory
     }
+    // Templates belong to the owner too (`TemplateStore`).
+    for name in ["sealed", "drafts"] {
+      let folder = try? top.folder("templates").folder(name)
+      if let folder, (try? folder.names(atMost: 1).names.isEmpty) == false { hasLeases = true }
+    }
     guard isEmpty, !hasLeases else {
       throw HoldfastError(
         .busy, operation: operation,
