@@ -24,6 +24,42 @@ extension SimulateCommand {
     return (result, BlockComparison(with: result, without: try simulate(options, progress)))
   }
 
+  /// Simulates a fleet, and prints the result.
+  func run(hosts: Int, memory: ByteCount) throws {
+    let file = fleet.suggestLevels.map {
+      OutputFile(path: $0, what: "ConfigMap", advice: "another --suggest-levels")
+    }
+    try file?.check()
+    let progress = ProgressBar()
+    Signals.watch { progress.finish() }
+    progress.start()
+    defer { progress.finish() }
+    var guests = options
+    // Every guest gets whole files.
+    guests.forkShare = 0
+    guests.pagedShare = 0
+    if let trace {
+      progress.begin("reading")
+      guests.trace = try TraceFile.read(trace) { done, all in
+        if let all { progress.update(.bytes(done: done, total: all)) }
+      }
+    }
+    progress.begin("simulating")
+    let options = fleet.options(hosts: hosts, memory: memory, guests)
+    var simulation = Fleet(options)
+    let duration = simulation.duration
+    let figures = simulation.run { seconds in
+      progress.update(
+        .steps(
+          done: Int(seconds), total: Int(duration),
+          name: "hour \(decimal(seconds / 3600, places: 1))"))
+    }
+    progress.finish()
+    let report = FleetReport(options, figures, duration: duration)
+    try file?.write(report.configMap)
+    try output.write(report, text: report.text)
+  }
+
   private func simulate(
     _ options: SimulationOptions, _ progress: ProgressBar
   ) throws -> Simulation.Result {

@@ -7,7 +7,10 @@ struct SimulateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "simulate",
     abstract: "Simulate guests that come and go on a host of any size.",
-    usage: "holdfast simulate [--memory <size>] [--guests <count>] [<options>]",
+    usage: """
+      holdfast simulate [--memory <size>] [--guests <count>] [<options>]
+      holdfast simulate --fleet <hosts> [--level <count>x<size>] [<options>]
+      """,
     discussion: """
       The allocator, objects and address spaces are the real ones, with page sizes 4K, 2M and 1G; \
       only the bytes of the memory and the page tables are missing. Any machine can therefore \
@@ -36,12 +39,18 @@ struct SimulateCommand: ParsableCommand {
       With a header line that names the columns, their order does not matter, and only vmcreated, \
       vmdeleted and vmmemorybucket are required. Quotes, semicolons or tabs, 300.0 for 300, and \
       UTF-16 are read as well, as spreadsheets write them.
+
+      With --fleet, guests are placed on that many hosts of --memory each, whose reservoirs keep \
+      --level ready. A guest starts at once on a NUMA node with a ready file for it, otherwise \
+      after its memory was populated, and is refused where no node has the memory. All guests are \
+      wired, and 50 for each host run at once unless --guests says otherwise.
       """)
 
   @Option(
     name: [.customShort("m"), .long], parsing: .unconditional,
     help: ArgumentHelp(
-      "The host's memory with K, M, G or T, 1M to 1024T. (default: 16T)", valueName: "size"),
+      "The host's memory with K, M, G or T, 1M to 1024T. (default: 16T; of each host of a fleet "
+        + "1T)", valueName: "size"),
     transform: { try Size($0) })
   var memory: Size?
 
@@ -142,6 +151,8 @@ struct SimulateCommand: ParsableCommand {
       valueName: "file"))
   var plot: String?
 
+  @OptionGroup var fleet: FleetArguments
+
   @OptionGroup var output: FormatOptions
 
   /// The most guests of a run: each costs some time and memory.
@@ -151,6 +162,11 @@ struct SimulateCommand: ParsableCommand {
   static let mostFaults: UInt64 = 1_000_000_000
 
   func validate() throws {
+    try fleet.check(
+      others: [
+        (forks != nil, "--forks"), (paged != nil, "--paged"), (dirty != nil, "--dirty"),
+        (blocks != .gib, "--blocks"), (scrubRate != nil, "--scrub-rate"), (plot != nil, "--plot"),
+      ], memory: hostMemory)
     let options = options
     if arrivals == .trace, trace == nil {
       throw ValidationError("'--arrivals trace' requires '--trace <file>'")
@@ -169,10 +185,10 @@ struct SimulateCommand: ParsableCommand {
       throw ValidationError(
         "'--memory' of \(options.memory) is not a multiple of the page size 4 KiB")
     }
-    guard options.memory >= .mebibytes(1), options.memory <= .tebibytes(1024) else {
+    guard hostMemory >= .mebibytes(1), hostMemory <= .tebibytes(1024) else {
       throw ValidationError(
-        "'--memory' of \(options.memory) is "
-          + (options.memory < .mebibytes(1) ? "too small" : "too large")
+        "'--memory' of \(hostMemory) is "
+          + (hostMemory < .mebibytes(1) ? "too small" : "too large")
           + ", use a size from 1 MiB to 1024 TiB")
     }
     // The defaults are those of `SimulationOptions`. The sum is exact, which one of shares is not.
@@ -191,12 +207,19 @@ struct SimulateCommand: ParsableCommand {
     }
   }
 
+  /// The memory of the host, or of each host of a fleet.
+  private var hostMemory: ByteCount {
+    memory?.bytes ?? (fleet.fleet == nil ? .tebibytes(16) : .tebibytes(1))
+  }
+
   /// The arguments, except for the contents of the trace.
   var options: SimulationOptions {
     let pattern = arrivals?.pattern ?? (trace == nil ? .steady : .trace)
+    let hosts = fleet.fleet
+    let usual = hosts.map { min(50 * $0, 1_000_000) } ?? 1000
     var options = SimulationOptions(
-      memory: memory?.bytes ?? .tebibytes(16), guests: guests ?? (pattern == .trace ? nil : 1000),
-      pattern: pattern)
+      memory: ByteCount(hostMemory.rawValue.saturatingProduct(UInt64(hosts ?? 1))),
+      guests: guests ?? (pattern == .trace ? nil : usual), pattern: pattern)
     if let duration { options.duration = duration.duration }
     if let lifetime { options.lifetime = lifetime.duration }
     if let sizes { options.sizes = sizes }
@@ -211,6 +234,7 @@ struct SimulateCommand: ParsableCommand {
 
   func run() throws {
     Output.note(on: memory)
+    if let hosts = fleet.fleet { return try run(hosts: hosts, memory: hostMemory) }
     let plot = plot.map { OutputFile(path: $0, what: "plot", advice: "another --plot") }
     try plot?.check()
     let (result, comparison) = try simulate()
