@@ -12,8 +12,8 @@ CRASHES ?= 300
 FUZZ_CASES ?= 100000
 
 .PHONY: check format lint build api check-api release release-tests test tsan model crashes fuzz bench \
-  budgets static numa-guest reservoir-guest service-guest packages recipes examples library \
-  test-library compare-library c-examples rust mutants \
+  budgets static numa-guest reservoir-guest template-guest service-guest packages recipes \
+  examples library test-library compare-library c-examples rust mutants \
   report report-check docs clean
 
 check: lint build check-api test tsan
@@ -109,6 +109,10 @@ numa-guest: static
 # Linux in QEMU on leased memory, as root.
 reservoir-guest: static
 	Scripts/reservoir-guest/run $(STATIC)
+
+# Ten clones of Linux that booted in QEMU, as root.
+template-guest: static
+	Scripts/template-guest/run $(STATIC)
 
 # The units of packaging, started by a real systemd in QEMU.
 service-guest: static
