@@ -23,7 +23,7 @@ struct CloneOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "How much memory of its own a clone is promised, with a unit: 512M. (default: all of the "
+      "How much private memory a clone is promised, with a unit: 512M. (default: all of the "
         + "template's size)",
       valueName: "size"),
     transform: { try Size($0) })

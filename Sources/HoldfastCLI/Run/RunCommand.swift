@@ -12,7 +12,7 @@ struct RunCommand: ParsableCommand, WritesNoResults {
     abstract: "Run a monitor on leased memory, and return the memory when it ends.",
     usage: """
       holdfast run --memory <size> [<options>] -- <program> ... {memory} ...
-      holdfast run --template <name> [--count <number>] [<options>] -- <program> ... {memory} ...
+      holdfast run --template <name> [<options>] -- <program> ... {memory} ...
       """,
     discussion: """
       Leases memory from the reservoir and starts the program. In its arguments, {memory} is \
@@ -73,7 +73,7 @@ struct RunCommand: ParsableCommand, WritesNoResults {
       throw ValidationError("no program follows '--'")
     }
     if clones.template == nil, memory.isEmpty {
-      throw ValidationError("missing expected argument '-m <size>' or '--template <name>'")
+      throw ValidationError("missing expected argument '--memory <size>' or '--template <name>'")
     }
     try clones.check(memory: memory, request)
     do throws(ArgumentTemplate.Problem) {

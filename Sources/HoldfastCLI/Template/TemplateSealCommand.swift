@@ -19,9 +19,9 @@ struct TemplateSealCommand: ParsableCommand {
       """,
     discussion: """
       Stops the machine, saves the state of its devices, ends the monitor, and keeps memory and \
-      state as the template. If that fails, the machine goes on.
+      state as the template. If that fails, the machine continues.
 
-      QEMU is told by QMP. For another monitor give --state and a command that stops the machine \
+      QEMU gets its commands by QMP. For another monitor give --state and a command that stops the machine \
       and writes the state of its devices to that file, which is then copied into the template.
       """)
 

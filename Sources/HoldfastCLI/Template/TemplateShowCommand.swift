@@ -11,9 +11,10 @@ struct TemplateShowCommand: ParsableCommand {
     abstract: "Show a template, and what it and its clones take.",
     usage: "holdfast template show <name> [<options>]",
     discussion: """
-      For each clone, `own` is what it has copied or written, `shared` what it has mapped of the \
-      template, and `promised` what it may have of its own. The sum is the template's memory and \
-      what the clones have of their own; beside it stands what as many separate guests would take. \
+      For each clone, `own` is its private memory, which it has copied or written, `shared` what it \
+      has mapped of the template, and `promised` how much private memory it may have. The sum is \
+      the template's memory and the clones' private memory; beside it stands what as many separate \
+      guests would take. \
       The numbers are the kernel's, from /proc/<process>/pagemap.
       """)
 

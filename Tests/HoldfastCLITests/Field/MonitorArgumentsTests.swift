@@ -85,7 +85,8 @@ extension FieldTests {
     @Test func anUnknownWordIsAUsageError() throws {
       let place = try place()
       let outcome = try place.run(["run", "-m", "4M", "--", "true", "{memory}", "{sizes}"])
-      outcome.expectFailure(64, "{sizes} is unknown: use {memory}, {fd}, {size}, {bytes}, {mib} or")
+      outcome.expectFailure(
+        64, "{sizes} is unknown: use {memory}, {fd}, {size}, {bytes}, {mib}, {name} or {share}")
       #expect(try place.rows() == ["4M 1 0 0"])
     }
 
