@@ -23,8 +23,8 @@ struct CloneOptions: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "How much private memory a clone is promised, with a unit: 512M. (default: all of the "
-        + "template's size)",
+      "How much private memory a clone is promised, with a unit: 512M. (default: the template's "
+        + "size)",
       valueName: "size"),
     transform: { try Size($0) })
   var promise: Size?

@@ -13,14 +13,15 @@ struct TemplateCommand: ParsableCommand {
       As root or the owner of a reservoir, start the machine, let it boot, seal it and start clones:
 
         holdfast template create base -m 2G -- qemu-system-x86_64 -m {size} \\
-          -object memory-backend-file,id=ram,mem-path={memory},size={size},share={share} \\
-          -machine q35,memory-backend=ram -device vmgenid,guid=auto ...
+          -machine q35,memory-backend=ram -device vmgenid,guid=auto \\
+          -object memory-backend-file,id=ram,mem-path={memory},\\
+        size={size},share={share} ...
         holdfast template seal base
-        holdfast run --template base --count 10 -- qemu-system-x86_64 -m {size} ...
+        holdfast run --template base --count 10 -- qemu-system-x86_64 ...
 
       The arguments of the clones are those of `create`; {share} is on for the machine and off for \
-      clones. Clones begin with equal random numbers, clocks and names: docs/templates.md says what \
-      to do about that.
+      clones. Clones begin with equal random numbers, clocks and addresses, also those that make \
+      keys: docs/templates.md says for how long, and what a guest has to do.
 
       Commands may be killed at any time. Each one completes or removes what others have left.
       """,

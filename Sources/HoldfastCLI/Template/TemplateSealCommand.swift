@@ -21,8 +21,11 @@ struct TemplateSealCommand: ParsableCommand {
       Stops the machine, saves the state of its devices, ends the monitor, and keeps memory and \
       state as the template. If that fails, the machine continues.
 
-      QEMU gets its commands by QMP. For another monitor give --state and a command that stops the machine \
-      and writes the state of its devices to that file, which is then copied into the template.
+      Seal when the guest waits, and before it makes keys: all clones have what it knows.
+
+      QEMU takes its commands by QMP. For another monitor give --state and a command that stops the machine \
+      and writes the state of its devices, without the memory, to that file, which is then copied \
+      into the template. Without a command the file must exist already, and the machine stand still.
       """)
 
   @OptionGroup var template: TemplateNameOptions
@@ -42,7 +45,7 @@ struct TemplateSealCommand: ParsableCommand {
     parsing: .unconditional,
     help: ArgumentHelp(
       "Give up when the devices have not saved their state after this time, in seconds or with a "
-        + "unit: 2m.",
+        + "unit: 2m. (default: 120)",
       valueName: "seconds"),
     transform: { try span($0) })
   var timeout = Duration.seconds(120)

@@ -11,11 +11,10 @@ struct TemplateShowCommand: ParsableCommand {
     abstract: "Show a template, and what it and its clones take.",
     usage: "holdfast template show <name> [<options>]",
     discussion: """
-      For each clone, `own` is its private memory, which it has copied or written, `shared` what it \
-      has mapped of the template, and `promised` how much private memory it may have. The sum is \
-      the template's memory and the clones' private memory; beside it stands what as many separate \
-      guests would take. \
-      The numbers are the kernel's, from /proc/<process>/pagemap.
+      For each clone, `own` is the size of the pages that were copied for it, `shared` that of the \
+      template's pages that it has mapped, and `promised` the most that `own` may become. The sum \
+      is the template's memory and all `own`; beside it is what as many separate guests would \
+      take. The numbers are the kernel's, from /proc/<process>/pagemap.
       """)
 
   @OptionGroup var template: TemplateNameOptions
