@@ -107,6 +107,7 @@ package final class TemplateDraft: Sendable {
   package func lockSealing(timeout: Duration) throws(HoldfastError) -> OpenFile {
     let end = Instant.now + timeout
     while true {
+      guard exists else { throw store.noTemplateError(name, operation) }
       do throws(Errno) {
         let file: OpenFile
         do throws(Errno) {
@@ -119,13 +120,14 @@ package final class TemplateDraft: Sendable {
         if try folder.status(Self.sealingName).identity == file.status().identity, exists {
           return file
         }
+        // It was sealed at this moment.
+        if !exists { try? folder.unlink(Self.sealingName) }
       } catch {
         if !exists { throw store.noTemplateError(name, operation) }
         guard error == .wouldBlock || error == .noSuchFileOrDirectory else {
           throw HoldfastError(errno: error, operation: operation, reason: "cannot lock it")
         }
       }
-      guard exists else { throw store.noTemplateError(name, operation) }
       guard Instant.now < end else {
         throw HoldfastError(
           .busy, operation: operation, reason: "another process seals it", advice: .retry)
@@ -189,7 +191,7 @@ extension TemplateStore {
       guard (try? sealed.status(name.text)) == nil else {
         throw HoldfastError(
           .alreadyExists, operation: operation, reason: "a template has that name",
-          advice: .useAnotherName)
+          advice: .other("another name"))
       }
       do throws(Errno) {
         let folder = try drafts.makeOwnFolder(name.text)
@@ -203,7 +205,7 @@ extension TemplateStore {
           throw HoldfastError(
             .alreadyExists, operation: operation,
             reason: "a machine that will be the template of that name is running",
-            advice: .useAnotherName)
+            advice: .other("another name"))
         }
         throw HoldfastError(
           errno: error, operation: operation, reason: "cannot create its folder")

@@ -75,7 +75,7 @@ extension TemplateStore {
         guard Instant.now < end else {
           throw HoldfastError(
             .busy, operation: operation, reason: reason(),
-            advice: .wait(until: "that has ended"))
+            advice: .wait(until: "no process uses it"))
         }
       }
       usleep(500)

@@ -106,10 +106,15 @@ struct TemplateCreateCommand: ParsableCommand, WritesNoResults {
     let file: OpenFile?
     var words: [[UInt8]]
     if store.hasReservoir {
-      let held = RunLeases(
-        .folders(try Reservoir(mount: store.mount)), reuse: RecycleOptions(reuse: .fresh))
-      var request = LeaseRequest(
-        size: memory.bytes, name: try MachineSeal.leaseName(template.name))
+      let reservoir = try Reservoir(mount: store.mount)
+      let held = RunLeases(.folders(reservoir), reuse: RecycleOptions(reuse: .fresh))
+      let name = try MachineSeal.leaseName(template.name)
+      // The draft is new, so a lease of that name is of a machine that was killed with `create`.
+      if (try? reservoir.file(ofLease: name, "create the template")) != nil {
+        _ = try? reservoir.recycle(
+          name, otherwise: .release, options: RecycleOptions(reuse: .fresh))
+      }
+      var request = LeaseRequest(size: memory.bytes, name: name)
       request.isHeld = true
       request.grows = grow
       request.timeout = wait ?? .zero
@@ -119,7 +124,9 @@ struct TemplateCreateCommand: ParsableCommand, WritesNoResults {
         _ = draft.end()
         Signals.end(by: number)
       }
-      words = try plan().words(for: held.held)
+      words = try plan().words(
+        path: held.held[0].receipt.path, descriptor: held.held[0].descriptor,
+        name: template.name.text)
       (leases, file) = (held, nil)
     } else {
       guard !store.isMemory else {

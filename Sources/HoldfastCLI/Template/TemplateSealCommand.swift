@@ -120,15 +120,15 @@ struct TemplateSealCommand: ParsableCommand {
         socket = try StreamSocket(TemplateDraft.commandSocket, in: draft.folder)
       }
     } catch {
+      if error == .noSuchFileOrDirectory, qmp == nil {
+        throw HoldfastError(
+          .invalidArgument, operation: operation, reason: "its monitor is not QEMU",
+          advice: .other("--state <file> and a command that saves the state, or --qmp <path>"))
+      }
       throw HoldfastError(
         errno: error, operation: operation,
-        reason: qmp.map { "cannot connect to \($0)" }
-          ?? (error == .noSuchFileOrDirectory
-            ? "its monitor is not QEMU" : "cannot connect to the monitor"),
-        advice: .other(
-          error == .noSuchFileOrDirectory && qmp == nil
-            ? "--state <file> and a command that saves the state, or --qmp <path>"
-            : "--qmp <path>, the QMP socket of a monitor that runs"))
+        reason: qmp.map { "cannot connect to \($0)" } ?? "cannot connect to the monitor",
+        advice: .other("--qmp <path>, the QMP socket of a monitor that runs"))
     }
     do throws(QMPConnection.Problem) {
       return try QMPConnection(socket, timeout: .seconds(30))
