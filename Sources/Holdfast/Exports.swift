@@ -33,6 +33,11 @@
 @_exported public import class HoldfastLinux.Scrubber
 @_exported public import struct HoldfastLinux.ZeroingChoice
 @_exported public import enum HoldfastLinux.ZeroingKernel
+@_exported public import class HoldfastTemplate.Template
+@_exported public import struct HoldfastTemplate.TemplateAbout
+@_exported public import struct HoldfastTemplate.TemplateName
+@_exported public import class HoldfastTemplate.TemplateStore
+@_exported public import struct HoldfastTemplate.WorkingSet
 
 // A scoped import does not bring the operators that a type declares, only those of the standard
 // library's protocols. So these are here once more; where the type's own are visible too, as in

@@ -90,6 +90,10 @@ extension GuestMemory {
       throw error.during(operation, range: range)
     }
     leaveSharedPages(segment, offset: offset, range)
+    // Without demand paging only a wire makes pages accessible, and reads them.
+    if demandPaging != nil, !options.contains(.wired) {
+      segment.clone?.beginPrefetch(segment.object, space)
+    }
     guard options.contains(.wired) else {
       return WireReceipt(self, range, WireSummary(), path: nil, duration: .zero)
     }

@@ -38,8 +38,11 @@ public final class GuestMemory: Sendable {
   package let zeroedAtPlacing: ByteCount
 
   private let lock = Lock()
-  /// Protected by `lock`.
+  // Protected by `lock`.
   private nonisolated(unsafe) var segments: [String: MemorySegment] = [:]
+  /// The clones of templates whose pages are brought in ahead or recorded, in the order of their
+  /// creation.
+  private nonisolated(unsafe) var clones: [TemplateClone] = []
 
   /// Creates guest memory without segments.
   ///
@@ -154,6 +157,8 @@ public final class GuestMemory: Sendable {
   }
 
   deinit {
+    // First: their threads enter pages, for which a handler thread may have to read.
+    for clone in unsafe clones { clone.end() }
     // Before the address space is released: a thread could still be waiting for its translations.
     faultHandler?.stop()
   }
@@ -246,9 +251,13 @@ public final class GuestMemory: Sendable {
       let segment = MemorySegment(
         name: name, size: size, memory: space.memory, pager: pager)
       unsafe segments[name] = segment
+      if let clone = segment.clone { unsafe clones.append(clone) }
       return segment
     }
   }
+
+  /// What is brought in ahead or recorded, in the order of creation. Takes the guest memory's lock.
+  var templateClones: [TemplateClone] { lock.withLock { unsafe clones } }
 
   /// Removes a segment's name from the guest. Its pages are freed when its last mapping and the
   /// segment object are gone (bhyve: `vm_free_memseg`).

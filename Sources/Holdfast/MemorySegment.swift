@@ -12,10 +12,13 @@ public final class MemorySegment: Sendable {
   /// The segment's size, a multiple of the arena's page size.
   public let size: ByteCount
   let object: MemoryObject
+  /// What brings in the memory of a template ahead; nil for other segments.
+  let clone: TemplateClone?
 
   init(name: String, size: ByteCount, memory: PhysicalMemory, pager: (any Pager)? = nil) {
     self.name = name
     self.size = size
+    clone = (pager as? ClonePager)?.clone
     let pages = memory.geometry.pages(in: size)
     if let pager {
       object = MemoryObject(memory: memory, size: pages, pager: pager)

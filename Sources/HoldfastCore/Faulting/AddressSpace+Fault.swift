@@ -29,14 +29,28 @@ extension AddressSpace {
     }
   }
 
+  /// Makes a page resident and enters it as a read fault does, ahead of the guest's access. Its
+  /// pager is not told of a fault.
+  ///
+  /// - Returns: the addresses that can be reached now.
+  /// - Throws: as `fault`.
+  /// - Complexity: as `fault`. Takes its locks.
+  package func enterAhead(_ address: Address) throws(HoldfastError) -> AddressRange {
+    try during("enter a page ahead of its access") { () throws(HoldfastError) in
+      try resolve(address, .read, enters: true, isAhead: true).range
+    }
+  }
+
   /// The same, without naming the operation in errors. Without `enters` no translation is made, for
   /// callers that reach the memory otherwise.
   ///
-  /// - Parameter granularity: how much to make at once; nil for the address space's.
+  /// - Parameters:
+  ///   - granularity: how much to make at once; nil for the address space's.
+  ///   - isAhead: whether no access waits for the page.
   @discardableResult
   func resolve(
     _ address: Address, _ access: Protection, enters: Bool, granularity: FaultGranularity? = nil,
-    beforeLongWork: () -> Void = {}
+    isAhead: Bool = false, beforeLongWork: () -> Void = {}
   ) throws(HoldfastError) -> FaultResolution {
     let granularity = granularity ?? faultGranularity
     let page = address.roundedDown(to: geometry.pageSize)
@@ -67,7 +81,8 @@ extension AddressSpace {
         .start
       do throws(HoldfastError) {
         let claim = try faultLocked(
-          entry, object, index, writes: writes, enters: enters, granularity)
+          entry, object, index, writes: writes, enters: enters, isNoted: enters && !isAhead,
+          granularity)
         switch claim {
         case .resident(let found):
           let start = Address(page.rawValue - geometry.bytes(index - found.range.start).rawValue)
@@ -94,12 +109,12 @@ extension AddressSpace {
   /// Claims the page, and enters it if it is resident. Needs the lock shared, and unlocks it.
   private func faultLocked(
     _ entry: MapEntry, _ object: MemoryObject, _ index: PageIndex, writes: Bool,
-    enters: Bool, _ granularity: FaultGranularity
+    enters: Bool, isNoted: Bool, _ granularity: FaultGranularity
   ) throws(HoldfastError) -> PageClaim {
     defer { lock.unlock() }
     let bounds = entry.pages(of: entry.range, geometry)
     return try object.claimForFault(
-      index, in: bounds, writes: writes, granularity: granularity
+      index, in: bounds, writes: writes, granularity: granularity, isNoted: isNoted
     ) { (run, isTop) throws(HoldfastError) in
       guard enters else { return }
       let start = entry.range.start + geometry.bytes(run.index - bounds.start)

@@ -11,13 +11,14 @@ extension MemoryObject {
   ///   - bounds: the pages of the map entry; the run is cut to them.
   ///   - writes: whether the guest is about to write, so that a page below has to be copied.
   ///   - granularity: how much to zero or copy at once where possible.
+  ///   - isNoted: whether the pager of a resident page is told (`Pager.noteFault`).
   ///   - enter: gets the run in this object's indexes, and whether it may be written to.
   /// - Returns: never `absent`; the range of `resident` is what was entered.
   /// - Throws: what `enter` throws; resourceShortage where translations of the page below cannot be
   ///   split.
   func claimForFault(
     _ index: PageIndex, in bounds: PageRange, writes: Bool,
-    granularity: FaultGranularity = .basePage,
+    granularity: FaultGranularity = .basePage, isNoted: Bool = false,
     enter: (PageRun, _ isTop: Bool) throws(HoldfastError) -> Void
   ) throws(HoldfastError) -> PageClaim {
     let wanted = largePage(around: index, in: bounds, granularity)
@@ -25,6 +26,7 @@ extension MemoryObject {
       switch claim {
       case .resident(var page):
         let isTop = page.holder === self
+        if isNoted { page.holder.pager?.noteFault(at: page.index, writes: writes) }
         guard isTop || !writes else {
           if let wanted, page.range.contains(wanted),
             let copy = try copyLocked(wanted, of: page, at: index)

@@ -90,22 +90,34 @@ extension MemoryObject {
     }
   }
 
-  /// Pages in, ahead of faults, what the pager has of a range and is absent, by large pages where
-  /// possible. Pages that the pager does not have stay absent, except within a large page.
+  /// Pages in, ahead of faults, what the pager has of a range and is absent. Pages that the pager
+  /// does not have stay absent, except within a large page. Ends early where the object dies or its
+  /// pager moves below another object meanwhile.
   ///
+  /// - Parameters:
+  ///   - isLarge: whether to make large pages where possible, of which the range may have a part.
+  ///   - made: called with pages that the call has made resident.
   /// - Throws: `pagerFailure` and `resourceShortage`; pages that are resident by then stay so.
-  package func pageInAll(_ range: PageRange) throws(HoldfastError) {
+  package func pageInAll(
+    _ range: PageRange, isLarge: Bool = true, made: (PageRange) -> Void = { _ in }
+  ) throws(HoldfastError) {
     guard let pager = lock.withLock({ pager }) else { return }
     var index = range.start
     while index < range.end {
       if pager.boundedPages(at: index, limit: .one) == .zero {
         index = pager.boundedHole(around: index, in: PageRange(from: index, to: range.end)).end
-      } else if let end = lock.withLock({ pages.run(at: index, in: range)?.0.end }) {
-        index = end
-      } else {
-        try pageIn(
-          index, limit: pager.boundedPages(at: index, limit: range.end - index), isLarge: true)
+        continue
       }
+      let resident = lock.withLock { () -> PageIndex? in
+        if references == 0 || self.pager !== pager { return range.end }
+        return pages.run(at: index, in: range)?.0.end
+      }
+      if let resident {
+        index = resident
+        continue
+      }
+      let limit = pager.boundedPages(at: index, limit: range.end - index)
+      if let found = try pageIn(index, limit: limit, isLarge: isLarge) { made(found) }
     }
   }
 }

@@ -17,9 +17,17 @@ public protocol Pager: AnyObject, Sendable {
   /// - Throws: the error for the fault or wire that needs the pages; normally `pagerFailure`.
   func read(_ pages: PageRange, into frames: FrameRun, _ store: any FrameStore)
     throws(HoldfastError)
+
+  /// Tells the pager that a page fault of a guest found a page resident which the pager's object
+  /// has, perhaps because the same fault has paged it in. Further faults on the page may follow.
+  /// Called under the locks of a chain, so it must not block.
+  func noteFault(at index: PageIndex, writes: Bool)
 }
 
 extension Pager {
+  /// Does nothing.
+  public func noteFault(at index: PageIndex, writes: Bool) {}
+
   /// The page at `index` alone.
   public func hole(around index: PageIndex, in range: PageRange) -> PageRange {
     PageRange(start: index, count: .one)

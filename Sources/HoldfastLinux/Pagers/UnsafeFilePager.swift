@@ -41,12 +41,9 @@ public final class FilePager: Pager {
   /// - Throws: `HoldfastError` with code `host` if the file cannot be opened, is not a regular
   ///   file, or ends before `offset`.
   /// - Complexity: O(holes).
-  public init(path: String, offset: ByteCount = .zero, geometry: Geometry) throws(HoldfastError) {
-    let operation = "open \(path) for paging"
-    self.path = path
-    self.offset = offset
-    self.geometry = geometry
-    let size: UInt64
+  public convenience init(
+    path: String, offset: ByteCount = .zero, geometry: Geometry
+  ) throws(HoldfastError) {
     let file: FileDescriptor
     do {
       // SAFETY: the path's bytes live through the call.
@@ -54,35 +51,45 @@ public final class FilePager: Pager {
         path, .readOnly, options: [.closeOnExec, .nonBlocking])
     } catch {
       throw HoldfastError(
-        .host, operation: operation, reason: "the file cannot be read",
+        .host, operation: Self.operation(path), reason: "the file cannot be read",
         errno: (error as? Errno)?.rawValue, advice: .other("check its name and permissions"))
     }
-    var status = stat()
-    // SAFETY: `status` is a whole stat and lives through the call.
-    guard unsafe fstat(file.rawValue, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
-      status.st_size >= 0
-    else {
-      try? file.close()
-      throw HoldfastError(.host, operation: operation, reason: "it is not a regular file")
-    }
-    size = UInt64(status.st_size)
-    guard offset.rawValue <= size else {
-      try? file.close()
+    try self.init(
+      OpenFile(descriptor: file.rawValue), path: path, offset: offset, geometry: geometry)
+  }
+
+  private static func operation(_ path: String) -> String { "open \(path) for paging" }
+
+  /// The same for a file that is open for reading.
+  ///
+  /// - Parameter path: the path, for errors.
+  package init(
+    _ file: OpenFile, path: String, offset: ByteCount = .zero, geometry: Geometry
+  ) throws(HoldfastError) {
+    guard let status = try? file.status(), status.isRegular else {
       throw HoldfastError(
-        .host, operation: operation,
+        .host, operation: Self.operation(path), reason: "it is not a regular file")
+    }
+    let size = status.size.rawValue
+    guard offset.rawValue <= size else {
+      throw HoldfastError(
+        .host, operation: Self.operation(path),
         reason: "it has only \(size) bytes, less than the offset \(offset)"
       )
     }
+    self.path = path
+    self.offset = offset
+    self.geometry = geometry
     length = ByteCount(size - offset.rawValue)
-    disk = DiskReader(OpenFile(descriptor: file.rawValue), pastCache: false)
-    data = FilePager.data(of: file, offset.rawValue..<size, geometry)
+    disk = DiskReader(file, pastCache: false)
+    data = FilePager.data(of: file.descriptor, offset.rawValue..<size, geometry)
     dataLength = geometry.bytes(data.reduce(.zero) { $0 + $1.count })
   }
 
   /// The pages of a part of a file that are not in holes; all of them if the file system does not
   /// report holes. The corresponding C function is `lseek`, with SEEK_DATA and SEEK_HOLE.
   private static func data(
-    of file: FileDescriptor, _ part: Range<UInt64>, _ geometry: Geometry
+    of file: Int32, _ part: Range<UInt64>, _ geometry: Geometry
   ) -> [PageRange] {
     let page = geometry.pageSize.rawValue
     func pages(_ bytes: Range<UInt64>) -> PageRange {
@@ -94,10 +101,10 @@ public final class FilePager: Pager {
     var found: [PageRange] = []
     var position = part.lowerBound
     while position < part.upperBound {
-      let start = hf_seek(file.rawValue, position, 0)
+      let start = hf_seek(file, position, 0)
       // Only a hole is left.
       if start == -Int64(ENXIO) { break }
-      let end = start < 0 ? -1 : hf_seek(file.rawValue, UInt64(start), 1)
+      let end = start < 0 ? -1 : hf_seek(file, UInt64(start), 1)
       // If the file became shorter meanwhile, reading reports that.
       guard end > start, start >= Int64(position) else { return [pages(part)] }
       if UInt64(start) >= part.upperBound { break }

@@ -44,7 +44,7 @@ package final class BackgroundThread: Sendable {
   }
 
   /// Whether the caller is the thread itself, which cannot join itself.
-  var isCurrent: Bool { pthread_equal(thread, pthread_self()) != 0 }
+  package var isCurrent: Bool { pthread_equal(thread, pthread_self()) != 0 }
 
   /// Lets the thread end on its own, in place of `join`. The corresponding C function is
   /// `pthread_detach`.
