@@ -39,6 +39,26 @@ extension GuestMemory {
   ) throws(HoldfastError) -> SnapshotReceipt {
     let operation = "save \(range.length) of guest memory to \(path)"
     let start = Instant.now
+    let parts = try partsToSave(range, operation)
+    let target = try SnapshotFile(path, operation: operation)
+    let file = try target.begin(size: range.length)
+    let written = try save(
+      range, parts, to: SnapshotTarget(snapshot: target, file: file), threads, cancellation,
+      progress)
+    let whole = Instant.now
+    try target.finish(file)
+    return SnapshotReceipt(
+      path: path, bytes: range.length, writtenBytes: written, duration: Instant.now - start,
+      syncDuration: Instant.now - whole)
+  }
+
+  /// The populated parts of a range that is to be saved.
+  ///
+  /// - Throws: code `invalidArgument` for a range that is empty, unaligned or beyond the limit;
+  ///   `invalidAddress` where nothing is mapped.
+  func partsToSave(
+    _ range: AddressRange, _ operation: String
+  ) throws(HoldfastError) -> [AddressRange] {
     let page = arena.geometry.pageSize
     guard !range.isEmpty, range.end <= .zero + limit, range.start.isAligned(to: page),
       range.end.isAligned(to: page)
@@ -54,14 +74,15 @@ extension GuestMemory {
         .invalidAddress, operation: operation, range: range,
         reason: "nothing is mapped in the range")
     }
-    let target = try SnapshotFile(path, operation: operation)
-    let file = try target.begin(size: range.length)
-    let work = SaveWork(self, file, target, range, parts, cancellation, progress)
-    let written = try work.perform(threads: threads ?? max(4, min(8, host.parallelism)))
-    let whole = Instant.now
-    try target.finish(file)
-    return SnapshotReceipt(
-      path: path, bytes: range.length, writtenBytes: written, duration: Instant.now - start,
-      syncDuration: Instant.now - whole)
+    return parts
+  }
+
+  /// Copies the populated parts of a range to a target, and returns how much was written.
+  func save(
+    _ range: AddressRange, _ parts: [AddressRange], to target: any SaveTarget, _ threads: Int?,
+    _ cancellation: CancellationToken, _ progress: SnapshotProgress?
+  ) throws(HoldfastError) -> ByteCount {
+    try SaveWork(self, target, range, parts, cancellation, progress)
+      .perform(threads: threads ?? max(4, min(8, host.parallelism)))
   }
 }

@@ -7,7 +7,7 @@ internal import SystemPackage
 ///
 /// The parts are cut into *pieces*. A thread takes the next piece, copies it out of the guest's
 /// memory, looks for zeros, writes the rest, and takes another. One thread writes at a time
-/// (`ImageFile`), while others copy and the disk works on what was written before.
+/// (`ImageWriter`), while others copy and the disk works on what was written before.
 ///
 /// Invariants:
 ///
@@ -25,8 +25,7 @@ final class SaveWork: Sendable {
   private static let piece = ByteCount.mebibytes(1)
 
   private let memory: GuestMemory
-  private let file: ImageFile
-  private let target: SnapshotFile
+  private let target: any SaveTarget
   private let range: AddressRange
   private let pieces: [AddressRange]
   private let cancellation: CancellationToken
@@ -40,11 +39,10 @@ final class SaveWork: Sendable {
   private nonisolated(unsafe) var failure: HoldfastError?
 
   init(
-    _ memory: GuestMemory, _ file: ImageFile, _ target: SnapshotFile, _ range: AddressRange,
+    _ memory: GuestMemory, _ target: any SaveTarget, _ range: AddressRange,
     _ parts: [AddressRange], _ cancellation: CancellationToken, _ progress: SnapshotProgress?
   ) {
     self.memory = memory
-    self.file = file
     self.target = target
     self.range = range
     self.cancellation = cancellation
@@ -91,11 +89,7 @@ final class SaveWork: Sendable {
     defer { lock.withLock { unsafe buffers.append(buffer) } }
     let count = try buffer.withBytes(piece.length) { (bytes) throws(HoldfastError) in
       try memory.read(piece.start, into: &bytes)
-      do throws(Errno) {
-        return try file.write(bytes.bytes, at: piece.start - range.start)
-      } catch {
-        throw target.failure(error)
-      }
+      return try target.write(bytes.bytes, at: piece.start - range.start)
     }
     written.wrappingAdd(count.rawValue, ordering: .relaxed)
     let sum = done.wrappingAdd(piece.length.rawValue, ordering: .relaxed).newValue

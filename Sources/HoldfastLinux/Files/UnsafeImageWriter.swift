@@ -3,11 +3,7 @@ internal import Glibc
 package import HoldfastCore
 package import SystemPackage
 
-/// A new file that gets its name only when it is complete.
-///
-/// If the file system allows it (O_TMPFILE), the file has no name until then, so even a process
-/// that is killed leaves nothing behind; otherwise it has a temporary name in the same folder,
-/// which is removed with the object.
+/// Writes an image to an empty file, and leaves out blocks that are zero.
 ///
 /// Several threads may write to different ranges at once. They take turns: the file systems' own
 /// lock allows one thread at a time, and several that spin for it take the processors from those
@@ -15,14 +11,15 @@ package import SystemPackage
 /// bytes, and the disk begins with each piece at once instead of when the cache has to be written.
 /// Together that is faster than one thread past the page cache (O_DIRECT), needs no alignment, and
 /// works on every file system.
-package final class ImageFile: Sendable {
-  private let folder: Folder
-  private let name: String
+///
+/// A file on hugetlbfs cannot be written, only mapped. There each huge page with something in it is
+/// mapped and populated, so that a shortage is an error, and written through the mapping.
+package final class ImageWriter: Sendable {
   private let file: OpenFile
+  /// The size of the file's huge pages; nil on other file systems.
+  private let hugePage: ByteCount?
   /// Held while a thread writes; a leaf.
   private let lock = Lock()
-  /// The temporary name, or nil if the file has none.
-  private let temporary: String?
 
   /// The unit, in bytes, in which zeros are found and left out.
   package static let block = 4096
@@ -30,51 +27,29 @@ package final class ImageFile: Sendable {
   /// them with their neighbors.
   private static let leastToStart = 1 << 18
 
-  /// Creates a file.
-  ///
-  /// - Parameters:
-  ///   - name: the name for the complete file, one component.
-  ///   - size: the size; the file is one hole at first.
-  ///   - nameless: false to use a temporary name in any case, for tests.
-  package init(
-    in folder: Folder, name: String, size: ByteCount, nameless: Bool = true
-  ) throws(Errno) {
-    self.folder = folder
-    self.name = name
-    if nameless, let file = try folder.makeNamelessFile() {
-      self.file = file
-      temporary = nil
-    } else {
-      // Not derived from `name`, which may have the maximum length already.
-      let temporary = ".holdfast-" + String(UInt64.random(in: 0 ... .max), radix: 36)
-      file = try folder.makeFile(temporary)
-      self.temporary = temporary
-    }
-    do throws(Errno) {
-      try file.setPermissions(0o600)
-      try file.setSize(size)
-    } catch {
-      if let temporary { try? folder.unlink(temporary) }
-      throw error
-    }
-  }
-
-  deinit {
-    // After `finish` the name does not exist.
-    if let temporary { try? folder.unlink(temporary) }
+  /// - Parameter file: open for writing, with its final size.
+  package init(_ file: OpenFile) {
+    self.file = file
+    let system = try? file.fileSystem()
+    hugePage = system?.kind == .hugetlbfs ? system?.pageSize : nil
   }
 
   /// Writes bytes at an offset, except blocks that are zero; blocks are counted from the first
-  /// byte. The corresponding C functions are `pwrite` and `sync_file_range`.
+  /// byte. The corresponding C functions are `pwrite` and `sync_file_range`, or `mmap` and `madvise`.
   ///
   /// Looks for zeros without a lock, and then takes the file's, so threads that prepare their bytes
   /// are not held up by one that writes. The disk begins at once with what was written.
   ///
   /// - Returns: the number of bytes written.
+  /// - Throws: the errno of the call that failed; `noMemory` where hugetlbfs has no free page.
   package func write(_ bytes: RawSpan, at offset: ByteCount) throws(Errno) -> ByteCount {
     let runs = Self.runs(of: bytes)
     let written = runs.reduce(0) { $0 + $1.count }
     if written == 0 { return .zero }
+    if let hugePage {
+      try copy(bytes, runs, at: offset.rawValue, hugePage.rawValue)
+      return ByteCount(UInt64(written))
+    }
     try lock.withLock { () throws(Errno) in
       for run in runs {
         try writeAll(bytes.extracting(run), at: offset.rawValue + UInt64(run.lowerBound))
@@ -129,28 +104,35 @@ package final class ImageFile: Sendable {
     }
   }
 
-  /// Writes the file to its disk, then gives it its name, in place of a file that has it. The
-  /// corresponding C functions are `fsync`, `linkat` and `renameat`.
-  package func finish() throws(Errno) {
-    guard fsync(file.descriptor) == 0 else { throw Errno(rawValue: errno) }
-    if let temporary {
-      try folder.replace(name, by: temporary)
-    } else {
-      do throws(Errno) {
-        try folder.link(file, name)
-      } catch .fileExists {
-        let temporary = ".holdfast-" + String(UInt64.random(in: 0 ... .max), radix: 36)
-        try folder.link(file, temporary)
-        do throws(Errno) {
-          try folder.replace(name, by: temporary)
-        } catch {
-          try? folder.unlink(temporary)
-          throw error
-        }
-      } catch {
-        throw error
+  /// Copies bytes to the huge pages that have a part of the runs, each page through a mapping of its
+  /// own. Threads do not take turns: a page is added once, whichever is first.
+  private func copy(
+    _ bytes: RawSpan, _ runs: [Range<Int>], at offset: UInt64, _ page: UInt64
+  ) throws(Errno) {
+    var done = 0
+    while done < bytes.byteCount {
+      let position = offset + UInt64(done)
+      let start = position / page * page
+      let part = done..<done + min(bytes.byteCount - done, Int(start + page - position))
+      done = part.upperBound
+      guard runs.contains(where: { $0.overlaps(part) }) else { continue }
+      let range = try HostRange.shared(
+        page, file: file.descriptor, offset: start, advice: .noDump)
+      defer { range.unmap() }
+      try range.protect(0..<page, .readWrite)
+      try range.populate(0..<page, .readWrite)
+      // SAFETY: the page is mapped, resident and writable, and the bytes end within it. Only the
+      // process that seals a template has the file, so none truncates it.
+      unsafe bytes.extracting(part).withUnsafeBytes { source in
+        guard let base = source.baseAddress else { return }
+        unsafe range.pointer(at: ByteCount(position - start))
+          .copyMemory(from: base, byteCount: source.count)
       }
     }
-    try folder.synchronize()
+  }
+
+  /// Waits until the file is on its disk. The corresponding C function is `fsync`.
+  package func flush() throws(Errno) {
+    guard fsync(file.descriptor) == 0 else { throw Errno(rawValue: errno) }
   }
 }
