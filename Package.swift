@@ -124,13 +124,13 @@ let package = Package(
       swiftSettings: testSettings),
     .testTarget(
       name: "HoldfastTests",
-      dependencies: ["Holdfast", "HoldfastTestKit"],
+      dependencies: ["Holdfast", "HoldfastTemplate", "HoldfastTestKit"],
       swiftSettings: testSettings),
     .testTarget(
       name: "HoldfastKVMTests",
       dependencies: [
         "CHoldfastLinux", "Holdfast", "HoldfastCore", "HoldfastKVM", "HoldfastLinux",
-        "HoldfastTestKit",
+        "HoldfastTemplate", "HoldfastTestKit",
       ],
       swiftSettings: testSettings),
     .testTarget(
