@@ -97,6 +97,10 @@ struct TemplateWorld {
     try Data(bytes).write(to: URL(filePath: template().path + "/touched"))
   }
 
+  func removeRecord() throws {
+    try FileManager.default.removeItem(atPath: template().path + "/touched")
+  }
+
   /// A record as its format is documented.
   static func record(pageSize: UInt64, _ pages: [UInt32], count: UInt64? = nil) -> [UInt8] {
     var bytes = Array("holdfast-touched-1\n".utf8)
