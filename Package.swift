@@ -104,7 +104,8 @@ let package = Package(
       name: "HoldfastBench",
       dependencies: [
         "CHoldfastBench", "Holdfast", "HoldfastCore", "HoldfastKVM", "HoldfastLinux",
-        "HoldfastPlot", "HoldfastReservoir", "HoldfastStatistics", systemPackage,
+        "HoldfastPlot", "HoldfastReservoir", "HoldfastStatistics", "HoldfastTemplate",
+        systemPackage,
       ],
       swiftSettings: settings),
     .target(
