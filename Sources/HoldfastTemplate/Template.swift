@@ -24,6 +24,7 @@ public final class Template: Sendable {
   static let aboutName = "about"
   static let stateName = "state"
   static let workingSetName = "touched"
+  static let dataName = "data"
   static let clonesName = "clones"
   static let changedName = "changed"
 
@@ -77,6 +78,16 @@ public final class Template: Sendable {
         advice: .other("another template; this one is damaged"))
     }
     return bytes
+  }
+
+  /// The ranges of bytes of the memory that are not in holes, in ascending order, as the seal has
+  /// found them; nil where it has not, as on hugetlbfs.
+  package func dataRanges() -> [Range<UInt64>]? {
+    guard let file = try? folder.file(Self.dataName, writable: false),
+      let status = try? file.status(), status.isRegular, status.size.rawValue <= MemoryData.longest,
+      let bytes = try? file.bytes(count: Int(status.size.rawValue))
+    else { return nil }
+    return MemoryData(bytes, size: size)?.ranges
   }
 
   /// Reads the pages that a clone touched first.

@@ -134,6 +134,10 @@ extension TemplateStore {
       for name in try folder.names() where !Self.sealedNames.contains(name) {
         try folder.unlink(name)
       }
+      // Without it a clone asks the file system.
+      if let data = MemoryData(of: memory, size: about.size), !isHugetlb {
+        try? folder.replace(Template.dataName, with: data.bytes)
+      }
       do throws(Errno) {
         _ = try folder.makeOwnFolder(Template.clonesName)
       } catch {
@@ -146,6 +150,6 @@ extension TemplateStore {
 
   private static let sealedNames: Set<String> = [
     Template.memoryName, Template.aboutName, Template.stateName, Template.clonesName,
-    Template.workingSetName,
+    Template.workingSetName, Template.dataName,
   ]
 }

@@ -13,6 +13,7 @@ internal import SystemPackage
 ///       memory        the memory; a draft has it from the moment on at which the machine has stopped
 ///       about         the properties
 ///       state         the device state, where the monitor saved one
+///       data          which parts of the memory are not holes, except on hugetlbfs
 ///       touched       the pages that a clone touched first, where one was watched
 ///       changed       there if a monitor may have written to the memory
 ///       clones/<name>@<process>.<start>.<promise>  a clone, as long as its lock is held

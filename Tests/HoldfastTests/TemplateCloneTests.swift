@@ -108,6 +108,25 @@ struct TemplateCloneTests {
     #expect(guest.cloneReceipts.map(\.missedTouches) == [0])
   }
 
+  @Test func `a record of holes that is wrong or missing changes nothing`() throws {
+    let world = try TemplateWorld(fills: false)
+    let path = try world.template().path + "/data"
+    let good = try Array(Data(contentsOf: URL(filePath: path)))
+    #expect(good.starts(with: Array("holdfast-data-1\n".utf8)) && (good.count - 24) % 16 == 0)
+    var long = good
+    long[good.count - 1] = 0x7F
+    let none = Array("holdfast-data-1\n".utf8)
+    for record in [
+      good, [], none, Array(good.dropLast(16)), Array(good.dropLast(3)), good + good, long,
+      Array(good.prefix(24)), [UInt8](repeating: 0, count: good.count),
+    ] {
+      try Data(record).write(to: URL(filePath: path))
+      #expect(world.mismatch(try world.clone()) == nil, "\(record.count)")
+    }
+    try FileManager.default.removeItem(atPath: path)
+    #expect(world.mismatch(try world.clone()) == nil)
+  }
+
   @Test func `a memory file that becomes shorter fails the fault, and a new clone`() throws {
     let world = try TemplateWorld()
     let failures = Failures()

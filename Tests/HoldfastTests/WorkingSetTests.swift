@@ -78,8 +78,8 @@ struct WorkingSetTests {
     #expect(try receipt(second).broughtInBytes == .kibibytes(20))
     touch(second, [3, 2047, 100, 700, 101], of: 4096)
     let after = try receipt(second)
-    // The page fault on 100 has read and entered 16 base pages.
-    #expect(after.metTouches == 3 && after.missedTouches == 1, "\(after)")
+    // The page fault on 100 has read 101 too, but that was not ahead of the guest.
+    #expect(after.metTouches == 3 && after.missedTouches == 2, "\(after)")
     let third = try world.clone(.base, .basePage, Self.entered)
     third.waitForPrefetching()
     touch(third, order, of: 4096)

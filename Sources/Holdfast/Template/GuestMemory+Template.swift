@@ -66,7 +66,8 @@ extension GuestMemory {
     _ name: String, of template: Template, workingSet: WorkingSetOptions = WorkingSetOptions()
   ) throws(HoldfastError) -> MemorySegment {
     let geometry = arena.geometry
-    let file = try FilePager(template.memory, path: template.memoryPath, geometry: geometry)
+    let file = try FilePager(
+      template.memory, path: template.memoryPath, geometry: geometry, data: template.dataRanges())
     guard file.length == template.size, let size = file.length.roundedUp(to: geometry.pageSize)
     else {
       throw HoldfastError(

@@ -35,7 +35,7 @@ public struct WorkingSetOptions: Hashable, Sendable {
   /// Creates options; the parameters are the properties.
   public init(
     recording: Recording = .whenMissing, recordingTime: Duration = .seconds(10),
-    prefetching: Prefetching = .entered, threads: Int = 2
+    prefetching: Prefetching = .resident, threads: Int = 2
   ) {
     self.recording = recording
     self.recordingTime = recordingTime

@@ -62,4 +62,26 @@ extension OpenFile {
     bytes.removeLast(bytes.count - done)
     return bytes
   }
+
+  /// The ranges of a part of the file that are not in holes, in ascending order; all of the part if
+  /// the file system does not report holes. The corresponding C function is `lseek`, with SEEK_DATA
+  /// and SEEK_HOLE.
+  ///
+  /// - Complexity: O(ranges), on tmpfs O(pages).
+  package func dataRanges(of part: Range<UInt64>) -> [Range<UInt64>] {
+    var found: [Range<UInt64>] = []
+    var position = part.lowerBound
+    while position < part.upperBound {
+      let start = hf_seek(descriptor, position, 0)
+      // Only a hole is left.
+      if start == -Int64(ENXIO) { break }
+      let end = start < 0 ? -1 : hf_seek(descriptor, UInt64(start), 1)
+      // If the file became shorter meanwhile, reading reports that.
+      guard end > start, start >= Int64(position) else { return [part] }
+      if UInt64(start) >= part.upperBound { break }
+      found.append(UInt64(start)..<min(UInt64(end), part.upperBound))
+      position = UInt64(end)
+    }
+    return found
+  }
 }
