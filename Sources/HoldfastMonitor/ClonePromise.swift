@@ -33,7 +33,17 @@ package enum ClonePromise {
           .resourceShortage, operation: operation, reason: "\(what), but \(limit.words)",
           advice: limit.advice)
       }
-      let pages = (size.rawValue + store.pageSize.rawValue - 1) / store.pageSize.rawValue
+      let mount = store.mountRoom()
+      if let free = mount.free, free < size {
+        throw HoldfastError(
+          .resourceShortage, operation: operation,
+          reason: "\(what), but the size limit of the file system at \(store.mount) leaves "
+            + HostReport.rounded(free),
+          advice: .raiseLimit("the mount option size= of \(store.mount)"))
+      }
+      // What the pool reserves for the mount is for it alone.
+      let needed = size - min(size, mount.reserved)
+      let pages = (needed.rawValue + store.pageSize.rawValue - 1) / store.pageSize.rawValue
       guard pool.obtainable.rawValue < pages else { return }
       let total = (try? HugePagePool(size: store.pageSize).counts())?.total?.rawValue ?? 0
       throw HoldfastError(

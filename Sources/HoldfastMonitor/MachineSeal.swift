@@ -10,8 +10,7 @@ internal import SystemPackage
 /// 1. The machine is stopped, and the state of its devices saved, by QMP or by another program.
 /// 2. The monitor itself is stopped (SIGSTOP), so that nothing can let the machine go on.
 /// 3. State and properties are written to the draft.
-/// 4. The memory is moved to the draft: this commits it. Until now everything can be taken back,
-/// and
+/// 4. The memory is moved to the draft: this commits it. Until now everything can be taken back, and
 ///    is where a step fails: the machine goes on.
 /// 5. The monitor is killed. When it has the memory open no longer, the draft becomes a template.
 ///
@@ -84,9 +83,12 @@ package struct MachineSeal {
       }
     var all = [process]
     var isPrivate = false
+    // Where the monitor has changed its user, this process may not see what it maps.
+    var isMapped = (try? ProcessMapping.mappings(of: status, path: path, in: process)) == nil
     for other in HostProcess.all {
       let mappings = (try? ProcessMapping.mappings(of: status, path: path, in: other)) ?? []
       if mappings.contains(where: { $0.isShared }) {
+        isMapped = true
         if other != process { all.append(other) }
       } else if !mappings.isEmpty {
         isPrivate = true
@@ -97,6 +99,12 @@ package struct MachineSeal {
         .invalidArgument, operation: operation,
         reason: "the monitor maps the memory privately, so the file lacks what the guest wrote",
         advice: .other("share={share} or share=on in the arguments of 'template create'"))
+    }
+    guard isMapped else {
+      throw HoldfastError(
+        .invalidArgument, operation: operation,
+        reason: "its monitor does not map the memory that it was given",
+        advice: .other("{memory} or {fd} in an argument of the monitor that is about memory"))
     }
     return (all, status)
   }

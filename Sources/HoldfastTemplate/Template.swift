@@ -67,7 +67,8 @@ public final class Template: Sendable {
   public func state() throws(HoldfastError) -> [UInt8] {
     let operation = "read the device state of the template '\(name)'"
     if about.stateBytes == 0 { return [] }
-    let bytes = try during(operation, "cannot read \(path)/\(Self.stateName)") {
+    let advice = Advice.other("another template; this one is damaged")
+    let bytes = try during(operation, "cannot read \(path)/\(Self.stateName)", advice: advice) {
       () throws(Errno) in
       try folder.file(Self.stateName, writable: false).bytes(count: about.stateBytes)
     }
@@ -75,7 +76,7 @@ public final class Template: Sendable {
       throw HoldfastError(
         .host, operation: operation,
         reason: "\(path)/\(Self.stateName) has \(bytes.count) bytes, not \(about.stateBytes)",
-        advice: .other("another template; this one is damaged"))
+        advice: advice)
     }
     return bytes
   }

@@ -34,7 +34,15 @@ public struct TemplateAbout: Hashable, Sendable {
     self.parent = parent
   }
 
-  private static let heading = "holdfast-template 1"
+  private static let format = "holdfast-template "
+  private static let heading = format + "1"
+
+  /// Whether a later version of Holdfast wrote the text, in another format.
+  static func isNewer(_ text: String) -> Bool {
+    guard let line = text.split(separator: "\n").first, line.hasPrefix(format) else { return false }
+    return (UInt32(line.dropFirst(format.count)) ?? 0) > 1
+  }
+
   /// The longest text that is read, in bytes.
   static let longest = 16 << 10
 

@@ -44,7 +44,17 @@ package final class TemplateDraft: Sendable {
   package func makeMemory(
     _ size: ByteCount, isWhole: Bool = false
   ) throws(HoldfastError) -> OpenFile {
-    try during(operation, "cannot create its memory of \(size)") { () throws(Errno) in
+    let operation = "create the template '\(name)'"
+    guard size.rawValue % store.pageSize.rawValue == 0 else {
+      throw HoldfastError(
+        .invalidArgument, operation: operation,
+        reason: "\(size.rawValue) bytes are not a multiple of \(store.pageSize)",
+        advice: .other("\(size.rawValue / store.pageSize.rawValue + 1) x \(store.pageSize)"))
+    }
+    let advice = Advice.other(
+      "a folder with more space, of a file system that allocates space ahead, such as ext4 or XFS")
+    return try during(operation, "cannot create its memory of \(size)", advice: advice) {
+      () throws(Errno) in
       let file = try folder.makeOwnFile(Self.memoryDraft)
       if isWhole { try file.allocate(size) } else { try file.setSize(size) }
       return file
@@ -69,6 +79,12 @@ package final class TemplateDraft: Sendable {
 
   /// Writes the properties.
   package func writeAbout(_ about: TemplateAbout) throws(HoldfastError) {
+    guard TemplateAbout(about.text) != nil else {
+      throw HoldfastError(
+        .invalidArgument, operation: operation,
+        reason: "its memory has \(about.size.rawValue) bytes, not a multiple of \(about.pageSize)",
+        advice: .other("a monitor that does not change the size of the file"))
+    }
     try write(Array(about.text.utf8), Template.aboutName, "its properties")
   }
 
@@ -102,12 +118,12 @@ package final class TemplateDraft: Sendable {
   /// Takes the lock that one process has that seals the draft.
   ///
   /// - Returns: the open file that has the lock.
-  /// - Throws: code `busy` where another process seals it until the time is over; `noTemplate`
-  ///   where it was sealed or removed meanwhile.
+  /// - Throws: code `busy` where another process seals it until the time is over; `alreadyExists`
+  ///   where it was sealed meanwhile, `noTemplate` where it was removed.
   package func lockSealing(timeout: Duration) throws(HoldfastError) -> OpenFile {
     let end = Instant.now + timeout
     while true {
-      guard exists else { throw store.noTemplateError(name, operation) }
+      guard exists else { throw store.noDraftError(name, operation) }
       do throws(Errno) {
         let file: OpenFile
         do throws(Errno) {
@@ -117,14 +133,13 @@ package final class TemplateDraft: Sendable {
           file = try folder.file(Self.sealingName)
         }
         try file.lock(waiting: false)
-        if try folder.status(Self.sealingName).identity == file.status().identity, exists {
-          return file
+        if try folder.status(Self.sealingName).identity == file.status().identity {
+          if exists { return file }
+          // The folder is that of a template since, which has no such file.
+          try folder.unlink(Self.sealingName)
         }
-        // It was sealed at this moment.
-        if !exists { try? folder.unlink(Self.sealingName) }
       } catch {
-        if !exists { throw store.noTemplateError(name, operation) }
-        guard error == .wouldBlock || error == .noSuchFileOrDirectory else {
+        guard !exists || error == .wouldBlock || error == .noSuchFileOrDirectory else {
           throw HoldfastError(errno: error, operation: operation, reason: "cannot lock it")
         }
       }
@@ -222,17 +237,22 @@ extension TemplateStore {
     do throws(Errno) {
       return TemplateDraft(name, self, try drafts.folder(name.text))
     } catch {
-      if (try? sealed.status(name.text)) != nil {
-        throw HoldfastError(
-          .alreadyExists, operation: operation, reason: "it is sealed",
-          advice: .other("a machine that 'template create' runs"))
-      }
       guard error == .noSuchFileOrDirectory else {
         throw HoldfastError(errno: error, operation: operation, reason: "cannot open its folder")
       }
-      throw HoldfastError(
-        .noTemplate, operation: operation, reason: "no machine runs that will be this template",
-        advice: .other("start it with 'template create'"))
+      throw noDraftError(name, operation)
     }
+  }
+
+  /// Why no machine can be sealed as a template.
+  func noDraftError(_ name: TemplateName, _ operation: String) -> HoldfastError {
+    if (try? sealed.status(name.text)) != nil {
+      return HoldfastError(
+        .alreadyExists, operation: operation, reason: "it is sealed",
+        advice: .other("a machine that 'template create' runs"))
+    }
+    return HoldfastError(
+      .noTemplate, operation: operation, reason: "no machine runs that will be this template",
+      advice: .other("start it with 'template create'"))
   }
 }

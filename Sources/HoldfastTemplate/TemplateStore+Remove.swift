@@ -5,7 +5,8 @@ internal import SystemPackage
 
 extension TemplateStore {
   /// Removes a template, once the kernel has proven that no process has its memory open or mapped:
-  /// no clone runs, and none is about to start.
+  /// no clone runs, and none is about to start. One whose memory is missing is removed if it has no
+  /// clones.
   ///
   /// - Returns: the size of its memory, which the kernel frees at once.
   /// - Throws: ``HoldfastError`` with the code `noTemplate`; `busy` where a clone or another
@@ -14,12 +15,15 @@ extension TemplateStore {
   public func remove(_ name: TemplateName) throws(HoldfastError) -> ByteCount {
     let operation = "remove the template '\(name)'"
     let folder: Folder
-    let memory: OpenFile
-    let size: ByteCount
+    var memory: OpenFile?
+    var size = ByteCount.zero
     do throws(Errno) {
       folder = try sealed.folder(name.text)
-      memory = try folder.file(Template.memoryName, writable: false)
-      size = try memory.status().size
+      if (try? folder.status(Template.memoryName))?.isRegular == true {
+        let file = try folder.file(Template.memoryName, writable: false)
+        size = try file.status().size
+        memory = file
+      }
     } catch {
       if error == .noSuchFileOrDirectory { throw noTemplateError(name, operation) }
       if error == .wouldBlock {
@@ -28,16 +32,15 @@ extension TemplateStore {
       }
       throw HoldfastError(errno: error, operation: operation, reason: "cannot open its files")
     }
-    try proveClosed(memory, timeout: .milliseconds(250), operation) {
-      let clones = liveClones(in: folder).map(\.name.text)
-      return clones.isEmpty
-        ? "another process has its memory open"
-        : clones.count == 1
-          ? "the clone \(clones[0]) runs on it"
-          : "\(clones.count) clones run on it: \(clones.prefix(8).joined(separator: ", "))"
-            + (clones.count > 8 ? " and others" : "")
+    if let memory {
+      try proveClosed(memory, timeout: .milliseconds(250), operation) {
+        words(for: liveClones(in: folder)) ?? "another process has its memory open"
+      }
+    } else if let words = words(for: liveClones(in: folder)) {
+      throw HoldfastError(
+        .busy, operation: operation, reason: words, advice: .wait(until: "that has ended"))
     }
-    defer { memory.endProof() }
+    defer { memory?.endProof() }
     // A process that opened the folder meanwhile opens the memory only when the proof has ended,
     // and the name has gone by then.
     let gone = Self.removedPrefix + RandomID.text()
@@ -50,6 +53,15 @@ extension TemplateStore {
     empty(folder)
     try? drafts.removeFolder(gone)
     return size
+  }
+
+  /// `2 clones run on it: a, b`, or nil without clones.
+  private func words(for clones: [Clone]) -> String? {
+    let names = clones.map(\.name.text)
+    guard let first = names.first else { return nil }
+    if names.count == 1 { return "the clone \(first) runs on it" }
+    return "\(names.count) clones run on it: \(names.prefix(8).joined(separator: ", "))"
+      + (names.count > 8 ? " and others" : "")
   }
 
   /// What the names of folders begin with that are being removed. No template's name does.

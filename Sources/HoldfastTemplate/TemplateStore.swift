@@ -118,6 +118,16 @@ public final class TemplateStore: Sendable {
     (try? Folder.open(path: mount).folder("holdfast").status("templates"))?.isFolder == true
   }
 
+  /// What the limits of the file system itself leave: the free bytes, nil without a limit, and the
+  /// bytes of them that hugetlbfs keeps for the mount (`min_size=`).
+  package func mountRoom() -> (free: ByteCount?, reserved: ByteCount) {
+    let system = try? sealed.fileSystem()
+    guard let minimum = HugetlbMounts.minimumSize(of: mount) else { return (system?.free, .zero) }
+    // Without `size=` the use is unknown.
+    let used = system?.total.map { $0 - min($0, system?.free ?? .zero) } ?? .zero
+    return (system?.free, minimum - min(minimum, used))
+  }
+
   /// Opens a folder, or creates it for the owner of the one that it is in.
   private static func make(
     _ name: String, in folder: Folder, _ operation: String
@@ -183,12 +193,15 @@ public final class TemplateStore: Sendable {
       memory = try folder.file(Template.memoryName, writable: false)
       status = try memory.status()
     } catch {
-      // A removal proves at this moment that the memory is open nowhere.
-      if error == .wouldBlock || error == .noSuchFileOrDirectory {
+      // A removal proves at this moment that the memory is open nowhere, or has moved the folder.
+      let isRemoved = (try? sealed.status(name.text))?.identity != (try? folder.status().identity)
+      if error == .wouldBlock || (error == .noSuchFileOrDirectory && isRemoved) {
         throw HoldfastError(
           .busy, operation: operation, reason: "another process removes it", advice: .retry)
       }
-      throw HoldfastError(errno: error, operation: operation, reason: "cannot open its memory")
+      throw HoldfastError(
+        errno: error, operation: operation, reason: "cannot open its memory",
+        advice: .other("another template, and remove this one"))
     }
     guard status.isRegular, status.owner == owner, status.links == 1,
       status.permissions & 0o077 == 0, status.size == about.size
@@ -206,14 +219,22 @@ public final class TemplateStore: Sendable {
 
   /// Reads the properties in the folder of a template or a draft.
   func about(in folder: Folder, _ operation: String) throws(HoldfastError) -> TemplateAbout {
-    let bytes = try during(operation, "cannot read its properties") { () throws(Errno) in
+    let advice = Advice.other("another template, and remove this one")
+    let bytes = try during(operation, "cannot read its properties", advice: advice) {
+      () throws(Errno) in
       try folder.file(Template.aboutName, writable: false).bytes(count: TemplateAbout.longest)
     }
     let text = String(validating: bytes.prefix { $0 != 0 }, as: UTF8.self) ?? ""
     guard let about = TemplateAbout(text), about.stateBytes <= 1 << 30 else {
+      if TemplateAbout.isNewer(text) {
+        throw HoldfastError(
+          .unsupported, operation: operation, reason: "a newer holdfast made it",
+          advice: .other("that holdfast"))
+      }
       throw HoldfastError(
         .untrusted, operation: operation,
-        reason: "the file of its properties is not one that holdfast wrote")
+        reason: "the file of its properties is not one that holdfast wrote",
+        advice: .other("another template, and remove this one"))
     }
     return about
   }

@@ -16,22 +16,30 @@ struct TemplateListCommand: ParsableCommand {
   /// A row of the list.
   private struct Row: Encodable {
     let name: String
-    /// `sealed`, or `running` for a machine that will be a template.
+    /// `sealed`; `damaged` for a template that cannot be used; or `running` for a machine that will
+    /// be a template.
     let state: String
-    let sizeBytes: UInt64?
-    let pageSizeBytes: UInt64?
-    let clones: Int?
-    let monitor: String?
-    let version: String?
-    let created: Int64?
+    var sizeBytes: UInt64?
+    var pageSizeBytes: UInt64?
+    var clones: Int?
+    var monitor: String?
+    var version: String?
+    var created: Int64?
   }
 
   func run() throws {
     let store = try place.store()
     var rows: [Row] = []
     for name in try store.names() {
-      // One that is removed meanwhile is left out.
-      guard let template = try? store.template(name) else { continue }
+      let template: Template
+      do throws(HoldfastError) {
+        template = try store.template(name)
+      } catch {
+        // One that is removed meanwhile is left out.
+        if error.code == .noTemplate || error.code == .busy { continue }
+        rows.append(Row(name: name.text, state: "damaged"))
+        continue
+      }
       let about = template.about
       rows.append(
         Row(
@@ -40,10 +48,7 @@ struct TemplateListCommand: ParsableCommand {
           monitor: about.monitor, version: about.version, created: about.created))
     }
     for name in try store.draftNames() {
-      rows.append(
-        Row(
-          name: name.text, state: "running", sizeBytes: nil, pageSizeBytes: nil, clones: nil,
-          monitor: nil, version: nil, created: nil))
+      rows.append(Row(name: name.text, state: "running"))
     }
     try output.write(rows, text: Self.text(rows))
   }

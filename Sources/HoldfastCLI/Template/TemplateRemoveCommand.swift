@@ -34,7 +34,7 @@ struct TemplateRemoveCommand: ParsableCommand {
     let store = try template.place.store()
     let size = try store.remove(template.name)
     var isReplaced = false
-    if store.hasReservoir, !release {
+    if store.hasReservoir, !release, size > .zero {
       do throws(HoldfastError) {
         let reservoir = try Reservoir(mount: store.mount)
         _ = try reservoir.fill(

@@ -127,7 +127,7 @@ struct TemplateSealCommand: ParsableCommand {
       }
       throw HoldfastError(
         errno: error, operation: operation,
-        reason: qmp.map { "cannot connect to \($0)" } ?? "cannot connect to the monitor",
+        reason: "cannot connect to \(qmp ?? "the monitor")",
         advice: .other("--qmp <path>, the QMP socket of a monitor that runs"))
     }
     do throws(QMPConnection.Problem) {
