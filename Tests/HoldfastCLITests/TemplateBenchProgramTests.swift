@@ -9,7 +9,7 @@ import Testing
     if: HostNeeds.kvm && HostNeeds.userFault,
     "\(HostNeeds.kvmComment); \(HostNeeds.userFaultComment)"))
 struct TemplateBenchProgramTests {
-  private let place = TemplatePlace(.tmpfs)
+  private let place = HoldfastTestKit.TemplatePlace(.tmpfs)
 
   private func names() throws -> [String] {
     try FileManager.default.contentsOfDirectory(atPath: #require(place).path)
