@@ -250,7 +250,7 @@ struct TemplateFaultTests {
     #expect(try place.list() == ["base running - -"])
     try place.get("template", "seal", "base")
     #expect(try place.list() == ["base sealed 4194304 0"] && place.rows() == [])
-    #expect(place.names("sealed/base") == ["about", "clones", "memory", "state"])
+    #expect(place.names("sealed/base") == ["about", "clones", "data", "memory", "state"])
     let clone = try place.clones()
     clone.send(SIGTERM)
     _ = try clone.wait()

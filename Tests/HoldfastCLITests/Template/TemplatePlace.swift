@@ -133,7 +133,7 @@ final class TemplatePlace {
   }
 
   /// The name of a machine's log.
-  func machineLog(_ name: String) -> String { kind == .disk ? name : "template-\(name)" }
+  func machineLog(_ name: String) -> String { name }
 
   /// Starts a machine, and waits until its monitor is known.
   func create(

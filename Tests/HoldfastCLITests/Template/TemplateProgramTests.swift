@@ -38,14 +38,14 @@ struct TemplateProgramTests {
     #expect(outcome.status == 0 && outcome.error.isEmpty && outcome.output.isEmpty, "\(outcome)")
     #expect(try place.list() == ["base sealed 4194304 0"])
     #expect(try place.rows() == [] && place.names("drafts") == [])
-    #expect(place.names("sealed/base") == ["about", "clones", "memory", "state"])
+    #expect(place.names("sealed/base") == ["about", "clones", "data", "memory", "state"])
     let before = ["memory", "about", "state"].map { place.contents($0) }
 
     // A clone goes on from the counter of the stop, by its own.
     let receipts = place.work + "/receipts"
     let one = try place.clones("one", options: ["--receipts", receipts])
     #expect(
-      place.number("running", in: "one") == place.number("stopped", in: "template-base")
+      place.number("running", in: "one") == place.number("stopped", in: "base")
         ?? place.number("stopped", in: "base"))
     try place.run(["template", "remove", "base"]).expectFailure(1, "the clone one runs on it")
     #expect(try place.list() == ["base sealed 4194304 1"])
