@@ -1,6 +1,6 @@
-package import HoldfastCore
 internal import Foundation
 internal import Glibc
+package import HoldfastCore
 
 /// A folder for templates, on tmpfs, a disk or a hugetlbfs of its own, removed with the object.
 package final class TemplatePlace: Sendable {

@@ -63,7 +63,8 @@ struct TemplateGuestTests {
         }
         let third = try clone(template, arena, .off)
         #expect(
-          try GuestProgram.check.run(on: third, over: [Self.all], seed: 7).wrongWords == 0, "\(kind)")
+          try GuestProgram.check.run(on: third, over: [Self.all], seed: 7).wrongWords == 0,
+          "\(kind)")
       }
     }
   }

@@ -53,8 +53,9 @@ struct SealTests {
         let arena = try Arena(size: .mebibytes(24), for: .paging, backing: .base, threads: 2)
         let clone = try GuestMemory(cloning: template, arena: arena)
         #expect(try clone.read(.zero, count: 16 << 20).isSame(as: bytes), "\(kind)")
-        #expect(code { _ = try guest.seal(TemplateWorld.all, to: store, as: Self.name) }
-          == .alreadyExists)
+        #expect(
+          code { _ = try guest.seal(TemplateWorld.all, to: store, as: Self.name) }
+            == .alreadyExists)
       }
     }
   }

@@ -85,7 +85,9 @@ struct TemplateWorld {
     var bytes = [UInt8](repeating: 0, count: 16 << 20)
     var done = 0
     while done < bytes.count {
-      let count = bytes.withUnsafeMutableBytes { read(file, $0.baseAddress! + done, $0.count - done) }
+      let count = bytes.withUnsafeMutableBytes {
+        read(file, $0.baseAddress! + done, $0.count - done)
+      }
       try #require(count > 0)
       done += count
     }

@@ -160,6 +160,8 @@ struct WorkingSetTests {
     }
     // Of other page sizes.
     #expect(try broughtIn(World.record(pageSize: 4096, [0, 3, 511, 600])) == .mebibytes(4))
+    let twice = try world.clone(.base, .largePage, Self.resident)
+    #expect(try receipt(twice).wantedBytes == .mebibytes(4))
     #expect(try broughtIn(World.record(pageSize: large, [3]), .basePage) == .mebibytes(2))
     #expect(try broughtIn(World.record(pageSize: 4096, [9, 8, 10]), .basePage) == .kibibytes(12))
   }

@@ -90,7 +90,8 @@ final class CloneTouches: Sendable {
       unsafe states[number] = .touched
       guard unsafe isRecording else { return }
       guard let recordingEnd, Instant.now < recordingEnd, let page = UInt32(exactly: number) else {
-        return unsafe isRecording = false
+        unsafe isRecording = false
+        return
       }
       unsafe record.append(WorkingSet.Page(page, isWritten: writes))
     }

@@ -141,7 +141,7 @@ public struct TemplateBenchmark: Sendable {
     progress(BenchmarkStep(run: 0, name: "seal", number: 1, count: count))
     let (template, sealSeconds) = try seal(arena, layout, store, name, cancellation)
     let task = task(layout, arena)
-    try record(template, arena, layout, task)
+    let touches = try record(template, arena, layout, task)
     var measurements = Way.allCases.map { Measurement(way: $0) }
     var firstTouches: [Double] = []
     var number = 2
@@ -164,7 +164,7 @@ public struct TemplateBenchmark: Sendable {
     let unit = task.stride.rawValue / 10
     return Result(
       memory: memory, mount: mount, backing: arena.backing, pageSize: ByteCount(unit),
-      touches: Int(clamping: memory.rawValue / task.stride.rawValue), runs: runs,
+      touches: Int(clamping: touches), runs: runs,
       sealSeconds: sealSeconds, firstTouchSeconds: firstTouches, measurements: measurements,
       fallbacks: arena.preparation.fallbacks)
   }
@@ -212,16 +212,18 @@ public struct TemplateBenchmark: Sendable {
     return guest
   }
 
-  /// Runs the program once, and keeps the order of its touches with the template.
+  /// Runs the program once, keeps the order of its touches with the template, and returns how many
+  /// there were.
   private func record(
     _ template: Template, _ arena: Arena, _ layout: RAMLayout, _ task: GuestTask
-  ) throws(HoldfastError) {
+  ) throws(HoldfastError) -> UInt64 {
     let guest = try clone(
       template, arena, layout,
       WorkingSetOptions(
         recording: .always, recordingTime: .seconds(3600), prefetching: .off))
-    _ = try check(try GuestRunner(memory: guest).run(task))
+    let found = try check(try GuestRunner(memory: guest).run(task))
     try guest.keepWorkingSets()
+    return found.touches
   }
 
   private func firstTouch(

@@ -19,6 +19,11 @@ public struct TemplateBenchmarkReport: Sendable {
         + "\(result.pageSize), in a random order."
     ]
     parts.append(aligned(rows))
+    parts.append(
+      "seal: \(time(result.sealSeconds)), in which the memory became a template, once"
+        + (median(result.firstTouchSeconds).map {
+          "\nfirst touch: \(time($0)), from the start of a clone to the end of its first write"
+        } ?? ""))
     let ratios = [TemplateBenchmark.Way.resident, .entered, .copied].compactMap { way in
       PairedRatio(baseline: seconds(.onDemand), candidate: seconds(way)).map {
         "\(way.rawValue) takes " + $0.text(than: TemplateBenchmark.Way.onDemand.rawValue)
@@ -26,10 +31,9 @@ public struct TemplateBenchmarkReport: Sendable {
     }
     if !ratios.isEmpty { parts.append(ratios.joined(separator: "\n")) }
     parts.append(
-      "(seal) is the time in which the memory became a template, once. (first touch) is from the\n"
-        + "start of a clone to the end of its first write. total includes the start of the clone and "
-        + "of its\nmachine. faults are page faults that a handler thread served, reads those that "
-        + "read a page, met\nthose whose page had been brought in ahead.")
+      "total includes the start of the clone and of its machine. faults are page faults that a "
+        + "handler\nthread served, reads those that read a page, met those whose page had been "
+        + "brought in ahead.")
     if !result.fallbacks.isEmpty {
       parts.append(result.fallbacks.map { "not used: \($0)" }.joined(separator: "\n"))
     }
@@ -55,9 +59,6 @@ public struct TemplateBenchmarkReport: Sendable {
         "\(middle(measurement.metTouches))",
       ])
     }
-    let none = Array(repeating: "", count: 6)
-    rows.append(["(seal)", time(result.sealSeconds)] + none)
-    rows.append(["(first touch)", cell(result.firstTouchSeconds)] + none)
     return rows
   }
 }

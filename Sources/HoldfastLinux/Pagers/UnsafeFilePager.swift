@@ -41,9 +41,7 @@ public final class FilePager: Pager {
   /// - Throws: `HoldfastError` with code `host` if the file cannot be opened, is not a regular
   ///   file, or ends before `offset`.
   /// - Complexity: O(holes).
-  public convenience init(
-    path: String, offset: ByteCount = .zero, geometry: Geometry
-  ) throws(HoldfastError) {
+  public init(path: String, offset: ByteCount = .zero, geometry: Geometry) throws(HoldfastError) {
     let file: FileDescriptor
     do {
       // SAFETY: the path's bytes live through the call.
@@ -54,11 +52,14 @@ public final class FilePager: Pager {
         .host, operation: Self.operation(path), reason: "the file cannot be read",
         errno: (error as? Errno)?.rawValue, advice: .other("check its name and permissions"))
     }
-    try self.init(
-      OpenFile(descriptor: file.rawValue), path: path, offset: offset, geometry: geometry)
+    self.path = path
+    self.offset = offset
+    self.geometry = geometry
+    let open = OpenFile(descriptor: file.rawValue)
+    disk = DiskReader(open, pastCache: false)
+    (length, data) = try FilePager.contents(of: open, path, offset, geometry, known: nil)
+    dataLength = geometry.bytes(data.reduce(.zero) { $0 + $1.count })
   }
-
-  private static func operation(_ path: String) -> String { "open \(path) for paging" }
 
   /// The same for a file that is open for reading.
   ///
@@ -70,27 +71,34 @@ public final class FilePager: Pager {
     _ file: OpenFile, path: String, offset: ByteCount = .zero, geometry: Geometry,
     data known: [Range<UInt64>]? = nil
   ) throws(HoldfastError) {
+    self.path = path
+    self.offset = offset
+    self.geometry = geometry
+    disk = DiskReader(file, pastCache: false)
+    (length, data) = try FilePager.contents(of: file, path, offset, geometry, known: known)
+    dataLength = geometry.bytes(data.reduce(.zero) { $0 + $1.count })
+  }
+
+  private static func operation(_ path: String) -> String { "open \(path) for paging" }
+
+  /// The length of a file from an offset on, and its pages that are not in holes.
+  private static func contents(
+    of file: OpenFile, _ path: String, _ offset: ByteCount, _ geometry: Geometry,
+    known: [Range<UInt64>]?
+  ) throws(HoldfastError) -> (ByteCount, [PageRange]) {
     guard let status = try? file.status(), status.isRegular else {
       throw HoldfastError(
-        .host, operation: Self.operation(path), reason: "it is not a regular file")
+        .host, operation: operation(path), reason: "it is not a regular file")
     }
     let size = status.size.rawValue
     guard offset.rawValue <= size else {
       throw HoldfastError(
-        .host, operation: Self.operation(path),
-        reason: "it has only \(size) bytes, less than the offset \(offset)"
-      )
+        .host, operation: operation(path),
+        reason: "it has only \(size) bytes, less than the offset \(offset)")
     }
-    self.path = path
-    self.offset = offset
-    self.geometry = geometry
-    length = ByteCount(size - offset.rawValue)
-    disk = DiskReader(file, pastCache: false)
     let part = offset.rawValue..<size
-    let ranges =
-      known?.map { $0.clamped(to: part) } ?? file.dataRanges(of: part)
-    data = FilePager.pages(ranges, from: offset.rawValue, geometry)
-    dataLength = geometry.bytes(data.reduce(.zero) { $0 + $1.count })
+    let ranges = known?.map { $0.clamped(to: part) } ?? file.dataRanges(of: part)
+    return (ByteCount(size - offset.rawValue), pages(ranges, from: offset.rawValue, geometry))
   }
 
   /// The pages of ranges of bytes of a file, from an offset on.
