@@ -35,7 +35,11 @@ struct TemplateBenchProgramTests {
       #expect(ways.allSatisfy { ($0["totalSeconds"] as? [Double])?.count == 3 })
       let touches = pages.isEmpty ? 4 : 103
       #expect(result["touches"] as? Int == touches)
-      #expect((ways[0]["pagedFaults"] as? [Int])?.allSatisfy { $0 >= touches } == true, "\(ways)")
+      // The last fault is counted a moment after it has been served.
+      let faults = ways[0]["pagedFaults"] as? [Int]
+      #expect(faults?.allSatisfy { $0 >= touches - 1 } == true, "\(ways)")
+      let missed = ways[0]["missedTouches"] as? [Int]
+      #expect(missed?.allSatisfy { $0 == touches } == true, "\(ways)")
       #expect((ways[1]["metTouches"] as? [Int])?.count == 3)
       #expect(try names() == [])
     }

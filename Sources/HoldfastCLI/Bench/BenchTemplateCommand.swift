@@ -8,17 +8,17 @@ internal import HoldfastLinux
 struct BenchTemplateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "template",
-    abstract: "Time clones of a template, with and without pages that are brought in ahead.",
+    abstract: "Time clones of a template, with and without pages that are read ahead.",
     usage: "holdfast bench template [--memory <size>] [--mount <folder>] [<options>]",
     discussion: """
       Fills the memory of a KVM guest, seals it as a template, and clones it in this process. In \
       each clone a guest program reads one word in every tenth page in a random order, the same \
       each time, and compares it with the template's. The clones get their pages in turn
-        on demand      each when it is touched
-        read ahead     threads read them in the order of an earlier clone's touches
+        on demand      each at its first access
+        read ahead     threads read them in the order of an earlier clone's accesses
         entered ahead  the same, and the pages are mapped, so that they do not fault
         copied         all memory is read before the guest starts: no clone
-      A first run is a warm-up that does not count. The time to a clone's first touch is shown \
+      A first run is a warm-up that does not count. The time to a clone's first access is shown \
       separately.
 
       The template takes as much space as the memory, in a folder that disappears at the end, and \
@@ -33,8 +33,8 @@ struct BenchTemplateCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The folder for the template: on tmpfs, on a disk, or a mount of hugetlbfs. (default: "
-        + "/dev/shm)", valueName: "folder"))
+      "The folder for the template: on tmpfs, on a disk, or a mount of hugetlbfs.",
+      valueName: "folder"))
   var mount = "/dev/shm"
 
   @Option(
@@ -47,7 +47,7 @@ struct BenchTemplateCommand: ParsableCommand {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Threads that bring pages in ahead, 1 to 64. (default: 2)", valueName: "count"),
+      "Threads that read pages ahead, 1 to 64.", valueName: "count"),
     transform: { try wholeNumber($0, in: 1...64) })
   var aheadThreads = 2
 
