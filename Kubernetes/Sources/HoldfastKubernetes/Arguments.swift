@@ -1,0 +1,81 @@
+internal import Glibc
+internal import ReadyMemoryPlugin
+
+/// The program's arguments.
+enum Arguments {
+  /// Why the arguments are not the program's.
+  struct Problem: Error {
+    var reason: String
+  }
+
+  static let help = """
+    usage: holdfast-kubernetes [OPTION VALUE]...
+
+    Offers ready memory of reservoirs to the kubelet, as resources such as
+    holdfast.dev/ready-2m-2gi. It runs as root.
+
+      --user UID:GID       the user and group who lease; not root, nor the reservoir's owner.
+                           Required for root
+      --socket PATH        the socket of a reservoir's service; several times for several
+                           reservoirs (/run/holdfast/reservoir.sock)
+      --folder PATH        the kubelet's folder of sockets (/var/lib/kubelet/device-plugins)
+      --pod-resources PATH the socket of the kubelet's list of devices in use
+                           (/var/lib/kubelet/pod-resources/kubelet.sock)
+      --wait MILLISECONDS  how long an allocation waits for memory to become ready (1000)
+      --grace SECONDS      how long a pod may take from its admission until the kubelet lists
+                           it; the memory of one that does not start is released after it (60)
+      --interval MILLISECONDS
+                           the time between two looks at the kubelet and the service (1000)
+      --mode MODE          the mode of the files in pods, octal (0666)
+      --help               prints this
+    """
+
+  static func read(
+    _ arguments: [String], into options: inout PluginOptions
+  ) throws(Problem) {
+    var sockets: [String] = []
+    var left = arguments[...]
+    while let name = left.popFirst() {
+      guard name.hasPrefix("--") else { throw Problem(reason: "unknown argument '\(name)'") }
+      guard let value = left.popFirst() else { throw Problem(reason: "\(name) has no value") }
+      func number(_ most: Int64, radix: Int = 10) throws(Problem) -> Int64 {
+        guard let number = Int64(value, radix: radix), (0...most).contains(number) else {
+          throw Problem(reason: "\(name) \(value): not a number of at most \(most)")
+        }
+        return number
+      }
+      func path() throws(Problem) -> String {
+        guard value.hasPrefix("/") else {
+          throw Problem(reason: "\(name) \(value): not an absolute path")
+        }
+        return value
+      }
+      switch name {
+      case "--user": options.user = try user(value)
+      case "--socket": sockets.append(try path())
+      case "--folder": options.folder = try path()
+      case "--pod-resources": options.podResources = try path()
+      case "--wait": options.lease.wait = .milliseconds(try number(60_000))
+      case "--grace": options.grace = .seconds(try number(86_400))
+      case "--interval": options.interval = .milliseconds(max(10, try number(60_000)))
+      case "--mode": options.lease.mode = UInt32(try number(0o777, radix: 8))
+      default: throw Problem(reason: "unknown option \(name)")
+      }
+    }
+    if !sockets.isEmpty { options.sockets = sockets }
+    guard options.user != nil || geteuid() != 0 else {
+      throw Problem(
+        reason: "--user is missing: for root the service would end leases that are in use")
+    }
+  }
+
+  private static func user(_ text: String) throws(Problem) -> ThreadUser {
+    let words = text.split(separator: ":", omittingEmptySubsequences: false)
+    guard words.count == 2, let user = UInt32(words[0]), let group = UInt32(words[1]),
+      user != 0, user != .max, group != .max
+    else {
+      throw Problem(reason: "--user \(text): not the numbers of a user, who is not root, and a group")
+    }
+    return ThreadUser(user: user, group: group)
+  }
+}

@@ -1,0 +1,18 @@
+/// What the plugin is told at its start.
+package struct PluginOptions: Hashable, Sendable {
+  /// The sockets of reservoirs' services.
+  package var sockets = ["/run/holdfast/reservoir.sock"]
+  /// The folder of the kubelet's and the plugins' sockets.
+  package var folder = "/var/lib/kubelet/device-plugins"
+  /// The socket at which the kubelet lists the devices in use.
+  package var podResources = "/var/lib/kubelet/pod-resources/kubelet.sock"
+  /// The user and group who lease.
+  package var user: ThreadUser?
+  package var lease = LeaseOptions(wait: .seconds(1), mode: 0o666)
+  /// How long a pod may take from its admission to the kubelet's list.
+  package var grace = Duration.seconds(60)
+  /// The time between two looks at the kubelet and the reservoirs.
+  package var interval = Duration.seconds(1)
+
+  package init() {}
+}
