@@ -1,5 +1,5 @@
 /// The result of a call, with gRPC's number.
-package struct RPCStatus: Error, Hashable {
+package struct RPCStatus: Error, Hashable, CustomStringConvertible {
   /// gRPC's status codes that are used here.
   package enum Code: Int, Sendable {
     case ok = 0
@@ -23,6 +23,8 @@ package struct RPCStatus: Error, Hashable {
   }
 
   package static let ok = RPCStatus(.ok)
+
+  package var description: String { message.isEmpty ? "\(code)" : "\(code): \(message)" }
 
   /// The message as a header field: percent-encoded UTF-8.
   var encodedMessage: String {
