@@ -2,7 +2,8 @@
 
 SWIFT ?= swift
 TSAN_SCRATCH ?= .build/tsan
-SOURCES = Sources Tests Benchmarks/Core Benchmarks/Package.swift Examples Package.swift
+SOURCES = Sources Tests Benchmarks/Core Benchmarks/Package.swift Kubernetes/Sources Kubernetes/Tests \
+  Kubernetes/Package.swift Examples Package.swift
 
 MODEL_STEPS ?= 1000000
 COMPACTION_STEPS ?= 1000000
@@ -13,7 +14,7 @@ FUZZ_CASES ?= 100000
 
 .PHONY: check format lint build api check-api release release-tests test tsan model crashes fuzz bench \
   budgets static numa-guest reservoir-guest template-guest service-guest packages recipes \
-  examples library test-library compare-library c-examples rust mutants \
+  kubernetes examples library test-library compare-library c-examples rust mutants \
   report report-check docs clean
 
 check: lint build check-api test tsan
@@ -128,6 +129,12 @@ packages: static distribution
 recipes: static
 	Scripts/recipes/run $(STATIC) $(RECIPES)
 
+# The plugin for Kubernetes, a package of its own, with a stand-in for the kubelet, as root.
+kubernetes: static
+	$(SWIFT) build --package-path Kubernetes --build-tests
+	$(SWIFT) test --package-path Kubernetes --skip-build
+	Kubernetes/Tests/stand-in/run $(STATIC) Kubernetes/.build/debug/holdfast-kubernetes
+
 # The programs of Examples, and the Swift of the documents, as a user's package has them.
 EXAMPLES = WireGuest PageAndFork Snapshot LeaseFromReservoir MinimalMonitor
 
@@ -177,4 +184,5 @@ docs:
 
 clean:
 	$(SWIFT) package clean
-	rm -rf $(TSAN_SCRATCH) .build/static $(DISTRIBUTION) Benchmarks/.build Examples/.build
+	rm -rf $(TSAN_SCRATCH) .build/static $(DISTRIBUTION) Benchmarks/.build Examples/.build \
+	  Kubernetes/.build

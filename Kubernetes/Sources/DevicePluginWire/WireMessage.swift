@@ -1,7 +1,7 @@
 /// A message of the device plugin or pod-resources protocol, in Protocol Buffers' wire format.
 ///
-/// The messages of this target are written for the published API by its field numbers. They have the
-/// fields that the plugin uses; other fields are skipped, as the format demands.
+/// The messages of this target are written for the published API by its field numbers. They have
+/// the fields that the plugin uses; other fields are skipped, as the format demands.
 package protocol WireMessage: Hashable, Sendable {
   /// Reads a message.
   ///

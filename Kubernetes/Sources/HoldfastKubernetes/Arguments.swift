@@ -74,7 +74,8 @@ enum Arguments {
     guard words.count == 2, let user = UInt32(words[0]), let group = UInt32(words[1]),
       user != 0, user != .max, group != .max
     else {
-      throw Problem(reason: "--user \(text): not the numbers of a user, who is not root, and a group")
+      throw Problem(
+        reason: "--user \(text): not the numbers of a user, who is not root, and a group")
     }
     return ThreadUser(user: user, group: group)
   }

@@ -17,7 +17,7 @@ enum Main {
       PluginLog.write("error: \(error.reason)")
       exit(2)
     }
-    // As the first process of a container it would ignore SIGTERM. Nothing is left to do at the end.
+    // A container's first process ignores SIGTERM otherwise. At the end nothing is left to do.
     signal(SIGTERM) { _ in _exit(0) }
     signal(SIGPIPE, SIG_IGN)
     // The sockets are root's.

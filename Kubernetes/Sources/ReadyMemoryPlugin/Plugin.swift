@@ -96,7 +96,8 @@ package struct Plugin {
     guard var offer = offers[resource] else { return }
     guard offer.reservoir == index else {
       log.note(
-        resource.name, "\(reservoirs[index].link.socketPath): another reservoir has "
+        resource.name,
+        "\(reservoirs[index].link.socketPath): another reservoir has "
           + "\(resource.fullName) already")
       return
     }
