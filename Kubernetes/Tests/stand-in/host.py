@@ -45,14 +45,25 @@ class Reservoir:
         os.mkdir(self.mount)
         kind = ["-t", "hugetlbfs", "-o", "pagesize=2M"] if huge else ["-t", "tmpfs", "-o", "mode=755"]
         subprocess.run(["mount", *kind, "none", self.mount], check=True)
-        subprocess.run([program, "reservoir", "init", "--mount", self.mount], check=True,
-                       stdout=subprocess.DEVNULL)
-        with open(folder + "/reservoir.conf", "w") as file:
+        self.command("init")
+        self.process = None
+        self.configure(levels)
+
+    def configure(self, levels):
+        """Writes the configuration, also for a service that runs."""
+        with open(self.folder + "/reservoir.conf", "w") as file:
             file.write("[reservoir]\nmount = %s\ninterval = 1\n[socket]\npath = %s\ngroup = %d\n" % (
                 self.mount, self.socket, USER))
             for count, size in levels:
                 file.write("[level]\nfiles = %dx%s\n" % (count, size))
-        self.process = None
+        if self.process:
+            self.process.send_signal(signal.SIGHUP)
+
+    def command(self, *words):
+        """A command of root's, which needs no service."""
+        subprocess.run(
+            [self.program, "reservoir", *words, "--mount", self.mount], check=True,
+            stdout=subprocess.DEVNULL)
 
     def start(self):
         self.process = subprocess.Popen(

@@ -16,8 +16,9 @@ from messages import v1beta1
 
 Node = collections.namedtuple(
     "Node", "reservoir plugin kubelet folder small large arguments")
-ALL = ["registers", "serves", "keeps_apart", "refuses", "never_starts", "dies_half_way",
-       "kubelet_restarts", "plugin_killed", "service_dies", "nonsense", "random_pods", "times"]
+ALL = ["registers", "serves", "keeps_apart", "refuses", "never_starts", "all_or_none",
+       "dies_half_way", "kubelet_restarts", "plugin_killed", "killed_halfway",
+       "service_dies", "nonsense", "random_pods", "times"]
 
 
 def is_idle(node):
@@ -149,6 +150,27 @@ def never_starts(node):
     idle(node)
 
 
+def all_or_none(node):
+    """Other programs lease what the kubelet believes free."""
+    node.reservoir.configure(node.reservoir.levels[:1])
+    for number in range(2):
+        node.reservoir.command("lease", "--size", "4M", "--name", "other%d" % number)
+    plugin = node.kubelet.plugins[node.large]
+    start = time.monotonic()
+    try:
+        plugin.allocate(["any-%d" % number for number in range(4)])
+        raise AssertionError("four files were leased, of two")
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+    assert time.monotonic() - start >= 2, "it does not wait for memory"
+    assert not node.reservoir.leases, "files stay leased after a failure"
+    wait_for(lambda: len(node.kubelet.free(node.large)) == 2, "the kubelet hears of it")
+    for number in range(2):
+        node.reservoir.command("release", "other%d" % number)
+    node.reservoir.configure(node.reservoir.levels)
+    idle(node)
+
+
 def dies_half_way(node):
     """The kubelet ends between its request and the answer."""
     plugin = node.kubelet.plugins[node.small]
@@ -212,6 +234,40 @@ def plugin_killed(node):
     finish(node, "running", memory)
     node.plugin.start()
     idle(node)
+
+
+def killed_halfway(node):
+    """The plugin is killed while it allocates: a pod then runs, or a lease without a pod ends."""
+    chance = random.Random(node.arguments.seed)
+    running, orphans = {}, 0
+    for number in range(20):
+        wait_for(lambda: len(node.kubelet.free(node.small)) >= 3, "registered again")
+        plugin = node.kubelet.plugins[node.small]
+        ids = node.kubelet.free(node.small)[:3]
+        timer = threading.Timer(chance.uniform(0, 0.006), node.plugin.kill)
+        timer.start()
+        try:
+            answer = plugin.allocate(ids)
+        except grpc.RpcError:
+            answer = None
+        timer.join()
+        if answer:
+            name = "k%d" % number
+            node.kubelet.pods[name] = (node.small, ids)
+            memory = Memory(node.folder + "/pods", name, answer)
+            memory.open()
+            memory.write(name.encode())
+            running[name] = memory
+        orphans = max(orphans, len(node.reservoir.leases) - 3 * len(running))
+        others = [id for memory in running.values() for id in memory.identities()]
+        assert len(set(others)) == len(others), "one file for two pods"
+        wait_for(lambda: plugin.ended, "the kubelet notices the end")
+        node.plugin.start()
+        wait_for(lambda: node.kubelet.plugins[node.small] is not plugin, "registered again")
+    for name, memory in running.items():
+        finish(node, name, memory)
+    idle(node)
+    return "%d of 20 pods admitted, up to %d leases without a pod" % (len(running), orphans)
 
 
 def service_dies(node):
@@ -296,8 +352,9 @@ def nonsense(node):
             call(base + method, bytes(data[:chance.randrange(len(data) + 1)]))
     assert len(node.reservoir.leases) == before, "nonsense has leased memory"
     # A kubelet whose list is nonsense ends no lease, and one that refuses is asked again.
-    _, memory = pod(node, "listed")
-    lists = node.kubelet.lists
+    # No process has the file open, so that the list alone keeps the lease.
+    answer = node.kubelet.admit("listed", node.small)
+    seen(node)
     for text in (b"\xff\xff\xff", b"\x0a\xff\xff\xff\xff\x0f", chance.randbytes(300)):
         node.kubelet.nonsense = text
         lists = node.kubelet.lists
@@ -311,6 +368,10 @@ def nonsense(node):
     assert not node.kubelet.plugins
     node.kubelet.refusal = None
     wait_for(lambda: len(node.kubelet.plugins) == 2, "registered after refusals")
+    assert len(node.reservoir.leases) == 1
+    memory = Memory(node.folder + "/pods", "listed", answer)
+    memory.open()
+    memory.write(b"listed")
     finish(node, "listed", memory)
     idle(node)
     return ", ".join("%d %s" % (n, code) for code, n in sorted(codes.items()))
