@@ -4,10 +4,10 @@
 /// there before the end too: the kubelet answers before it has noted an allocation, and after its
 /// own start before it knows its pods again. So:
 ///
-/// - A lease whose device has a later lease has ended: the kubelet gives a device to a pod only when
-///   the last pod is done with it.
-/// - A lease that was seen in use has ended when two lists in turn lack it, both of the kubelet that
-///   listed it.
+/// - A lease whose device has a later lease has ended: the kubelet gives a device to a pod only
+///   when the last pod is done with it.
+/// - A lease that was seen in use has ended when two lists in turn lack it, both of the kubelet
+///   that listed it.
 /// - A lease that was never seen in use, of a pod that was admitted and perhaps never started, has
 ///   ended when all lists of a grace time lack it.
 ///

@@ -43,8 +43,8 @@ class Reservoir:
         self.socket = folder + "/reservoir.sock"
         self.log = open(folder + "/service.log", "w")
         os.mkdir(self.mount)
-        kind = ["-t", "hugetlbfs", "-o", "pagesize=2M"] if huge else ["-t", "tmpfs", "-o", "mode=755"]
-        subprocess.run(["mount", *kind, "none", self.mount], check=True)
+        kind = ("hugetlbfs", "pagesize=2M") if huge else ("tmpfs", "mode=755")
+        subprocess.run(["mount", "-t", kind[0], "-o", kind[1], "none", self.mount], check=True)
         self.command("init")
         self.process = None
         self.configure(levels)
@@ -52,8 +52,8 @@ class Reservoir:
     def configure(self, levels):
         """Writes the configuration, also for a service that runs."""
         with open(self.folder + "/reservoir.conf", "w") as file:
-            file.write("[reservoir]\nmount = %s\ninterval = 1\n[socket]\npath = %s\ngroup = %d\n" % (
-                self.mount, self.socket, USER))
+            file.write("[reservoir]\nmount = %s\ninterval = 1\n" % self.mount)
+            file.write("[socket]\npath = %s\ngroup = %d\n" % (self.socket, USER))
             for count, size in levels:
                 file.write("[level]\nfiles = %dx%s\n" % (count, size))
         if self.process:

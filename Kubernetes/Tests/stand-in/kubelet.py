@@ -26,7 +26,8 @@ class Plugin:
         self.ended = False
         self.lists = 0
         self.channel = grpc.insecure_channel(
-            "unix:" + path, options=[("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)])
+            "unix:" + path,
+            options=[("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)])
         self.options = self.call("GetDevicePluginOptions", v1beta1.Empty(),
                                  v1beta1.DevicePluginOptions)
         watch = self.channel.unary_stream(

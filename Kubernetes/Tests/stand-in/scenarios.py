@@ -304,13 +304,15 @@ def nonsense(node):
     hostile = [
         b"", b"GET / HTTP/1.1\r\n\r\n", preface, preface + b"\0" * 64,
         preface + frame(0, 0, 0, b"", 0xffffff), preface + settings + frame(1, 5, 1, b"\xff" * 40),
-        preface + settings + frame(1, 4, 2, b"\x82"), preface + settings + frame(0, 1, 1, b"\0" * 5),
+        preface + settings + frame(1, 4, 2, b"\x82"),
+        preface + settings + frame(0, 1, 1, b"\0" * 5),
         preface + settings + frame(8, 0, 0, struct.pack(">I", 0)),
         preface + settings + frame(6, 0, 0, b"12345678") * 1000,
         preface + settings + frame(1, 0, 1, b"\x82") + frame(9, 0, 1, b"\x82" * 100) * 200,
         # Streams that are opened and reset at once.
         preface + settings + b"".join(
-            frame(1, 5, n, b"\x83\x86\x84") + frame(3, 0, n, b"\0\0\0\x08") for n in range(1, 2000, 2)),
+            frame(1, 5, n, b"\x83\x86\x84") + frame(3, 0, n, b"\0\0\0\x08")
+            for n in range(1, 2000, 2)),
     ] + [preface + settings + chance.randbytes(chance.randrange(400)) for _ in range(40)]
     for data in hostile:
         send_bytes(path, data, answer=len(data) > 60)
