@@ -54,8 +54,8 @@ class Reservoir:
         with open(self.folder + "/reservoir.conf", "w") as file:
             file.write("[reservoir]\nmount = %s\ninterval = 1\n" % self.mount)
             file.write("[socket]\npath = %s\ngroup = %d\n" % (self.socket, USER))
-            for count, size in levels:
-                file.write("[level]\nfiles = %dx%s\n" % (count, size))
+            for level in levels:
+                file.write("[level]\nfiles = %dx%s\n%s" % level)
         if self.process:
             self.process.send_signal(signal.SIGHUP)
 
@@ -89,7 +89,7 @@ class Reservoir:
         return self.names("leased/%d" % USER)
 
     def is_full(self):
-        return len(self.ready) == sum(count for count, _ in self.levels)
+        return len(self.ready) == sum(level[0] for level in self.levels)
 
 
 class PluginProcess:

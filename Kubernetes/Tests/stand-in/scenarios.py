@@ -64,10 +64,11 @@ def registers(node):
     for name, plugin in node.kubelet.plugins.items():
         assert plugin.options.get_preferred_allocation_available, name
         assert not plugin.options.pre_start_required, name
-        for device in plugin.devices.values():
-            # A node is known where the file is bound to it.
-            assert device.ID == "any-%d" % int(device.ID.split("-")[1]), device
-            assert not device.topology.nodes, device
+        for number, id in enumerate(sorted(plugin.devices, key=lambda id: int(id.split("-")[1]))):
+            # The large files are bound to node 0.
+            assert id == ("n0-%d" if name == node.large else "any-%d") % number, id
+            nodes = [entry.ID for entry in plugin.devices[id].topology.nodes]
+            assert nodes == ([0] if name == node.large else []), nodes
     return ", ".join(sorted(node.kubelet.plugins))
 
 
@@ -91,6 +92,7 @@ def serves(node):
     # Both are devices still, and others are not fewer.
     assert len(node.kubelet.plugins[node.small].devices) >= 48
     big, other = pod(node, "big", node.large)
+    assert big.envs["HOLDFAST_NODE_0"] == "0", big.envs
     assert other.size == 4 << 20
     finish(node, "two", memory)
     finish(node, "big", other)
@@ -158,7 +160,7 @@ def all_or_none(node):
     plugin = node.kubelet.plugins[node.large]
     start = time.monotonic()
     try:
-        plugin.allocate(["any-%d" % number for number in range(4)])
+        plugin.allocate(["n0-%d" % number for number in range(4)])
         raise AssertionError("four files were leased, of two")
     except grpc.RpcError as error:
         assert error.code() == grpc.StatusCode.UNAVAILABLE, error
