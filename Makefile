@@ -76,11 +76,12 @@ fuzz: export HOLDFAST_FUZZ_CASES = $(FUZZ_CASES)
 fuzz: build
 	$(SWIFT) test --skip-build --filter "FuzzTests|AbsurdNumbers"
 
-# The reservoir's commands, service and members, killed at random moments; and the times of leases.
+# The commands of reservoirs and templates, the service and members, killed at random moments; and
+# the times of leases.
 crashes: export HOLDFAST_CRASHES = $(CRASHES)
 crashes: release-tests
 	$(SWIFT) test -c release --skip-build \
-	  --filter "ReservoirCrashTests|ReservoirStressTests|LeaseLatencyTests"
+	  --filter "ReservoirCrashTests|ReservoirStressTests|LeaseLatencyTests|TemplateCrashTests"
 
 # The VM layer alone, on the null pmap. `holdfast bench wire` measures it on real memory.
 bench:

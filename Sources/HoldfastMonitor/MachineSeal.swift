@@ -122,13 +122,19 @@ package struct MachineSeal {
     }
   }
 
-  /// Stops the machine, and makes a template of it.
+  /// Lets the monitor go on, which another process has stopped that was killed while it sealed the
+  /// machine. Called before the monitor is asked for anything.
+  ///
+  /// - Throws: ``HoldfastError`` where there is nothing to seal.
+  package func wake() throws(HoldfastError) {
+    for process in try processes().all { try? process.send(SIGCONT) }
+  }
+
+  /// Stops the machine, and makes a template of it. `wake` has been called.
   ///
   /// - Throws: ``HoldfastError``. Before the commit the machine goes on as before.
   package func seal(_ saver: Saver) throws(HoldfastError) -> SealReceipt {
     let (processes, status) = try processes()
-    // Another process that sealed it was killed, perhaps after this step.
-    for process in processes { try? process.send(SIGCONT) }
     let start = Instant.now
     var version: String?
     let state: [UInt8]

@@ -76,8 +76,13 @@ struct TemplateSealCommand: ParsableCommand {
       ? .lease(try Reservoir(mount: store.mount), try MachineSeal.leaseName(template.name))
       : .draft
     let seal = MachineSeal(draft, memory, timeout: timeout)
-    let receipt = try seal.completed() ?? seal.seal(try saver(draft))
+    let receipt = try seal.completed() ?? self.seal(draft, seal)
     try output.write(receipt, text: Self.text(receipt))
+  }
+
+  private func seal(_ draft: TemplateDraft, _ seal: MachineSeal) throws -> SealReceipt {
+    try seal.wake()
+    return try seal.seal(try saver(draft))
   }
 
   private func saver(_ draft: TemplateDraft) throws -> MachineSeal.Saver {

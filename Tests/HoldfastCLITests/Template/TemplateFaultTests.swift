@@ -228,6 +228,8 @@ struct TemplateFaultTests {
     let place = try TemplatePlace()
     try place.makeTemplate()
     let clones = try place.clones("vm", count: 2)
+    // Until it has noted that their guests run, they need holdfast.
+    #expect(eventually { !place.names("sealed/base/clones").contains { $0.contains("!") } })
     clones.send(SIGKILL)
     _ = try clones.wait()
     #expect(try place.list() == ["base sealed 4194304 2"])
@@ -254,6 +256,17 @@ struct TemplateFaultTests {
     let clone = try place.clones()
     clone.send(SIGTERM)
     _ = try clone.wait()
+  }
+
+  /// A seal that was killed late has stopped the monitor itself, which does not answer then.
+  @Test func aMonitorThatIsStopped() throws {
+    let place = try TemplatePlace()
+    let machine = try place.create()
+    let monitor = try #require(place.monitors().first)
+    kill(monitor, SIGSTOP)
+    try place.get("template", "seal", "base")
+    #expect(try machine.wait().status == 0)
+    #expect(try place.list() == ["base sealed 4194304 0"])
   }
 
   /// Another process than a clone has the memory open.

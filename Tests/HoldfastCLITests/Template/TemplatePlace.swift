@@ -67,9 +67,13 @@ final class TemplatePlace {
     return try HoldfastProgram(arguments(words), command: command)
   }
 
+  /// Runs a command to its end, which must come soon: one that should fail could run on instead.
   @discardableResult
   func run(_ words: [String], as user: String? = nil) throws -> HoldfastProgram.Outcome {
-    try start(words, as: user).wait()
+    let command =
+      ["timeout", "--foreground", "-s", "KILL", "120"]
+      + (user.map { ["runuser", "-u", $0, "--"] } ?? []) + [HoldfastProgram.path]
+    return try HoldfastProgram(arguments(words), command: command).wait()
   }
 
   /// Runs a command that must succeed and returns its output.
@@ -107,6 +111,9 @@ final class TemplatePlace {
 
   /// The rows of `reservoir status`, such as `4M 1 0 0`: ready, leased, filling.
   func rows() throws -> [String] { try reservoir?.rows() ?? [] }
+
+  /// The names in a folder of the reservoir.
+  func reservoirNames(_ folder: String) -> [String] { reservoir?.names(folder) ?? [] }
 
   /// The bytes that the file system uses, where only this object uses it.
   var usedBytes: Int {
@@ -187,21 +194,31 @@ final class TemplatePlace {
     }
   }
 
+  /// Whether a process has let its guest run, by the log of a clone.
+  func hasRun(_ process: pid_t, in name: String) -> Bool {
+    let text = (try? String(contentsOfFile: work + "/\(name).log", encoding: .utf8)) ?? ""
+    return text.contains("\(process) running")
+  }
+
   /// The number that follows a word in the last line of the log that begins with it.
   func number(_ word: String, in name: String) -> Int? {
     log(name).last { $0.hasPrefix(word + " ") }.flatMap { Int($0.split(separator: " ")[1]) }
   }
 
-  /// The processes that have the folder of their work in their arguments, except for the program.
+  /// The monitors of this object that run.
   func monitors() -> [pid_t] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+    let (python, program) = (Array("python3\0".utf8), Array((work + "/").utf8))
     return names.compactMap { pid_t($0) }.filter { process in
-      guard let bytes = FileManager.default.contents(atPath: "/proc/\(process)/cmdline") else {
-        return false
-      }
-      let words = bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
-      return words.first?.hasSuffix("python3") == true
-        && words.contains { $0.hasPrefix(work + "/") && $0.hasSuffix("-stub") }
+      // A monitor's program is its third word; Foundation is slow with files of /proc.
+      let file = open("/proc/\(process)/cmdline", O_RDONLY | O_CLOEXEC)
+      guard file >= 0 else { return false }
+      defer { close(file) }
+      var bytes = [UInt8](repeating: 0, count: 512)
+      let count = read(file, &bytes, bytes.count)
+      let words = bytes.prefix(max(0, count)).split(separator: 0)
+      return words.count > 2 && words[0].reversed().starts(with: python.dropLast().reversed())
+        && words[2].starts(with: program)
     }
   }
 
