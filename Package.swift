@@ -148,6 +148,16 @@ let package = Package(
       ],
       swiftSettings: testSettings),
     .testTarget(
+      name: "HoldfastTemplateTests",
+      dependencies: ["HoldfastCore", "HoldfastLinux", "HoldfastTemplate", "HoldfastTestKit"],
+      swiftSettings: testSettings),
+    .testTarget(
+      name: "HoldfastMonitorTests",
+      dependencies: [
+        "HoldfastCore", "HoldfastLinux", "HoldfastMonitor", "HoldfastTestKit", systemPackage,
+      ],
+      swiftSettings: testSettings),
+    .testTarget(
       name: "HoldfastStatisticsTests",
       dependencies: ["HoldfastStatistics"],
       swiftSettings: testSettings),

@@ -34,7 +34,7 @@ package final class QMPConnection {
   package init(_ socket: StreamSocket, timeout: Duration = .seconds(60)) throws(Problem) {
     self.socket = socket
     self.timeout = timeout
-    guard try line()["QMP"] != nil else { throw .nonsense }
+    guard try line(until: Instant.now + timeout)["QMP"] != nil else { throw .nonsense }
     _ = try execute("qmp_capabilities")
   }
 
@@ -58,8 +58,10 @@ package final class QMPConnection {
       throw error == .brokenPipe || error == .connectionReset
         ? .ended : error == .timedOut ? .late : .failed(error)
     }
+    // Also where the peer sends events all the time.
+    let end = Instant.now + timeout
     while true {
-      let answer = try line()
+      let answer = try line(until: end)
       if let value = answer["return"] { return value }
       if let error = answer["error"] { throw .refused(error["desc"]?.string ?? error.text) }
       // An event.
@@ -68,9 +70,9 @@ package final class QMPConnection {
   }
 
   /// Receives the next line.
-  private func line() throws(Problem) -> JSONValue {
-    let end = Instant.now + timeout
+  private func line(until end: Instant) throws(Problem) -> JSONValue {
     while true {
+      guard Instant.now < end else { throw .late }
       if let index = received.firstIndex(of: UInt8(ascii: "\n")) {
         let line = received[..<index]
         received.removeFirst(index + 1 - received.startIndex)

@@ -28,9 +28,7 @@ struct JSONParser {
   /// Skips a byte, if it is the next one behind spaces.
   private mutating func take(_ scalar: Unicode.Scalar) -> Bool {
     skipSpace()
-    guard next == UInt8(ascii: scalar) else { return false }
-    position += 1
-    return true
+    return skip(scalar)
   }
 
   private mutating func take(word: String) -> Bool {
@@ -80,9 +78,30 @@ struct JSONParser {
 
   private mutating func number() -> JSONValue? {
     let start = position
-    while let byte = next, "+-.eE0123456789".utf8.contains(byte) { position += 1 }
-    let text = String(decoding: bytes[start..<position], as: UTF8.self)
-    return Double(text) == nil ? nil : .number(text)
+    skip("-")
+    // A number has no zeros in front.
+    guard skip("0") || skipDigits() else { return nil }
+    if skip(".") { guard skipDigits() else { return nil } }
+    if skip("e") || skip("E") {
+      if !skip("-") { skip("+") }
+      guard skipDigits() else { return nil }
+    }
+    return .number(String(decoding: bytes[start..<position], as: UTF8.self))
+  }
+
+  /// Skips a byte, if it is the next one.
+  @discardableResult
+  private mutating func skip(_ scalar: Unicode.Scalar) -> Bool {
+    guard next == UInt8(ascii: scalar) else { return false }
+    position += 1
+    return true
+  }
+
+  /// Skips digits, of which there must be one.
+  private mutating func skipDigits() -> Bool {
+    let start = position
+    while let byte = next, (0x30...0x39).contains(byte) { position += 1 }
+    return position > start
   }
 
   private mutating func string() -> String? {

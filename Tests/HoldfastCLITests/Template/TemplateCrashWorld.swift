@@ -316,7 +316,8 @@ struct TemplateCrashWorld {
       try require(place.contents("memory", of: name) == hash, "the memory of \(name) has changed")
       let files = Set(place.names("sealed/\(name)")).subtracting(["touched"])
       try require(
-        files == ["about", "clones", "data", "memory", "state"], "\(name) has the files \(files.sorted())")
+        files == ["about", "clones", "data", "memory", "state"],
+        "\(name) has the files \(files.sorted())")
       let notes = place.names("sealed/\(name)/clones")
       try require(notes.isEmpty, "\(name) has the clones \(notes)")
     }
