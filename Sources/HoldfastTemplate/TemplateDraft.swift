@@ -14,7 +14,7 @@ package final class TemplateDraft: Sendable {
   package let folder: Folder
 
   private static let memoryDraft = "memory.new"
-  private static let sealingName = "sealing"
+  static let sealingName = "sealing"
   private static let monitorPrefix = "monitor@"
   /// The name of the socket in the folder at which the monitor takes commands.
   package static let commandSocket = "qmp"

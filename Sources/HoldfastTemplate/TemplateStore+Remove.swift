@@ -143,7 +143,10 @@ extension TemplateStore {
     try during(operation, "cannot complete its folder") { () throws(Errno) in
       try memory.setPermissions(0o600)
       guard try memory.status().size == about.size else { throw .ioError }
-      for name in try folder.names() where !Self.sealedNames.contains(name) {
+      // The lock of a process that seals stays until the draft is one no more, so that no other
+      // takes it in between.
+      for name in try folder.names()
+      where !Self.sealedNames.contains(name) && name != TemplateDraft.sealingName {
         try folder.unlink(name)
       }
       // Without it a clone asks the file system.
@@ -155,8 +158,14 @@ extension TemplateStore {
       } catch {
         if error != .fileExists { throw error }
       }
-      try drafts.rename(name.text, to: sealed, name.text)
+      do throws(Errno) {
+        try drafts.rename(name.text, to: sealed, name.text)
+      } catch {
+        // Another command may have completed it meanwhile.
+        guard try sealed.status(name.text).identity == folder.status().identity else { throw error }
+      }
     }
+    try? folder.unlink(TemplateDraft.sealingName)
     return Template(name, about, path: "\(path)/sealed/\(name)", self, folder, memory)
   }
 

@@ -147,6 +147,8 @@ final class TemplatePlace {
     _ name: String = "base", _ words: [String]? = nil, options: [String] = [],
     as user: String? = nil, sourceLocation: SourceLocation = #_sourceLocation
   ) throws -> HoldfastProgram {
+    // An earlier machine of the name has left one.
+    unlink(work + "/\(machineLog(name)).log")
     let program = try start(
       ["template", "create", name, "-m", "4M"] + options + (words ?? monitor()), as: user)
     let isKnown = eventually {
@@ -173,10 +175,11 @@ final class TemplatePlace {
     _ name: String = "vm", count: Int = 1, _ words: [String]? = nil, options: [String] = [],
     as user: String? = nil, sourceLocation: SourceLocation = #_sourceLocation
   ) throws -> HoldfastProgram {
+    let names = count == 1 ? [name] : (0..<count).map { "\(name)-\($0)" }
+    for name in names { unlink(work + "/\(name).log") }
     let program = try start(
       ["run", "--template", "base", "--name", name, "--count", "\(count)"] + options
         + (words ?? monitor()), as: user)
-    let names = count == 1 ? [name] : (0..<count).map { "\(name)-\($0)" }
     let isRunning = eventually { names.allSatisfy { log($0).contains("running") } }
     try #require(isRunning, "\(program.errorSoFar)", sourceLocation: sourceLocation)
     return program

@@ -110,7 +110,6 @@ struct TemplateStoreTests {
       #expect(eventually { place.log("vm").contains("ticked") })
       clone.send(SIGTERM)
       #expect(try clone.wait().status == 143)
-      try FileManager.default.removeItem(atPath: place.work + "/vm.log")
       // The clone that was watched leaves a good one.
       #expect((try place.json("template", "show", "base")["workingSetPages"] as? Int ?? 0) > 0)
     }
@@ -337,7 +336,6 @@ struct TemplateUserTests {
       let status = try clone.wait().status
       #expect(user != nil || status == 143)
       #expect(eventually { place.names("sealed/base/clones") == [] })
-      try FileManager.default.removeItem(atPath: place.work + "/vm.log")
       try expectOwner(place)
     }
     #expect(place.names("sealed/base").contains("touched"))
