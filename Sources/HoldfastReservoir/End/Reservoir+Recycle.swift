@@ -41,7 +41,7 @@ extension Reservoir {
       let (folder, file) = try find(name, user: user, operation)
       let found: (file: OpenFile, status: FileStatus)?
       do throws(Errno) {
-        found = try lockedFile(file.text, in: folder, writable: true)
+        found = try lockedFileSoon(file, in: folder)
       } catch {
         // Collected concurrently.
         if error == .noSuchFileOrDirectory { throw noLeaseError(operation, user ?? geteuid()) }
@@ -286,4 +286,18 @@ extension Reservoir {
 
   /// The number of scrubs after which a file that other processes keep opening is released.
   private static let mostScrubs = 20
+
+  /// Opens the file of a lease and takes its lock. A held lease may be locked for some milliseconds
+  /// after its end: a process that was started at that moment has the file open until it executes its
+  /// program.
+  private func lockedFileSoon(
+    _ file: LeaseFile, in folder: Folder
+  ) throws(Errno) -> (file: OpenFile, status: FileStatus)? {
+    let end = Instant.now + Self.closingTimeout
+    while true {
+      let found = try lockedFile(file.text, in: folder, writable: true)
+      if found != nil || !file.isHeld || Instant.now >= end { return found }
+      usleep(1000)
+    }
+  }
 }

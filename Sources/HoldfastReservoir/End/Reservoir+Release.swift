@@ -83,7 +83,7 @@ extension Reservoir {
   }
 
   /// How long a process that has just ended may take to close its files.
-  private static let closingTimeout = Duration.milliseconds(250)
+  static let closingTimeout = Duration.milliseconds(250)
 
   private func unlink(
     _ name: LeaseName, _ user: UInt32?
