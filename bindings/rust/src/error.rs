@@ -44,6 +44,8 @@ pub enum Code {
     NoReadyMemory,
     /// Another user may have made or changed a file or folder that has to be trusted.
     Untrusted,
+    /// No template has that name.
+    NoTemplate,
     /// The handle is not open.
     InvalidHandle,
     /// The object is of the process that this one was forked from.
@@ -72,6 +74,7 @@ impl Code {
             sys::HOLDFAST_NO_LEASE => Code::NoLease,
             sys::HOLDFAST_NO_READY_MEMORY => Code::NoReadyMemory,
             sys::HOLDFAST_UNTRUSTED => Code::Untrusted,
+            sys::HOLDFAST_NO_TEMPLATE => Code::NoTemplate,
             sys::HOLDFAST_INVALID_HANDLE => Code::InvalidHandle,
             sys::HOLDFAST_FOREIGN_PROCESS => Code::ForeignProcess,
             other => Code::Other(other),

@@ -28,6 +28,7 @@ pub const HOLDFAST_NO_RESERVOIR: holdfast_status = 14;
 pub const HOLDFAST_NO_LEASE: holdfast_status = 15;
 pub const HOLDFAST_NO_READY_MEMORY: holdfast_status = 16;
 pub const HOLDFAST_UNTRUSTED: holdfast_status = 17;
+pub const HOLDFAST_NO_TEMPLATE: holdfast_status = 18;
 pub const HOLDFAST_INVALID_HANDLE: holdfast_status = 100;
 pub const HOLDFAST_FOREIGN_PROCESS: holdfast_status = 101;
 pub const HOLDFAST_HOST_KVM: u64 = 1 << 0;
