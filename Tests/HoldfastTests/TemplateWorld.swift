@@ -22,7 +22,7 @@ struct TemplateWorld {
   init(_ kind: TemplatePlace.Kind = .tmpfs, seed: UInt64 = 1, fills: Bool = true) throws {
     place = try #require(TemplatePlace(kind))
     store = try TemplateStore(mount: place.path)
-    bytes = fills ? Self.words(seed) : Array(SnapshotTests.pattern(seed: seed).prefix(16 << 20))
+    bytes = fills ? Self.words(seed) : SparsePattern.bytes(16 << 20, seed: seed)
     let guest = try Self.guest(bytes)
     _ = try guest.seal(Self.all, to: store, as: Self.base, state: [1, 2, 3])
   }
