@@ -40,7 +40,7 @@ public final class GuestMemory: Sendable {
   private let lock = Lock()
   // Protected by `lock`.
   private nonisolated(unsafe) var segments: [String: MemorySegment] = [:]
-  /// The clones of templates whose pages are brought in ahead or recorded, in the order of their
+  /// The clones of templates whose pages are read ahead or recorded, in the order of their
   /// creation.
   private nonisolated(unsafe) var clones: [TemplateClone] = []
 
@@ -59,9 +59,9 @@ public final class GuestMemory: Sendable {
   /// - Throws: code `invalidArgument` where the limit is zero, unaligned or too large, where the
   ///   arena has no memory of the policy's nodes, for demand paging on private memory or with the
   ///   purpose wiring, and for mapping on private memory; `resourceShortage` where private memory
-  ///   has no free run of `limit` bytes; `unsupported` where demand paging needs of userfaultfd what
-  ///   this process or kernel lacks; `host` where addresses or a handler thread cannot be obtained.
-  ///   Advice says what would help.
+  ///   has no free run of `limit` bytes; `unsupported` where demand paging needs of userfaultfd
+  ///   what this process or kernel lacks; `host` where addresses or a handler thread cannot be
+  ///   obtained. Advice says what would help.
   /// - Complexity: O(1). In the arena's own mapping O(blocks), plus the zeroing of dirty frames;
   ///   takes the arena's allocation locks there.
   public init(
@@ -177,9 +177,9 @@ public final class GuestMemory: Sendable {
   /// take memory. Other guests get the frames soon after this guest and its segments are released,
   /// so remove slots and virtual processors first.
   ///
-  /// Reading this ends ``FaultServing/processors`` for good, since another thread's access to a page
-  /// that its processors have not accessed yet would fail with SIGBUS: handler threads serve all
-  /// faults from then on. `VirtualMachine.addSlots(of:flags:)` does not read it.
+  /// Reading this ends ``FaultServing/processors`` for good, since another thread's access to a
+  /// page that its processors have not accessed yet would fail with SIGBUS: handler threads serve
+  /// all faults from then on. `VirtualMachine.addSlots(of:flags:)` does not read it.
   public var hostAddress: UInt64 {
     leaveToHandlerThreads()
     return window.hostRange.address
@@ -256,7 +256,7 @@ public final class GuestMemory: Sendable {
     }
   }
 
-  /// What is brought in ahead or recorded, in the order of creation. Takes the guest memory's lock.
+  /// What is read ahead or recorded, in the order of creation. Takes the guest memory's lock.
   var templateClones: [TemplateClone] { lock.withLock { unsafe clones } }
 
   /// Removes a segment's name from the guest. Its pages are freed when its last mapping and the

@@ -12,7 +12,7 @@ public final class MemorySegment: Sendable {
   /// The segment's size, a multiple of the arena's page size.
   public let size: ByteCount
   let object: MemoryObject
-  /// What brings in the memory of a template ahead; nil for other segments.
+  /// What reads the memory of a template ahead; nil for other segments.
   let clone: TemplateClone?
 
   init(name: String, size: ByteCount, memory: PhysicalMemory, pager: (any Pager)? = nil) {

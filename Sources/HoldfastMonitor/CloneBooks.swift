@@ -59,9 +59,8 @@ package struct CloneBooks: Hashable, Sendable, Codable {
         copies: bytes.map { $0.own.rawValue / page })
     }
     memory = (try? template.memory.status().allocated) ?? template.size
-    let own = clones.reduce(0) { $0 + ($1.own ?? .zero).rawValue }
-    sum = ByteCount(memory.rawValue + own)
-    separate = ByteCount(template.size.rawValue * UInt64(clones.count))
+    sum = clones.reduce(memory) { $0 + ($1.own ?? .zero) }
+    separate = ByteCount(template.size.rawValue.saturatingProduct(UInt64(clones.count)))
   }
 
   /// What a clone has; nil where this process may not look into its monitor.
@@ -73,6 +72,6 @@ package struct CloneBooks: Hashable, Sendable, Codable {
         of: status, path: template.memoryPath, in: process),
       !mappings.isEmpty
     else { return nil }
-    return try? CloneTouches(template, mappings, process).bytes()
+    return try? ClonePages(template, mappings, process).bytes()
   }
 }

@@ -22,8 +22,7 @@ package enum ClonePromise {
     let operation =
       count == 1
       ? "start a clone of '\(template.name)'" : "start \(count) clones of '\(template.name)'"
-    let (needed, overflow) = promise.rawValue.multipliedReportingOverflow(by: UInt64(count))
-    let size = overflow ? ByteCount(UInt64(Int64.max)) : ByteCount(needed)
+    let size = ByteCount(promise.rawValue.saturatingProduct(UInt64(count)))
     let host = HostProbe().host()
     let what = "\(size) is needed for the pages that they write to"
     if store.isHugetlb {
@@ -74,15 +73,15 @@ package enum ClonePromise {
 
   /// What running clones were promised and have not used yet.
   private static func outstanding(in store: TemplateStore) -> ByteCount {
-    var sum: UInt64 = 0
+    var sum = ByteCount.zero
     for name in (try? store.names()) ?? [] {
       guard let template = try? store.template(name) else { continue }
       for clone in template.clones() {
         let used = CloneBooks.bytes(of: clone, template)?.own ?? .zero
         let rest = clone.promise - min(clone.promise, used)
-        sum = sum.addingReportingOverflow(rest.rawValue).overflow ? .max : sum + rest.rawValue
+        sum = sum + rest
       }
     }
-    return ByteCount(sum)
+    return sum
   }
 }

@@ -34,7 +34,7 @@ package struct CloneStart {
     package var promise: ByteCount
     /// Whether the device state is loaded here. Otherwise the monitor loads it by itself.
     package var loadsState: Bool
-    /// Whether pages are brought in that earlier clones have touched.
+    /// Whether pages are read that earlier clones have touched.
     package var prefetches: Bool
 
     package init(start: Instant, promise: ByteCount, loadsState: Bool, prefetches: Bool) {
@@ -52,7 +52,7 @@ package struct CloneStart {
   /// - Throws: ``HoldfastError``. The guest does not run then; the caller ends the monitor.
   package func run(
     _ socket: StreamSocket, state: OpenFile, _ options: Options
-  ) throws(HoldfastError) -> CloneReceipt {
+  ) throws(HoldfastError) -> CloneStartReceipt {
     let qemu = try asking(nil) { () throws(QMPConnection.Problem) in
       try QMPConnection(socket, timeout: timeout)
     }
@@ -67,11 +67,11 @@ package struct CloneStart {
       }
     }
     let begin = Instant.now
-    let touches = CloneTouches(template, mappings, process)
+    let touches = ClonePages(template, mappings, process)
     let pages = options.prefetches ? touches.bringInWritten() : 0
     let ready = Instant.now
     try asking(version) { () throws(QMPConnection.Problem) in _ = try qemu.execute("cont") }
-    return CloneReceipt(
+    return CloneStartReceipt(
       name: name.text, template: template.name.text, process: process.number,
       size: template.size, promised: options.promise, version: version, prefetchedPages: pages,
       prefetchSeconds: (ready - begin).seconds,

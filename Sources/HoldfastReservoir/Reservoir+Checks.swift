@@ -25,7 +25,7 @@ extension Reservoir {
   /// - Returns: whether it was moved; it was not where another process has moved it first.
   func setAside(_ name: String, in quarantine: Folder) -> Bool {
     do throws(Errno) {
-      try ready.rename(name, to: quarantine, ReadyName.newID())
+      try ready.rename(name, to: quarantine, RandomID.text())
       return true
     } catch {
       return false
@@ -52,20 +52,15 @@ extension Reservoir {
   /// The problem of a file whose name has another form than those of the reservoir.
   static let foreignName = "its name is not one that a reservoir gives"
 
-  /// Tries until the timeout to prove that no other process has the file open. Other commands open
-  /// a file briefly to inspect it, and a monitor's descriptors are closed shortly after its end.
+  /// Tries until the timeout to prove that no other process has the file open.
   ///
   /// - Returns: nil where it is proven, otherwise the error.
   func proveUnshared(_ file: OpenFile, timeout: Duration) -> Errno? {
-    let end = Instant.now + timeout.bounded
-    while true {
-      do throws(Errno) {
-        try file.proveAlone()
-        return nil
-      } catch {
-        guard error == .wouldBlock, Instant.now < end else { return error }
-        usleep(200)
-      }
+    do throws(Errno) {
+      try file.proveAlone(within: timeout)
+      return nil
+    } catch {
+      return error
     }
   }
 

@@ -49,7 +49,7 @@ package final class TemplateDraft: Sendable {
       throw HoldfastError(
         .invalidArgument, operation: operation,
         reason: "\(size.rawValue) bytes are not a multiple of \(store.pageSize)",
-        advice: .other("\(size.rawValue / store.pageSize.rawValue + 1) x \(store.pageSize)"))
+        advice: .other("a multiple of \(store.pageSize)"))
     }
     let advice = Advice.other(
       "a folder with more space, of a file system that allocates space ahead, such as ext4 or XFS")

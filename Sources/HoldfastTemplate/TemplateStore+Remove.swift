@@ -38,7 +38,8 @@ extension TemplateStore {
       }
     } else if let words = words(for: liveClones(in: folder)) {
       throw HoldfastError(
-        .busy, operation: operation, reason: words, advice: .wait(until: "that has ended"))
+        .busy, operation: operation, reason: words,
+        advice: .wait(until: "no process uses it"))
     }
     defer { memory?.endProof() }
     // A process that opened the folder meanwhile opens the memory only when the proof has ended,
@@ -73,24 +74,17 @@ extension TemplateStore {
   func proveClosed(
     _ file: OpenFile, timeout: Duration, _ operation: String, _ reason: () -> String
   ) throws(HoldfastError) {
-    let end = Instant.now + timeout
-    while true {
-      do throws(Errno) {
-        try file.proveAlone()
-        return
-      } catch {
-        guard error == .wouldBlock else {
-          throw HoldfastError(
-            errno: error, operation: operation,
-            reason: "cannot determine whether a process uses its memory")
-        }
-        guard Instant.now < end else {
-          throw HoldfastError(
-            .busy, operation: operation, reason: reason(),
-            advice: .wait(until: "no process uses it"))
-        }
+    do throws(Errno) {
+      try file.proveAlone(within: timeout)
+    } catch {
+      guard error == .wouldBlock else {
+        throw HoldfastError(
+          errno: error, operation: operation,
+          reason: "cannot determine whether a process uses its memory")
       }
-      usleep(500)
+      throw HoldfastError(
+        .busy, operation: operation, reason: reason(),
+        advice: .wait(until: "no process uses it"))
     }
   }
 

@@ -69,7 +69,7 @@ struct TemplateGuestTests {
     }
   }
 
-  @Test func `a program's random order is recorded and brought in ahead`() throws {
+  @Test func `a program's random order is recorded and read ahead`() throws {
     let place = try #require(TemplatePlace(.tmpfs))
     let template = try template(place, seed: 9)
     let arena = try Arena(size: Self.size, for: .paging, backing: .base, threads: 2)
@@ -103,13 +103,13 @@ struct TemplateGuestTests {
         WorkingSetOptions(recording: .never, prefetching: .resident), waits: true)
       let receipt = try #require(guest.cloneReceipts.first)
       #expect(receipt.metTouches == 7 && receipt.missedTouches == 0, "\(receipt)")
-      #expect(receipt.broughtInBytes == .mebibytes(14) && statistics.pagedFaults == 0)
+      #expect(receipt.readAheadBytes == .mebibytes(14) && statistics.pagedFaults == 0)
     }
     do {
       let (guest, _, statistics) = try run(
         WorkingSetOptions(recording: .never, prefetching: .entered), waits: true)
       #expect(statistics.demandFaults == 0)
-      #expect(guest.cloneReceipts.map(\.broughtInBytes) == [.mebibytes(14)])
+      #expect(guest.cloneReceipts.map(\.readAheadBytes) == [.mebibytes(14)])
     }
     do {
       // While it runs, each page is met or missed.

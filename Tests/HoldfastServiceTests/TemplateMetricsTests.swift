@@ -102,7 +102,7 @@ import Testing
       of: try place.template.memory.status(), path: place.template.memoryPath, in: process)
     let mapping = try #require(mappings.first)
     #expect(mappings.count == 1 && mapping.isWritable && !mapping.isShared)
-    let touches = CloneTouches(place.template, mappings, process)
+    let touches = ClonePages(place.template, mappings, process)
     memory.storeBytes(of: 7, toByteOffset: 9 * 4096, as: UInt8.self)
     var looks = 0
     touches.record {
@@ -118,7 +118,7 @@ import Testing
     munmap(memory, length)
     let next = try #require(
       mmap(memory, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, file, 0))
-    let again = CloneTouches(
+    let again = ClonePages(
       place.template,
       try ProcessMapping.mappings(
         of: try place.template.memory.status(), path: place.template.memoryPath, in: process),

@@ -29,7 +29,7 @@ import Testing
     touches.touch(PageIndex(701), writes: false)
     touches.touch(PageIndex(1024), writes: false)
     touches.touch(PageIndex(0), writes: false)
-    #expect(touches.counts == (2, 1) && touches.broughtIn == PageCount(1024))
+    #expect(touches.counts == (2, 1) && touches.readAhead == PageCount(1024))
     #expect(
       touches.workingSet.pages == [
         .init(0, isWritten: false), .init(1, isWritten: true), .init(2, isWritten: false),
@@ -39,7 +39,7 @@ import Testing
     #expect(touches.recorded == 3 && touches.counts == (2, 2))
   }
 
-  @Test func `what is touched before it is brought in was missed`() {
+  @Test func `what is touched before it is read was missed`() {
     let touches = touches(.kibibytes(4))
     touches.touch(PageIndex(3), writes: false)
     touches.begin(pages(0, 8))

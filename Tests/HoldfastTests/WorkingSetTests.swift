@@ -8,7 +8,7 @@ import HoldfastTestKit
 import Synchronization
 import Testing
 
-/// The order of a clone's first touches, and pages that are brought in ahead of them.
+/// The order of a clone's first touches, and pages that are read ahead of them.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct WorkingSetTests {
   private static let resident = WorkingSetOptions(recording: .never, prefetching: .resident)
@@ -44,7 +44,7 @@ struct WorkingSetTests {
         let second = try world.clone(backing, .largePage, Self.resident)
         second.waitForPrefetching()
         let before = try receipt(second)
-        #expect(before.wantedBytes == .mebibytes(8) && before.broughtInBytes == .mebibytes(8))
+        #expect(before.wantedBytes == .mebibytes(8) && before.readAheadBytes == .mebibytes(8))
         #expect(before.metTouches == 0 && before.missedTouches == 0 && !before.isPrefetching)
         #expect(second.residency(in: TemplateWorld.all).residentBytes == .mebibytes(8))
         touch(second, [1, 0, 5, 1, 6])
@@ -57,7 +57,7 @@ struct WorkingSetTests {
         third.waitForPrefetching()
         touch(third, order)
         #expect(third.faultHandler?.statistics.demandFaults == 0, "\(backing)")
-        #expect(try receipt(third).broughtInBytes == .mebibytes(8))
+        #expect(try receipt(third).readAheadBytes == .mebibytes(8))
         touch(third, [0])
         #expect(try receipt(third).missedTouches == 1)
         #expect(world.mismatch(third) == nil)
@@ -75,7 +75,7 @@ struct WorkingSetTests {
     #expect(kept.pageSize == .kibibytes(4) && kept.pages.map(\.number) == [700, 3, 1200, 40, 2047])
     let second = try world.clone(.base, .basePage, Self.resident)
     second.waitForPrefetching()
-    #expect(try receipt(second).broughtInBytes == .kibibytes(20))
+    #expect(try receipt(second).readAheadBytes == .kibibytes(20))
     touch(second, [3, 2047, 100, 700, 101], of: 4096)
     let after = try receipt(second)
     // The page fault on 100 has read 101 too, but that was not ahead of the guest.
@@ -131,10 +131,10 @@ struct WorkingSetTests {
     #expect(try receipt(late).recordedTouches == 1)
   }
 
-  @Test func `records that are wrong bring in what they have within the memory`() throws {
+  @Test func `records that are wrong read what they have within the memory`() throws {
     let world = try TemplateWorld()
     let large: UInt64 = 2 << 20
-    func broughtIn(
+    func readAhead(
       _ record: [UInt8], _ granularity: FaultGranularity = .largePage
     ) throws -> ByteCount {
       try world.setRecord(record)
@@ -143,27 +143,27 @@ struct WorkingSetTests {
       #expect(world.mismatch(guest) == nil)
       let found = try receipt(guest)
       #expect(found.prefetchProblem == nil)
-      return found.broughtInBytes
+      return found.readAheadBytes
     }
     typealias World = TemplateWorld
-    #expect(try broughtIn(World.record(pageSize: large, [1, 1, 2, 1])) == .mebibytes(4))
+    #expect(try readAhead(World.record(pageSize: large, [1, 1, 2, 1])) == .mebibytes(4))
     #expect(
-      try broughtIn(World.record(pageSize: large, [9, 8, .max, 7, 1 << 31 | 3])) == .mebibytes(4))
-    #expect(try broughtIn(World.record(pageSize: large, [1, 2], count: 3)) == .zero)
-    #expect(try broughtIn(World.record(pageSize: large, [1, 2], count: .max)) == .zero)
-    #expect(try broughtIn(World.record(pageSize: 3 << 20, [1])) == .zero)
-    #expect(try broughtIn(World.record(pageSize: 0, [0])) == .zero)
-    #expect(try broughtIn(World.record(pageSize: 1 << 63, [0, 1])) == .zero)
+      try readAhead(World.record(pageSize: large, [9, 8, .max, 7, 1 << 31 | 3])) == .mebibytes(4))
+    #expect(try readAhead(World.record(pageSize: large, [1, 2], count: 3)) == .zero)
+    #expect(try readAhead(World.record(pageSize: large, [1, 2], count: .max)) == .zero)
+    #expect(try readAhead(World.record(pageSize: 3 << 20, [1])) == .zero)
+    #expect(try readAhead(World.record(pageSize: 0, [0])) == .zero)
+    #expect(try readAhead(World.record(pageSize: 1 << 63, [0, 1])) == .zero)
     let foreign = Array("holdfast-touched-2\n".utf8)
     for record in [[], foreign, [UInt8](repeating: 0xFF, count: 1 << 20)] {
-      #expect(try broughtIn(record) == .zero)
+      #expect(try readAhead(record) == .zero)
     }
     // Of other page sizes.
-    #expect(try broughtIn(World.record(pageSize: 4096, [0, 3, 511, 600])) == .mebibytes(4))
+    #expect(try readAhead(World.record(pageSize: 4096, [0, 3, 511, 600])) == .mebibytes(4))
     let twice = try world.clone(.base, .largePage, Self.resident)
     #expect(try receipt(twice).wantedBytes == .mebibytes(4))
-    #expect(try broughtIn(World.record(pageSize: large, [3]), .basePage) == .mebibytes(2))
-    #expect(try broughtIn(World.record(pageSize: 4096, [9, 8, 10]), .basePage) == .kibibytes(12))
+    #expect(try readAhead(World.record(pageSize: large, [3]), .basePage) == .mebibytes(2))
+    #expect(try readAhead(World.record(pageSize: 4096, [9, 8, 10]), .basePage) == .kibibytes(12))
   }
 
   @Test func `without free frames prefetching stops, and the guest goes on with what it has`()
@@ -180,7 +180,7 @@ struct WorkingSetTests {
       guest.waitForPrefetching()
       let receipt = try receipt(guest)
       #expect(receipt.prefetchProblem == "no free frame is left" && !receipt.isPrefetching)
-      #expect(receipt.broughtInBytes == .mebibytes(6) && receipt.wantedBytes == .mebibytes(16))
+      #expect(receipt.readAheadBytes == .mebibytes(6) && receipt.wantedBytes == .mebibytes(16))
       let resident = (0..<8).filter { unit in
         let start = Address(UInt64(unit) << 21)
         return guest.residency(in: AddressRange(from: start, to: start + .mebibytes(2)))
@@ -206,11 +206,11 @@ struct WorkingSetTests {
     try guest.map(segment, at: .zero)
     guest.waitForPrefetching()
     let receipt = try receipt(guest)
-    #expect(receipt.broughtInBytes == .zero && receipt.prefetchProblem?.contains("shorter") == true)
+    #expect(receipt.readAheadBytes == .zero && receipt.prefetchProblem?.contains("shorter") == true)
     touch(guest, [0, 1, 2, 3])
   }
 
-  @Test func `guests end, are stopped and unmapped while their pages are brought in`() throws {
+  @Test func `guests end, are stopped and unmapped while their pages are read`() throws {
     let world = try TemplateWorld()
     var pages = Array(UInt32(0)..<4096)
     pages.shuffle()
@@ -237,7 +237,7 @@ struct WorkingSetTests {
     #expect(try world.store.remove(TemplateWorld.base) == .mebibytes(16))
   }
 
-  @Test func `threads that touch while pages are brought in find the template's bytes`() throws {
+  @Test func `threads that touch while pages are read find the template's bytes`() throws {
     let world = try TemplateWorld()
     var pages = Array(UInt32(0)..<4096)
     pages.shuffle()
@@ -265,7 +265,7 @@ struct WorkingSetTests {
         let receipt = try receipt(guest)
         let units = granularity == .largePage ? 8 : 4096
         #expect(receipt.metTouches + receipt.missedTouches <= units)
-        #expect(receipt.broughtInBytes <= .mebibytes(16))
+        #expect(receipt.readAheadBytes <= .mebibytes(16))
         #expect(world.mismatch(guest) == nil)
         #expect(guest.invariantProblems() == [])
       }
@@ -280,12 +280,12 @@ struct WorkingSetTests {
     touch(guest, [2, 3])
     let receipt = try receipt(guest)
     #expect(
-      receipt.description.hasPrefix("clone of base: 4 MiB of 4 MiB brought in ahead in ")
+      receipt.description.hasPrefix("clone of base: 4 MiB of 4 MiB read ahead in ")
         && receipt.description.hasSuffix("1 touches met, 1 missed (pages of 2 MiB)"),
       "\(receipt)")
     let copy = try JSONDecoder().decode(
       CloneReceipt.self, from: JSONEncoder().encode(receipt))
     #expect(copy.metTouches == 1 && copy.missedTouches == 1 && copy.wantedBytes == .mebibytes(4))
-    #expect(copy.template == "base" && copy.broughtInBytes == .mebibytes(4))
+    #expect(copy.template == "base" && copy.readAheadBytes == .mebibytes(4))
   }
 }

@@ -75,7 +75,7 @@ enum Arguments {
       user != 0, user != .max, group != .max
     else {
       throw Problem(
-        reason: "--user \(text): not the numbers of a user, who is not root, and a group")
+        reason: "--user \(text): use two numbers, UID:GID; the user must not be root")
     }
     return ThreadUser(user: user, group: group)
   }

@@ -12,7 +12,7 @@ package struct ThreadUser: Hashable, Sendable {
     self.group = group
   }
 
-  /// Makes the calling thread act as this user. Other threads go on as before, as root, who has the
+  /// Makes the calling thread act as this user. The other threads stay root, which owns the
   /// kubelet's folders.
   ///
   /// - Returns: the reason why that failed, or nil.

@@ -4,11 +4,11 @@ internal import HoldfastTemplate
 internal import Synchronization
 internal import SystemPackage
 
-/// Threads that bring in the pages of a working set, in its order, ahead of the guest's touches.
+/// Threads that read the pages of a working set, in its order, ahead of the guest's touches.
 ///
-/// The working set is cut into *pieces* of adjacent pages. A thread takes the next piece, reads what
-/// is absent of it, and may enter it, as a page fault does; so it holds no lock while it reads, and
-/// the guest waits for it only where it touches the page that is being read.
+/// The working set is cut into *pieces* of adjacent pages. A thread takes the next piece, reads
+/// what is absent of it, and may enter it, as a page fault does; so it holds no lock while it
+/// reads, and the guest waits for it only where it touches the page that is being read.
 ///
 /// - A piece lies within the object. A working set is a record that another process may have
 ///   written; pages beyond the memory, and repeated ones, are left out.
@@ -110,7 +110,7 @@ final class ClonePrefetch: Sendable {
         // With one thread less it takes longer.
         if unsafe running > 0 { break }
         unsafe problem = HoldfastError(
-          .host, operation: "bring in the working set of a template",
+          .host, operation: "read the working set of a template",
           reason: "no thread can be created", errno: error.rawValue)
         unsafe finished = .now
       }
@@ -129,7 +129,7 @@ final class ClonePrefetch: Sendable {
     }
   }
 
-  /// Waits until all has been brought in, or nothing more will be.
+  /// Waits until all has been read, or nothing more will be.
   func wait() {
     lock.withLock {
       while unsafe running > 0 { ended.wait(lock) }

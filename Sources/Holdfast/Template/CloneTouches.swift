@@ -1,10 +1,10 @@
 internal import HoldfastCore
 internal import HoldfastTemplate
 
-/// The first touches of a clone: which of them met a page that had been brought in ahead, and, while
+/// The first touches of a clone: which of them met a page that had been read ahead, and, while
 /// they are recorded, their order.
 ///
-/// A *unit* is what a page fault brings in: a large page or a base page, by the granularity of the
+/// A *unit* is what a page fault reads: a large page or a base page, by the granularity of the
 /// clone's page faults. Each unit is in one of the `State`s. A touch is a page fault on a unit, and
 /// only the first one of each unit counts.
 ///
@@ -12,11 +12,11 @@ internal import HoldfastTemplate
 /// lock is a leaf.
 final class CloneTouches: Sendable {
   private enum State: UInt8 {
-    /// Neither touched nor brought in ahead.
+    /// Neither touched nor read ahead.
     case none
-    /// A thread is about to bring it in ahead, or does so.
+    /// A thread is about to read it ahead, or does so.
     case coming
-    /// It was brought in ahead.
+    /// It was read ahead.
     case ahead
     /// It was touched.
     case touched
@@ -57,9 +57,9 @@ final class CloneTouches: Sendable {
 
   /// The number of units.
   var count: Int { lock.withLock { unsafe states.count } }
-  /// What was brought in ahead, in pages of the arena.
-  var broughtIn: PageCount { lock.withLock { unsafe aheadPages } }
-  /// The touches that met a unit that had been brought in ahead, and the others.
+  /// What was read ahead, in pages of the arena.
+  var readAhead: PageCount { lock.withLock { unsafe aheadPages } }
+  /// The touches that met a unit that had been read ahead, and the others.
   var counts: (met: Int, missed: Int) { lock.withLock { unsafe (met, missed) } }
   /// How many touches were recorded.
   var recorded: Int { lock.withLock { unsafe record.count } }
@@ -102,7 +102,7 @@ final class CloneTouches: Sendable {
 
   // MARK: Ahead of touches
 
-  /// Notes that a thread is about to bring pages in.
+  /// Notes that a thread is about to read pages.
   func begin(_ range: PageRange) {
     lock.withLock {
       for number in units(of: range) where unsafe states[number] == .none {
@@ -111,7 +111,7 @@ final class CloneTouches: Sendable {
     }
   }
 
-  /// Notes that it has brought in pages.
+  /// Notes that it has read pages.
   func made(_ range: PageRange) {
     lock.withLock {
       unsafe aheadPages += range.count
@@ -121,7 +121,7 @@ final class CloneTouches: Sendable {
     }
   }
 
-  /// Notes that it has ended. What it did not bring in itself was in memory, or failed.
+  /// Notes that it has ended. What it did not read itself was in memory, or failed.
   func end(_ range: PageRange) {
     lock.withLock {
       for number in units(of: range) where unsafe states[number] == .coming {

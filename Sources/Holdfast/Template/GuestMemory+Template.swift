@@ -3,12 +3,12 @@ internal import HoldfastLinux
 public import HoldfastTemplate
 
 extension GuestMemory {
-  /// Creates a guest whose memory from address 0 on is that of a template, which another process may
-  /// have sealed. A page is copied to the arena when it is first accessed, 2 MiB or a base page at a
-  /// time as `demandPaging` says; the template never changes.
+  /// Creates a guest whose memory from address 0 on is that of a template, which another process
+  /// may have sealed. A page is copied to the arena when it is first accessed, 2 MiB or a base page
+  /// at a time as `demandPaging` says; the template never changes.
   ///
   /// The guest keeps the template open, so that it is not removed. The first clone records in which
-  /// order the pages are touched; the next ones bring them in ahead, in that order. See
+  /// order the pages are touched; the next ones read them ahead, in that order. See
   /// ``WorkingSetOptions`` and ``cloneReceipts``.
   ///
   /// The memory is a segment named `ram`. For a guest with other addresses, such as one with a hole
@@ -16,14 +16,14 @@ extension GuestMemory {
   ///
   /// - Parameters:
   ///   - template: the template.
-  ///   - arena: where the copies come from. It may be smaller than the template; an access for which
-  ///     it has no memory left goes to `demandPaging.onFailure`.
+  ///   - arena: where the copies come from. It may be smaller than the template; an access for
+  ///     which it has no memory left goes to `demandPaging.onFailure`.
   ///   - limit: the end of the guest's addresses; nil for the template's size, rounded up to the
   ///     arena's page size.
   ///   - wiredLimit: how much may be wired, summed over all guests that share the limit.
   ///   - policy: the NUMA nodes that the copies come from.
   ///   - demandPaging: how page faults are served.
-  ///   - workingSet: what is recorded and brought in ahead.
+  ///   - workingSet: what is recorded and read ahead.
   ///   - host: what the host offers.
   /// - Throws: as `init(arena:limit:for:wiredLimit:hostNUMANode:demandPaging:host:)`,
   ///   `cloneSegment` and `map`; code `invalidArgument` where the limit is less than the template.
@@ -50,13 +50,13 @@ extension GuestMemory {
   /// Creates a segment with the memory of a template, to be mapped whole or in parts. The byte at
   /// offset 0 is that of the address at which the saved range began.
   ///
-  /// The pages of the template's working set are brought in from the segment's first mapping on,
+  /// The pages of the template's working set are read from the segment's first mapping on,
   /// unless that is wired.
   ///
   /// - Parameters:
   ///   - name: the segment's name, not empty.
   ///   - template: the template, which stays open as long as the segment or a mapping of it exists.
-  ///   - workingSet: what is recorded and brought in ahead.
+  ///   - workingSet: what is recorded and read ahead.
   /// - Returns: the segment, with the template's size, rounded up to the arena's page size.
   /// - Throws: code `invalidArgument` where the name is empty or used by a segment of another size;
   ///   `alreadyExists` where a segment has the name and the size; `untrusted` where the memory file
@@ -81,7 +81,7 @@ extension GuestMemory {
     return try allocateSegment(name, size: size, pager: ClonePager(clone, file))
   }
 
-  /// What the guest touched of each template that it has memory of, and what was brought in ahead,
+  /// What the guest touched of each template that it has memory of, and what was read ahead,
   /// in the order in which the segments were made; empty for a guest that is not a clone.
   ///
   /// - Complexity: O(segments of templates). Takes the locks of each in turn.
@@ -106,13 +106,13 @@ extension GuestMemory {
     return kept
   }
 
-  /// Waits until the working sets have been brought in, as far as they will be.
+  /// Waits until the working sets have been read, as far as they will be.
   public func waitForPrefetching() {
     for clone in templateClones { clone.waitForPrefetch() }
   }
 
   /// Ends the prefetching, and waits for its threads, each of which ends after the page that it
-  /// reads. What has been brought in stays.
+  /// reads. What has been read stays.
   public func stopPrefetching() {
     for clone in templateClones { clone.stopPrefetch() }
   }

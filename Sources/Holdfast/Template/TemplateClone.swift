@@ -1,7 +1,7 @@
 internal import HoldfastCore
 internal import HoldfastTemplate
 
-/// A clone's use of its template: what it touches, what is brought in ahead, and the working set
+/// A clone's use of its template: what it touches, what is read ahead, and the working set
 /// that it keeps with the template in the end.
 ///
 /// Safe to use from any thread. Its lock is held while no other is taken.
@@ -45,7 +45,7 @@ final class TemplateClone: Sendable {
     self.records = records
   }
 
-  /// Begins to bring in the working set, once. Called without locks.
+  /// Begins to read the working set, once. Called without locks.
   func beginPrefetch(_ object: MemoryObject, _ space: AddressSpace) {
     guard options.prefetching != .off, let workingSet, !workingSet.pages.isEmpty else { return }
     let isFirst = lock.withLock {
@@ -64,7 +64,7 @@ final class TemplateClone: Sendable {
     if isKept { work.begin(threads: options.threads) }
   }
 
-  /// Waits until all that is to be brought in ahead has been.
+  /// Waits until all that is to be read ahead has been.
   func waitForPrefetch() { lock.withLock { unsafe prefetch }?.wait() }
 
   /// Ends the prefetching, and waits for its threads.
@@ -112,7 +112,7 @@ final class TemplateClone: Sendable {
     return CloneReceipt(
       template: template.name.text, pageSize: touches.unit,
       wantedBytes: geometry.bytes(progress?.wanted ?? .zero),
-      broughtInBytes: geometry.bytes(touches.broughtIn), metTouches: met, missedTouches: missed,
+      readAheadBytes: geometry.bytes(touches.readAhead), metTouches: met, missedTouches: missed,
       prefetchDuration: progress?.duration ?? .zero, isPrefetching: progress?.isRunning ?? false,
       prefetchProblem: progress?.problem?.reason, recordedTouches: touches.recorded)
   }

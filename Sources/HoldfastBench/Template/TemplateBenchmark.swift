@@ -7,7 +7,7 @@ internal import SystemPackage
 
 /// Measures clones of a template: how long one takes to its first touch, and how long a guest
 /// program takes that touches a tenth of its memory in a random order, the same in each clone, with
-/// and without pages that are brought in ahead.
+/// and without pages that are read ahead.
 public struct TemplateBenchmark: Sendable {
   /// The size of the template, and of the arena that the clones share.
   public var memory: ByteCount
@@ -21,7 +21,7 @@ public struct TemplateBenchmark: Sendable {
   public var runs: Int
   /// Threads that populate memory and save the template.
   public var threads: Int
-  /// Threads that bring pages in ahead.
+  /// Threads that read pages ahead.
   public var prefetchThreads: Int
   /// What the host offers.
   public var host: HostCapabilities
@@ -68,9 +68,9 @@ public struct TemplateBenchmark: Sendable {
     public internal(set) var faults: [Int] = []
     /// Page faults that read a page.
     public internal(set) var pagedFaults: [Int] = []
-    /// Bytes that were brought in ahead.
-    public internal(set) var broughtInBytes: [UInt64] = []
-    /// Page faults that met a page that had been brought in ahead, and others.
+    /// Bytes that were read ahead.
+    public internal(set) var readAheadBytes: [UInt64] = []
+    /// Page faults that met a page that had been read ahead, and others.
     public internal(set) var metTouches: [Int] = []
     /// See ``metTouches``.
     public internal(set) var missedTouches: [Int] = []
@@ -117,7 +117,7 @@ public struct TemplateBenchmark: Sendable {
   ) throws(HoldfastError) -> Result {
     let store = try TemplateStore(mount: mount)
     let name = try TemplateName(Self.name)
-    var result: Result?
+    let result: Result
     do throws(HoldfastError) {
       result = try measure(store, name, cancellation, progress)
     } catch {
@@ -125,7 +125,6 @@ public struct TemplateBenchmark: Sendable {
       throw error
     }
     _ = try store.remove(name)
-    guard let result else { preconditionFailure("a measurement without a result") }
     return result
   }
 
@@ -267,7 +266,7 @@ public struct TemplateBenchmark: Sendable {
       Int(clamping: (statistics?.demandFaults ?? 0) + (statistics?.processorFaults ?? 0)))
     measurement.pagedFaults.append(Int(clamping: statistics?.pagedFaults ?? 0))
     let receipt = guest.cloneReceipts.first
-    measurement.broughtInBytes.append(receipt?.broughtInBytes.rawValue ?? 0)
+    measurement.readAheadBytes.append(receipt?.readAheadBytes.rawValue ?? 0)
     measurement.metTouches.append(receipt?.metTouches ?? 0)
     measurement.missedTouches.append(receipt?.missedTouches ?? 0)
   }

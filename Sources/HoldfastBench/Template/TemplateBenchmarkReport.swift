@@ -33,7 +33,7 @@ public struct TemplateBenchmarkReport: Sendable {
     parts.append(
       "total includes the start of the clone and of its machine. faults are page faults that a "
         + "handler\nthread served, reads those that read a page, met those whose page had been "
-        + "brought in ahead.")
+        + "read ahead.")
     if !result.fallbacks.isEmpty {
       parts.append(result.fallbacks.map { "not used: \($0)" }.joined(separator: "\n"))
     }
@@ -49,7 +49,7 @@ public struct TemplateBenchmarkReport: Sendable {
     func cell(_ seconds: [Double]) -> String { median(seconds).map { time($0) } ?? "-" }
     func middle(_ counts: [Int]) -> Int { counts.isEmpty ? 0 : counts.sorted()[counts.count / 2] }
     for measurement in result.measurements {
-      let bytes = measurement.broughtInBytes.sorted()
+      let bytes = measurement.readAheadBytes.sorted()
       let ahead = bytes.isEmpty ? 0 : bytes[bytes.count / 2]
       rows.append([
         measurement.way.rawValue, cell(measurement.totalSeconds), cell(measurement.startSeconds),
@@ -68,7 +68,7 @@ extension TemplateBenchmarkReport: Encodable {
     case memoryBytes, mount, backing, pageBytes, touches, runs, sealSeconds, firstTouchSeconds
     case results, comparisons, fallbacks
     case pages, totalSeconds, startSeconds, programSeconds, median, faults, pagedFaults
-    case broughtInBytes, metTouches, missedTouches
+    case readAheadBytes, metTouches, missedTouches
   }
 
   /// The JSON of `bench template`.
@@ -93,7 +93,7 @@ extension TemplateBenchmarkReport: Encodable {
       try entry.encode(measurement.programSeconds, forKey: .programSeconds)
       try entry.encode(measurement.faults, forKey: .faults)
       try entry.encode(measurement.pagedFaults, forKey: .pagedFaults)
-      try entry.encode(measurement.broughtInBytes, forKey: .broughtInBytes)
+      try entry.encode(measurement.readAheadBytes, forKey: .readAheadBytes)
       try entry.encode(measurement.metTouches, forKey: .metTouches)
       try entry.encode(measurement.missedTouches, forKey: .missedTouches)
     }

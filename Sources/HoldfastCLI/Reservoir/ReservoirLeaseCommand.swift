@@ -2,19 +2,8 @@ internal import ArgumentParser
 internal import HoldfastCore
 internal import HoldfastReservoir
 
-/// The options that `lease` and `run` share.
-struct LeaseRequestOptions: ParsableArguments {
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "The name of the lease: 1 to 128 letters, digits, - and _. (default: an unused name)",
-      valueName: "name"),
-    transform: { try leaseName($0) })
-  var name: LeaseName?
-
-  @Flag(help: "Lease only a file of exactly this size; do not cut a larger one.")
-  var exact = false
-
+/// What a command does that finds no memory ready.
+struct LeaseWaitOptions: ParsableArguments {
   @Flag(
     help: ArgumentHelp(
       "If no file is large enough, lease the largest one and populate the rest, which waits for "
@@ -29,6 +18,22 @@ struct LeaseRequestOptions: ParsableArguments {
       valueName: "seconds"),
     transform: { try span($0) })
   var wait: Duration?
+}
+
+/// The options that `lease` and `run` share.
+struct LeaseRequestOptions: ParsableArguments {
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "The name of the lease: 1 to 128 letters, digits, - and _. (default: an unused name)",
+      valueName: "name"),
+    transform: { try leaseName($0) })
+  var name: LeaseName?
+
+  @Flag(help: "Lease only a file of exactly this size; do not cut a larger one.")
+  var exact = false
+
+  @OptionGroup var missing: LeaseWaitOptions
 
   @Option(
     parsing: .unconditional,
@@ -38,15 +43,15 @@ struct LeaseRequestOptions: ParsableArguments {
   var hostNumaNode: NodeID?
 
   func validate() throws {
-    if exact, grow { throw ValidationError("'--exact' and '--grow' cannot be combined") }
+    if exact, missing.grow { throw ValidationError("'--exact' and '--grow' cannot be combined") }
   }
 
   func request(_ size: ByteCount) -> LeaseRequest {
     var request = LeaseRequest(size: size, name: name)
     request.isExact = exact
-    request.grows = grow
+    request.grows = missing.grow
     request.node = hostNumaNode
-    request.timeout = wait ?? .zero
+    request.timeout = missing.wait ?? .zero
     return request
   }
 }

@@ -50,8 +50,8 @@ struct CloneOptions: ParsableArguments {
       return
     }
     for (isGiven, option) in [
-      (!memory.isEmpty, "--memory"), (request.exact, "--exact"), (request.grow, "--grow"),
-      (request.wait != nil, "--wait"), (request.hostNumaNode != nil, "--host-numa-node"),
+      (!memory.isEmpty, "--memory"), (request.exact, "--exact"), (request.missing.grow, "--grow"),
+      (request.missing.wait != nil, "--wait"), (request.hostNumaNode != nil, "--host-numa-node"),
     ] where isGiven {
       throw ValidationError("'--template' and '\(option)' cannot be combined")
     }

@@ -38,6 +38,8 @@ final class RunClones: Sendable {
     let cgroup: MemoryCgroup?
     let isEnded = Atomic<Bool>(false)
     let hasFailed = Atomic<Bool>(false)
+    /// Whether it is ended because another one cannot be started, which is the error to report.
+    let isAbandoned = Atomic<Bool>(false)
 
     init(_ child: ChildProcess, _ record: CloneRecord, _ cgroup: MemoryCgroup?) {
       self.child = child
@@ -91,7 +93,10 @@ final class RunClones: Sendable {
     }
     if failure != nil {
       for _ in running.count + 1..<max(names.count, running.count + 1) { turn.end() }
-      for clone in running { clone.child.end() }
+      for clone in running {
+        clone.isAbandoned.store(true, ordering: .releasing)
+        clone.child.end()
+      }
     }
     let statuses = ChildProcess.wait(for: running.map(\.child), signals) { place, _ in
       running[place].end(promise)
@@ -141,7 +146,8 @@ final class RunClones: Sendable {
 
   private func names() throws -> [TemplateName] {
     let count = options.count
-    let base = name ?? "\(template)-\(RandomID.text().prefix(8))"
+    // Short enough for the numbers and what makes it unique.
+    let base = name ?? "\(template.text.prefix(48))-\(RandomID.text().prefix(8))"
     return try (0..<count).map { number in
       try TemplateName(count == 1 ? base : "\(base)-\(number)")
     }
@@ -239,7 +245,7 @@ final class RunClones: Sendable {
       if clone.isEnded.load(ordering: .acquiring) { return }
       if (try? start.mapsShared()) == true {
         clone.hasFailed.store(true, ordering: .releasing)
-        if !clone.isEnded.load(ordering: .acquiring) { clone.child.end() }
+        try? process.send(SIGKILL)
         template.markChanged()
         return Output.report(
           "the clone '\(name)' was ended, because it mapped the memory shared; the template "
@@ -270,12 +276,14 @@ final class RunClones: Sendable {
       }
       receipts?.write(receipt)
     } catch {
-      if !clone.isEnded.load(ordering: .acquiring) { clone.child.end() }
+      // By what identifies the process: the main thread may have reaped it.
+      try? process.send(SIGKILL)
       clone.hasFailed.store(true, ordering: .releasing)
-      return Output.report(AdviceText.line(error))
+      if !clone.isAbandoned.load(ordering: .acquiring) { Output.report(AdviceText.line(error)) }
+      return
     }
     guard options.prefetches, let mappings = try? start.mappings() else { return }
-    let touches = CloneTouches(template, mappings, process)
+    let touches = ClonePages(template, mappings, process)
     if template.workingSet() != nil { return touches.bringInRead() }
     if number == 0 { touches.record { clone.isEnded.load(ordering: .acquiring) } }
   }

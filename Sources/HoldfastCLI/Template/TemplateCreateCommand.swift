@@ -37,20 +37,7 @@ struct TemplateCreateCommand: ParsableCommand, WritesNoResults {
     transform: { try Size($0) })
   var memory: Size
 
-  @Flag(
-    help: ArgumentHelp(
-      "If no file is large enough, lease the largest one and populate the rest, which waits for "
-        + "the kernel to zero it."))
-  var grow = false
-
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "Wait at most this long for memory to become ready, in seconds or with a unit: 10m. "
-        + "(default: 0)",
-      valueName: "seconds"),
-    transform: { try span($0) })
-  var wait: Duration?
+  @OptionGroup var missing: LeaseWaitOptions
 
   @Argument(
     parsing: .postTerminator,
@@ -116,8 +103,8 @@ struct TemplateCreateCommand: ParsableCommand, WritesNoResults {
       }
       var request = LeaseRequest(size: memory.bytes, name: name)
       request.isHeld = true
-      request.grows = grow
-      request.timeout = wait ?? .zero
+      request.grows = missing.grow
+      request.timeout = missing.wait ?? .zero
       let late = try RunCommand.lease(held, [request], signals)
       if let number = late ?? signals.pendingTermination() {
         held.end()

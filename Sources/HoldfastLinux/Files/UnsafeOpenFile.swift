@@ -95,6 +95,20 @@ package final class OpenFile: Sendable {
     try check(hf_take_lease(descriptor))
   }
 
+  /// As `proveAlone()`, tried until the time is over. Other commands open a file briefly to inspect
+  /// it, and the descriptors of a process are closed shortly after its end.
+  package func proveAlone(within timeout: Duration) throws(Errno) {
+    let end = Instant.now + timeout.bounded
+    while true {
+      do throws(Errno) {
+        return try proveAlone()
+      } catch {
+        guard error == .wouldBlock, Instant.now < end else { throw error }
+        usleep(200)
+      }
+    }
+  }
+
   /// Whether no process has tried to open the file since ``proveAlone()``.
   package var isStillAlone: Bool { hf_has_lease(descriptor) == 1 }
 

@@ -14,7 +14,8 @@ package final class MemoryCgroup: Sendable {
   private let name: String
   private let isVersion2: Bool
 
-  private static let prefix = "holdfast-"
+  /// The number and start of the process that made it follow, by which a leftover is known.
+  private static let prefix = "holdfast-clone-"
   private static let files = HostFiles(root: "/")
 
   /// Creates a cgroup where this process may: in its own cgroup or one above that.
@@ -30,10 +31,10 @@ package final class MemoryCgroup: Sendable {
       for path in hierarchy.directories where Self.hasController(path, hierarchy) {
         do throws(Errno) {
           let parent = try Folder.open(path: path)
-          for old in (try? parent.names()) ?? [] where old.hasPrefix(Self.prefix) {
+          for old in (try? parent.names()) ?? [] where Self.isLeftover(old) {
             try? parent.removeFolder(old)
           }
-          let folder = Self.prefix + name
+          let folder = Self.prefix + (try HostProcess(getpid()).text) + "-" + name
           try parent.makeFolder(folder, permissions: 0o755)
           do throws(Errno) {
             let file = hierarchy.isVersion2 ? "memory.max" : "memory.limit_in_bytes"
@@ -62,6 +63,15 @@ package final class MemoryCgroup: Sendable {
         ?? "the memory controller is enabled in no cgroup above this process",
       errno: refusal?.error.rawValue,
       advice: .other("as root, or in a systemd unit with Delegate=memory"))
+  }
+
+  /// Whether a folder is a cgroup whose maker has ended. Without processes it can be removed.
+  private static func isLeftover(_ name: String) -> Bool {
+    guard name.hasPrefix(prefix),
+      let maker = name.dropFirst(prefix.count).split(separator: "-").first,
+      let process = HostProcess(text: maker)
+    else { return false }
+    return !process.exists
   }
 
   /// Whether cgroups in a folder get the memory controller.

@@ -149,7 +149,7 @@ extension Reservoir {
     _ taken: LockedLease, _ status: FileStatus, _ filling: Folder, _ options: RecycleOptions,
     _ operation: String, _ progress: @escaping @Sendable (ByteCount, ByteCount) -> Void
   ) throws(HoldfastError) -> LeaseEnd {
-    let id = ReadyName.newID()
+    let id = RandomID.text()
     // From here on a crash leaves it in filling, from where no other process makes it ready.
     try move(taken, status, operation) { () throws(Errno) in
       try taken.folder.rename(taken.name, to: filling, id)
@@ -288,8 +288,8 @@ extension Reservoir {
   private static let mostScrubs = 20
 
   /// Opens the file of a lease and takes its lock. A held lease may be locked for some milliseconds
-  /// after its end: a process that was started at that moment has the file open until it executes its
-  /// program.
+  /// after its end: a process that was started at that moment has the file open until it executes
+  /// its program.
   private func lockedFileSoon(
     _ file: LeaseFile, in folder: Folder
   ) throws(Errno) -> (file: OpenFile, status: FileStatus)? {

@@ -176,7 +176,7 @@ extension Reservoir {
   ) throws(HoldfastError) -> (OpenFile, String) {
     try during(operation, "cannot create a file in \(path)/filling") { () throws(Errno) in
       while true {
-        let id = ReadyName.newID()
+        let id = RandomID.text()
         let file = try filling.makeFile(id)
         try file.lock(waiting: true)
         // A collection may have had the lock first, and unlinked the file.

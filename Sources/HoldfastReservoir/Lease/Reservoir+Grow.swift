@@ -26,7 +26,7 @@ extension Reservoir {
     let lease = LeaseFile(search.name, node: name.node, isHeld: search.request.isHeld)
     let taken =
       search.holder.limits == nil
-      ? TakenFile(file: file, folder: filling, name: ReadyName.newID(), isLeased: false)
+      ? TakenFile(file: file, folder: filling, name: RandomID.text(), isLeased: false)
       : TakenFile(file: file, folder: search.folder, name: lease.text, isLeased: true)
     let refused: HoldfastError?
     do throws(Errno) {

@@ -30,7 +30,7 @@ public struct LeaseName: Hashable, Sendable, CustomStringConvertible {
 
   /// A new name, which no other lease has.
   init(unique prefix: String) {
-    text = prefix + "-" + ReadyName.newID()
+    text = prefix + "-" + RandomID.text()
   }
 
   /// The name.

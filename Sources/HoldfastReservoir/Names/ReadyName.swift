@@ -14,7 +14,7 @@ struct ReadyName: Hashable, Comparable {
   init(size: ByteCount, node: NodeID?) {
     self.size = size
     self.node = node
-    id = Self.newID()
+    id = RandomID.text()
   }
 
   /// Reads a name; nil where a reservoir does not generate such names.
@@ -37,12 +37,6 @@ struct ReadyName: Hashable, Comparable {
 
   var text: String {
     size.shortDescription + (node.map { "@\($0.rawValue)" } ?? "") + "-" + id
-  }
-
-  /// A new ID: 64 random bits in hexadecimal digits.
-  static func newID() -> String {
-    let digits = String(UInt64.random(in: .min ... .max), radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
   }
 
   private static let units: [(shift: UInt64, unit: String)] = [

@@ -1,7 +1,7 @@
 package import HoldfastCore
 
 /// What starting a clone obtained.
-package struct CloneReceipt: Hashable, Sendable, Codable {
+package struct CloneStartReceipt: Hashable, Sendable, Codable {
   /// The clone's name.
   package let name: String
   /// The template's name.
@@ -14,7 +14,7 @@ package struct CloneReceipt: Hashable, Sendable, Codable {
   package let promised: ByteCount
   /// The monitor's version; nil where it has no QMP.
   package let version: String?
-  /// The pages that were brought in before the guest ran, and copied where it will write to them.
+  /// The pages that were read before the guest ran, and copied where it will write to them.
   package let prefetchedPages: Int
   /// The time that took, in seconds.
   package let prefetchSeconds: Double

@@ -11,7 +11,7 @@ package import SystemPackage
 /// The kernel tells of a page that a process has it, and whether it is its own copy, but not when
 /// it was touched. So a clone is looked at again and again after its start, at longer and longer
 /// intervals, and what is new each time follows what was known.
-package struct CloneTouches: Sendable {
+package struct ClonePages: Sendable {
   private let template: Template
   private let mappings: [ProcessMapping]
   private let process: HostProcess
