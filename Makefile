@@ -14,7 +14,7 @@ FUZZ_CASES ?= 100000
 
 .PHONY: check format lint build api check-api release release-tests test tsan model crashes fuzz bench \
   budgets static numa-guest reservoir-guest template-guest service-guest packages recipes \
-  kubernetes examples library test-library compare-library c-examples rust mutants \
+  kubernetes kubelet examples library test-library compare-library c-examples rust mutants \
   report report-check docs clean
 
 check: lint build check-api test tsan
@@ -135,6 +135,14 @@ kubernetes: static
 	$(SWIFT) build --package-path Kubernetes --build-tests
 	$(SWIFT) test --package-path Kubernetes --skip-build
 	Kubernetes/Tests/stand-in/run $(STATIC) Kubernetes/.build/debug/holdfast-kubernetes
+
+# The plugin with a real kubelet, containerd and runc, as root. KUBELET names a kubelet; by default one
+# is built from Debian's source package, which takes about 5 minutes.
+KUBELET_FOLDER = .build/kubelet
+kubelet: static
+	$(SWIFT) build --package-path Kubernetes -c release --product holdfast-kubernetes
+	Kubernetes/Tests/kubelet/run $(STATIC) Kubernetes/.build/release/holdfast-kubernetes \
+	  $${KUBELET:-$$(Kubernetes/Tests/kubelet/build-kubelet $(KUBELET_FOLDER))}
 
 # The programs of Examples, and the Swift of the documents, as a user's package has them.
 EXAMPLES = WireGuest PageAndFork Snapshot LeaseFromReservoir MinimalMonitor

@@ -1,6 +1,7 @@
 """The node: a reservoir with its service, the plugin, and pods' views of memory."""
 
 import ctypes
+import fcntl
 import mmap
 import os
 import signal
@@ -22,6 +23,24 @@ def wait_for(condition, what, seconds=20):
         if time.monotonic() > end:
             raise AssertionError("not within %d s: %s" % (seconds, what))
         time.sleep(0.01)
+
+
+def free_huge_pages():
+    try:
+        with open("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") as file:
+            return int(file.read())
+    except OSError:
+        return 0
+
+
+def lock_huge_pages():
+    """The lock of the tests that use up huge pages (HugePageLock)."""
+    try:
+        lock = os.open(
+            "/tmp/holdfast-huge-pages.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError:
+        pass
 
 
 def bind_mount(source, target):
