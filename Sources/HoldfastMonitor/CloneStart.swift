@@ -48,10 +48,15 @@ package struct CloneStart {
   /// Checks how the monitor maps the template, loads the state of the devices, and lets the guest
   /// run.
   ///
-  /// - Parameter state: the state, an open file that no other clone reads.
+  /// - Parameters:
+  ///   - state: the state, an open file that no other clone reads.
+  ///   - note: notes that the guest runs, immediately before it is told to. If the process is killed
+  ///     between the two, a clone is left that does not run; the other order could leave one that
+  ///     runs and that the next command ends.
   /// - Throws: ``HoldfastError``. The guest does not run then; the caller ends the monitor.
   package func run(
-    _ socket: StreamSocket, state: OpenFile, _ options: Options
+    _ socket: StreamSocket, state: OpenFile, _ options: Options,
+    noting note: () throws(HoldfastError) -> Void
   ) throws(HoldfastError) -> CloneStartReceipt {
     let qemu = try asking(nil) { () throws(QMPConnection.Problem) in
       try QMPConnection(socket, timeout: timeout)
@@ -70,6 +75,7 @@ package struct CloneStart {
     let touches = ClonePages(template, mappings, process)
     let pages = options.prefetches ? touches.bringInWritten() : 0
     let ready = Instant.now
+    try note()
     try asking(version) { () throws(QMPConnection.Problem) in _ = try qemu.execute("cont") }
     return CloneStartReceipt(
       name: name.text, template: template.name.text, process: process.number,

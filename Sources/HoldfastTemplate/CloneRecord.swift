@@ -141,6 +141,16 @@ extension TemplateStore {
     }
   }
 
+  /// Whether all processes have ended that have the file of a note.
+  private func isFree(_ file: OpenFile, within timeout: Duration) -> Bool {
+    let end = Instant.now + timeout
+    while (try? file.lock(waiting: false)) == nil {
+      guard Instant.now < end else { return false }
+      usleep(500)
+    }
+    return true
+  }
+
   /// The same, with the lock of the folder of clones held.
   func liveClones(inClones folder: Folder) -> [Clone] {
     var live: [Clone] = []
@@ -156,7 +166,8 @@ extension TemplateStore {
         if let starter = clone.starter, !starter.exists {
           // Its guest never ran, and never will.
           if let status = try? file.status() { end(processesWith: status) }
-          try? folder.unlink(name)
+          // The next look removes the note of one that takes longer to end.
+          if isFree(file, within: .milliseconds(200)) { try? folder.unlink(name) }
           continue
         }
         let started = (try? file.status())?.modified ?? 0

@@ -268,11 +268,8 @@ final class RunClones: Sendable {
     let start = CloneStart(name, of: template, process)
     do throws(HoldfastError) {
       defer { turn.end() }
-      let receipt = try start.run(socket, state: state, options)
-      do throws(HoldfastError) {
+      let receipt = try start.run(socket, state: state, options) { () throws(HoldfastError) in
         try clone.record.noteRunning()
-      } catch {
-        Output.note(AdviceText.line(error))
       }
       receipts?.write(receipt)
     } catch {
