@@ -136,7 +136,8 @@ import Testing
   /// A client that reads nothing of a large response keeps its connection for its time only.
   @Test func aClientThatDoesNotRead() throws {
     let large = String(repeating: "x", count: 32 << 20)
-    let server = try Running(.init(connections: 8, time: .milliseconds(300))) { request in
+    // Long enough to be seen on a busy host.
+    let server = try Running(.init(connections: 8, time: .seconds(2))) { request in
       HTTPResponse("200 OK", request.path == "/large" ? large : "small")
     }
     defer { server.end() }
