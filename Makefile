@@ -13,7 +13,7 @@ CRASHES ?= 300
 FUZZ_CASES ?= 100000
 
 .PHONY: check format lint build api check-api release release-tests test tsan model crashes fuzz bench \
-  budgets static numa-guest reservoir-guest template-guest service-guest packages recipes \
+  budgets static static-plugin numa-guest reservoir-guest template-guest service-guest packages recipes \
   kubernetes kubelet examples library test-library compare-library c-examples rust mutants \
   report report-check docs clean
 
@@ -104,6 +104,11 @@ STATIC = .build/static/holdfast
 static: release
 	Scripts/link-static $(STATIC)
 
+STATIC_PLUGIN = .build/static/holdfast-kubernetes
+static-plugin:
+	$(SWIFT) build --package-path Kubernetes -c release --product holdfast-kubernetes
+	Scripts/link-static $(STATIC_PLUGIN)
+
 # The program in a machine of several NUMA nodes, made by QEMU.
 numa-guest: static
 	Scripts/numa-guest/run $(STATIC)
@@ -139,9 +144,8 @@ kubernetes: static
 # The plugin with a real kubelet, containerd and runc, as root. KUBELET names a kubelet; by default one
 # is built from Debian's source package, which takes about 5 minutes.
 KUBELET_FOLDER = .build/kubelet
-kubelet: static
-	$(SWIFT) build --package-path Kubernetes -c release --product holdfast-kubernetes
-	Kubernetes/Tests/kubelet/run $(STATIC) Kubernetes/.build/release/holdfast-kubernetes \
+kubelet: static static-plugin
+	Kubernetes/Tests/kubelet/run $(STATIC) $(STATIC_PLUGIN) \
 	  $${KUBELET:-$$(Kubernetes/Tests/kubelet/build-kubelet $(KUBELET_FOLDER))}
 
 # The programs of Examples, and the Swift of the documents, as a user's package has them.
