@@ -45,10 +45,14 @@ enum LeaseAnswer {
     return message.text
   }
 
-  /// The largest number of rows and leases in an answer.
+  /// The largest number of rows in an answer, and of leases where the request has no `AFTER`.
   private static let mostLines = 256
+  /// The length limit of an answer, less a line that says that there are more leases.
+  private static let longestStatus = 65_536 - 64
 
-  static func packet(_ status: ReservoirStatus, of user: UInt32) -> String {
+  /// - Parameter after: the name that the first lease's is greater than. The answer then has as many
+  ///   leases as it has room for.
+  static func packet(_ status: ReservoirStatus, of user: UInt32, after: String? = nil) -> String {
     var message = LeaseMessage()
     message.add("RESULT", "status")
     message.add("PATH", status.path)
@@ -64,12 +68,20 @@ enum LeaseAnswer {
       message.add(
         "ROW", "\(row.size.rawValue) \(text(row.node)) \(row.ready) \(own) \(row.filling)")
     }
-    for lease in leases.prefix(mostLines) {
-      message.add(
-        "LEASE",
+    // Names are ASCII letters, digits, `-` and `_`, which compare by their bytes.
+    let left = leases.filter { $0.name > after ?? "" }.sorted { $0.name < $1.name }
+    var length = message.text.utf8.count
+    var count = 0
+    for lease in left {
+      let line =
         "\(lease.name) \(lease.size.rawValue) \(text(lease.node)) \(lease.isHeld ? 1 : 0) "
-          + "\(lease.seconds)")
+        + "\(lease.seconds)"
+      length += "\nLEASE=".utf8.count + line.utf8.count
+      guard length <= longestStatus, after != nil || count < mostLines else { break }
+      message.add("LEASE", line)
+      count += 1
     }
+    if count < left.count { message.add("MORE", 1) }
     return message.text
   }
 

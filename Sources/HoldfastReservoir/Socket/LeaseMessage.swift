@@ -59,7 +59,8 @@ struct LeaseMessage {
 enum LeaseCommand {
   case lease(LeaseRequest)
   case release(LeaseName)
-  case status
+  /// The leases with names after this one, or the first ones.
+  case status(after: String?)
 }
 
 extension LeaseCommand {
@@ -85,9 +86,15 @@ extension LeaseCommand {
     case "release":
       guard let name = message["NAME"] else { throw Self.fail("NAME is missing") }
       self = .release(try LeaseName(name))
-    case "status": self = .status
+    case "status": self = .status(after: try Self.after(message))
     case let other: throw Self.fail("REQUEST=\((other ?? "").prefix(32)) is unknown")
     }
+  }
+
+  /// The name after which the answer begins; empty for the first page.
+  private static func after(_ message: LeaseMessage) throws(HoldfastError) -> String? {
+    guard let text = message["AFTER"], !text.isEmpty else { return message["AFTER"] }
+    return try LeaseName(text).text
   }
 
   private static func request(_ message: LeaseMessage) throws(HoldfastError) -> LeaseRequest {
@@ -130,7 +137,9 @@ extension LeaseCommand {
     case .release(let name):
       message.add("REQUEST", "release")
       message.add("NAME", name.text)
-    case .status: message.add("REQUEST", "status")
+    case .status(let after):
+      message.add("REQUEST", "status")
+      if let after { message.add("AFTER", after) }
     }
     return message.text
   }

@@ -56,8 +56,8 @@ package struct LeaseServer: Sendable {
         return try lease(request, connection, user, limits, cancellation)
       case .release(let name):
         packet = LeaseAnswer.packet(try reservoir.release(name, forUser: user))
-      case .status:
-        packet = LeaseAnswer.packet(try reservoir.status(), of: user)
+      case .status(let after):
+        packet = LeaseAnswer.packet(try reservoir.status(), of: user, after: after)
       }
     } catch {
       packet = LeaseAnswer.packet(error)

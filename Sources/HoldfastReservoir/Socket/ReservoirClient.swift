@@ -15,6 +15,8 @@ public final class ReservoirClient: Sendable {
   public let socketPath: String
   /// The ID of the reservoir's owner, where the mount states it; otherwise root.
   private let owner: UInt32
+  /// How long the service may take in addition to the wait that a request asks for.
+  private let patience: Duration
 
   /// The socket's name in the reservoir's folder.
   static let socketName = "socket"
@@ -48,12 +50,17 @@ public final class ReservoirClient: Sendable {
     }
     socketPath = Reservoir.path(mount: mount) + "/" + Self.socketName
     owner = reservoir.owner
+    patience = Self.defaultPatience
   }
 
   /// Uses the socket with a path, whose service must be root's or the caller's own.
-  public init(socket path: String) {
+  ///
+  /// - Parameter timeout: how long the service may take for a call, in addition to the wait that a
+  ///   request asks for.
+  public init(socket path: String, timeout: Duration = .seconds(30)) {
     socketPath = path
     owner = 0
+    patience = timeout
   }
 
   /// Leases memory, as ``Reservoir/lease(_:cancellation:)`` does for the reservoir's owner.
@@ -96,15 +103,31 @@ public final class ReservoirClient: Sendable {
 
   /// Counts the ready files and the calling user's leases.
   ///
+  /// The leases come in pages. A lease that lasts from the first to the last one is in the result;
+  /// one that was made or ended meanwhile may be in it. The numbers of files are those of the first
+  /// page.
+  ///
   /// - Throws: ``HoldfastError`` with the code `busy` where no service listens; `notPermitted`,
   ///   `untrusted` or `host`.
+  /// - Complexity: a page for each 500 to 900 leases.
   public func status() throws(HoldfastError) -> ReservoirStatus {
-    let (message, _) = try ask(.status, "status", "read the status of the reservoir")
-    return try LeaseAnswer.status(message, user: geteuid())
+    let operation = "read the status of the reservoir"
+    var result: ReservoirStatus?
+    var last = ""
+    while true {
+      let (message, _) = try ask(.status(after: last), "status", operation)
+      let page = try LeaseAnswer.status(message, user: geteuid())
+      if result == nil { result = page } else { result?.leases += page.leases }
+      guard message.number("MORE") == 1, let status = result else { return result ?? page }
+      // A service without pages repeats the first leases, and does not say that there are more.
+      guard let next = page.leases.last?.name, next > last,
+        status.leases.count < Reservoir.mostNames
+      else { throw LeaseAnswer.invalid }
+      last = next
+    }
   }
 
-  /// How long the service may take in addition to the wait that a request asks for.
-  private static let patience = Duration.seconds(30)
+  private static let defaultPatience = Duration.seconds(30)
   /// The interval at which a waiting call looks at its token.
   private static let step = Duration.milliseconds(20)
 
@@ -112,7 +135,7 @@ public final class ReservoirClient: Sendable {
     _ command: LeaseCommand, _ result: String, _ operation: String, timeout: Duration = .zero,
     _ cancellation: CancellationToken = CancellationToken()
   ) throws(HoldfastError) -> (LeaseMessage, OpenFile?) {
-    let end = Instant.now + timeout.bounded + Self.patience
+    let end = Instant.now + timeout.bounded + patience.bounded
     func checkTime() throws(HoldfastError) {
       if cancellation.isCancelled {
         throw HoldfastError(
