@@ -21,6 +21,7 @@ let testSettings: [SwiftSetting] = [
 let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let posix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let locks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+let http1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let http = Target.Dependency.product(name: "NIOHTTP2", package: "swift-nio-http2")
 let reservoir = Target.Dependency.product(name: "HoldfastReservoir", package: "holdfast")
 let core = Target.Dependency.product(name: "HoldfastCore", package: "holdfast")
@@ -41,20 +42,27 @@ let package = Package(
     .target(name: "DevicePluginWire", swiftSettings: settings),
     // gRPC at Unix sockets. It knows no protocol.
     .target(name: "LocalRPC", dependencies: [nio, posix, http], swiftSettings: settings),
+    // Texts over HTTP/1.1, for metrics.
+    .target(name: "PlainHTTP", dependencies: [nio, posix, locks, http1], swiftSettings: settings),
     .target(name: "CThreadUser", cSettings: [.define("_GNU_SOURCE")]),
     .target(
       name: "ReadyMemoryPlugin",
       dependencies: [
-        "CThreadUser", "DevicePluginWire", "LocalRPC", nio, posix, locks, reservoir, core,
+        "CThreadUser", "DevicePluginWire", "LocalRPC", "PlainHTTP", nio, posix, locks, reservoir,
+        core,
       ],
       swiftSettings: settings),
     .executableTarget(
-      name: "HoldfastKubernetes", dependencies: ["ReadyMemoryPlugin"], swiftSettings: settings),
+      name: "HoldfastKubernetes", dependencies: ["PlainHTTP", "ReadyMemoryPlugin", nio, posix],
+      swiftSettings: settings),
     .testTarget(
       name: "DevicePluginWireTests", dependencies: ["DevicePluginWire"],
       swiftSettings: testSettings),
     .testTarget(
       name: "LocalRPCTests", dependencies: ["LocalRPC", nio, posix, http],
+      swiftSettings: testSettings),
+    .testTarget(
+      name: "PlainHTTPTests", dependencies: ["PlainHTTP", nio, posix],
       swiftSettings: testSettings),
     .testTarget(
       name: "ReadyMemoryPluginTests", dependencies: ["ReadyMemoryPlugin", "DevicePluginWire"],

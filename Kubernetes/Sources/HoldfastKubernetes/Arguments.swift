@@ -1,4 +1,5 @@
 internal import Glibc
+internal import PlainHTTP
 internal import ReadyMemoryPlugin
 
 /// The program's arguments.
@@ -10,6 +11,7 @@ enum Arguments {
 
   static let help = """
     usage: holdfast-kubernetes [OPTION VALUE]...
+           holdfast-kubernetes --check-books ADDRESS:PORT
 
     Offers ready memory of reservoirs to the kubelet, as resources such as
     holdfast.dev/ready-2m-2gi. It runs as root.
@@ -27,6 +29,20 @@ enum Arguments {
       --interval MILLISECONDS
                            the time between two looks at the kubelet and the service (1000)
       --mode MODE          the mode of the files in pods, octal (0666)
+      --metrics ADDRESS:PORT
+                           serves /metrics for Prometheus, /healthz and /books
+      --service-metrics ADDRESS:PORT
+                           'listen' of [metrics] of the reservoir's service, on
+                           loopback, whose metrics /metrics has too; several times,
+                           in the order of the sockets
+      --limit PAGE=BYTES   the limit of huge pages of the service's container, which
+                           is what the kubelet counts as used, such as 2M=8589934592;
+                           several times for several page sizes
+      --settle SECONDS     how long the kubelet's and the reservoirs' books differ
+                           until that counts (10)
+      --check-books ADDRESS:PORT
+                           asks the plugin with these --metrics whether the books
+                           agree. If not, it prints a line and ends with status 1
       --help               prints this
     """
 
@@ -58,15 +74,62 @@ enum Arguments {
       case "--wait": options.lease.wait = .milliseconds(try number(60_000))
       case "--grace": options.grace = .seconds(try number(86_400))
       case "--interval": options.interval = .milliseconds(max(10, try number(60_000)))
+      case "--metrics": options.metrics = try address(name, value)
+      case "--service-metrics":
+        let address = try address(name, value)
+        guard address.isLoopback else {
+          throw Problem(reason: "\(name) \(value): the service listens on loopback alone")
+        }
+        options.serviceMetrics.append(address)
+      case "--limit":
+        let (page, bytes) = try limit(value)
+        guard options.limits.updateValue(bytes, forKey: page) == nil else {
+          throw Problem(reason: "\(name) \(value): this page size has a limit already")
+        }
+      case "--settle": options.settle = .seconds(try number(86_400))
       case "--mode": options.lease.mode = UInt32(try number(0o777, radix: 8))
       default: throw Problem(reason: "unknown option \(name)")
       }
     }
     if !sockets.isEmpty { options.sockets = sockets }
+    guard options.serviceMetrics.count <= options.sockets.count else {
+      throw Problem(reason: "there are more --service-metrics than sockets")
+    }
     guard options.user != nil || geteuid() != 0 else {
       throw Problem(
         reason: "--user is missing: for root the service would end leases that are in use")
     }
+  }
+
+  static func address(_ name: String, _ text: String) throws(Problem) -> HTTPAddress {
+    guard let address = HTTPAddress(text) else {
+      throw Problem(
+        reason: "\(name) \(text): not an address and a port, such as 127.0.0.1:9817")
+    }
+    return address
+  }
+
+  /// Reads `2M=8589934592`, and also Kubernetes's units, such as `2M=8Gi`.
+  private static func limit(_ text: String) throws(Problem) -> (page: UInt64, bytes: UInt64) {
+    let words = text.split(separator: "=", omittingEmptySubsequences: false)
+    guard words.count == 2,
+      let page = bytes(words[0], ["K": 10, "M": 20, "G": 30]), page.nonzeroBitCount == 1,
+      let limit = bytes(words[1], ["Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40])
+    else {
+      throw Problem(
+        reason: "--limit \(text): use a page size and bytes, such as 2M=8589934592")
+    }
+    return (page, limit)
+  }
+
+  /// A number with or without a unit, of which the power of two is given.
+  private static func bytes(_ text: Substring, _ units: [String: UInt64]) -> UInt64? {
+    let digits = text.prefix { $0.isASCII && $0.isNumber }
+    let unit = text.dropFirst(digits.count)
+    guard let number = UInt64(digits), let shift = unit.isEmpty ? 0 : units[String(unit)],
+      number <= UInt64.max >> shift
+    else { return nil }
+    return number << shift
   }
 
   private static func user(_ text: String) throws(Problem) -> ThreadUser {

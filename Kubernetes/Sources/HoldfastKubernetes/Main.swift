@@ -1,4 +1,7 @@
 internal import Glibc
+internal import NIOCore
+internal import NIOPosix
+internal import PlainHTTP
 internal import ReadyMemoryPlugin
 
 /// `holdfast-kubernetes`.
@@ -12,9 +15,18 @@ enum Main {
     }
     var options = PluginOptions()
     do {
+      if command.first == "--check-books" {
+        guard command.count == 2, let text = command.last else {
+          throw Arguments.Problem(reason: "--check-books has one value, and no other options")
+        }
+        exit(await checkBooks(try Arguments.address("--check-books", text)))
+      }
       try Arguments.read(Array(command), into: &options)
+    } catch let problem as Arguments.Problem {
+      PluginLog.write("error: \(problem.reason)")
+      exit(2)
     } catch {
-      PluginLog.write("error: \(error.reason)")
+      PluginLog.write("error: \(error)")
       exit(2)
     }
     // A container's first process ignores SIGTERM otherwise. At the end nothing is left to do.
@@ -34,5 +46,23 @@ enum Main {
     }
     _ = lock
     exit(1)
+  }
+
+  /// Asks a plugin whether the books agree, for a readiness probe: the kubelet makes the line that
+  /// it prints an event of the pod.
+  ///
+  /// - Returns: the status of this process.
+  private static func checkBooks(_ address: HTTPAddress) async -> Int32 {
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    do throws(HTTPTextClient.Failure) {
+      let answer = try await HTTPTextClient(address, group: group, mostBytes: 65_536)
+        .get("/books", timeout: .seconds(3))
+      let line = answer.text.prefix { !$0.isNewline }
+      print(line.isEmpty ? "the plugin answers with status \(answer.status)" : "\(line)")
+      return answer.status == 200 ? 0 : 1
+    } catch {
+      print("the plugin cannot be asked: \(error)")
+      return 1
+    }
   }
 }

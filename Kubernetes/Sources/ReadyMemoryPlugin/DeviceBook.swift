@@ -7,20 +7,24 @@ package import DevicePluginWire
 /// that are left. So a lease changes no device's identifier, and the same files give the same
 /// devices after the plugin's start.
 package enum DeviceBook {
-  /// The number of leases that the service's status can name, which limits the devices.
-  package static let mostDevices = 256
+  /// The most devices of a reservoir. Each takes some 40 bytes of the list that the kubelet gets.
+  package static let mostDevices = 8192
+  /// The same where the service is of a version that names no more leases.
+  package static let mostDevicesBeforePages = 256
 
   /// - Parameters:
   ///   - ready: the number of ready files of each node; nil is memory that is bound to none.
   ///   - leased: the devices that have leases; true where the lease is ending, so that the device
   ///     may be no pod's next.
   ///   - others: how many leases of other resources count towards the limit.
+  ///   - most: the limit.
   ///   - canLease: whether the service leases at present.
   package static func devices(
-    ready: [UInt32?: Int], leased: [DeviceID: Bool], others: Int = 0, canLease: Bool
+    ready: [UInt32?: Int], leased: [DeviceID: Bool], others: Int = 0, most: Int = mostDevices,
+    canLease: Bool
   ) -> [Device] {
     var devices: [DeviceID: Bool] = leased.mapValues { !$0 }
-    var room = max(0, mostDevices - leased.count - others)
+    var room = max(0, most - leased.count - others)
     for (node, count) in ready.sorted(by: { ($0.key ?? 0) < ($1.key ?? 0) }) {
       var left = min(count, room)
       room -= max(0, left)

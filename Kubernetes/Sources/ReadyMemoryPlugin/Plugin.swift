@@ -4,6 +4,7 @@ internal import HoldfastReservoir
 internal import LocalRPC
 internal import NIOCore
 internal import NIOPosix
+internal import PlainHTTP
 
 /// Offers what reservoirs have ready to the kubelet of the node.
 ///
@@ -11,30 +12,47 @@ internal import NIOPosix
 /// reservoirs' leases say what pods may have, the kubelet's list what they have. Between the rounds
 /// it answers the kubelet.
 package struct Plugin {
-  private let options: PluginOptions
+  let options: PluginOptions
   private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+  /// Clients of metrics do not delay the kubelet.
+  private let metricsGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
   private let kubelet: RPCClient
   private let podResources: RPCClient
-  private var reservoirs: [NodeReservoir] = []
-  private var offers: [Resource: ResourceOffer] = [:]
+  private(set) var reservoirs: [NodeReservoir] = []
+  private(set) var offers: [Resource: ResourceOffer] = [:]
   private var log = PluginLog()
+  let report = PluginReport()
+  let started = ContinuousClock.now
+  var comparison: BookComparison
+  /// The differences that counted in the last round.
+  var differences: Set<BookDifference> = []
+  var kubeletAnswered: ContinuousClock.Instant?
   /// The sockets of the kubelet that runs: others are another kubelet's.
   private var kubeletSockets: [SocketIdentity?] = []
 
   package init(_ options: PluginOptions) {
     self.options = options
+    comparison = BookComparison(settle: options.settle)
     kubelet = RPCClient(path: options.folder + "/kubelet.sock", group: group)
     podResources = RPCClient(path: options.podResources, group: group)
   }
 
   /// Serves until the process ends.
   ///
-  /// - Throws: where the threads cannot be the plugin's user's.
+  /// - Throws: where the threads cannot be the plugin's user's, or the port of the metrics is taken.
   package mutating func run() async throws {
-    for socket in options.sockets {
-      let link = ReservoirLink(socket: socket, user: options.user)
+    for (index, socket) in options.sockets.enumerated() {
+      let metrics = options.serviceMetrics.dropFirst(index).first
+      let link = ReservoirLink(
+        socket: socket, user: options.user,
+        metrics: metrics.map { HTTPTextClient($0, group: metricsGroup) })
       try await link.start()
       reservoirs.append(NodeReservoir(link, grace: options.grace))
+    }
+    if let address = options.metrics {
+      _ = try await HTTPTextServer(address, group: metricsGroup) { [report] in
+        report.respond($0)
+      }
     }
     while true {
       await round()
@@ -44,8 +62,9 @@ package struct Plugin {
 
   private mutating func round() async {
     notice()
-    for index in reservoirs.indices { await reservoirs[index].read(&log) }
-    if let inUse = await devicesInUse() {
+    await read()
+    let inUse = await devicesInUse()
+    if let inUse {
       for index in reservoirs.indices { await reservoirs[index].collect(inUse, &log) }
     } else {
       for index in reservoirs.indices { reservoirs[index].sightings.forgetPods() }
@@ -54,6 +73,23 @@ package struct Plugin {
       for resource in reservoirs[index].resources {
         await offer(resource, of: index)
       }
+    }
+    compare(inUse)
+  }
+
+  /// Asks all services at once: one that does not answer delays no other.
+  private mutating func read() async {
+    let now = ContinuousClock.now
+    let pause = max(options.interval, min(.seconds(5), options.settle / 2))
+    let questions = reservoirs.map { ($0.link, $0.wantsMetrics(at: now)) }
+    let answers = await withTaskGroup(of: (Int, NodeReservoir.Answers).self) { group in
+      for (index, (link, metrics)) in questions.enumerated() {
+        group.addTask { (index, await NodeReservoir.ask(link, metrics: metrics)) }
+      }
+      return await group.reduce(into: []) { $0.append($1) }
+    }
+    for (index, answers) in answers {
+      reservoirs[index].note(answers, pause: pause, &log)
     }
   }
 

@@ -1,3 +1,5 @@
+package import PlainHTTP
+
 /// What the plugin is told at its start.
 package struct PluginOptions: Hashable, Sendable {
   /// The sockets of reservoirs' services.
@@ -13,6 +15,15 @@ package struct PluginOptions: Hashable, Sendable {
   package var grace = Duration.seconds(60)
   /// The time between two looks at the kubelet and the reservoirs.
   package var interval = Duration.seconds(1)
+  /// Where the plugin serves its metrics; nil for nowhere.
+  package var metrics: HTTPAddress?
+  /// The ports of the services' own metrics, in the order of ``sockets``.
+  package var serviceMetrics: [HTTPAddress] = []
+  /// The limits of huge pages by page size, in bytes. Where there is one, a page size without one
+  /// has the limit 0.
+  package var limits: [UInt64: UInt64] = [:]
+  /// How long a difference between the books lasts until it counts.
+  package var settle = Duration.seconds(10)
 
   package init() {}
 }

@@ -1,7 +1,9 @@
 internal import Glibc
 internal import HoldfastCore
 internal import HoldfastReservoir
+internal import NIOCore
 internal import NIOPosix
+internal import PlainHTTP
 
 /// The service of a reservoir, as the plugin's user. The calls wait for the service, so each kind
 /// has a thread of its own: a release may take 250 ms, and no pod waits for it.
@@ -9,14 +11,24 @@ final class ReservoirLink: Sendable {
   /// The path of the service's socket.
   let socketPath: String
 
+  /// For leases, and for all else: a service that does not answer is noticed at once, but a lease
+  /// may wait for the disk or the processor.
+  private let leaseClient: ReservoirClient
   private let client: ReservoirClient
+  private let metrics: HTTPTextClient?
   private let user: ThreadUser?
   private let leasing = NIOThreadPool(numberOfThreads: 1)
   private let collecting = NIOThreadPool(numberOfThreads: 1)
 
-  init(socket: String, user: ThreadUser?) {
+  /// How long the service may take for its status or a release, and for a lease.
+  static let timeout = Duration.seconds(2)
+  private static let leaseTimeout = Duration.seconds(5)
+
+  init(socket: String, user: ThreadUser?, metrics: HTTPTextClient?) {
     socketPath = socket
-    client = ReservoirClient(socket: socket)
+    leaseClient = ReservoirClient(socket: socket, timeout: Self.leaseTimeout)
+    client = ReservoirClient(socket: socket, timeout: Self.timeout)
+    self.metrics = metrics
     self.user = user
   }
 
@@ -39,6 +51,23 @@ final class ReservoirLink: Sendable {
   func status() async -> Result<ReservoirStatus, HoldfastError> {
     await run { () throws(HoldfastError) in try self.client.status() }
   }
+
+  /// The service's own metrics; nil where the plugin does not read them.
+  func serviceMetrics() async -> Result<ServiceMetrics, HTTPTextClient.Failure>? {
+    guard let metrics else { return nil }
+    do throws(HTTPTextClient.Failure) {
+      let answer = try await metrics.get("/metrics", timeout: .seconds(1))
+      guard answer.status == 200, let read = ServiceMetrics(answer.text) else {
+        throw HTTPTextClient.Failure(
+          description: "the answer \(answer.status) has no metrics of a service")
+      }
+      return .success(read)
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  var hasMetrics: Bool { metrics != nil }
 
   /// Ends a lease, unless a process has its file open: then the error has the code `busy`.
   func release(_ tag: LeaseTag) async -> Result<Void, HoldfastError> {
@@ -93,7 +122,7 @@ final class ReservoirLink: Sendable {
       request.isExact = true
       request.timeout = options.wait
       do throws(HoldfastError) {
-        return try accept(try client.lease(request), resource, options)
+        return try accept(try leaseClient.lease(request), resource, options)
       } catch {
         // Two leases of a device in the same microsecond.
         guard error.code == .alreadyExists else { throw error }

@@ -14,8 +14,10 @@ final class ResourceService: RPCService {
   private struct State {
     var list: [UInt8] = []
     var devices: Set<DeviceID> = []
+    var healthy = 0
     var watchers: [ObjectIdentifier: RPCAnswer] = [:]
     var failure: (error: HoldfastError, at: ContinuousClock.Instant)?
+    var counts = AllocationCounts()
   }
 
   /// The most devices of an allocation.
@@ -39,6 +41,7 @@ final class ResourceService: RPCService {
       guard state.list != list else { return }
       state.list = list
       state.devices = Set(devices.compactMap { DeviceID($0.id) })
+      state.healthy = devices.count { $0.isHealthy }
       for watcher in state.watchers.values { watcher.send(list) }
     }
   }
@@ -49,6 +52,13 @@ final class ResourceService: RPCService {
       state.failure.flatMap { $0.at.duration(to: .now) < .seconds(30) ? $0.error : nil }
     }
   }
+
+  /// The number of devices, and of those that are healthy.
+  var deviceCounts: (all: Int, healthy: Int) {
+    state.withLockedValue { ($0.devices.count, $0.healthy) }
+  }
+
+  var counts: AllocationCounts { state.withLockedValue { $0.counts } }
 
   func call(_ method: String, _ message: [UInt8], _ answer: RPCAnswer) {
     do {
@@ -103,12 +113,18 @@ final class ResourceService: RPCService {
     link.lease(resource, devices, options: options) { [self] result in
       switch result {
       case .success(let receipts):
-        state.withLockedValue { $0.failure = nil }
+        state.withLockedValue {
+          $0.failure = nil
+          $0.counts.succeeded += 1
+        }
         answer.finish(response(request, receipts).wire)
       case .failure(let error):
         // That memory is not ready, or a limit, says nothing about the service.
-        if ![.noReadyMemory, .busy, .resourceShortage, .cancelled].contains(error.code) {
-          state.withLockedValue { $0.failure = (error, .now) }
+        let isOfService = ![.noReadyMemory, .busy, .resourceShortage, .cancelled]
+          .contains(error.code)
+        state.withLockedValue {
+          $0.counts.failed += 1
+          if isOfService { $0.failure = (error, .now) }
         }
         PluginLog.write("\(resource.name): an allocation failed: \(error)")
         answer.finish(RPCStatus(.unavailable, "\(error)"))

@@ -53,13 +53,25 @@ def unmount(target):
     LIBC.umount2(target.encode(), 2)
 
 
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 class Reservoir:
     """A reservoir of its own with a service, on hugetlbfs or tmpfs."""
 
+    #: All that have been made, for the end.
+    all = []
+
     def __init__(self, program, folder, levels, huge):
-        self.program, self.folder, self.levels = program, folder, levels
+        Reservoir.all.append(self)
+        os.makedirs(folder, exist_ok=True)
+        self.program, self.folder, self.levels, self.huge = program, folder, levels, huge
         self.mount = folder + "/mount"
         self.socket = folder + "/reservoir.sock"
+        self.metrics = free_port()
         self.log = open(folder + "/service.log", "w")
         os.mkdir(self.mount)
         kind = ("hugetlbfs", "pagesize=2M") if huge else ("tmpfs", "mode=755")
@@ -73,6 +85,7 @@ class Reservoir:
         with open(self.folder + "/reservoir.conf", "w") as file:
             file.write("[reservoir]\nmount = %s\ninterval = 1\n" % self.mount)
             file.write("[socket]\npath = %s\ngroup = %d\n" % (self.socket, USER))
+            file.write("[metrics]\nlisten = 127.0.0.1:%d\n" % self.metrics)
             for level in levels:
                 file.write("[level]\nfiles = %dx%s\n%s" % level)
         if self.process:
@@ -112,16 +125,70 @@ class Reservoir:
 
 
 class PluginProcess:
+    #: More than the reservoir ever holds.
+    LIMIT = 1 << 30
+
     def __init__(self, program, folder, reservoir, log):
+        self.program = program
+        self.metrics = free_port()
         self.command = [
-            program, "--user", "%d:%d" % (USER, USER), "--socket", reservoir.socket,
+            program, "--user", "%d:%d" % (USER, USER),
             "--folder", folder, "--pod-resources", folder + "/pod-resources.sock",
-            "--grace", "3", "--interval", "100", "--wait", "2000"]
+            "--grace", "3", "--interval", "100", "--wait", "2000",
+            "--metrics", "127.0.0.1:%d" % self.metrics, "--settle", "1"]
+        self.reservoirs = [reservoir]
+        self.page = "2M" if reservoir.huge else "4K"
+        self.limit = self.LIMIT
         self.log = log
         self.process = None
 
     def start(self):
-        self.process = subprocess.Popen(self.command, stdout=self.log, stderr=self.log)
+        options = ["--limit", "%s=%d" % (self.page, self.limit)]
+        for reservoir in self.reservoirs:
+            options += ["--socket", reservoir.socket,
+                        "--service-metrics", "127.0.0.1:%d" % reservoir.metrics]
+        self.process = subprocess.Popen(
+            self.command + options, stdout=self.log, stderr=self.log)
+
+    def restart(self, limit=LIMIT, reservoirs=()):
+        """Starts it again, with other limits or more reservoirs."""
+        self.kill()
+        self.limit = limit
+        self.reservoirs = self.reservoirs[:1] + list(reservoirs)
+        self.start()
+
+    def lines(self, text):
+        """The lines of the log with a text."""
+        with open(self.log.name) as file:
+            return [line for line in file if text in line]
+
+    def check_books(self):
+        """What a readiness probe does: the status and the line."""
+        result = subprocess.run(
+            [self.program, "--check-books", "127.0.0.1:%d" % self.metrics],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return result.returncode, result.stdout
+
+    def request(self, data):
+        """Sends bytes to the port of the metrics; returns all that comes back."""
+        with socket.create_connection(("127.0.0.1", self.metrics), timeout=10) as client:
+            received = b""
+            try:
+                client.sendall(data)
+                while True:
+                    more = client.recv(65536)
+                    if not more:
+                        break
+                    received += more
+            except ConnectionError:
+                pass
+            return received
+
+    def get(self, path):
+        """The status and the text of a path."""
+        answer = self.request(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode())
+        head, _, body = answer.partition(b"\r\n\r\n")
+        return int(head.split()[1]), body.decode()
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
