@@ -64,10 +64,17 @@ struct DeviceBookTests {
         == ["any-0", "n0-0", "n1-9"])
   }
 
-  @Test func `devices have their node, and there are at most 256 with all leases`() {
+  @Test func `a node of 4 TiB has 2,048 devices of 2 GiB`() {
+    #expect(DeviceBook.devices(ready: [0: 2048], leased: [:], canLease: true).count == 2048)
+    #expect(
+      DeviceBook.devices(ready: [0: .max], leased: [:], canLease: true).count
+        == DeviceBook.mostDevices)
+  }
+
+  @Test func `devices have their node, and there are no more than the limit with all leases`() {
     let list = DeviceBook.devices(
       ready: [1: 300, nil: 5], leased: [DeviceID(node: 1, number: 0): false], others: 100,
-      canLease: true)
+      most: DeviceBook.mostDevicesBeforePages, canLease: true)
     #expect(list.count == 156)
     #expect(list.filter { $0.nodes == [1] }.count == 151)
     #expect(list.filter { $0.nodes.isEmpty }.count == 5)

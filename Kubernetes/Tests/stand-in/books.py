@@ -4,7 +4,7 @@ and ends with full levels and no lease."""
 import os
 import signal
 import socket
-import struct
+import subprocess
 import time
 
 import grpc
@@ -95,6 +95,15 @@ def metrics(node):
     assert now[("holdfast_reservoir_level_files", ("node", "any"),
                 ("size_bytes", str(2 * MEBIBYTE)))] == 48
     own = [key for key in now if key[0].startswith("holdfast_reservoir_")]
+    # The alerts name what there is.
+    with open(node.folder + "/metrics", "w") as file:
+        file.write(node.plugin.get("/metrics")[1])
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
+    alerts = subprocess.run(
+        [root + "/Scripts/check-monitoring", node.folder + "/metrics",
+         root + "/Kubernetes/deploy/monitoring/rules.yaml"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert alerts.returncode == 0, alerts.stdout
     # Another user's lease counts as held: the service's metrics alone know it.
     node.reservoir.command("lease", "--size", "4M", "--name", "other")
     wait_for(lambda: value(node, "held_bytes", page_bytes=page(node)) == 120 * MEBIBYTE,
@@ -130,7 +139,8 @@ def metrics(node):
     node.reservoir.start()
     idle(node)
     agree(node)
-    return "%d samples of the plugin, %d of the service" % (len(now) - len(own), len(own))
+    return "%d samples of the plugin, %d of the service; %s" % (
+        len(now) - len(own), len(own), alerts.stdout.strip())
 
 
 def page(node):

@@ -3,6 +3,7 @@
 import collections
 import os
 import random
+import signal
 import statistics
 import struct
 import threading
@@ -155,9 +156,13 @@ def never_starts(node):
 def all_or_none(node):
     """Other programs lease what the kubelet believes free."""
     node.reservoir.configure(node.reservoir.levels[:1])
+    # Stopped, the plugin does not notice it before the request.
+    node.plugin.process.send_signal(signal.SIGSTOP)
     for number in range(2):
         node.reservoir.command("lease", "--size", "4M", "--name", "other%d" % number)
     plugin = node.kubelet.plugins[node.large]
+    goes_on = threading.Timer(0.2, node.plugin.process.send_signal, [signal.SIGCONT])
+    goes_on.start()
     start = time.monotonic()
     try:
         plugin.allocate(["n0-%d" % number for number in range(4)])
