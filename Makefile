@@ -145,8 +145,11 @@ kubernetes: static
 # is built from Debian's source package, which takes about 5 minutes.
 KUBELET_FOLDER = .build/kubelet
 kubelet: static static-plugin
+	Scripts/image $(KUBELET_FOLDER)/holdfast.tar $(STATIC)
+	Scripts/image $(KUBELET_FOLDER)/holdfast-kubernetes.tar $(STATIC_PLUGIN)
 	Kubernetes/Tests/kubelet/run $(STATIC) $(STATIC_PLUGIN) \
-	  $${KUBELET:-$$(Kubernetes/Tests/kubelet/build-kubelet $(KUBELET_FOLDER))}
+	  $${KUBELET:-$$(Kubernetes/Tests/kubelet/build-kubelet $(KUBELET_FOLDER))} \
+	  --images $(KUBELET_FOLDER)/holdfast.tar $(KUBELET_FOLDER)/holdfast-kubernetes.tar
 
 # The programs of Examples, and the Swift of the documents, as a user's package has them.
 EXAMPLES = WireGuest PageAndFork Snapshot LeaseFromReservoir MinimalMonitor

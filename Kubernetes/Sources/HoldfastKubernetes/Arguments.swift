@@ -9,6 +9,9 @@ enum Arguments {
     var reason: String
   }
 
+  /// The version of the project, which `holdfast --version` has too.
+  static let version = "0.2.0-dev"
+
   static let help = """
     usage: holdfast-kubernetes [OPTION VALUE]...
            holdfast-kubernetes --check-books ADDRESS:PORT
@@ -44,6 +47,7 @@ enum Arguments {
                            asks the plugin with these --metrics whether the books
                            agree. If not, it prints a line and ends with status 1
       --help               prints this
+      --version            prints the version
     """
 
   static func read(

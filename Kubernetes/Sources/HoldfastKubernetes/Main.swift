@@ -13,6 +13,10 @@ enum Main {
       print(Arguments.help)
       return
     }
+    if command.contains("--version") {
+      print("holdfast-kubernetes", Arguments.version)
+      return
+    }
     var options = PluginOptions()
     do {
       if command.first == "--check-books" {

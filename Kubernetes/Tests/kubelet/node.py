@@ -165,6 +165,9 @@ class Node:
                 "terminationGracePeriodSeconds": 20, "enableServiceLinks": False,
                 "volumes": [{"name": "v%d" % number, "hostPath": {"path": path}}
                             for number, path in enumerate(volumes)]}}
+        self.write(name, pod)
+
+    def write(self, name, pod):
         temporary = "%s/.%s" % (self.folder, name)
         with open(temporary, "w") as file:
             json.dump(pod, file)
