@@ -4,8 +4,8 @@ package enum BookDifference: Hashable, Sendable {
   case heldBeyondLimit(pageSize: UInt64)
   /// The levels want more than the limit.
   case levelsBeyondLimit(pageSize: UInt64)
-  /// Reservoirs hold less than their levels want, so pages are counted as used that are not. While
-  /// a fill goes on, `held` changes, and with it the difference.
+  /// Reservoirs hold less than their levels want, and fill no file, so pages are counted as used
+  /// that are not. Between two fills `held` changes, and with it the difference.
   case heldBelowLevels(pageSize: UInt64, held: UInt64)
   /// A pod has a device whose lease is gone.
   case deviceWithoutLease(resource: String, device: String)

@@ -37,7 +37,8 @@ package struct MemoryBalance: Hashable, Sendable {
     if held > limit { found.append(.heldBeyondLimit(pageSize: pageSize)) }
     if let levels {
       if levels > limit { found.append(.levelsBeyondLimit(pageSize: pageSize)) }
-      if held < min(levels, limit) {
+      // A file that is being filled may take minutes.
+      if held < min(levels, limit), filling == 0 {
         found.append(.heldBelowLevels(pageSize: pageSize, held: held))
       }
     }

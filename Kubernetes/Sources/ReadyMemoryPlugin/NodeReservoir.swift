@@ -117,6 +117,7 @@ struct NodeReservoir {
       case .success:
         // Its memory is the host's again; the device lasts until the next status.
         PluginLog.write("\(tag.text) is released")
+        log.note(tag.text, nil)
       case .failure(let error):
         if error.code != .noLease { sightings.wasRefused(tag, at: .now) }
         log.note(tag.text, error.code == .busy ? "\(tag.text) is in use yet" : "\(error)")

@@ -4,7 +4,7 @@ import PlainHTTP
 import Testing
 
 /// A server and clients on loopback.
-@Suite struct HTTPTextTests {
+@Suite(.timeLimit(.minutes(1))) struct HTTPTextTests {
   private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
   /// A port that no process listens at, most likely.
@@ -119,24 +119,50 @@ import Testing
     try await channel.close().get()
   }
 
-  @Test func `of too many connections the oldest ends, and each ends in time`() async throws {
+  private func connect(_ address: HTTPAddress) async throws -> any Channel {
+    try await ClientBootstrap(group: group).connect(host: address.host, port: address.port).get()
+  }
+
+  @Test func `of too many connections the oldest ends`() async throws {
     let address = try await address()
     var limits = HTTPTextServer.Limits()
     limits.connections = 2
-    limits.time = .seconds(1)
+    limits.time = .hours(1)
     let server = try await serve(address, limits) { _ in HTTPTextResponse(200, "ok") }
     var channels: [any Channel] = []
-    let start = ContinuousClock.now
-    for _ in 0..<5 {
-      channels.append(
-        try await ClientBootstrap(group: group).connect(host: address.host, port: address.port)
-          .get())
-    }
-    // With these open a request is answered.
+    for _ in 0..<5 { channels.append(try await connect(address)) }
+    for channel in channels.prefix(3) { try await channel.closeFuture.get() }
+    // With the others open a request is answered.
     #expect(
       try await HTTPTextClient(address, group: group).get("/", timeout: .seconds(10)).text == "ok")
-    for channel in channels { try await channel.closeFuture.get() }
-    #expect(start.duration(to: .now) < .seconds(8))
+    #expect(channels.last?.isActive == true)
+    for channel in channels.suffix(2) { try? await channel.close().get() }
+    await server.close()
+  }
+
+  @Test func `each connection ends in time`() async throws {
+    let address = try await address()
+    var limits = HTTPTextServer.Limits()
+    limits.time = .seconds(1)
+    let server = try await serve(address, limits) { _ in HTTPTextResponse(200, "ok") }
+    let start = ContinuousClock.now
+    let channel = try await connect(address)
+    try await channel.writeAndFlush(ByteBuffer(string: "GET / HTTP/1.1\r\n")).get()
+    try await channel.closeFuture.get()
+    #expect((.milliseconds(900)..<(.seconds(10))).contains(start.duration(to: .now)))
+    await server.close()
+  }
+
+  @Test(arguments: [(400, true), (600, false)])
+  func `a request has no more bytes than the limit`(count: Int, isAnswered: Bool) async throws {
+    let address = try await address()
+    var limits = HTTPTextServer.Limits()
+    limits.bytes = 500
+    let server = try await serve(address, limits) { _ in HTTPTextResponse(200, "ok") }
+    let client = HTTPTextClient(address, group: group)
+    let path = "/" + String(repeating: "x", count: count)
+    let text = try? await client.get(path, timeout: .seconds(10)).text
+    #expect((text == "ok") == isAnswered)
     await server.close()
   }
 }

@@ -10,10 +10,10 @@ import time
 import grpc
 from prometheus_client.parser import text_string_to_metric_families
 
-from host import Memory, Reservoir, wait_for
+from host import Memory, Reservoir, free_port, wait_for
 from scenarios import finish, idle, pod, seen
 
-ALL = ["metrics", "hostile_clients", "limits", "devices", "service_hangs", "many"]
+ALL = ["arguments", "metrics", "hostile_clients", "limits", "devices", "service_hangs", "many"]
 MEBIBYTE = 1 << 20
 OWN = "holdfast_kubernetes_"
 
@@ -56,6 +56,39 @@ def differ(node, *texts):
 def registered(node, count=2):
     wait_for(lambda: len(node.kubelet.plugins) >= count
              and not any(plugin.ended for plugin in node.kubelet.plugins.values()), "registered")
+
+
+def arguments(node):
+    """Options that are wrong end the plugin before it does anything, with a line."""
+    wrong = {
+        ("--limit", "2M"): "use a page size and bytes", ("--limit", "3M=1"): "use a page size",
+        ("--limit", "2M=-1"): "use a page size", ("--limit", "2M=99999999999Gi"): "use a page size",
+        ("--limit", "2M=1", "--limit", "2048K=1"): "has a limit already",
+        ("--metrics", "9817"): "not an address and a port", ("--metrics", "x:1"): "not an address",
+        ("--service-metrics", "10.0.0.1:9816"): "on loopback alone",
+        ("--service-metrics", "127.0.0.1:1", "--service-metrics", "[::1]:1"): "than sockets",
+        ("--settle", "-1"): "not a number", ("--check-books",): "has one value",
+        ("--check-books", "127.0.0.1"): "not an address and a port",
+        ("--check-books", "127.0.0.1:1", "--user", "1:1"): "has one value",
+    }
+    for options, text in wrong.items():
+        user = () if options[0] == "--check-books" else ("--user", "1:1")
+        result = subprocess.run(
+            [node.plugin.program, *options, *user], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=10)
+        assert result.returncode == 2 and text in result.stdout, (options, result)
+    # The port is another's.
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        result = subprocess.run(
+            [node.plugin.program, "--user", "1:1", "--folder", node.folder + "/pods",
+             "--metrics", "127.0.0.1:%d" % other.getsockname()[1]],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=10)
+        assert result.returncode == 1 and "error:" in result.stdout, result
+    result = subprocess.run(
+        [node.plugin.program, "--check-books", "127.0.0.1:%d" % free_port()],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=10)
+    assert result.returncode == 1 and "cannot be asked: no process listens" in result.stdout, result
+    return "%d wrong options" % len(wrong)
 
 
 def metrics(node):
@@ -164,6 +197,7 @@ def hostile_clients(node):
     for text in (b"\0" * 100, b"\xff" * 5000, b"GET / HTTP/9.9\r\n\r\n",
                  b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n",
                  b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
+                 b"GET /healthz HTTP/1.1\r\n" + (b"A: " + b"b" * 1000 + b"\r\n") * 20 + b"\r\n",
                  b"GET / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 100_000,
                  b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n"):
         answer = plugin.request(text)
