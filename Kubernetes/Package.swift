@@ -65,7 +65,8 @@ let package = Package(
       name: "PlainHTTPTests", dependencies: ["PlainHTTP", nio, posix],
       swiftSettings: testSettings),
     .testTarget(
-      name: "ReadyMemoryPluginTests", dependencies: ["ReadyMemoryPlugin", "DevicePluginWire"],
+      name: "ReadyMemoryPluginTests",
+      dependencies: ["ReadyMemoryPlugin", "DevicePluginWire", "PlainHTTP", reservoir, core],
       swiftSettings: testSettings),
   ]
 )

@@ -68,7 +68,8 @@ struct NodeReservoir {
       leases = Set(status.leases.compactMap { LeaseTag($0.name) })
       ended.formIntersection(leases)
       let page = status.pageSize.rawValue
-      let sizes = Set(status.rows.map(\.size) + status.leases.map(\.size))
+      // Not of files that are being filled, which may have any size for a moment.
+      let sizes = Set(status.rows.filter { $0.ready > 0 }.map(\.size) + status.leases.map(\.size))
       resources.formUnion(sizes.map { Resource(pageSize: page, size: $0.rawValue) })
     }
     guard let metrics = answers.metrics else { return }

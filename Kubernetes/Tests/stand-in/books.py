@@ -233,8 +233,9 @@ def limits(node):
     """The limit of the DaemonSet against what the reservoir holds and its levels want."""
     registered(node)
     agree(node)
-    text = differ_with(node, 100 * MEBIBYTE, "holds 112 MiB, 12 MiB more than the limit of 100 MiB",
-                       "levels want 112 MiB, 12 MiB more than the limit of 100 MiB")
+    node.plugin.restart(limit=100 * MEBIBYTE)
+    differ(node, "holds 112 MiB, 12 MiB more than the limit of 100 MiB",
+           "levels want 112 MiB, 12 MiB more than the limit of 100 MiB")
     assert value(node, "difference_bytes", page_bytes=page(node)) == -12 * MEBIBYTE
     # As much as there is.
     node.plugin.restart(limit=112 * MEBIBYTE)
@@ -268,13 +269,6 @@ def limits(node):
     registered(node)
     idle(node)
     return "'%s'" % text
-
-
-def differ_with(node, limit, *texts):
-    node.plugin.restart(limit=limit)
-    # Not at once: the first rounds might see a fill.
-    wait_for(lambda: node.plugin.check_books()[0] == 0, "a difference counts later")
-    return differ(node, *texts)
 
 
 def lasts(node):
