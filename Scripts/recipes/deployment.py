@@ -55,7 +55,8 @@ def check_plugin(containers):
         source = variable["valueFrom"]["resourceFieldRef"]
         kind, resource = source["resource"].split(".", 1)
         assert source["divisor"] == "1", "the plugin reads bytes"
-        variables[variable["name"]] = containers[source["containerName"]]["resources"][kind][resource]
+        resources = containers[source["containerName"]]["resources"]
+        variables[variable["name"]] = resources[kind][resource]
     options = container["command"]
     used = set(re.findall(r"\$\((\w+)\)", " ".join(options)))
     assert used == set(variables), "the variables %s are used, not %s" % (used, set(variables))

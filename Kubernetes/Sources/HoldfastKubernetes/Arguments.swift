@@ -19,18 +19,22 @@ enum Arguments {
     Offers ready memory of reservoirs to the kubelet, as resources such as
     holdfast.dev/ready-2m-2gi. It runs as root.
 
-      --user UID:GID       the user and group who lease; not root, nor the reservoir's owner.
-                           Required for root
-      --socket PATH        the socket of a reservoir's service; several times for several
-                           reservoirs (/run/holdfast/reservoir.sock)
-      --folder PATH        the kubelet's folder of sockets (/var/lib/kubelet/device-plugins)
+      --user UID:GID       the user and group who lease; not root, nor the
+                           reservoir's owner. Required for root
+      --socket PATH        the socket of a reservoir's service; several times for
+                           several reservoirs (/run/holdfast/reservoir.sock)
+      --folder PATH        the kubelet's folder of sockets
+                           (/var/lib/kubelet/device-plugins)
       --pod-resources PATH the socket of the kubelet's list of devices in use
                            (/var/lib/kubelet/pod-resources/kubelet.sock)
-      --wait MILLISECONDS  how long an allocation waits for memory to become ready (1000)
-      --grace SECONDS      how long a pod may take from its admission until the kubelet lists
-                           it; the memory of one that does not start is released after it (60)
+      --wait MILLISECONDS  how long an allocation waits for memory to become ready
+                           (1000)
+      --grace SECONDS      how long a pod may take from its admission until the
+                           kubelet lists it; the memory of one that does not start
+                           is released after it (60)
       --interval MILLISECONDS
-                           the time between two looks at the kubelet and the service (1000)
+                           the time between two looks at the kubelet and the
+                           service (1000)
       --mode MODE          the mode of the files in pods, octal (0666)
       --metrics ADDRESS:PORT
                            serves /metrics for Prometheus, /healthz and /books
@@ -39,7 +43,7 @@ enum Arguments {
                            loopback, whose metrics /metrics has too; several times,
                            in the order of the sockets
       --limit PAGE=BYTES   the limit of huge pages of the service's container, which
-                           is what the kubelet counts as used, such as 2M=8589934592;
+                           the kubelet counts as used, such as 2M=8589934592;
                            several times for several page sizes
       --settle SECONDS     how long the kubelet's and the reservoirs' books differ
                            until that counts (10)

@@ -1,5 +1,5 @@
-"""The kubelet's books against the reservoir's, metrics, and services that hang. Each scenario begins
-and ends with full levels and no lease."""
+"""The kubelet's books against the reservoir's, metrics, and services that hang. Each scenario
+begins and ends with full levels and no lease."""
 
 import os
 import signal
