@@ -5,6 +5,8 @@
 //
 // The filter comes before the first call, when there is an arena, or when a guest has memory. Every
 // call may fail then, with a message, but none may end the process or fail to return.
+//
+// At last a guest whose access to memory the kernel refuses to end: no other guest gets that memory.
 #define _GNU_SOURCE
 #include "count.h"
 
@@ -36,12 +38,25 @@ struct refusal {
   long number;
   unsigned argument;
   uint32_t mask;
+  // Another one, which is refused too.
+  const struct refusal *also;
 };
-#define CALL(name) {#name, SYS_##name, 0, 0}
+// Where the argument is 0.
+#define ZERO UINT32_MAX
+#define CALL(name) {#name, SYS_##name, 0, 0, NULL}
+static const struct refusal madvise_too = CALL(madvise), openat_too = CALL(openat);
+static const struct refusal no_access = {"mprotect to none", SYS_mprotect, 2, ZERO, NULL};
+static const struct refusal no_access_too = {"", SYS_mprotect, 2, ZERO, &madvise_too};
+static const struct refusal endless = {"all that ends access", SYS_mmap, 3, MAP_FIXED,
+                                       &no_access_too};
 static const struct refusal refusals[] = {
-    {"mmap of files", SYS_mmap, 3, MAP_SHARED},
-    {"mmap at addresses", SYS_mmap, 3, MAP_FIXED},
-    {"mmap of windows", SYS_mmap, 3, MAP_NORESERVE},
+    {"mmap of files", SYS_mmap, 3, MAP_SHARED, NULL},
+    {"mmap at addresses", SYS_mmap, 3, MAP_FIXED, NULL},
+    {"mmap of windows", SYS_mmap, 3, MAP_NORESERVE, NULL},
+    {"mprotect to none", SYS_mprotect, 2, ZERO, NULL},
+    {"mmap at addresses, and mprotect to none", SYS_mmap, 3, MAP_FIXED, &no_access},
+    {"all that ends access", SYS_mmap, 3, MAP_FIXED, &no_access_too},
+    {"getrandom and openat", SYS_getrandom, 0, 0, &openat_too},
     CALL(mremap), CALL(madvise), CALL(mincore), CALL(mbind), CALL(mlock), CALL(memfd_create),
     CALL(ftruncate), CALL(fallocate), CALL(fcntl), CALL(openat), CALL(close), CALL(newfstatat),
     CALL(fstatfs), CALL(lseek), CALL(pread64), CALL(pwrite64), CALL(getdents64), CALL(linkat),
@@ -93,10 +108,14 @@ static void install(const struct refusal *refusal, int answer) {
   };
   if (!refusal->mask)
     code[3] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)answer);
+  if (refusal->mask == ZERO)
+    code[3] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
   struct sock_fprog program = {sizeof(code) / sizeof(*code), code};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0)
     stop("seccomp");
+  if (refusal->also)
+    install(refusal->also, answer);
 }
 
 static uint64_t mapped_bytes(void) {
@@ -203,6 +222,54 @@ static void use_library(const char *folder, uint32_t purpose, void (*refuse)(int
   unlink(path);
 }
 
+// A guest keeps its access to memory that it has given back, since the kernel refuses to end that.
+// Whatever gets memory afterwards must not get that.
+static void lose_guest(uint32_t purpose) {
+  const uint64_t size = 4 * MIB;
+  const uint32_t all = HOLDFAST_READ | HOLDFAST_WRITE;
+  struct holdfast_arena_options arena_options = {
+      .struct_size = sizeof(arena_options), .size = size, .purpose = purpose,
+      .backing = HOLDFAST_BACKING_BASE};
+  struct holdfast_guest_options options = {
+      .struct_size = sizeof(options), .limit = size,
+      .demand_paging = purpose != HOLDFAST_FOR_WIRING};
+  struct holdfast_arena_info info = {.struct_size = sizeof(info)};
+  holdfast_arena arena;
+  holdfast_guest guest, next;
+  holdfast_segment ram, other;
+  char *memory;
+  int copy = memfd_create("copy", MFD_CLOEXEC);
+  if (copy < 0 || !done(holdfast_arena_create(&arena_options, &arena)) ||
+      !done(holdfast_guest_create(arena, &options, &guest)) ||
+      !done(holdfast_segment_create(guest, "ram", size, &ram)) ||
+      !done(holdfast_map(guest, ram, 0, 0, size, all, HOLDFAST_MAP_WIRED, NULL)) ||
+      !done(holdfast_guest_host_address(guest, 0, size, (void **)&memory)))
+    stop("a guest that is lost");
+  memset(memory, 0x5A, size);
+  install(&endless, EPERM);
+  done(holdfast_unmap(guest, 0, size));
+  done(holdfast_segment_close(ram));
+  // Unless it is still the guest's, a byte of this one shows in the window.
+  options.demand_paging = 0;
+  options.purpose = HOLDFAST_GUEST_WIRING;
+  if (done(holdfast_guest_create(arena, &options, &next)) &&
+      done(holdfast_segment_create(next, "other", size, &other)) &&
+      done(holdfast_map(next, other, 0, 0, size, all, HOLDFAST_MAP_WIRED, NULL))) {
+    use_bytes(next, 0);
+    use_bytes(next, size - 8192);
+  }
+  if (!done(holdfast_arena_info(arena, &info)) || info.free != size) {
+    fprintf(stderr, "refuse.c: a frame of a lost guest is in use again\n");
+    _exit(2);
+  }
+  // By the kernel, which reports what is not accessible.
+  if (write(copy, memory, size) == (ssize_t)size && memory[0] != 0x5A) {
+    fprintf(stderr, "refuse.c: a guest sees what is another's\n");
+    _exit(2);
+  }
+  done(holdfast_guest_close(guest));
+}
+
 // --- The processes
 
 static const struct refusal *refusal;
@@ -226,7 +293,10 @@ static int run(const char *folder, uint32_t purpose, int *bad) {
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     alarm(60);
-    use_library(folder, purpose, refuse);
+    if (refusal == &endless)
+      lose_guest(purpose);
+    else
+      use_library(folder, purpose, refuse);
     _exit(refused ? 1 : 0);
   }
   int status;
@@ -276,6 +346,8 @@ int main(int count, char **arguments) {
         failed += run(folder, purposes[which], &bad);
       }
     }
+    refusal = &endless, limit = NULL, answer = EPERM, processes++;
+    failed += run(folder, purposes[which], &bad);
   }
   printf("%d processes that the kernel refused something; a call failed in %d of them\n", processes,
          failed);

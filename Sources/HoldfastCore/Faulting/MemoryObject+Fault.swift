@@ -34,7 +34,7 @@ extension MemoryObject {
             return copy
           }
           let one = PageRange(start: index, count: .one)
-          return try copyLocked(one, of: page, at: index) ?? .noFrame
+          return try copyLocked(one, of: page, at: index) ?? .failed(memory.shortage)
         }
         // The run may begin before the page. A superpage of the first level is enough of it.
         let part = page.range.clamped(to: PageRange(around: index, order: Geometry.levelShift))
@@ -56,7 +56,7 @@ extension MemoryObject {
           return made
         }
         let page = PageRange(start: index, count: .one)
-        return try fillLocked(page, around: index, in: bounds, enter) ?? .noFrame
+        return try fillLocked(page, around: index, in: bounds, enter) ?? .failed(memory.shortage)
       default: return claim
       }
     }
@@ -148,12 +148,5 @@ extension MemoryObject {
       }
     }
     pagesChanged.announce()
-  }
-}
-
-extension PageClaim {
-  /// A claim that failed for want of a frame.
-  static var noFrame: PageClaim {
-    .failed(HoldfastError(.resourceShortage, "no free frame is left"))
   }
 }

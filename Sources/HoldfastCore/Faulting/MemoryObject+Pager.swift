@@ -31,7 +31,7 @@ extension MemoryObject {
         range.count, at: range.start, PageState(frame: frame, isValid: false, isBusy: true))
       return .some((range, frame))
     }
-    guard let found else { throw HoldfastError(.resourceShortage, "no free frame is left") }
+    guard let found else { throw memory.shortage }
     guard let (range, frame) = found, let pager = source else { return nil }
     do throws(HoldfastError) {
       try fill(range, frame, from: pager, dirty)

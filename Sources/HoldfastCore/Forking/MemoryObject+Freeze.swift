@@ -143,7 +143,7 @@ extension MemoryObject {
       var dirty: [FrameRun] = []
       guard let block = memory.allocateLargest(order: order, dirty: &dirty) else {
         let address = part.start + memory.geometry.bytes(index + done - part.pages.start)
-        throw HoldfastError(.resourceShortage, at: address, "no free frame is left")
+        throw memory.shortage.at(address)
       }
       memory.store.copy(
         from: FrameRun(source.start + done, block.run.count), to: block.run.start)

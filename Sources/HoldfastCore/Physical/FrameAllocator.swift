@@ -275,6 +275,15 @@ public final class FrameAllocator: Sendable {
     }
   }
 
+  /// Ends all allocation of the frames for good, by this allocator and those of other policies. What
+  /// is allocated can be used and freed as before.
+  ///
+  /// Only for frames that something may still reach after they are freed.
+  package func close() { for domain in domains { domain.close() } }
+
+  /// Whether `close` was called.
+  package var isClosed: Bool { domains[0].isClosed }
+
   /// Takes free frames out of use, the largest blocks first and none smaller than a large page,
   /// whatever the policy (Linux: `offline_pages`). Their memory may be returned to the host.
   ///

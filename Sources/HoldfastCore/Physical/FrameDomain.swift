@@ -20,6 +20,7 @@ public final class FrameDomain: @unchecked Sendable {
   private var buddy: Buddy
   /// Frames without memory, which the buddy system counts as allocated.
   private var offline = PageCount.zero
+  private var closed = false
 
   /// The allocator's, which its domains share.
   let scrubbing: ScrubbingFrames
@@ -92,6 +93,7 @@ public final class FrameDomain: @unchecked Sendable {
   private func searchLocked(
     _ orders: ClosedRange<Int>, _ least: Int, _ mark: UInt64?, _ ranges: inout [Range<Int>]
   ) -> Search {
+    if closed { return .none }
     let most = buddy.largestOrder(.any)
     if most < orders.upperBound, let mark, scrubbing.wasActive(since: mark) {
       return .short(wouldFail: most < least)
@@ -127,7 +129,7 @@ public final class FrameDomain: @unchecked Sendable {
 
   /// See `FrameAllocator.takeDirty`.
   func takeDirty(largestOrder: Int) -> FrameRun? {
-    lock.withLock { buddy.takeDirty(largestOrder: largestOrder) }.map(run)
+    lock.withLock { closed ? nil : buddy.takeDirty(largestOrder: largestOrder) }.map(run)
   }
 
   /// Allocates the block that starts at one of the domain's frames; nil when not all of it is free
@@ -137,9 +139,10 @@ public final class FrameDomain: @unchecked Sendable {
   ) -> FrameAllocator.Allocation? {
     var ranges: [Range<Int>] = []
     let position = Int((wanted - origin).rawValue)
-    guard lock.withLock({ buddy.allocate(at: position, order: order, dirty: &ranges) }) else {
-      return nil
+    let isTaken = lock.withLock {
+      !closed && buddy.allocate(at: position, order: order, dirty: &ranges)
     }
+    guard isTaken else { return nil }
     let first = dirty.count
     for range in ranges { dirty.append(run(range)) }
     let block = FrameRun(wanted, .order(order))
@@ -156,6 +159,9 @@ public final class FrameDomain: @unchecked Sendable {
     lock.withLock { buddy.free(start..<start + Int(run.count.rawValue), zeroed: zeroed) }
     if !zeroed { scrubbing.noteDirtyFree() }
   }
+
+  /// Ends all allocation from the domain; see `FrameAllocator.close`.
+  func close() { lock.withLock { closed = true } }
 
   // MARK: Offline frames
 
@@ -211,7 +217,7 @@ public final class FrameDomain: @unchecked Sendable {
   func allocateFragment(ofSuperpage start: Frame, limit: PageCount) -> FrameRun? {
     let number = superpage(start)
     return lock.withLock {
-      buddy.takeFragment(ofSuperpage: number, limit: Int(limit.rawValue))
+      closed ? nil : buddy.takeFragment(ofSuperpage: number, limit: Int(limit.rawValue))
     }.map(run)
   }
 
@@ -245,6 +251,9 @@ public final class FrameDomain: @unchecked Sendable {
 
   /// The size of the domain's own data. Takes the domain's lock.
   public var metadata: ByteCount { lock.withLock { ByteCount(UInt64(buddy.metadataBytes)) } }
+
+  /// Whether `close` was called. Takes the domain's lock.
+  var isClosed: Bool { lock.withLock { closed } }
 
   private func frame(_ position: Int) -> Frame { origin + PageCount(UInt64(position)) }
 

@@ -58,6 +58,18 @@ public struct PhysicalMemory: Sendable {
     return nil
   }
 
+  /// The error where no frame was allocated.
+  var shortage: HoldfastError {
+    guard allocator.isClosed else {
+      return HoldfastError(.resourceShortage, "no free frame is left")
+    }
+    return HoldfastError(
+      .resourceShortage,
+      "the arena gives out no more memory, because the kernel refused to end the access of one of "
+        + "its guests",
+      advice: .other("another arena"))
+  }
+
   /// Frees frames that were allocated for pages of objects.
   func free(_ run: FrameRun, zeroed: Bool) { reservations.free(run, zeroed: zeroed) }
 }

@@ -84,7 +84,7 @@ extension AddressSpace {
           ?? object.anyFrames(order: order, dirty: &dirty)
       })
     else {
-      throw HoldfastError(.resourceShortage, at: target.address(of: index), "no free frame is left")
+      throw memory.shortage.at(target.address(of: index))
     }
     if !dirty.isEmpty { memory.store.zero(dirty) }
     ahead = FramesAhead(PageRange(start: index, count: run.count), run, dirty)

@@ -88,7 +88,7 @@ extension MemoryObject {
       let reserved = reservedFrames(for: index, limit: limit, dirty: &batch.dirty)
       guard let run = reserved ?? anyFrames(order: order, dirty: &batch.dirty)
       else {
-        batch.obstacle = .noFrame
+        batch.obstacle = .failed(memory.shortage)
         batch.next = index
         return false
       }

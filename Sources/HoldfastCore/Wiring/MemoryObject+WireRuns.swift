@@ -47,7 +47,7 @@ extension MemoryObject {
   private func copyRunLocked(
     _ page: ResidentPage, _ rest: PageRange, _ ahead: inout BlockAhead, _ batch: inout WireBatch
   ) throws(HoldfastError) -> PageClaim? {
-    guard allocateLocked(&ahead, rest) else { return .noFrame }
+    guard allocateLocked(&ahead, rest) else { return .failed(memory.shortage) }
     let count = min(page.range.count, ahead.left.count, batchCopies - batch.copied)
     let range = PageRange(start: rest.start, count: count)
     try prepareCopyLocked(range)
@@ -77,7 +77,7 @@ extension MemoryObject {
         end = last.start
       }
     }
-    guard allocateLocked(&ahead, rest) else { return .noFrame }
+    guard allocateLocked(&ahead, rest) else { return .failed(memory.shortage) }
     let count = min(end - rest.start, ahead.left.count)
     pages.insert(
       count, at: rest.start, PageState(frame: ahead.left.start, isValid: false, isBusy: true))

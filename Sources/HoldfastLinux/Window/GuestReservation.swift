@@ -32,10 +32,13 @@ enum GuestReservation {
 }
 
 extension HostRange {
-  /// Removes all access to the range, however many mappings the process has.
+  /// Removes all access to the range, a window of an arena, however many mappings the process has.
+  ///
+  /// Where the kernel refuses that, the guest still reaches the frames that are mapped here. So the
+  /// arena gives out none of its frames any more.
   ///
   /// - Returns: whether the range is one mapping now.
-  func endAccess() -> Bool {
+  func endAccess(to arena: Arena) -> Bool {
     let all = 0..<length.rawValue
     do throws(Errno) {
       try reserveFixed(all)
@@ -47,9 +50,9 @@ extension HostRange {
         try protect(all, [])
         return false
       } catch {
-        // Only a filter of system calls refuses both. The process ends, since its other guests may
-        // get the memory next.
-        preconditionFailure("a window's own mappings cannot be made inaccessible: \(error)")
+        // Only a filter of system calls refuses both.
+        arena.allocator.close()
+        return false
       }
     }
   }

@@ -172,7 +172,7 @@ public final class PagedWindow: GuestWindow {
   }
 
   private func endAccess() {
-    let isOne = hostRange.endAccess()
+    let isOne = hostRange.endAccess(to: arena)
     unsafe extents = WindowExtents()
     changeMappings { $0.endAccess(isOne) }
     faults.wake(hostRange, 0..<hostRange.length.rawValue)

@@ -88,7 +88,7 @@ extension WindowPmap {
     if unsafe loss != nil { return }
     unsafe loss = GuestReservation.loss(error)
     let waiting = trapped(in: 0..<hostRange.length.rawValue)
-    let isOne = hostRange.endAccess()
+    let isOne = hostRange.endAccess(to: arena)
     unsafe extents = WindowExtents()
     changeMappings { $0.endAccess(isOne) }
     wake(waiting)
