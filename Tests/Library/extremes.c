@@ -116,8 +116,15 @@ static void try_range(holdfast_guest guest, uint64_t address, uint64_t length) {
   done(holdfast_protect(guest, address, length, 3));
   if (done(holdfast_hold_pages(guest, address, length, 3, &hold)))
     done(holdfast_hold_release(hold));
-  if (done(holdfast_wire(guest, address, length, NULL)))
+  holdfast_receipt receipt;
+  if (done(holdfast_wire(guest, address, length, &receipt))) {
+    struct holdfast_verification verification = {.struct_size = sizeof(verification)};
+    // Pages of a guest are verified one by one.
+    if (length == 0 || address == 0)
+      done(holdfast_receipt_verify(receipt, &verification));
+    done(holdfast_receipt_close(receipt));
     done(holdfast_unwire(guest, address, length));
+  }
   done(holdfast_unwire(guest, address, length));
   done(holdfast_guest_save(guest, address, length, "/nonexistent/image", NULL, NULL, NULL));
 }

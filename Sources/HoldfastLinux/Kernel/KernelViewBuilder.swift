@@ -235,6 +235,8 @@ extension GuestWindow {
     of range: AddressRange, from source: KernelView.Source = .queries,
     placed: ((Address, FrameRun) -> Void) -> Void
   ) throws(HoldfastError) -> KernelView {
+    // An empty range is wired anywhere, also where its addresses here would pass 2^64.
+    let range = range.clamped(to: AddressRange(from: .zero, to: .zero + hostRange.length))
     var runs: [(Address, FrameRun)] = []
     placed { runs.append(($0, $1)) }
     let map = PageMap()

@@ -16,6 +16,8 @@ struct MappingTable {
   }
 
   private let file: FileDescriptor
+  /// More than any kernel's largest huge page.
+  private static let largestPage: UInt64 = 1 << 40
 
   /// Opens the file; nil if it may not be read.
   init?() {
@@ -45,7 +47,10 @@ struct MappingTable {
       let status = unsafe hf_query_mapping(file.rawValue, address, &found)
       if Errno(rawValue: -status) == .noSuchFileOrDirectory { return }
       try check(status)
-      guard found.end > address, found.start < found.end else { throw .ioError }
+      // What no kernel says must not trap below.
+      guard found.end > address, found.start < found.end, found.page_size.nonzeroBitCount == 1,
+        found.page_size <= Self.largestPage
+      else { throw .ioError }
       let part = max(found.start, address)..<max(found.start, min(found.end, range.upperBound))
       if part.isEmpty || part.lowerBound >= range.upperBound { return }
       try body(Mapping(range: part, pageSize: found.page_size))

@@ -48,6 +48,7 @@ struct PageMap {
     in range: Range<UInt64>, _ body: (Range<UInt64>, _ isHuge: Bool) throws(Errno) -> Void
   ) throws(Errno) {
     var start = range.lowerBound
+    var done = range.lowerBound
     var runs = [hf_present](repeating: hf_present(), count: PageMap.runs)
     while start < range.upperBound {
       let before = start
@@ -58,7 +59,11 @@ struct PageMap {
       }
       if found < 0 { throw Errno(rawValue: Int32(clamping: -found)) }
       for run in runs.prefix(Int(found)) where run.start < run.end {
-        try body(run.start..<run.end, run.is_huge != 0)
+        // Callers add the parts up, so none may be twice or outside, whatever the kernel says.
+        let part = (run.start..<run.end).clamped(to: done..<range.upperBound)
+        if part.isEmpty { continue }
+        done = part.upperBound
+        try body(part, run.is_huge != 0)
       }
       // The kernel always advances; if it did not, the loop would not end.
       if start <= before { throw .ioError }

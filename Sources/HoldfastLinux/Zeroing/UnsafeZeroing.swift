@@ -39,7 +39,7 @@ enum Zeroing {
   /// nothing of it for the next one, and each thread has several pieces.
   static let slice: Int = {
     let cache = max(0, sysconf(Int32(_SC_LEVEL3_CACHE_SIZE)))
-    return min(max(64 << 20, 2 * cache), 512 << 20) / piece * piece
+    return min(max(64 << 20, 2 * min(cache, 256 << 20)), 512 << 20) / piece * piece
   }()
 
   /// Chooses in memory that is not in use and that may be zeroed, unless the choice was made, is
