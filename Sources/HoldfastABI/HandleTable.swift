@@ -2,7 +2,6 @@ internal import Holdfast
 internal import HoldfastCore
 internal import HoldfastLinux
 internal import HoldfastReservoir
-internal import Synchronization
 
 /// The objects of one kind that callers in C have handles of.
 ///
@@ -13,23 +12,21 @@ internal import Synchronization
 /// The table has one reference to an object and each call that uses it another one, so closing a
 /// handle lets running calls end.
 final class HandleTable<Object: Sendable>: Sendable {
-  private struct State {
-    var objects: [UInt64: Object] = [:]
-    var next: UInt64
-  }
-
   private let kind: HandleKind
-  private let state = Mutex(State(next: UInt64.random(in: 1 << 32..<1 << 40)))
+  private let lock = Lock()
+  // Protected by `lock`.
+  private nonisolated(unsafe) var objects: [UInt64: Object] = [:]
+  private nonisolated(unsafe) var next = 1 << 32 | RandomID.number() >> 24
 
   /// An empty table, the only one of its kind in a process.
   init(_ kind: HandleKind) { self.kind = kind }
 
   /// Gives an object a handle.
   func insert(_ object: Object) -> UInt64 {
-    state.withLock { state in
-      state.next += 1
-      let handle = state.next << 8 | kind.rawValue
-      state.objects[handle] = object
+    lock.withLock {
+      unsafe next += 1
+      let handle = unsafe next << 8 | kind.rawValue
+      unsafe objects[handle] = object
       return handle
     }
   }
@@ -39,13 +36,13 @@ final class HandleTable<Object: Sendable>: Sendable {
   /// - Throws: `ABIError.invalidHandle` for 0, a closed handle, one of another kind and any other
   ///   number.
   func object(_ handle: UInt64) throws(ABIError) -> Object {
-    guard let object = state.withLock({ $0.objects[handle] }) else { throw isNotOpen(handle) }
+    guard let object = lock.withLock({ unsafe objects[handle] }) else { throw isNotOpen(handle) }
     return object
   }
 
   /// Takes an object out. The caller drops it without the table's lock, since its end may take long.
   func remove(_ handle: UInt64) throws(ABIError) -> Object {
-    guard let object = state.withLock({ $0.objects.removeValue(forKey: handle) }) else {
+    guard let object = lock.withLock({ unsafe objects.removeValue(forKey: handle) }) else {
       throw isNotOpen(handle)
     }
     return object

@@ -1,6 +1,5 @@
 internal import CHoldfast
 internal import HoldfastCore
-internal import Synchronization
 
 /// A progress function of the caller's, called by one thread at a time.
 ///
@@ -10,7 +9,7 @@ internal import Synchronization
 final class Progress: @unchecked Sendable {
   private let function: @convention(c) (UnsafeMutableRawPointer?, UInt64, UInt64) -> Void
   private let context: UnsafeMutableRawPointer?
-  private let turn = Mutex(())
+  private let turn = Lock()
 
   /// Nil without a function.
   init?(_ function: holdfast_progress?, _ context: UnsafeMutableRawPointer?) {
@@ -28,6 +27,6 @@ final class Progress: @unchecked Sendable {
   }
 
   private func report(_ done: ByteCount, of total: ByteCount) {
-    turn.withLock { _ in unsafe function(context, done.rawValue, total.rawValue) }
+    turn.withLock { unsafe function(context, done.rawValue, total.rawValue) }
   }
 }

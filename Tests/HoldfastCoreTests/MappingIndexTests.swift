@@ -118,4 +118,29 @@ import Testing
     }
     #expect(calls == 3)
   }
+
+  /// The priorities of an index that begins with this number, as anyone can compute them.
+  private func priorities(_ count: Int, from seed: UInt32) -> [UInt32] {
+    var random = seed
+    return (0..<count).map { _ in
+      random ^= random << 13
+      random ^= random >> 17
+      random ^= random << 5
+      return random
+    }
+  }
+
+  @Test(arguments: [0x9E37_79B9, 1] as [UInt32])
+  func `no order of entries makes it a list`(guess: UInt32) {
+    let count = 3000
+    let guessed = priorities(count, from: guess)
+    let ranks = guessed.indices.sorted { guessed[$0] < guessed[$1] }
+    var places = [UInt64](repeating: 0, count: count)
+    for (rank, number) in ranks.enumerated() { places[number] = UInt64(rank) }
+    var index = MappingIndex()
+    let entries = places.map { (entry: Entry(), place: $0) }
+    for (entry, place) in entries { index[ObjectIdentifier(entry)] = record(place..<place + 1) }
+    #expect(index.inspection.problems == [])
+    #expect(index.inspection.height < 100)
+  }
 }

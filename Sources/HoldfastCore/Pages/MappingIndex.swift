@@ -31,7 +31,11 @@ struct MappingIndex {
   private var root = none
   private var spare: [Int32] = []
   private var numbers: [ObjectIdentifier: Int32] = [:]
-  private var random: UInt32 = 0x9E37_79B9
+  private var random = MappingIndex.seed
+
+  /// Drawn by each process, since a caller that knew the priorities could map in an order that makes
+  /// the tree a list, and its recursion as deep as there are entries.
+  private static let seed = UInt32(truncatingIfNeeded: RandomID.number()) | 1
 
   /// The bytes that an entry takes.
   static let bytesForEntry =

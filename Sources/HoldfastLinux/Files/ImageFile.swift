@@ -32,7 +32,7 @@ package final class ImageFile: Sendable {
       temporary = nil
     } else {
       // Not derived from `name`, which may have the maximum length already.
-      let temporary = ".holdfast-" + String(UInt64.random(in: 0 ... .max), radix: 36)
+      let temporary = ".holdfast-" + String(RandomID.number(), radix: 36)
       file = try folder.makeFile(temporary)
       self.temporary = temporary
     }
@@ -69,7 +69,7 @@ package final class ImageFile: Sendable {
       do throws(Errno) {
         try folder.link(file, name)
       } catch .fileExists {
-        let temporary = ".holdfast-" + String(UInt64.random(in: 0 ... .max), radix: 36)
+        let temporary = ".holdfast-" + String(RandomID.number(), radix: 36)
         try folder.link(file, temporary)
         do throws(Errno) {
           try folder.replace(name, by: temporary)
