@@ -97,6 +97,7 @@ struct SnapshotErrorTests {
       let guest = try guest()
       try Data().write(to: URL(filePath: folder + "/empty"))
       try Data(repeating: 1, count: 32 << 20).write(to: URL(filePath: folder + "/large"))
+      try Data(repeating: 2, count: 14 << 20).write(to: URL(filePath: folder + "/much"))
       try Data(repeating: 3, count: 5000).write(to: URL(filePath: folder + "/odd"))
       func code(_ name: String, _ prefetch: SnapshotPrefetch) -> HoldfastError.Code? {
         #expect(throws: HoldfastError.self) {
@@ -108,6 +109,12 @@ struct SnapshotErrorTests {
       #expect(code("/empty", .onDemand) == .invalidArgument)
       let free = guest.arena.allocator.occupancy.free
       #expect(code("/large", .prefetched(threads: 2)) == .resourceShortage)
+      #expect(code("/much", .prefetched(threads: 2)) == .resourceShortage)
+      // More than the arena has is refused before it is read.
+      let error = #expect(throws: HoldfastError.self) {
+        try guest.restoreSegment("r", from: folder + "/large", prefetch: .prefetched(threads: 1))
+      }
+      #expect(error?.reason == "the file has 32 MiB of data, more than the arena")
       #expect(guest.arena.allocator.occupancy.free == free)
       // A file's end is that of a page.
       let odd = try guest.restoreSegment("r", from: folder + "/odd")

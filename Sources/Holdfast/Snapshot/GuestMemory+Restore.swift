@@ -60,6 +60,16 @@ extension GuestMemory {
     _ cancellation: CancellationToken, _ progress: SnapshotProgress?
   ) throws(HoldfastError) {
     let geometry = arena.geometry
+    let operation = "restore the segment \(segment.name)"
+    let free = { geometry.bytes(self.space.memory.available) }
+    // Not after all that fits was read. And the list of pieces has a bound: a file such as
+    // /proc/kcore has 128 TiB and no hole.
+    guard pager.dataLength <= arena.size else {
+      throw HoldfastError(
+        .resourceShortage, operation: operation,
+        reason: "the file has \(HostReport.rounded(pager.dataLength)) of data, more than the arena",
+        advice: .enlargeArena(free: free(), total: arena.size))
+    }
     let pieces = pager.dataPieces(of: .mebibytes(2))
     let done = Atomic<UInt64>(0)
     let lock = Lock()
@@ -69,7 +79,7 @@ extension GuestMemory {
     let threads = min(threads, SaveWork.mostThreads)
     Workers.perform(pieces.count, threads: threads) { number in
       do throws(HoldfastError) {
-        try cancellation.check("restore the segment \(segment.name)")
+        try cancellation.check(operation)
         try segment.object.pageInAll(pieces[number])
       } catch {
         lock.withLock { if unsafe failure == nil { unsafe failure = error } }
@@ -81,10 +91,9 @@ extension GuestMemory {
       return true
     }
     guard let failure = lock.withLock({ unsafe failure }) else { return }
-    let free = geometry.bytes(space.memory.available)
     throw failure.during(
-      "restore the segment \(segment.name)",
+      operation,
       advice: failure.code == .resourceShortage
-        ? .enlargeArena(free: free, total: arena.size) : nil)
+        ? .enlargeArena(free: free(), total: arena.size) : nil)
   }
 }
