@@ -24,6 +24,7 @@ format:
 
 lint:
 	$(SWIFT) format lint --recursive --strict $(SOURCES)
+	Scripts/check-traps
 
 build:
 	$(SWIFT) build --build-tests
