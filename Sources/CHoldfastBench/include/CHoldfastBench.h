@@ -101,6 +101,20 @@ int hf_bench_run(char *const *words, const char *input, int keep, char *output, 
 /// process that started the program.
 int64_t hf_bench_peak(char *const *words);
 
+/// Starts a program, which is searched for in PATH as by the shell, in a process group of its own
+/// and with all signals unblocked. It reads nothing. `output` gets a descriptor from which what it
+/// writes is read, and `errors` one of a file with its messages; the caller closes both. The program
+/// gets SIGTERM if the calling thread ends before it. Returns its process, or a negative errno.
+int hf_bench_start(char *const *words, int *output, int *errors);
+
+/// read(2) within a time. Returns the number of bytes, 0 at the end, -EAGAIN where nothing came, or
+/// another negative errno.
+int64_t hf_bench_next_output(int file, void *bytes, size_t room, int milliseconds);
+
+/// waitpid(2) without waiting. Returns the status of a process, 128 plus the number of the signal
+/// that ended it, -EAGAIN while it runs, or another negative errno.
+int hf_bench_ended(int process);
+
 /// The processor time in seconds that this process took, and that of the processes that it waited for.
 double hf_bench_processor_seconds(void);
 

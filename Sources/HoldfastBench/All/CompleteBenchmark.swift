@@ -15,6 +15,10 @@ public struct CompleteBenchmark: Sendable {
   public var isQuick: Bool
   /// The path of `holdfast`, whose start is measured; nil if it is another program that measures.
   public var program: String?
+  /// The guest that is booted and cloned in QEMU, or nil.
+  public var guest: GuestImage?
+  /// QEMU's accelerator.
+  public var accelerator = "tcg"
   /// Ends the benchmark; the report has what was measured until then.
   public var cancellation: CancellationToken
   /// The folder for the files of snapshots, on a disk.
@@ -52,7 +56,7 @@ public struct CompleteBenchmark: Sendable {
   }
 
   /// Throws at a request to end.
-  private func check() throws(HoldfastError) {
+  func check() throws(HoldfastError) {
     guard cancellation.isCancelled else { return }
     throw HoldfastError(.cancelled, operation: "measure", reason: "it was cancelled")
   }
@@ -182,7 +186,7 @@ public struct CompleteBenchmark: Sendable {
     ForkGroup(memory, backings: bestBacking == .hugetlb2M ? [.hugetlb2M, .base] : [.base])
   }
 
-  /// What has runs of its own: clones, budgets and QEMU.
+  /// What has runs of its own: clones, budgets, QEMU, and guests that boot in it.
   private func measureRest(
     _ report: inout CompleteReport,
     _ step: (String, Int) throws(HoldfastError) -> Void
@@ -213,7 +217,7 @@ public struct CompleteBenchmark: Sendable {
     }
     try step("budgets of the layer", 4)
     report.budgets += try benchmark.layer()
-    // The last part, since this thread does not see the host's new mounts after it.
+    // The last parts, since this thread does not see the host's new mounts after them.
     for threads in isQuick ? [memory.threads] : threadCounts {
       try step("QEMU, \(counted(threads, "thread"))", 5)
       try measureQEMU(threads, &report)
@@ -223,6 +227,8 @@ public struct CompleteBenchmark: Sendable {
     report.budgets.append(
       BudgetBenchmark.qemuRow(
         memory.size, ways.first?.seconds ?? [], ways.last?.seconds ?? [], ways.last?.problem))
+    try step("boot and clone", 6)
+    try measureBoot(&report)
   }
 
   private func measureQEMU(
@@ -240,7 +246,9 @@ public struct CompleteBenchmark: Sendable {
     ]
     let times = ProcessorTimes.now
     do throws(HoldfastError) {
-      let result = try QEMUBenchmark(memory: size, runs: runs, threads: threads).run {
+      let result = try QEMUBenchmark(
+        memory: size, runs: runs, threads: threads, accelerator: accelerator
+      ).run {
         (_) throws(HoldfastError) in try check()
       }
       let condition = report.conditions.count

@@ -105,6 +105,7 @@ extension CompletePage {
       ),
       ("forks", .fork, strip("Time of a fork, all memory resident", "time", indices(.fork))),
       ("qemu", .qemu, strip("Time from QEMU's start to its end", "time", indices(.qemu))),
+      ("boot", .boot, bootPicture),
     ]
     return all.filter { isMeasured(indices($0.group)) }.map { ($0.name, $0.picture) }
   }

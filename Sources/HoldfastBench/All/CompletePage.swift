@@ -11,7 +11,7 @@ struct CompletePage {
     HTMLPage(
       "Guest memory on this host, by Holdfast and by other ways", introduction: introduction,
       sections: [
-        wiring, sizes, threads, superpages, faults, forks, qemu, program, budgets, missing,
+        wiring, sizes, threads, superpages, faults, forks, qemu, boot, program, budgets, missing,
         measurement,
       ]
       .filter { !$0.parts.isEmpty }
@@ -81,7 +81,7 @@ struct CompletePage {
   static let backings = [
     "hugetlb-2M": "huge pages of 2 MiB (hugetlb)", "hugetlb-1G": "huge pages of 1 GiB (hugetlb)",
     "thp": "transparent huge pages, shared", "thp-private": "transparent huge pages, private",
-    "base": "pages of 4 KiB",
+    "base": "pages of 4 KiB", "tmpfs": "files on tmpfs", "disk": "files on a disk",
   ]
 
   static func words(_ backing: String?) -> String? {

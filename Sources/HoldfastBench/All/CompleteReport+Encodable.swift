@@ -5,7 +5,7 @@ extension CompleteReport: Encodable {
   private enum Key: String, CodingKey {
     case version, date, kernel, processor, hostMemoryBytes, complete, reason, quick, seconds
     case memoryBytes, runs, threads, programPeakBytes
-    case ways, slopes, conditions, faults, clones, budgets, missing, published
+    case ways, slopes, conditions, faults, clones, boot, budgets, missing, published
   }
 
   /// Writes all keys; what is missing is null. Each number of the page is one of these.
@@ -29,6 +29,7 @@ extension CompleteReport: Encodable {
     try object.encode(conditions, forKey: .conditions)
     try object.encode(faults, forKey: .faults)
     try object.encode(clones, forKey: .clones)
+    try object.encode(boot.map { BootBenchmarkReport($0) }, forKey: .boot)
     try object.encode(budgets, forKey: .budgets)
     try object.encode(missing, forKey: .missing)
     try object.encode(CompleteReport.published, forKey: .published)

@@ -2,7 +2,8 @@ internal import HoldfastCore
 internal import HoldfastLinux
 
 extension CompleteReport {
-  /// The report for a terminal: the medians of the ways to wire memory, and the budgets.
+  /// The report for a terminal: the medians of the ways to wire memory, a clone against a boot, and
+  /// the budgets.
   public var text: String {
     var parts = [heading]
     var rows = [["way", "memory", "threads", "median", "x floor"]]
@@ -13,6 +14,7 @@ extension CompleteReport {
       ])
     }
     if rows.count > 1 { parts.append(aligned(rows)) }
+    if let boot, let line = BootBenchmarkReport(boot).conclusion { parts.append(line) }
     if !budgets.isEmpty {
       let met = budgets.count { $0.isMet == true }
       let missed = budgets.filter { $0.isMet == false }.map(\.work)

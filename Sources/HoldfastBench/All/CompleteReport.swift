@@ -58,6 +58,8 @@ public struct CompleteReport: Sendable {
   public internal(set) var clones: [CloneMemory] = []
   /// The budgets.
   public internal(set) var budgets: [Budget] = []
+  /// A boot in QEMU against a clone; nil if it was not measured.
+  public internal(set) var boot: BootBenchmark.Result?
   /// The bytes that `holdfast --version` had resident at most.
   public internal(set) var programPeak: ByteCount?
   /// What was not measured, besides ways that say so themselves.

@@ -16,6 +16,8 @@ public struct MeasuredWay: Sendable {
     case fault
     /// QEMU, from its start to its end.
     case qemu
+    /// A guest in QEMU, from the command to its answer.
+    case boot
     /// The start of the program, and a lease.
     case program
   }
@@ -43,7 +45,7 @@ public struct MeasuredWay: Sendable {
   /// The backing of the memory, or nil where that does not matter.
   public internal(set) var backing: String?
   /// The size of the memory, or nil where that does not matter.
-  public let memory: ByteCount?
+  public internal(set) var memory: ByteCount?
   /// The number of threads that do the work.
   public let threads: Int
   /// The seconds of each counted run.

@@ -12,12 +12,13 @@ struct BenchAllCommand: ParsableCommand {
     discussion: """
       Measures Holdfast, what a monitor would use instead, and the floors of both, in C: wiring of \
       guest memory on each kind of page, by size and by threads, page faults, forks, clones, \
-      leases, QEMU, and the budgets. Each run measures everything once, in an order that rotates; \
+      leases, QEMU, a guest that boots against a clone of it, and the budgets. Each run measures everything once, in an order that rotates; \
       a first run does not count. Measure on an idle host.
 
       The folder gets index.html, a page without scripts that loads nothing, report.json, which \
       has each number of the page, report.csv, which has each run, and some pictures. What this host cannot do, \
-      or this user may not, is on the page with the reason.
+      or this user may not, is on the page with the reason. So is the boot if no guest is named: \
+      `holdfast help bench boot` says what it must print.
 
       SIGINT ends the measurement, and writes what there is. A second one ends the program without \
       a report.
@@ -59,6 +60,8 @@ struct BenchAllCommand: ParsableCommand {
       valueName: "path"))
   var snapshotFolder: String?
 
+  @OptionGroup var guest: GuestImageOptions
+  @OptionGroup var accelerator: AcceleratorOption
   @OptionGroup var output: FormatOptions
 
   func validate() throws {
@@ -100,10 +103,12 @@ struct BenchAllCommand: ParsableCommand {
     let cancellation = CancellationToken()
     let progress = ProgressBar()
     let report = try plan.perform(cleaning: progress, cancelling: cancellation) { host in
-      let benchmark = CompleteBenchmark(
+      var benchmark = CompleteBenchmark(
         memory: BenchmarkMemory(size: size, backing: nil, threads: threads, host: host),
         runs: runs, isQuick: quick, program: "/proc/self/exe",
         snapshotFolder: snapshotFolder ?? TemporaryFolder.path, cancellation: cancellation)
+      benchmark.guest = guest.image
+      benchmark.accelerator = accelerator.accel
       progress.begin("measuring")
       var report = benchmark.run { step in
         progress.update(.step(step, of: runs, names: []))

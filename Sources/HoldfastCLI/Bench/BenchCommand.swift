@@ -9,7 +9,7 @@ struct BenchCommand: ParsableCommand {
     abstract: "Compare ways to provide guest memory on this host.",
     subcommands: [
       BenchAllCommand.self, BenchWireCommand.self, BenchScrubCommand.self, BenchGuestCommand.self,
-      BenchQEMUCommand.self, BenchTemplateCommand.self,
+      BenchQEMUCommand.self, BenchTemplateCommand.self, BenchBootCommand.self,
       BenchBudgetsCommand.self,
     ])
 }

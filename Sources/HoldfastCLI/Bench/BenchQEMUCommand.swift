@@ -37,8 +37,7 @@ struct BenchQEMUCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The QEMU program, a path or a name in $PATH.", valueName: "program"))
   var qemu = "qemu-system-x86_64"
 
-  @Option(help: ArgumentHelp("QEMU's accelerator, such as tcg or kvm.", valueName: "name"))
-  var accel = "tcg"
+  @OptionGroup var accelerator: AcceleratorOption
 
   @OptionGroup var output: FormatOptions
 
@@ -49,10 +48,6 @@ struct BenchQEMUCommand: ParsableCommand {
   func validate() throws {
     try WirePlan.validate(
       memory: size.memory?.bytes, backing: backing, reserve: pool.reserveHugepages)
-    if !accel.allSatisfy({ $0.isLetter || $0.isNumber || $0 == ":" }) || accel.isEmpty {
-      throw ValidationError(
-        "'\(accel)' is not the name of an accelerator, use a name such as kvm or tcg for '--accel'")
-    }
   }
 
   func run() throws {
@@ -63,7 +58,7 @@ struct BenchQEMUCommand: ParsableCommand {
       host, memory: size.memory?.bytes, backing: backing, reserve: pool.reserveHugepages)
     let benchmark = QEMUBenchmark(
       memory: plan.memory, pageSize: hugepageSize?.bytes ?? .mebibytes(2), runs: count.runs,
-      threads: work.threads ?? host.parallelism, program: qemu, accelerator: accel)
+      threads: work.threads ?? host.parallelism, program: qemu, accelerator: accelerator.accel)
     // QEMU must run before the pool is enlarged for it.
     do throws(HoldfastError) {
       _ = try benchmark.version()

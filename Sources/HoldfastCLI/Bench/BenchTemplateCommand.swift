@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Glibc
 internal import HoldfastBench
 internal import HoldfastCore
 internal import HoldfastLinux
@@ -21,8 +20,8 @@ struct BenchTemplateCommand: ParsableCommand {
       A first run is a warm-up that does not count. The time to a clone's first access is shown \
       separately.
 
-      The template takes as much space as the memory, in a folder that disappears at the end, and \
-      the clones share as much memory again.
+      The template takes as much space as the memory, in a folder that disappears at the end (after \
+      kill -9 at the next run), and the clones share as much memory again.
       """)
 
   @Option(
@@ -74,11 +73,10 @@ struct BenchTemplateCommand: ParsableCommand {
     _ = try ZeroingChoice.environment()
     let plan = try WirePlan(
       HostProbe().host(), memory: size, backing: backing, reserve: pool.reserveHugepages)
-    let folder = mount + "/holdfast-bench-\(getpid())"
     let progress = ProgressBar()
     let cancellation = CancellationToken()
     let result = try plan.perform(cleaning: progress, cancelling: cancellation) { host in
-      try TemporaryStore.with(folder) {
+      try BenchmarkFolder.with(in: mount, "measure clones of a template") { folder in
         let benchmark = TemplateBenchmark(
           memory: size, mount: folder, backing: plan.backing,
           granularity: basePages ? .basePage : .largePage, runs: count.runs,
@@ -93,26 +91,5 @@ struct BenchTemplateCommand: ParsableCommand {
     }
     let report = TemplateBenchmarkReport(result)
     try output.write(report, text: report.text)
-  }
-}
-
-/// A folder for a template that is removed with all that a store made in it.
-enum TemporaryStore {
-  static func with<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {
-    // SAFETY: the path's bytes live through the call.
-    guard unsafe mkdir(path, 0o700) == 0 else {
-      throw HoldfastError(
-        .host, operation: "measure clones of a template",
-        reason: "the folder \(path) cannot be created", errno: errno,
-        advice: .other("a folder that you may write to"))
-    }
-    defer {
-      let store = path + "/holdfast/templates"
-      for name in [store + "/drafts", store + "/sealed", store, path + "/holdfast", path] {
-        // SAFETY: as above.
-        _ = unsafe rmdir(name)
-      }
-    }
-    return try body()
   }
 }

@@ -40,11 +40,10 @@ package enum HugetlbMounts {
   ///
   /// - Returns: the mount point, a folder that hosts have and monitors seldom need.
   package static func mountForThisThread(pageSize: ByteCount) throws(Errno) -> String {
-    try check(hf_own_mounts())
     var problem = Errno.noSuchFileOrDirectory
     for path in ["/dev/hugepages", "/mnt", "/media"] {
       do throws(Errno) {
-        try mount(path, pageSize: pageSize)
+        try mountForThisThread(path, pageSize: pageSize)
         return path
       } catch {
         problem = error
@@ -52,6 +51,12 @@ package enum HugetlbMounts {
       }
     }
     throw problem
+  }
+
+  /// The same in a folder.
+  package static func mountForThisThread(_ path: String, pageSize: ByteCount) throws(Errno) {
+    try check(hf_own_mounts())
+    try mount(path, pageSize: pageSize)
   }
 
   /// Removes a mount; its files last as long as they are open. The corresponding C function is
