@@ -173,7 +173,9 @@ final class BootMachines {
   private func endedEarly(_ program: StartedProgram) -> HoldfastError {
     let status = program.wait(within: .seconds(10)).map { "\($0)" } ?? "unknown"
     let message = program.message.map { ": \($0)" } ?? ""
-    return failure("a guest ended early, with status \(status)" + message, nil)
+    return failure(
+      "a guest ended early, with status \(status)" + message,
+      .other("a guest that boots in \(benchmark.memory), and runs on"))
   }
 
   private func failure(_ reason: String, _ advice: Advice?) -> HoldfastError {

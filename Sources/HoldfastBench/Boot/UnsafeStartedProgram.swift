@@ -69,11 +69,11 @@ final class StartedProgram {
     }
   }
 
-  /// Asks the program to end, and kills it and those that it has started where it does not.
-  func end() {
+  /// Asks the program to end, and kills it and those that it has started where it does not in a time.
+  func end(within time: Duration = .seconds(10)) {
     guard endedStatus() == nil else { return }
     Glibc.kill(process, SIGTERM)
-    if wait(within: .seconds(10)) == nil { kill() }
+    if wait(within: time) == nil { kill() }
   }
 
   private func kill() {

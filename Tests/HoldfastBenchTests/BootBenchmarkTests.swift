@@ -1,0 +1,151 @@
+import Foundation
+import HoldfastCore
+import HoldfastLinux
+import HoldfastTestKit
+import SystemPackage
+import Testing
+
+@testable import HoldfastBench
+
+/// The parts of `bench boot`, without QEMU.
+@Suite struct BootBenchmarkTests {
+  /// What `bench all` says of a boot that it does not measure.
+  @Test func `a boot without a guest is left out with the reason`() throws {
+    func report(_ program: String?, _ guest: GuestImage?) throws -> CompleteReport {
+      var benchmark = CompleteBenchmark(
+        memory: smallMemory(.mebibytes(64)), runs: 1, isQuick: true, program: program,
+        snapshotFolder: "/var/tmp")
+      benchmark.guest = guest
+      var report = CompleteReport(
+        memory: .mebibytes(64), runs: 1, threads: 1, isQuick: true, host: HostProbe().host())
+      try benchmark.measureBoot(&report)
+      return report
+    }
+    let unnamed = try report("/bin/true", nil)
+    #expect(unnamed.missing.map(\.reason) == ["it needs --guest-kernel and --guest-initrd"])
+    #expect(unnamed.page.contains("it needs --guest-kernel and --guest-initrd"))
+    let other = try report(nil, GuestImage(kernel: "/a", initrd: "/b"))
+    #expect(other.missing.map(\.reason) == ["another program measures"] && other.ways.isEmpty)
+    let missing = try report("/bin/true", GuestImage(kernel: "/dev/null", initrd: "/missing/b"))
+    #expect(missing.ways.map(\.way) == ["boot", "clone"] && missing.boot == nil)
+    for way in missing.ways {
+      #expect(way.problem?.contains("/missing/b cannot be read") == true && way.seconds.isEmpty)
+    }
+    #expect(missing.page.contains("/missing/b cannot be read"))
+    #expect(try object(missing)["boot"] is NSNull)
+  }
+
+  @Test func `marked lines are read whatever the pieces that they come in`() {
+    var console = GuestConsole(marker: "ready")
+    #expect(console.receive(Array("SeaBIOS\r\n[ 1.0] x\nready".utf8)) == [] && console.number == nil)
+    #expect(console.receive(Array(" 1\r".utf8)) == [])
+    #expect(console.receive(Array("\nready 2\nready x\nready  3\nreadyready 4\n rea".utf8)) == [1, 2])
+    #expect(console.number == 2)
+    // A clone goes on within the line.
+    var clone = console
+    #expect(clone.receive(Array("dy 5\r\nrea".utf8)) == [] && clone.receive(Array("dy 3\n".utf8)) == [3])
+    #expect(console.number == 2 && clone.number == 3)
+    // A long line without an end takes no memory, and is none.
+    for _ in 0..<100 { #expect(console.receive([UInt8](repeating: 65, count: 1000)) == []) }
+    #expect(console.receive(Array("\nready 18446744073709551615\n".utf8)) == [.max])
+    #expect(console.receive(Array("ready 18446744073709551616\nready -1\nready\n".utf8)) == [])
+  }
+
+  @Test func `a program beside this one is read, and ends with all that it started`() throws {
+    let program = try StartedProgram([
+      "sh", "-c", "echo one; echo first >&2; echo 'holdfast: error: second' >&2; sleep 100 & wait",
+    ])
+    var text = ""
+    while !text.contains("one\n") {
+      text += String(decoding: try #require(try program.read(milliseconds: 10_000)), as: UTF8.self)
+    }
+    #expect(try program.read(milliseconds: 1) == nil && program.endedStatus() == nil)
+    #expect(eventually { program.message == "second" })
+    program.end()
+    #expect(program.endedStatus() == 128 + SIGTERM)
+    // The sleep has the output too, until it has ended.
+    let deaf = try StartedProgram(["sh", "-c", "trap '' TERM; echo $$; exec sleep 100"])
+    let line = try #require(try deaf.read(milliseconds: 10_000))
+    let process = try #require(pid_t(String(decoding: line.dropLast(), as: UTF8.self)))
+    #expect(kill(process, 0) == 0 && getpgid(process) == process)
+    deaf.end(within: .milliseconds(100))
+    #expect(deaf.endedStatus() == 128 + SIGKILL && kill(process, 0) == -1)
+    #expect(throws: Errno.noSuchFileOrDirectory) { try StartedProgram(["/nonexistent/program"]) }
+    #expect(throws: Errno.invalidArgument) { try StartedProgram(["a\0b"]) }
+    let ended = try StartedProgram(["sh", "-c", "exit 7"])
+    #expect(try ended.read(milliseconds: 10_000) == [] && ended.wait(within: .seconds(10)) == 7)
+  }
+
+  @Test func `a folder is removed with all in it, and one that was left too`() throws {
+    let parent = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())").path
+    try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: parent) }
+    func names() throws -> [String] {
+      try FileManager.default.contentsOfDirectory(atPath: parent).sorted()
+    }
+    // Left by a process that was killed; in use by another one; not of a benchmark; and a link.
+    for name in ["holdfast-bench-1/a/b", "holdfast-bench-2/a", "other/holdfast-bench-3"] {
+      try FileManager.default.createDirectory(
+        atPath: parent + "/" + name, withIntermediateDirectories: true)
+      #expect(FileManager.default.createFile(atPath: parent + "/" + name + "/file", contents: nil))
+    }
+    try FileManager.default.createSymbolicLink(
+      atPath: parent + "/holdfast-bench-1/link", withDestinationPath: parent + "/other")
+    try FileManager.default.createSymbolicLink(
+      atPath: parent + "/holdfast-bench-4", withDestinationPath: parent + "/other")
+    let used = open(parent + "/holdfast-bench-2", O_RDONLY | O_DIRECTORY)
+    #expect(used >= 0 && flock(used, LOCK_EX | LOCK_NB) == 0)
+    let own = "holdfast-bench-\(getpid())"
+    let kept = ["holdfast-bench-2", "holdfast-bench-4", "other"]
+    struct Failure: Error {}
+    #expect(throws: Failure.self) {
+      try BenchmarkFolder.with(in: parent, "measure") { path in
+        #expect(path == parent + "/" + own)
+        #expect(try names() == (kept + [own]).sorted())
+        #expect(FileManager.default.createFile(atPath: path + "/file", contents: nil))
+        var status = stat()
+        #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o700)
+        let folder = open(path, O_RDONLY | O_DIRECTORY)
+        defer { close(folder) }
+        #expect(flock(folder, LOCK_EX | LOCK_NB) == -1)
+        throw Failure()
+      }
+    }
+    #expect(try names() == kept)
+    #expect(FileManager.default.fileExists(atPath: parent + "/holdfast-bench-2/a/file"))
+    #expect(FileManager.default.fileExists(atPath: parent + "/other/holdfast-bench-3/file"))
+    close(used)
+    // A folder with this process's number is one that was left too.
+    try FileManager.default.createDirectory(
+      atPath: parent + "/" + own, withIntermediateDirectories: true)
+    try BenchmarkFolder.with(in: parent, "measure") { _ in }
+    #expect(try names() == ["holdfast-bench-4", "other"])
+    let error = #expect(throws: HoldfastError.self) {
+      try BenchmarkFolder.with(in: parent + "/missing", "measure") { _ in }
+    }
+    #expect(error?.reason.contains("cannot be created") == true)
+  }
+
+  @Test func `the report has the pairs of the runs`() throws {
+    var result = BootBenchmark.Result(
+      memory: .mebibytes(128), backing: "tmpfs", runs: 3, version: "QEMU 1", accelerator: "tcg")
+    result.seconds = [.boot: [3, 4, 8], .clone: [0.5, 1, 1], .seal: [0.25]]
+    let json = try object(BootBenchmarkReport(result))
+    #expect(json["speedup"] as? Double == 6 && json["speedupSmallest"] as? Double == 4)
+    #expect(json["speedupLargest"] as? Double == 8 && json["sealSeconds"] as? Double == 0.25)
+    #expect(json["backing"] as? String == "tmpfs" && json["memoryBytes"] as? Int == 128 << 20)
+    #expect(json["runs"] as? Int == 3 && json["qemu"] as? String == "QEMU 1")
+    let results = try #require(json["results"] as? [[String: Any]])
+    #expect(results.map { $0["part"] as? String } == ["boot", "clone"])
+    #expect(results.map { $0["median"] as? Double } == [4, 1])
+    #expect(results.map { $0["smallest"] as? Double } == [3, 0.5])
+    #expect((json["comparison"] as? [String: Any])?["ratio"] as? Double == 1.0 / 6)
+    let text = BootBenchmarkReport(result).text
+    #expect(text.contains("a clone takes 6.00 times less time than a boot (4.00 to 8.00)"))
+    #expect(text.contains("boot   4.00 s    from the start"))
+    result.seconds = [:]
+    let empty = try object(BootBenchmarkReport(result))
+    #expect(empty.count == json.count && empty["speedup"] is NSNull)
+    #expect(!BootBenchmarkReport(result).text.contains("a clone takes"))
+  }
+}
