@@ -92,9 +92,10 @@ bench:
 budgets: static
 	Scripts/budgets $(STATIC)
 
-# docs/performance.md with its pictures, and the README's table, as root on an idle host.
+# docs/performance.md with its pictures, and the README's table, as root on an idle host. The guest
+# that boots has the kernel HOLDFAST_GUEST_KERNEL, or the newest cloud kernel in /boot.
 report: static
-	$(STATIC) bench all --reserve-hugepages --report .build/report
+	$(STATIC) bench all --reserve-hugepages --report .build/report $$(Scripts/guest/ready .build/guest)
 	Scripts/report/check .build/report/index.html .build/report/report.json
 	Scripts/report/publish .build/report
 

@@ -77,11 +77,16 @@ int64_t hf_bench_next_output(int file, void *bytes, size_t room, int millisecond
 }
 
 int hf_bench_ended(int process) {
-  int status = 0;
-  pid_t ended = waitpid(process, &status, WNOHANG);
-  if (ended == 0 || (ended < 0 && errno == EINTR))
+  siginfo_t info = {0};
+  if (waitid(P_PID, (id_t)process, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+    return errno == EINTR ? -EAGAIN : -errno;
+  if (info.si_pid == 0)
     return -EAGAIN;
-  if (ended < 0)
-    return -errno;
+  // As long as the process has not been reaped, no other group has its number.
+  kill(-process, SIGKILL);
+  int status = 0;
+  while (waitpid(process, &status, 0) < 0)
+    if (errno != EINTR)
+      return -errno;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

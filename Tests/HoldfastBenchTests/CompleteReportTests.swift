@@ -47,7 +47,39 @@ import Testing
       backing: "base", memory: .mebibytes(4), clones: 4, written: .mebibytes(1))
     clone.copied = .mebibytes(2)
     report.clones = [clone]
+    addBoot(to: &report)
     return report
+  }
+
+  private func addBoot(to report: inout CompleteReport) {
+    var boot = BootBenchmark.Result(
+      memory: .mebibytes(256), backing: "tmpfs", runs: 3, version: "QEMU <7>", accelerator: "tcg")
+    boot.seconds = [.boot: [3, 4, 8], .clone: [0.5, 1, 1], .seal: [0.25]]
+    report.boot = boot
+    for (part, kind) in [(BootBenchmark.Part.boot, MeasuredWay.Kind.program), (.clone, .holdfast)] {
+      var way = MeasuredWay(
+        .boot, part.rawValue, part.rawValue, kind, backing: "tmpfs", memory: .mebibytes(256))
+      way.seconds = boot[part]
+      way.conditions = [0, 1, 2]
+      report.ways.append(way)
+    }
+  }
+
+  @Test func `a boot and a clone are on the page, with their ratio`() throws {
+    let page = report.page
+    #expect(page.contains("A boot, and a clone") && page.contains("QEMU &lt;7&gt; (tcg)"))
+    for key in ["speedup", "speedupSmallest", "speedupLargest", "memoryBytes", "sealSeconds"] {
+      #expect(page.contains("data-key=\"boot.\(key)\""), "\(key)")
+    }
+    #expect(page.contains("files on tmpfs"))
+    #expect(report.pictures.map(\.name).contains("boot.svg"))
+    #expect(report.text.contains("a clone takes 6.00 times less time than a boot (4.00 to 8.00)"))
+    #expect(report.csv.contains("boot,clone,clone,holdfast,tmpfs,268435456,1,1,0.5,0"))
+    var cut = report
+    cut.boot = nil
+    cut.ways.removeAll { $0.group == .boot }
+    #expect(!cut.page.contains("A boot, and a clone"))
+    #expect(!cut.pictures.map(\.name).contains("boot.svg"))
   }
 
   @Test func `ratios are of pairs of runs, and noise is that of the run`() throws {
@@ -97,7 +129,7 @@ import Testing
 
   @Test func `the CSV has a line for each run`() {
     let lines = report.csv.components(separatedBy: "\r\n")
-    #expect(lines.count == 1 + 6 + 9 + 1 && lines.last == "")
+    #expect(lines.count == 1 + 6 + 9 + 6 + 1 && lines.last == "")
     #expect(
       lines[2]
         == "wire,prefault,\"Holdfast, \"\"quick\"\" & <safe>\",holdfast,base,1073741824,1,2,0.004,1"

@@ -73,31 +73,34 @@ struct BenchBootTests {
     ("fail=incoming", "cannot start the clone 'clone'"),
     ("again", "the guest has written 'ready 1' after 'ready "),
   ])
-  func `a guest that fails is one line, and nothing is left`(_ fault: String, _ text: String) throws {
+  func `a guest that fails is one line, and nothing is left`(_ fault: String, _ text: String) throws
+  {
     try Data(fault.utf8).write(to: URL(filePath: place.monitor + ".faults"))
     let outcome = try place.run(.memory, "--runs", "1").wait()
     outcome.expectFailure(1, text)
     #expect(place.names(.memory) == [] && place.monitors() == [])
   }
 
-  @Test(arguments: [
-    ([], 64, "are missing"), (["--guest-kernel", "/a"], 64, "need each other"),
-    (["--guest-initrd", "/a"], 64, "need each other"), (["--guest-marker", "x"], 64, "needs"),
-    (["--guest-kernel", "", "--guest-initrd", "/a"], 64, "is empty"),
-    (["--guest-kernel", "/a", "--guest-initrd", "/a", "--guest-marker", "a b"], 64, "spaces"),
-    (["--guest-kernel", "/a", "--guest-initrd", "/a", "-m", "3M"], 64, "32 MiB"),
-    (["--guest-kernel", "/a", "--guest-initrd", "/a", "--accel", "a,b"], 64, "accelerator"),
-    (["--guest-kernel", "/a", "--guest-initrd", "/a", "--qemu", "kvm"], 64, "begins with qemu"),
-    (["--guest-kernel", "/a", "--guest-initrd", "/a", "--mount", ""], 64, "is empty"),
-    (
-      ["--guest-kernel", "/a", "--guest-initrd", "/a", "--mount", "/a", "--reserve-hugepages"], 64,
-      "cannot be combined"
-    ),
-    (
-      ["--guest-kernel", "/a", "--guest-initrd", "/a", "--qemu", "/missing/qemu"], 1,
-      "apt-get install qemu-system-x86, or --qemu <program>"
-    ),
-  ] as [([String], Int32, String)])
+  @Test(
+    arguments: [
+      ([], 64, "are missing"), (["--guest-kernel", "/a"], 64, "need each other"),
+      (["--guest-initrd", "/a"], 64, "need each other"), (["--guest-marker", "x"], 64, "needs"),
+      (["--guest-kernel", "", "--guest-initrd", "/a"], 64, "is empty"),
+      (["--guest-kernel", "/a", "--guest-initrd", "/a", "--guest-marker", "a b"], 64, "spaces"),
+      (["--guest-kernel", "/a", "--guest-initrd", "/a", "-m", "3M"], 64, "32 MiB"),
+      (["--guest-kernel", "/a", "--guest-initrd", "/a", "--accel", "a,b"], 64, "accelerator"),
+      (["--guest-kernel", "/a", "--guest-initrd", "/a", "--qemu", "kvm"], 64, "begins with qemu"),
+      (["--guest-kernel", "/a", "--guest-initrd", "/a", "--mount", ""], 64, "is empty"),
+      (
+        ["--guest-kernel", "/a", "--guest-initrd", "/a", "--mount", "/a", "--reserve-hugepages"],
+        64,
+        "cannot be combined"
+      ),
+      (
+        ["--guest-kernel", "/a", "--guest-initrd", "/a", "--qemu", "/missing/qemu"], 1,
+        "apt-get install qemu-system-x86, or --qemu <program>"
+      ),
+    ] as [([String], Int32, String)])
   func `bad input is an error`(words: [String], status: Int32, text: String) throws {
     let outcome = try HoldfastProgram(["bench", "boot"] + words).wait()
     #expect(outcome.status == status && outcome.error.contains(text), "\(outcome)")

@@ -64,6 +64,21 @@ struct TemplateBenchProgramTests {
     }
   }
 
+  @Test func `the next run removes what a killed one left`() throws {
+    let folder = try #require(place).path
+    let words = ["bench", "template", "-m", "64M", "--backing", "base", "--mount", folder]
+    let program = try HoldfastProgram(words + ["--runs", "1000"])
+    #expect(eventually { (try? names())?.count == 1 })
+    usleep(300_000)
+    program.send(SIGKILL)
+    #expect(try program.wait().signal == SIGKILL)
+    let left = try names()
+    try #require(left.count == 1 && left[0].hasPrefix("holdfast-bench-"), "\(left)")
+    let outcome = try HoldfastProgram(words + ["--runs", "1"]).wait()
+    #expect(outcome.status == 0, "\(outcome)")
+    #expect(try names() == [])
+  }
+
   @Test(arguments: [
     (["--memory", "3M"], 64, "2M"), (["--backing", "thp-private"], 64, "on demand"),
     (["--ahead-threads", "0"], 64, "from 1 to 64"),

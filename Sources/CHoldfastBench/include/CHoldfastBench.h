@@ -111,8 +111,9 @@ int hf_bench_start(char *const *words, int *output, int *errors);
 /// another negative errno.
 int64_t hf_bench_next_output(int file, void *bytes, size_t room, int milliseconds);
 
-/// waitpid(2) without waiting. Returns the status of a process, 128 plus the number of the signal
-/// that ended it, -EAGAIN while it runs, or another negative errno.
+/// Reaps a process that `hf_bench_start` has started, if it has ended, and kills what is left of its
+/// process group. Returns its status, 128 plus the number of the signal that ended it, -EAGAIN while it
+/// runs, or another negative errno.
 int hf_bench_ended(int process);
 
 /// The processor time in seconds that this process took, and that of the processes that it waited for.

@@ -11,7 +11,7 @@ extension CompleteBenchmark {
     let name = "boot and clone"
     var ways = [
       MeasuredWay(.boot, "boot", "QEMU boots the guest", .program),
-      MeasuredWay(.boot, "clone", "a clone goes on", .holdfast),
+      MeasuredWay(.boot, "clone", "a clone continues", .holdfast),
     ]
     var times = ProcessorTimes.now
     // It cannot be captured by a closure.

@@ -16,10 +16,10 @@ extension CompletePage {
       .number(Datum(Double(result.memory.rawValue), key: "boot.memoryBytes"), .bytes),
       .text(
         " in \(result.version) (\(result.accelerator)): from the start of "),
-      .code("holdfast template create"), .text(" to the first line of the guest's own, and from the "
-        + "start of "), .code("holdfast run --template"),
-      .text(
-        " to the next line of a clone, which goes on where that guest was sealed."),
+      .code("holdfast template create"),
+      .text(" to the first line that its init prints, and from the start of "),
+      .code("holdfast run --template"),
+      .text(" to the next line of a clone, which continues where that guest was sealed."),
     ]
     if let seconds = result[.seal].first {
       words += [

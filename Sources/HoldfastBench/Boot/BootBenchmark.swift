@@ -3,8 +3,8 @@ public import HoldfastCore
 internal import HoldfastLinux
 internal import SystemPackage
 
-/// Compares a guest that boots in QEMU with a clone of a template that goes on where such a guest was
-/// sealed.
+/// Compares a guest that boots in QEMU with a clone of a template that continues where such a guest
+/// was sealed.
 ///
 /// Both are measured from the start of holdfast's own command until the guest writes to its console:
 /// of `template create` to the guest's first marked line, and of `run --template` to the next one of

@@ -82,7 +82,7 @@ final class BootMachines {
     return seconds
   }
 
-  /// Starts a clone and waits until its guest goes on.
+  /// Starts a clone and waits until its guest continues.
   ///
   /// - Returns: the seconds.
   func clone(_ check: () throws(HoldfastError) -> Void) throws(HoldfastError) -> Double {

@@ -9,19 +9,20 @@ struct BenchBootCommand: ParsableCommand {
     commandName: "boot",
     abstract: "Compare a guest that boots in QEMU with a clone of it.",
     usage: """
-      holdfast bench boot --guest-kernel <file> --guest-initrd <file> [<options>]
+      holdfast bench boot --guest-kernel <file> --guest-initrd <file> \\
+        [<options>]
       """,
     discussion: """
       Boots a guest in QEMU, seals it as a template, and then measures in turn
         boot   another machine that boots: from the start of holdfast template
-               create to the guest's first line of its own
+               create to the first line that the guest's init prints
         clone  a clone of the template: from the start of holdfast run --template
-               to the guest's next line, with which it goes on
+               to the next line, with which the guest continues
       A first run is a warm-up that does not count. The ratio is taken run by run; its median and \
       its range are shown.
 
-      The guest prints a word and a number to its serial console as soon as it is ready, and \
-      again with the next numbers as long as it runs: ready 1, ready 2. An init in a shell:
+      The init prints a word and a number to the serial console when it is ready, and then the \
+      next numbers as long as it runs: ready 1, ready 2. In a shell:
         n=0; while :; do n=$((n + 1)); echo "ready $n"; sleep 0.01; done
 
       The template's memory consists of huge pages that only this command sees, where root runs it \
