@@ -157,7 +157,7 @@ public struct BootBenchmark: Sendable {
           switch part {
           case .boot: try machines.boot(keeping: run == 0, check)
           case .seal: try machines.seal(check)
-          case .clone: try machines.clone(check)
+          case .clone: try machines.clone(isFirst: run == 0, check)
           }
         if run > 0 || part == .seal { result.seconds[part, default: []].append(seconds) }
       }
