@@ -38,7 +38,8 @@ final class RunClones: Sendable {
     let cgroup: MemoryCgroup?
     let isEnded = Atomic<Bool>(false)
     let hasFailed = Atomic<Bool>(false)
-    /// Whether it is ended because another one cannot be started, which is the error to report.
+    /// Whether it is ended because another one cannot be started, which is the error to report, or
+    /// by a signal, which is none.
     let isAbandoned = Atomic<Bool>(false)
 
     init(_ child: ChildProcess, _ record: CloneRecord, _ cgroup: MemoryCgroup?) {
@@ -98,7 +99,10 @@ final class RunClones: Sendable {
         clone.child.end()
       }
     }
-    let statuses = ChildProcess.wait(for: running.map(\.child), signals) { place, _ in
+    let statuses = ChildProcess.wait(for: running.map(\.child), signals) { number in
+      guard [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(number) else { return }
+      for clone in running { clone.isAbandoned.store(true, ordering: .releasing) }
+    } ended: { place, _ in
       running[place].end(promise)
     }
     for thread in threads { thread.join() }
@@ -275,9 +279,9 @@ final class RunClones: Sendable {
     } catch {
       // By what identifies the process: the main thread may have reaped it.
       try? process.send(SIGKILL)
+      if clone.isAbandoned.load(ordering: .acquiring) { return }
       clone.hasFailed.store(true, ordering: .releasing)
-      if !clone.isAbandoned.load(ordering: .acquiring) { Output.report(AdviceText.line(error)) }
-      return
+      return Output.report(AdviceText.line(error))
     }
     guard options.prefetches, let mappings = try? start.mappings() else { return }
     let touches = ClonePages(template, mappings, process)

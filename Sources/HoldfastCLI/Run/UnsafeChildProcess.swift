@@ -121,10 +121,12 @@ struct ChildProcess {
 
   /// As `wait(_:)`, for several children.
   ///
-  /// - Parameter ended: told of each child that has ended, by its place, with its status.
+  /// - Parameters:
+  ///   - passes: told of each signal, before the children get it.
+  ///   - ended: told of each child that has ended, by its place, with its status.
   /// - Returns: their statuses.
   static func wait(
-    for children: [ChildProcess], _ signals: ChildSignals,
+    for children: [ChildProcess], _ signals: ChildSignals, passes: (Int32) -> Void = { _ in },
     ended: (Int, Int32) -> Void = { _, _ in }
   ) -> [Int32] {
     var statuses = [Int32?](repeating: nil, count: children.count)
@@ -145,6 +147,7 @@ struct ChildProcess {
         }
         continue
       }
+      passes(number)
       for (child, status) in zip(children, statuses) where status == nil {
         // The terminal sent it to its foreground process group, which has the child unless that
         // left.
