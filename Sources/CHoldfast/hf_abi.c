@@ -3,6 +3,7 @@
 #include "holdfast.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int has_key;
 static atomic_int is_used;
 static atomic_int is_child;
+static _Thread_local int is_forked;
 
 static void free_error(void *value) {
   struct last_error *error = value;
@@ -31,7 +33,11 @@ static void free_error(void *value) {
 static void note_child(void) {
   if (atomic_load(&is_used))
     atomic_store(&is_child, 1);
+  else
+    is_forked = 1;
 }
+
+int hf_abi_is_forked_thread(void) { return is_forked; }
 
 static void prepare(void) { has_key = pthread_key_create(&key, free_error) == 0; }
 
@@ -69,6 +75,43 @@ void hf_abi_set_error(const char *message, const char *json) {
   free(error->json);
   error->message = strdup(message);
   error->json = strdup(json);
+}
+
+struct call {
+  void (*function)(void *);
+  void *context;
+  struct last_error *error;
+};
+
+static void *run_call(void *argument) {
+  struct call *call = argument;
+  call->function(call->context);
+  call->error = last_error();
+  if (call->error)
+    pthread_setspecific(key, NULL);
+  return NULL;
+}
+
+int hf_abi_call_elsewhere(void (*function)(void *context), void *context) {
+  struct call call = {.function = function, .context = context};
+  // Signals are delivered to the program's own threads.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread;
+  int problem = pthread_create(&thread, NULL, run_call, &call);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (problem)
+    return 0;
+  pthread_join(thread, NULL);
+  if (!call.error)
+    return 1;
+  struct last_error *old = last_error();
+  if (pthread_setspecific(key, call.error) != 0)
+    old = call.error;
+  if (old)
+    free_error(old);
+  return 1;
 }
 
 int32_t hf_abi_fail_in_child(void) {

@@ -10,6 +10,31 @@ internal import HoldfastCore
 func perform(_ body: () throws(ABIError) -> Void) -> holdfast_status {
   // In a child, threads that are gone may have left locks of Swift's runtime taken.
   if hf_abi_is_child() != 0 { return hf_abi_fail_in_child() }
+  if hf_abi_is_forked_thread() == 0 { return attempt(body) }
+  return withoutActuallyEscaping(body) { body in
+    let call = ForkedCall(body)
+    // SAFETY: `call` lives until the thread has ended.
+    let isDone = unsafe hf_abi_call_elsewhere(
+      { context in
+        guard let context = unsafe context else { return }
+        unsafe Unmanaged<ForkedCall>.fromOpaque(context).takeUnretainedValue().run()
+      }, Unmanaged.passUnretained(call).toOpaque())
+    // Without another thread, there is hardly one to wait for this one.
+    return withExtendedLifetime(call) { isDone == 0 ? attempt(body) : call.status }
+  }
+}
+
+/// A call that another thread makes for the one that waits for it; see `hf_abi_is_forked_thread`.
+private final class ForkedCall {
+  private let body: () throws(ABIError) -> Void
+  private(set) var status = holdfast_status(HOLDFAST_OK)
+
+  init(_ body: @escaping () throws(ABIError) -> Void) { self.body = body }
+
+  func run() { status = attempt(body) }
+}
+
+private func attempt(_ body: () throws(ABIError) -> Void) -> holdfast_status {
   do throws(ABIError) {
     try body()
     return holdfast_status(HOLDFAST_OK)

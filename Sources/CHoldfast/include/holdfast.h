@@ -37,7 +37,9 @@
  * fork(2): in a child of a process that has called the library all handles are
  * HOLDFAST_FOREIGN_PROCESS, since the kernel gives a child neither the windows nor the threads that
  * serve them. The child may call execve(2) at once; a library call other than the ones for errors
- * does nothing there. Become a daemon before the first call. Descriptors are close-on-exec.
+ * does nothing there. Become a daemon before the first call: the thread that forked may use the
+ * library then, and each call that it makes runs on a thread of the library. Descriptors are
+ * close-on-exec.
  *
  * Signals: the library installs no handlers, and its threads block all signals. Calls of the kernel
  * that a signal interrupts are repeated. No function may be called in a handler.
