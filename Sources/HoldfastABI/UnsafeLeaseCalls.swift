@@ -92,11 +92,11 @@ public func holdfast_lease_descriptor(
     let output = try unsafe Output(descriptor, "descriptor")
     let lease = try find(lease)
     let operation = "get a descriptor of the lease '\(lease.receipt.name)'"
-    guard lease.descriptor >= 0 else {
+    guard let file = lease.openFile else {
       throw .failed(
         HoldfastError(.busy, operation: operation, reason: "an arena has adopted it"))
     }
-    let copy = fcntl(lease.descriptor, F_DUPFD_CLOEXEC, 0)
+    let copy = withExtendedLifetime(file) { fcntl(file.descriptor, F_DUPFD_CLOEXEC, 0) }
     guard copy >= 0 else {
       throw .failed(
         HoldfastError(

@@ -1,5 +1,5 @@
 internal import HoldfastCore
-internal import HoldfastLinux
+package import HoldfastLinux
 
 /// Leased memory.
 ///
@@ -34,6 +34,10 @@ public final class Lease: Sendable {
   /// The descriptor of the open file, close-on-exec, for a monitor that takes memory by descriptor.
   /// It is open as long as the object exists. -1 once an arena has adopted the lease.
   public var descriptor: Int32 { lock.withLock { unsafe file?.descriptor ?? -1 } }
+
+  /// The open file, for a caller that uses its descriptor while another thread may have an arena
+  /// adopt the lease; nil once one has.
+  package var openFile: OpenFile? { lock.withLock { unsafe file } }
 
   /// Takes the open file out of the object; nil where it has been taken.
   func takeFile() -> OpenFile? {
