@@ -143,8 +143,8 @@ kubernetes: static
 	$(SWIFT) test --package-path Kubernetes --skip-build
 	Kubernetes/Tests/stand-in/run $(STATIC) Kubernetes/.build/debug/holdfast-kubernetes
 
-# The plugin with a real kubelet, containerd and runc, as root. KUBELET names a kubelet; by default one
-# is built from Debian's source package, which takes about 5 minutes.
+# The plugin with a real kubelet, containerd and runc, as root. KUBELET names a kubelet; by default
+# one is built from Debian's source package, which takes about 5 minutes.
 KUBELET_FOLDER = .build/kubelet
 kubelet: static static-plugin
 	Scripts/image $(KUBELET_FOLDER)/holdfast.tar $(STATIC)

@@ -80,7 +80,7 @@ def processes(word):
 
 def deployed(world):
     """The DaemonSet's pod starts by its own image, rights and probes; pods get memory from it; its
-    plugin is killed; and its readiness probe fails where the reservoir holds more than the limit."""
+    plugin is killed; and its readiness probe fails when the reservoir holds more than the limit."""
     world.plugin.kill()
     folder = world.node.folder + "/configuration"
     os.mkdir(folder)

@@ -1,7 +1,8 @@
-/* The one program of the pods' image. A sandbox runs it as "pause", a container as "hold" or "reach":
+/* The one program of the pods' image. A sandbox runs it as "pause", a container as "hold" or
+   "reach":
 
-   hold TEXT          maps all memory of the pod, checks that it is zero, writes TEXT into each 4 KiB,
-                      and checks at SIGTERM that it is still there
+   hold TEXT          maps all memory of the pod, checks that it is zero, writes TEXT into each
+                      4 KiB, and checks at SIGTERM that it is still there
    reach TEXT PATH... tries to reach other pods' memory, and then holds its own; the paths are those
                       on the node
 
@@ -42,7 +43,7 @@ static double now(void) {
   return time.tv_sec * 1e3 + time.tv_nsec / 1e6;
 }
 
-/* Each file has a variable with the name of its resource, also where a pod has several resources. */
+/* Each file has a variable with the name of its resource, also if a pod has several resources. */
 static void map_all(void) {
   for (char **variable = environ; *variable != NULL && count < most; variable++) {
     if (strncmp(*variable, "HOLDFAST_READY_", 15) != 0) continue;

@@ -21,8 +21,8 @@ def idle(world):
 
 
 def settle():
-    """Gives the plugin's next round the time to tell the kubelet; nothing shows when it has. Before,
-    the kubelet refuses pods for want of devices."""
+    """Gives the plugin's next round the time to tell the kubelet, which nothing shows. Until then
+    the kubelet has too few devices and refuses pods."""
     time.sleep(1)
 
 
@@ -139,7 +139,7 @@ def kubelet_restarts(world):
         world.node.create(name, {SMALL: 2}, ["hold", name])
         world.node.until(name, "wrote")
         end(world, name)
-        wait_for(lambda: world.reservoir.leases == leases, "only the first pod's leases are left", 60)
+        wait_for(lambda: world.reservoir.leases == leases, "the first pod's leases alone are left", 60)
     end(world, "stays")
     idle(world)
     return "SIGTERM and SIGKILL; its %d leases stayed" % len(leases)
