@@ -39,14 +39,23 @@ extension Reservoir {
 
   /// Why this reservoir cannot have created a file, or nil.
   ///
-  /// - Parameter user: the user who may have leased the file, to whom it then belongs.
+  /// - Parameter user: the user in whose folder of leases the file is.
   func problem(_ status: FileStatus, leasedBy user: UInt32? = nil) -> String? {
     if !status.isRegular { return "it is \(status.kind), not a regular file" }
-    if status.owner != owner, status.owner != user {
+    if !mayOwn(status.owner, leasedBy: user) {
       return "user \(status.owner) owns it, not user \(owner)"
     }
     if status.links != 1 { return "it has \(status.links) names instead of one" }
     return nil
+  }
+
+  /// Whether a file of the reservoir may belong to a user.
+  ///
+  /// A member's lease may belong to any: a container that runs as root on it may chown(2) it, and
+  /// that it is in the member's folder, which only the owner changes, is proof enough. It is never
+  /// used again.
+  func mayOwn(_ file: UInt32, leasedBy user: UInt32?) -> Bool {
+    file == owner || file == user || user.map(isMember) ?? false
   }
 
   /// The problem of a file whose name has another form than those of the reservoir.

@@ -117,6 +117,32 @@ import Testing
     #expect(place.names("ready").isEmpty)
   }
 
+  /// A container that runs as root on a member's lease can chown(2) its file. The lease is listed
+  /// and ends as others do; a second name is no lease even so.
+  @Test(
+    .enabled(if: HostNeeds.isRoot, "needs root to make another user's file"),
+    arguments: ["release", "collect"])
+  func aMemberGivesItsFileAway(_ end: String) throws {
+    let place = try Place()
+    let reservoir = try place.reservoir(size)
+    _ = try reservoir.lease(size, "vm")
+    let path = place.file("leased/65534/vm")
+    try #require(mkdir(place.file("leased/65534"), 0o700) == 0)
+    try #require(rename(place.file("leased/0/vm"), path) == 0 && chown(path, 1234, 1234) == 0)
+    let status = try reservoir.status()
+    #expect(status.leases.map(\.user) == [65534] && status.foreign.isEmpty, "\(status)")
+    try #require(link(path, place.file("leased/65534/other")) == 0)
+    #expect(try reservoir.status().leases.isEmpty)
+    try #require(unlink(place.file("leased/65534/other")) == 0)
+    if end == "release" {
+      _ = try reservoir.release(LeaseName("vm"), user: 65534)
+    } else {
+      let report = try reservoir.collect(CollectOptions(age: .zero, reuse: .scrub))
+      #expect(report.released == 1 && report.recycled == 0 && report.foreign.isEmpty, "\(report)")
+    }
+    #expect(place.names("leased/65534").isEmpty && place.names("ready").isEmpty)
+  }
+
   @Test func foldersThatAreLinks() throws {
     for name in ["ready", "leased", "filling"] {
       let place = try Place()

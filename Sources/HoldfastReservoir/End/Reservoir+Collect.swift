@@ -181,7 +181,7 @@ extension Reservoir {
     do throws(Errno) {
       let status = try folder.status(name)
       guard let known = LeaseFile(name), status.isRegular,
-        status.owner == owner || status.owner == user
+        mayOwn(status.owner, leasedBy: user)
       else {
         report.foreign.append(foreign("leased/\(user)/\(name)", status))
         return

@@ -131,7 +131,7 @@ extension Reservoir {
       }
       for file in files {
         guard let status = try? folder.status(file.text) else { continue }
-        guard status.isRegular, status.owner == owner || status.owner == user else {
+        guard status.isRegular, mayOwn(status.owner, leasedBy: user) else {
           throw HoldfastError(
             .untrusted, operation: operation,
             reason: "\(path)/leased/\(user)/\(file.text) is not a file of the reservoir: "
