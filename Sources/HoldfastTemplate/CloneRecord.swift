@@ -122,38 +122,27 @@ extension TemplateStore {
     return folder
   }
 
-  /// The clones whose processes live. Removes the notes of the others.
+  /// The clones whose processes live. Removes the notes of the others, unless another process has
+  /// the folder's lock meanwhile.
   func liveClones(in template: Folder) -> [Clone] {
+    guard let folder = try? template.folder(Template.clonesName) else { return [] }
     do throws(Errno) {
-      let folder = try template.folder(Template.clonesName)
       return try folder.withLock(timeout: .milliseconds(500)) { () throws(Errno) in
         liveClones(inClones: folder)
       }
     } catch {
-      return []
+      // Without the lock of the folder those of the notes cannot be tried: a clone that starts would
+      // find its own taken.
+      return ((try? folder.names()) ?? []).compactMap { Clone($0) }.filter {
+        ($0.process ?? $0.starter)?.exists ?? false
+      }
     }
-  }
-
-  /// Kills the processes that have the file of a note open, which only a clone inherits.
-  private func end(processesWith file: FileStatus) {
-    for process in HostProcess.all where process != (try? HostProcess(getpid())) {
-      if process.hasOpen(file) { try? process.send(SIGKILL) }
-    }
-  }
-
-  /// Whether all processes have ended that have the file of a note.
-  private func isFree(_ file: OpenFile, within timeout: Duration) -> Bool {
-    let end = Instant.now + timeout
-    while (try? file.lock(waiting: false)) == nil {
-      guard Instant.now < end else { return false }
-      usleep(500)
-    }
-    return true
   }
 
   /// The same, with the lock of the folder of clones held.
   func liveClones(inClones folder: Folder) -> [Clone] {
     var live: [Clone] = []
+    var ending: [(name: String, file: OpenFile)] = []
     let now = HostClock.now.boot
     for name in (try? folder.names()) ?? [] {
       guard let file = try? folder.file(name) else { continue }
@@ -166,8 +155,7 @@ extension TemplateStore {
         if let starter = clone.starter, !starter.exists {
           // Its guest never ran, and never will.
           if let status = try? file.status() { end(processesWith: status) }
-          // The next look removes the note of one that takes longer to end.
-          if isFree(file, within: .milliseconds(200)) { try? folder.unlink(name) }
+          ending.append((name, file))
           continue
         }
         let started = (try? file.status())?.modified ?? 0
@@ -175,6 +163,27 @@ extension TemplateStore {
         live.append(clone)
       }
     }
+    // The next look removes the notes of those that take longer to end.
+    let deadline = Instant.now + .milliseconds(200)
+    for (name, file) in ending where isFree(file, until: deadline) {
+      try? folder.unlink(name)
+    }
     return live
+  }
+
+  /// Kills the processes that have the file of a note open, which only a clone inherits.
+  private func end(processesWith file: FileStatus) {
+    for process in HostProcess.all where process != (try? HostProcess(getpid())) {
+      if process.hasOpen(file) { try? process.send(SIGKILL) }
+    }
+  }
+
+  /// Whether all processes have ended that have the file of a note.
+  private func isFree(_ file: OpenFile, until deadline: Instant) -> Bool {
+    while (try? file.lock(waiting: false)) == nil {
+      guard Instant.now < deadline else { return false }
+      usleep(500)
+    }
+    return true
   }
 }

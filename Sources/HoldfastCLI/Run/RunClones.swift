@@ -38,8 +38,8 @@ final class RunClones: Sendable {
     let cgroup: MemoryCgroup?
     let isEnded = Atomic<Bool>(false)
     let hasFailed = Atomic<Bool>(false)
-    /// Whether it is ended because another one cannot be started, which is the error to report, or
-    /// by a signal, which is none.
+    /// Whether it is ended because another one cannot be started, or by a signal. Then its own error
+    /// is not reported.
     let isAbandoned = Atomic<Bool>(false)
 
     init(_ child: ChildProcess, _ record: CloneRecord, _ cgroup: MemoryCgroup?) {
@@ -277,9 +277,10 @@ final class RunClones: Sendable {
       }
       receipts?.write(receipt)
     } catch {
+      // It ends by the signal that it was sent, with the status that it chooses.
+      if clone.isAbandoned.load(ordering: .acquiring) { return }
       // By what identifies the process: the main thread may have reaped it.
       try? process.send(SIGKILL)
-      if clone.isAbandoned.load(ordering: .acquiring) { return }
       clone.hasFailed.store(true, ordering: .releasing)
       return Output.report(AdviceText.line(error))
     }

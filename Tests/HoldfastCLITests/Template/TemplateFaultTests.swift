@@ -120,6 +120,20 @@ struct TemplateFaultTests {
           + "try: see what the monitor said above") == true, "\(outcome)")
   }
 
+  /// A command that has stopped with the lock of the folder of clones hides none of them.
+  @Test func clonesAreListedWithoutTheirLock() throws {
+    let place = try TemplatePlace()
+    try place.makeTemplate()
+    let clone = try place.clones()
+    let folder = open(place.file("sealed/base/clones"), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    try #require(folder >= 0 && flock(folder, LOCK_EX) == 0)
+    #expect(try place.list() == ["base sealed 4194304 1"])
+    close(folder)
+    clone.send(SIGTERM)
+    _ = try clone.wait()
+    #expect(try place.list() == ["base sealed 4194304 0"])
+  }
+
   @Test func anotherVersionOfTheMonitor() throws {
     let place = try TemplatePlace()
     try place.makeTemplate()
