@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,16 +103,34 @@ int hf_abi_call_elsewhere(void (*function)(void *context), void *context) {
   int problem = pthread_create(&thread, NULL, run_call, &call);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (problem)
-    return 0;
+    return problem;
   pthread_join(thread, NULL);
   if (!call.error)
-    return 1;
+    return 0;
   struct last_error *old = last_error();
   if (pthread_setspecific(key, call.error) != 0)
     old = call.error;
   if (old)
     free_error(old);
-  return 1;
+  return 0;
+}
+
+int32_t hf_abi_fail_without_thread(int problem) {
+#define OPERATION "start a thread for a call of the thread that forked this process"
+#define REASON "no thread can be created"
+#define ADVICE "a higher limit: RLIMIT_NPROC (ulimit -u), or pids.max of the cgroup"
+  char message[512], json[512];
+  snprintf(message, sizeof(message), "cannot " OPERATION ": " REASON " (%s); try: " ADVICE,
+           strerror(problem));
+  snprintf(json, sizeof(json),
+           "{\"code\":\"host\",\"operation\":\"" OPERATION "\",\"reason\":\"" REASON
+           "\",\"range\":null,\"address\":null,\"errno\":%d,\"advice\":\"" ADVICE "\"}",
+           problem);
+#undef OPERATION
+#undef REASON
+#undef ADVICE
+  hf_abi_set_error(message, json);
+  return HOLDFAST_HOST;
 }
 
 int32_t hf_abi_fail_in_child(void) {

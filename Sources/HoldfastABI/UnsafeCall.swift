@@ -14,13 +14,15 @@ func perform(_ body: () throws(ABIError) -> Void) -> holdfast_status {
   return withoutActuallyEscaping(body) { body in
     let call = ForkedCall(body)
     // SAFETY: `call` lives until the thread has ended.
-    let isDone = unsafe hf_abi_call_elsewhere(
+    let problem = unsafe hf_abi_call_elsewhere(
       { context in
         guard let context = unsafe context else { return }
         unsafe Unmanaged<ForkedCall>.fromOpaque(context).takeUnretainedValue().run()
       }, Unmanaged.passUnretained(call).toOpaque())
-    // Without another thread, there is hardly one to wait for this one.
-    return withExtendedLifetime(call) { isDone == 0 ? attempt(body) : call.status }
+    // Not here without one: this thread could wait for a lock of Swift's runtime for ever.
+    return withExtendedLifetime(call) {
+      problem == 0 ? call.status : hf_abi_fail_without_thread(problem)
+    }
   }
 }
 

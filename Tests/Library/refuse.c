@@ -7,22 +7,20 @@
 // call may fail then, with a message, but none may end the process or fail to return.
 //
 // At last a guest whose access to memory the kernel refuses to end: no other guest gets that memory.
+// And a daemon whose forking thread gets no other thread for its calls.
 #define _GNU_SOURCE
 #include "count.h"
+#include "refusal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
+#include <pthread.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,21 +28,9 @@
 
 // --- What is refused
 
-// A system call. With a mask, only where an argument has one of its bits: memory of malloc(3) and
-// of threads stays, without which no program in Swift runs. munmap(2) is not one: glibc aborts if
-// it refuses to remove a thread's stack.
-struct refusal {
-  const char *name;
-  long number;
-  unsigned argument;
-  uint32_t mask;
-  // Another one, which is refused too.
-  const struct refusal *also;
-};
-// Where the argument is 0.
-#define ZERO UINT32_MAX
-#define CALL(name) {#name, SYS_##name, 0, 0, NULL}
 static const struct refusal madvise_too = CALL(madvise), openat_too = CALL(openat);
+static const struct refusal clone_too = CALL(clone);
+static const struct refusal threadless = {"all threads", SYS_clone3, 0, 0, &clone_too};
 static const struct refusal no_access = {"mprotect to none", SYS_mprotect, 2, ZERO, NULL};
 static const struct refusal no_access_too = {"", SYS_mprotect, 2, ZERO, &madvise_too};
 static const struct refusal endless = {"all that ends access", SYS_mmap, 3, MAP_FIXED,
@@ -90,33 +76,6 @@ static const struct limit {
 };
 enum { refusal_count = sizeof(refusals) / sizeof(*refusals) };
 enum { limit_count = sizeof(limits) / sizeof(*limits), moment_count = 3 };
-
-static void stop(const char *what) {
-  perror(what);
-  _exit(2);
-}
-
-static void install(const struct refusal *refusal, int answer) {
-  struct sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)refusal->number, 0, 3),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-               offsetof(struct seccomp_data, args) + 8 * refusal->argument),
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, refusal->mask, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)answer),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  if (!refusal->mask)
-    code[3] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)answer);
-  if (refusal->mask == ZERO)
-    code[3] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
-  struct sock_fprog program = {sizeof(code) / sizeof(*code), code};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0)
-    stop("seccomp");
-  if (refusal->also)
-    install(refusal->also, answer);
-}
 
 static uint64_t mapped_bytes(void) {
   unsigned long pages = 0;
@@ -270,6 +229,19 @@ static void lose_guest(uint32_t purpose) {
   done(holdfast_guest_close(guest));
 }
 
+// The thread that forked this process gets an error of its calls, which it cannot make itself.
+static void call_without_threads(void) {
+  struct holdfast_host host = {.struct_size = sizeof(host)};
+  install(&threadless, EAGAIN);
+  if (holdfast_host_probe(&host) != HOLDFAST_HOST ||
+      !strstr(holdfast_error_message(), "ulimit -u") || !strstr(holdfast_error_json(), "\"code\":\"host\"") ||
+      !strstr(holdfast_error_json(), "\"errno\":11")) {
+    fprintf(stderr, "refuse.c: without a thread: %s\n", holdfast_error_json());
+    _exit(2);
+  }
+  refused++;
+}
+
 // --- The processes
 
 static const struct refusal *refusal;
@@ -285,6 +257,27 @@ static void refuse(int now) {
     lower(limit);
 }
 
+struct work {
+  const char *folder;
+  uint32_t purpose;
+};
+
+static void *use_in_thread(void *argument) {
+  const struct work *work = argument;
+  use_library(work->folder, work->purpose, refuse);
+  return NULL;
+}
+
+// Where no thread starts, all calls of the thread that forked fail alike, so another one uses the
+// library.
+static void use_elsewhere(const char *folder, uint32_t purpose) {
+  struct work work = {folder, purpose};
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, use_in_thread, &work) != 0)
+    stop("pthread_create");
+  pthread_join(thread, NULL);
+}
+
 // Returns whether a call failed in the process. Its core would be that of a bug, which it prints.
 static int run(const char *folder, uint32_t purpose, int *bad) {
   fflush(stdout);
@@ -295,6 +288,10 @@ static int run(const char *folder, uint32_t purpose, int *bad) {
     alarm(60);
     if (refusal == &endless)
       lose_guest(purpose);
+    else if (refusal == &threadless)
+      call_without_threads();
+    else if (refusal && (refusal->number == SYS_clone || refusal->number == SYS_clone3))
+      use_elsewhere(folder, purpose);
     else
       use_library(folder, purpose, refuse);
     _exit(refused ? 1 : 0);
@@ -349,6 +346,8 @@ int main(int count, char **arguments) {
     refusal = &endless, limit = NULL, answer = EPERM, processes++;
     failed += run(folder, purposes[which], &bad);
   }
+  refusal = &threadless, answer = EAGAIN, processes++;
+  failed += run(folder, HOLDFAST_FOR_WIRING, &bad);
   printf("%d processes that the kernel refused something; a call failed in %d of them\n", processes,
          failed);
   if (bad)

@@ -16,8 +16,11 @@ int hf_abi_is_child(void);
 int hf_abi_is_forked_thread(void);
 
 /// Calls a function on a thread of its own and waits for it. The error that it keeps becomes that of
-/// the calling thread. Returns 0, and has called nothing, if there is no thread.
+/// the calling thread. Returns 0, or the error of pthread_create(3), and has called nothing then.
 int hf_abi_call_elsewhere(void (*function)(void *context), void *context);
+
+/// Keeps the error of a call that has no thread, without code in Swift, and returns its status.
+int32_t hf_abi_fail_without_thread(int problem);
 
 /// Keeps the error of a call in such a process, without code in Swift, and returns its status.
 int32_t hf_abi_fail_in_child(void);

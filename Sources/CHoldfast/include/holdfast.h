@@ -38,8 +38,8 @@
  * HOLDFAST_FOREIGN_PROCESS, since the kernel gives a child neither the windows nor the threads that
  * serve them. The child may call execve(2) at once; a library call other than the ones for errors
  * does nothing there. Become a daemon before the first call: the thread that forked may use the
- * library then, and each call that it makes runs on a thread of the library. Descriptors are
- * close-on-exec.
+ * library then, and each call that it makes runs on a thread of the library, or is HOLDFAST_HOST if
+ * none can be created. Descriptors are close-on-exec.
  *
  * Signals: the library installs no handlers, and its threads block all signals. Calls of the kernel
  * that a signal interrupts are repeated. No function may be called in a handler.
