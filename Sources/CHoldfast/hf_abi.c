@@ -95,16 +95,25 @@ static void *run_call(void *argument) {
 
 int hf_abi_call_elsewhere(void (*function)(void *context), void *context) {
   struct call call = {.function = function, .context = context};
-  // Signals are delivered to the program's own threads.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  // Signals of the process are delivered to the program's own threads. Those of an instruction are
+  // the new thread's: the kernel ends the process if they are blocked, whatever handler there is.
+  static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+  sigset_t others, before;
+  sigfillset(&others);
+  for (size_t index = 0; index < sizeof(own) / sizeof(*own); index++)
+    sigdelset(&others, own[index]);
+  // pthread_join(3) is a cancellation point, and the other thread uses this one's stack.
+  int state;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+  pthread_sigmask(SIG_BLOCK, &others, &before);
   pthread_t thread;
   int problem = pthread_create(&thread, NULL, run_call, &call);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (!problem)
+    pthread_join(thread, NULL);
+  pthread_setcancelstate(state, NULL);
   if (problem)
     return problem;
-  pthread_join(thread, NULL);
   if (!call.error)
     return 0;
   struct last_error *old = last_error();

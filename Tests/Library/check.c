@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <holdfast.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -327,6 +328,39 @@ static void check_daemon(void) {
   CHECK(waitpid(child, &status, 0) == child && status == 0);
 }
 
+static void note_signals(void *mask, uint64_t done, uint64_t total) {
+  (void)done, (void)total;
+  CHECK(pthread_sigmask(SIG_BLOCK, NULL, mask) == 0);
+}
+
+// The thread that makes the calls of the one that forked has this one's mask for signals of an
+// instruction, which end the process where they are blocked. This one is not cancelled while the
+// other uses its stack.
+static void check_daemon_thread(void) {
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(30);
+    sigset_t mask, own;
+    sigemptyset(&own);
+    sigaddset(&own, SIGFPE);
+    sigfillset(&mask);
+    CHECK(pthread_sigmask(SIG_BLOCK, &own, NULL) == 0);
+    struct holdfast_arena_options options = {
+        .struct_size = sizeof(options), .size = 4 * MIB, .backing = HOLDFAST_BACKING_BASE,
+        .threads = 1, .progress = note_signals, .progress_context = &mask};
+    holdfast_arena arena;
+    OK(holdfast_arena_create(&options, &arena));
+    CHECK(!sigismember(&mask, SIGSEGV) && !sigismember(&mask, SIGBUS));
+    CHECK(sigismember(&mask, SIGFPE) && sigismember(&mask, SIGUSR1));
+    CHECK(pthread_sigmask(SIG_BLOCK, NULL, &mask) == 0 && !sigismember(&mask, SIGUSR1));
+    CHECK(pthread_cancel(pthread_self()) == 0);
+    // A cancelled process would end with 0.
+    _exit(holdfast_arena_close(arena) == HOLDFAST_OK ? 7 : 1);
+  }
+  int status;
+  CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
 static void check_child(void) {
   holdfast_arena arena = make_arena(HOLDFAST_FOR_WIRING, HOLDFAST_BACKING_BASE, 4 * MIB);
   holdfast_guest guest = make_guest(arena, 4 * MIB, 0);
@@ -452,6 +486,7 @@ int main(int count, char **arguments) {
   // What goes wrong only where threads meet does so in some of them; valgrind runs one at a time.
   for (int round = 0; round < (getenv("HOLDFAST_NO_PAGING") ? 1 : 12); round++)
     check_daemon();
+  check_daemon_thread();
   check_errors();
   check_handles();
   check_wiring();

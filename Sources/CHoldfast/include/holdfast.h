@@ -41,8 +41,10 @@
  * library then, and each call that it makes runs on a thread of the library, or is HOLDFAST_HOST if
  * none can be created. Descriptors are close-on-exec.
  *
- * Signals: the library installs no handlers, and its threads block all signals. Calls of the kernel
- * that a signal interrupts are repeated. No function may be called in a handler.
+ * Signals: the library installs no handlers, and its threads block all signals. But the thread that
+ * makes a call of the one that forked leaves SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS as
+ * that one has them. Calls of the kernel that a signal interrupts are repeated. No function may be
+ * called in a handler.
  */
 #ifndef HOLDFAST_H
 #define HOLDFAST_H
