@@ -12,9 +12,9 @@ extension AddressSpace {
   ///
   /// - Parameter pmap: the child's pmap, without translations.
   /// - Throws: `invalidArgument` for placed memory (`PhysicalMemory.placed`); `resourceShortage`
-  ///   without frames for the copies, or where the pmap cannot split a translation at the end of an
-  ///   entry. There is no child then, and the parent's contents, wirings and protections are
-  ///   unchanged.
+  ///   without frames for the copies, where the pmap cannot split a translation at the end of an
+  ///   entry, or where the host has refused to end the access of a guest of the same memory. There
+  ///   is no child then, and the parent's contents, wirings and protections are unchanged.
   /// - Complexity: O(entries), plus the pages of wired entries. Takes the lock exclusive, but not
   ///   while it copies, except what other address spaces wire meanwhile.
   public func fork(pmap childPmap: any Pmap) throws(HoldfastError) -> AddressSpace {
@@ -39,6 +39,8 @@ extension AddressSpace {
         .invalidArgument, "placed memory cannot be shared with a child",
         advice: .useBacking(Backing.withFile))
     }
+    // A guest whose access the host refused to end may write to frames that the child would show.
+    if memory.allocator.isClosed { throw memory.shortage }
     var sources: [ObjectIdentifier: Source] = [:]
     defer {
       for source in sources.values {

@@ -3,7 +3,8 @@ internal import Synchronization
 extension MemoryObject {
   /// Shortens the shadow chain below this object where possible (FreeBSD: `vm_object_collapse`).
   /// Takes the pages of a backing object that has no other reference, which ends then; bypasses one
-  /// of which every page that could be seen is shadowed. Called without objects' locks.
+  /// of which every page that could be seen is shadowed. Does nothing where the allocator is closed.
+  /// Called without objects' locks.
   ///
   /// - Parameter waits: whether to wait for busy pages, for tests; the caller holds no lock at all
   ///   then. Otherwise the chain stays as it is where a page is busy, and a later call tries again.
@@ -32,7 +33,12 @@ extension MemoryObject {
 
   /// Whether the backing object has no pager, or one that can be this object's, because the pages
   /// have the same numbers here and nothing else needs it. Needs both objects' locks.
+  ///
+  /// Never where the allocator is closed: the other side of a fork may have been unable to end its
+  /// guest's access to the pages, which would see what is written to them from here. The allocator
+  /// was closed then before that side's reference went, so it is asked with the locks held.
   private func canTake(_ below: MemoryObject, _ offset: PageCount) -> Bool {
+    if memory.allocator.isClosed { return false }
     if below.pager == nil { return true }
     return below.references == 1 && offset == .zero && below.size == size
   }

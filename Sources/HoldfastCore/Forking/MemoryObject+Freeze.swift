@@ -166,8 +166,9 @@ extension MemoryObject {
   /// - Parameter child: from `makeChild`, perhaps with copies of wired pages. Afterwards it is the
   ///   object of the child's entries, with the same page numbers. It stays as it was where the call
   ///   throws.
-  /// - Throws: resourceShortage without frames for copies, or where translations cannot be split.
-  ///   The object is as it was then; translations may have become read-only.
+  /// - Throws: resourceShortage without frames for copies, where translations cannot be split, or
+  ///   where the host has refused to end a guest's access. The object is as it was then;
+  ///   translations may have become read-only.
   /// - Complexity: O(mappings), plus the runs of the pages where some are wired or busy.
   func freeze(_ parts: [Inherited], for child: MemoryObject) throws(HoldfastError) {
     while true {
@@ -201,7 +202,8 @@ extension MemoryObject {
   /// Puts a new object below this one, with all pages that are neither wired nor fresh, what is
   /// below now, and the pager.
   ///
-  /// - Throws: resourceShortage, where translations cannot be split.
+  /// - Throws: resourceShortage, where translations cannot be split, or where the host has refused to
+  ///   end a guest's access.
   private func moveBelowLocked() throws(HoldfastError) {
     // One after the other, since each may use up what another would be told is left. Where one
     // fails, those before it are read-only, and the next write makes them writable again.
@@ -210,6 +212,8 @@ extension MemoryObject {
       let protection = record.protection.subtracting(.write)
       try record.pmap.prepareToProtect([(range, protection)])
       record.pmap.protect(range, protection)
+      // Where the host refused to end a guest's access, that guest may write to the pages still.
+      if memory.allocator.isClosed { throw memory.shortage }
     }
     let frozen = MemoryObject(memory: memory, size: size, head: head, isPrivate: false)
     frozen.lock.withLock {

@@ -161,13 +161,14 @@ public final class MemoryObject: @unchecked Sendable {
     lock.withLock { isOnlyMapping = false }
   }
 
-  /// Makes the object private again if the caller's reference is the only one and there is no
-  /// pager. Takes the object's lock.
+  /// Makes the object private again if the caller's reference is the only one, there is no pager,
+  /// and no guest may still reach what it has given back (`FrameAllocator.close`). Takes the
+  /// object's lock.
   ///
   /// - Returns: whether the object is private to the caller now.
   func claimIfAlone() -> Bool {
     lock.withLock {
-      guard references == 1, pager == nil else { return false }
+      guard references == 1, pager == nil, !memory.allocator.isClosed else { return false }
       isOnlyMapping = true
       return true
     }

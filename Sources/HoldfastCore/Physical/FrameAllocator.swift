@@ -276,9 +276,11 @@ public final class FrameAllocator: Sendable {
   }
 
   /// Ends all allocation of the frames for good, by this allocator and those of other policies. What
-  /// is allocated can be used and freed as before.
+  /// is allocated can be used and freed as before, but is not shared with further forks, and frames
+  /// that forks share never become one's own (`MemoryObject.collapse`).
   ///
-  /// Only for frames that something may still reach after they are freed.
+  /// Only for frames that something may still reach after they are freed, or after it may no longer
+  /// write to them.
   package func close() { for domain in domains { domain.close() } }
 
   /// Whether `close` was called.

@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// The frames of one NUMA node, with a buddy system and a lock, so that guests on different nodes
 /// do not contend (FreeBSD: `struct vm_domain`). A `FrameAllocator` allocates from its domains.
 ///
@@ -20,7 +22,9 @@ public final class FrameDomain: @unchecked Sendable {
   private var buddy: Buddy
   /// Frames without memory, which the buddy system counts as allocated.
   private var offline = PageCount.zero
-  private var closed = false
+
+  /// Set with `lock` held, so that no allocation is under way when `close` returns.
+  private let closed = Atomic(false)
 
   /// The allocator's, which its domains share.
   let scrubbing: ScrubbingFrames
@@ -93,7 +97,7 @@ public final class FrameDomain: @unchecked Sendable {
   private func searchLocked(
     _ orders: ClosedRange<Int>, _ least: Int, _ mark: UInt64?, _ ranges: inout [Range<Int>]
   ) -> Search {
-    if closed { return .none }
+    if isClosed { return .none }
     let most = buddy.largestOrder(.any)
     if most < orders.upperBound, let mark, scrubbing.wasActive(since: mark) {
       return .short(wouldFail: most < least)
@@ -129,7 +133,7 @@ public final class FrameDomain: @unchecked Sendable {
 
   /// See `FrameAllocator.takeDirty`.
   func takeDirty(largestOrder: Int) -> FrameRun? {
-    lock.withLock { closed ? nil : buddy.takeDirty(largestOrder: largestOrder) }.map(run)
+    lock.withLock { isClosed ? nil : buddy.takeDirty(largestOrder: largestOrder) }.map(run)
   }
 
   /// Allocates the block that starts at one of the domain's frames; nil when not all of it is free
@@ -140,7 +144,7 @@ public final class FrameDomain: @unchecked Sendable {
     var ranges: [Range<Int>] = []
     let position = Int((wanted - origin).rawValue)
     let isTaken = lock.withLock {
-      !closed && buddy.allocate(at: position, order: order, dirty: &ranges)
+      !isClosed && buddy.allocate(at: position, order: order, dirty: &ranges)
     }
     guard isTaken else { return nil }
     let first = dirty.count
@@ -161,7 +165,9 @@ public final class FrameDomain: @unchecked Sendable {
   }
 
   /// Ends all allocation from the domain; see `FrameAllocator.close`.
-  func close() { lock.withLock { closed = true } }
+  func close() {
+    lock.withLock { closed.store(true, ordering: .sequentiallyConsistent) }
+  }
 
   // MARK: Offline frames
 
@@ -209,7 +215,8 @@ public final class FrameDomain: @unchecked Sendable {
   /// allocation gets them (Linux: `isolate_freepages_block`).
   func isolate(superpage start: Frame) -> [(run: FrameRun, zeroed: Bool)] {
     let number = superpage(start)
-    return lock.withLock { buddy.takeFree(ofSuperpage: number) }.map { (run($0.range), $0.zeroed) }
+    return lock.withLock { isClosed ? [] : buddy.takeFree(ofSuperpage: number) }
+      .map { (run($0.range), $0.zeroed) }
   }
 
   /// Allocates at most `limit` contiguous frames in a superpage block that is partly in use; nil
@@ -217,7 +224,7 @@ public final class FrameDomain: @unchecked Sendable {
   func allocateFragment(ofSuperpage start: Frame, limit: PageCount) -> FrameRun? {
     let number = superpage(start)
     return lock.withLock {
-      closed ? nil : buddy.takeFragment(ofSuperpage: number, limit: Int(limit.rawValue))
+      isClosed ? nil : buddy.takeFragment(ofSuperpage: number, limit: Int(limit.rawValue))
     }.map(run)
   }
 
@@ -252,8 +259,8 @@ public final class FrameDomain: @unchecked Sendable {
   /// The size of the domain's own data. Takes the domain's lock.
   public var metadata: ByteCount { lock.withLock { ByteCount(UInt64(buddy.metadataBytes)) } }
 
-  /// Whether `close` was called. Takes the domain's lock.
-  var isClosed: Bool { lock.withLock { closed } }
+  /// Whether `close` was called. Takes no lock.
+  var isClosed: Bool { closed.load(ordering: .sequentiallyConsistent) }
 
   private func frame(_ position: Int) -> Frame { origin + PageCount(UInt64(position)) }
 

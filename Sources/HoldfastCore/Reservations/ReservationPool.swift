@@ -44,14 +44,17 @@ public final class ReservationPool: @unchecked Sendable {
   /// Populates the reservation of the region around a page, from the page on.
   ///
   /// - Parameter dirty: gets the frames that are not known to be zero.
-  /// - Returns: at most `limit` frames; nil where the region has no reservation, or the page's
-  ///   frame is in use.
+  /// - Returns: at most `limit` frames; nil where the region has no reservation, the page's frame is
+  ///   in use, or the allocator is closed.
   /// - Complexity: O(1), plus the runs of zeroed and dirty frames. Takes the pool's lock.
   func populate(
     _ owner: ObjectIdentifier, _ index: PageIndex, limit: PageCount, dirty: inout [FrameRun]
   ) -> FrameRun? {
     lock.withLock {
-      guard let number = byKey[Reservation.Key(owner, around: index)] else { return nil }
+      // A frame that a page left may be one that something still reaches.
+      guard !allocator.isClosed, let number = byKey[Reservation.Key(owner, around: index)] else {
+        return nil
+      }
       return populateLocked(number, index, limit: limit, dirty: &dirty)
     }
   }
