@@ -78,57 +78,6 @@ import Testing
     #expect(try ended.read(milliseconds: 10_000) == [] && ended.wait(within: .seconds(10)) == 7)
   }
 
-  @Test func `a folder is removed with all in it, and one that was left too`() throws {
-    let parent = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())").path
-    try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: parent) }
-    func names() throws -> [String] {
-      try FileManager.default.contentsOfDirectory(atPath: parent).sorted()
-    }
-    // Left by a process that was killed; in use by another one; not of a benchmark; and a link.
-    for name in ["holdfast-bench-1/a/b", "holdfast-bench-2/a", "other/holdfast-bench-3"] {
-      try FileManager.default.createDirectory(
-        atPath: parent + "/" + name, withIntermediateDirectories: true)
-      #expect(FileManager.default.createFile(atPath: parent + "/" + name + "/file", contents: nil))
-    }
-    try FileManager.default.createSymbolicLink(
-      atPath: parent + "/holdfast-bench-1/link", withDestinationPath: parent + "/other")
-    try FileManager.default.createSymbolicLink(
-      atPath: parent + "/holdfast-bench-4", withDestinationPath: parent + "/other")
-    let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
-    let used = open(parent + "/holdfast-bench-2", flags)
-    #expect(used >= 0 && flock(used, LOCK_EX | LOCK_NB) == 0)
-    let own = "holdfast-bench-\(getpid())"
-    let kept = ["holdfast-bench-2", "holdfast-bench-4", "other"]
-    struct Failure: Error {}
-    #expect(throws: Failure.self) {
-      try BenchmarkFolder.with(in: parent, "measure") { path in
-        #expect(path == parent + "/" + own)
-        #expect(try names() == (kept + [own]).sorted())
-        #expect(FileManager.default.createFile(atPath: path + "/file", contents: nil))
-        var status = stat()
-        #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o700)
-        let folder = open(path, flags)
-        defer { close(folder) }
-        #expect(flock(folder, LOCK_EX | LOCK_NB) == -1)
-        throw Failure()
-      }
-    }
-    #expect(try names() == kept)
-    #expect(FileManager.default.fileExists(atPath: parent + "/holdfast-bench-2/a/file"))
-    #expect(FileManager.default.fileExists(atPath: parent + "/other/holdfast-bench-3/file"))
-    close(used)
-    // A folder with this process's number is one that was left too.
-    try FileManager.default.createDirectory(
-      atPath: parent + "/" + own, withIntermediateDirectories: true)
-    try BenchmarkFolder.with(in: parent, "measure") { _ in }
-    #expect(try names() == ["holdfast-bench-4", "other"])
-    let error = #expect(throws: HoldfastError.self) {
-      try BenchmarkFolder.with(in: parent + "/missing", "measure") { _ in }
-    }
-    #expect(error?.reason.contains("cannot be created") == true)
-  }
-
   @Test func `the report has the pairs of the runs`() throws {
     var result = BootBenchmark.Result(
       memory: .mebibytes(128), backing: "tmpfs", runs: 3, version: "QEMU 1", accelerator: "tcg")

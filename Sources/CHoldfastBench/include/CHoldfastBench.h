@@ -53,9 +53,6 @@ double hf_bench_fill(uint64_t address, size_t length, int byte, int threads);
 /// errno.
 double hf_bench_copy(uint64_t from, uint64_t to, size_t length, int threads);
 
-/// Removes a folder and what is in it, without following links or leaving its file system.
-void hf_bench_remove(const char *folder);
-
 /// Returns whether all memory of a range of this process is zero.
 int hf_bench_is_zero(uint64_t address, size_t length);
 

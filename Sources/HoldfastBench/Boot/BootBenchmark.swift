@@ -104,16 +104,11 @@ public struct BootBenchmark: Sendable {
   ) throws(HoldfastError) -> Result {
     try guest.check()
     let version = try version()
-    do {
-      return try BenchmarkFolder.with(in: folder ?? Self.memoryFolder, Self.operation) { path in
-        let isMounted = folder == nil && mountHugePages(path)
-        defer { if isMounted { try? HugetlbMounts.unmount(path) } }
-        return try measure(BootMachines(self, path), version, progress, ran)
-      }
-    } catch let error as HoldfastError {
-      throw error
-    } catch {
-      throw HoldfastError(.host, operation: Self.operation, reason: "\(error)")
+    return try BenchmarkFolder.with(in: folder ?? Self.memoryFolder, Self.operation) {
+      (path) throws(HoldfastError) in
+      let isMounted = folder == nil && mountHugePages(path)
+      defer { if isMounted { try? HugetlbMounts.unmount(path) } }
+      return try measure(BootMachines(self, path), version, progress, ran)
     }
   }
 

@@ -1,4 +1,3 @@
-internal import CHoldfastBench
 internal import Glibc
 internal import Holdfast
 internal import HoldfastCore
@@ -11,8 +10,11 @@ internal import SystemPackage
 struct LeaseBudget {
   /// The number of counted runs.
   let runs: Int
+  /// A folder in memory, for the reservoir.
+  var parent = "/dev/shm"
 
   private static let size = ByteCount.mebibytes(2)
+  private static let operation = "measure leases"
 
   /// Who leases.
   enum Way: CaseIterable {
@@ -49,17 +51,9 @@ struct LeaseBudget {
 
   /// The seconds of each run.
   func seconds() throws(HoldfastError) -> [Way: [Double]] {
-    var template = Array("/dev/shm/holdfast-bench-XXXXXX".utf8CString)
-    // SAFETY: mkdtemp(3) writes within the text, which ends with a zero byte.
-    guard unsafe template.withUnsafeMutableBufferPointer({ unsafe mkdtemp($0.baseAddress!) }) != nil
-    else {
-      throw HoldfastError(
-        .host, operation: "measure leases", reason: "no folder can be made in /dev/shm",
-        errno: errno)
+    try BenchmarkFolder.with(in: parent, Self.operation) { (folder) throws(HoldfastError) in
+      try seconds(in: folder)
     }
-    let folder = unsafe template.withUnsafeBufferPointer { unsafe String(cString: $0.baseAddress!) }
-    defer { unsafe hf_bench_remove(folder) }
-    return try seconds(in: folder)
   }
 
   private func seconds(in folder: String) throws(HoldfastError) -> [Way: [Double]] {
@@ -68,7 +62,7 @@ struct LeaseBudget {
     _ = try reservoir.fill(FillPlan([.init(count: Int(count), size: LeaseBudget.size)]))
     guard let listener = try reservoir.listenForLeases() else {
       throw HoldfastError(
-        .busy, operation: "measure leases", reason: "another process listens at the socket")
+        .busy, operation: Self.operation, reason: "another process listens at the socket")
     }
     let service = try Service(reservoir, listener)
     defer { service.stop() }
@@ -111,7 +105,7 @@ struct LeaseBudget {
         }
       } catch {
         throw HoldfastError(
-          .resourceShortage, operation: "measure leases", reason: "no thread can be started",
+          .resourceShortage, operation: LeaseBudget.operation, reason: "no thread can be started",
           errno: error.rawValue)
       }
     }

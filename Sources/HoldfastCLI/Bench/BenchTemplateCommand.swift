@@ -76,7 +76,8 @@ struct BenchTemplateCommand: ParsableCommand {
     let progress = ProgressBar()
     let cancellation = CancellationToken()
     let result = try plan.perform(cleaning: progress, cancelling: cancellation) { host in
-      try BenchmarkFolder.with(in: mount, "measure clones of a template") { folder in
+      try BenchmarkFolder.with(in: mount, "measure clones of a template") {
+        (folder) throws(HoldfastError) in
         let benchmark = TemplateBenchmark(
           memory: size, mount: folder, backing: plan.backing,
           granularity: basePages ? .basePage : .largePage, runs: count.runs,
