@@ -54,14 +54,15 @@ import Testing
 
   @Test func `a program beside this one is read, and ends with all that it started`() throws {
     let program = try StartedProgram([
-      "sh", "-c", "echo one; echo first >&2; echo 'holdfast: error: second' >&2; sleep 100 & wait",
+      "sh", "-c",
+      "echo one; echo 'holdfast: error: first' >&2; echo second >&2; sleep 100 & wait",
     ])
     var text = ""
     while !text.contains("one\n") {
       text += String(decoding: try #require(try program.read(milliseconds: 10_000)), as: UTF8.self)
     }
     #expect(try program.read(milliseconds: 1) == nil && program.endedStatus() == nil)
-    #expect(eventually { program.message == "second" })
+    #expect(eventually { program.message == "second" } && program.error == "first")
     program.end()
     #expect(program.endedStatus() == 128 + SIGTERM)
     // The sleep had the output too.
@@ -77,6 +78,62 @@ import Testing
     let ended = try StartedProgram(["sh", "-c", "exit 7"])
     #expect(try ended.read(milliseconds: 10_000) == [] && ended.wait(within: .seconds(10)) == 7)
   }
+
+  /// Scripts in the place of `holdfast`; the last step is the one that fails.
+  @Test(arguments: [
+    ("exec yes", ["boot"], "the guest has written no line 'ready NUMBER' to its console"),
+    ("exit 3", ["boot"], "the machine ended early, with status 3"),
+    ("echo QEMU >&2; exit 3", ["boot"], "the machine ended early, with status 3: QEMU"),
+    ("[ $2 = seal ] && exec yes; \(waits)", ["boot", "seal"], "the seal does not end"),
+    ("[ $2 = seal ] && exit; \(floods)", ["boot", "seal"], "the machine does not end"),
+    ("[ $2 = seal ] && { \(fails); }; \(waits)", ["boot", "seal"], "cannot a: b; try: c"),
+    ("[ $1 = run ] && { \(fails); }; \(waits)", ["boot", "clone"], "cannot a: b; try: c"),
+    ("[ $1 = run ] && exit; \(waits)", ["boot", "clone"], "the clone ended early, with status 0"),
+    ("[ $1 = run ] && exec yes; \(waits)", ["boot", "clone"], "the guest has written no line"),
+  ])
+  func `a failure has the name of what failed`(
+    _ script: String, _ steps: [String], _ reason: String
+  ) throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())").path
+    try FileManager.default.createDirectory(
+      atPath: folder + "/files", withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let program = folder + "/program"
+    // Another process writes it: one that a thread forks here meanwhile would have it open, and an
+    // open program cannot be started.
+    let writer = try StartedProgram([
+      "sh", "-c", "printf '#!/bin/sh\\n%s\\n' \"$2\" >\"$1\" && chmod 755 \"$1\"", "sh", program,
+      script,
+    ])
+    #expect(writer.wait(within: .seconds(60)) == 0)
+    let machines = try BootMachines(
+      BootBenchmark(
+        memory: .mebibytes(32), guest: GuestImage(kernel: program, initrd: program), runs: 1,
+        threads: 1, holdfast: program), folder + "/files")
+    let end = Instant.now + .seconds(60)
+    func check() throws(HoldfastError) {
+      if Instant.now > end {
+        throw HoldfastError(.cancelled, operation: "test", reason: "it goes on without an end")
+      }
+    }
+    let error = #expect(throws: HoldfastError.self) {
+      for (index, step) in steps.enumerated() {
+        if index == steps.count - 1, script.contains("yes") { machines.limit = .seconds(2) }
+        switch step {
+        case "boot": _ = try machines.boot(keeping: true, check)
+        case "seal": _ = try machines.seal(check)
+        default: _ = try machines.clone(isFirst: false, check)
+        }
+      }
+    }
+    #expect(error?.reason.hasPrefix(reason) == true, "\(String(describing: error))")
+    // An error of holdfast has its own advice.
+    #expect(error?.description.components(separatedBy: "try: ").count == 2)
+  }
+
+  private static let floods = "echo ready 1; exec yes"
+  private static let waits = "echo ready 1; exec sleep 100"
+  private static let fails = "echo 'holdfast: error: cannot a: b; try: c' >&2; exit 1"
 
   @Test func `the report has the pairs of the runs`() throws {
     var result = BootBenchmark.Result(

@@ -70,7 +70,7 @@ struct BenchBootTests {
   }
 
   @Test(arguments: [
-    ("end=3", "a guest ended early, with status 3"),
+    ("end=3", "the machine ended early, with status 3"),
     ("refuse=migrate", "State blocked by a device of migrate"),
     ("fail=incoming", "cannot start the clone 'clone'"),
     ("again", "the guest has written 'ready 1' after 'ready "),

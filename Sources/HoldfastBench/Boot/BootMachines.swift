@@ -11,14 +11,16 @@ final class BootMachines {
   private let path: String
   /// Has the memory of machines; nil on a disk, where they have files.
   private let reservoir: Reservoir?
+  /// How long a guest may take to write a line, and a program to end.
+  var limit = Duration.seconds(300)
   /// The machine that becomes the template.
   private var machine: (program: StartedProgram, console: GuestConsole)?
 
   private static let template = "base"
+  private static let machineName = "the machine"
+  private static let cloneName = "the clone"
   /// How long the first clone runs on.
   private static let firstTime = Duration.seconds(1)
-  /// How long a guest may take to write a line.
-  private static let limit = Duration.seconds(300)
 
   /// - Parameter path: an empty folder for all files.
   init(_ benchmark: BootBenchmark, _ path: String) throws(HoldfastError) {
@@ -57,7 +59,7 @@ final class BootMachines {
         "template", "create", name, "--mount", path, "--memory",
         benchmark.memory.shortDescription, "--",
       ] + words)
-    let seconds = try wait(for: program, &console, since: start, check)
+    let seconds = try wait(for: program, Self.machineName, &console, since: start, check)
     if isKept {
       machine = (program, console)
     } else {
@@ -75,11 +77,11 @@ final class BootMachines {
     guard let machine else { return 0 }
     let start = Instant.now
     let seal = try self.start(["template", "seal", Self.template, "--mount", path])
-    try waitForEnd(seal, check)
+    try waitForEnd(seal, "the seal", check)
     let seconds = (Instant.now - start).seconds
     // What the machine has written before it was stopped.
     var console = machine.console
-    try waitForEnd(machine.program, check) { _ = console.receive($0) }
+    try waitForEnd(machine.program, Self.machineName, check) { _ = console.receive($0) }
     self.machine = (machine.program, console)
     return seconds
   }
@@ -96,11 +98,11 @@ final class BootMachines {
     let start = Instant.now
     let program = try self.start(
       ["run", "--template", Self.template, "--mount", path, "--name", "clone", "--"] + words)
-    let seconds = try wait(for: program, &console, since: start, check)
+    let seconds = try wait(for: program, Self.cloneName, &console, since: start, check)
     let end = Instant.now + (isFirst ? Self.firstTime : .zero)
     while Instant.now < end {
       try check()
-      if try read(program)?.isEmpty == true { throw endedEarly(program) }
+      if try read(program)?.isEmpty == true { throw endedEarly(program, Self.cloneName) }
     }
     program.end()
     return seconds
@@ -128,24 +130,23 @@ final class BootMachines {
 
   /// Waits for the next line of a guest whose console has been read up to its end.
   ///
+  /// - Parameter name: what the error calls the program.
   /// - Returns: the seconds since `start`.
   private func wait(
-    for program: StartedProgram, _ console: inout GuestConsole, since start: Instant,
-    _ check: () throws(HoldfastError) -> Void
+    for program: StartedProgram, _ name: String, _ console: inout GuestConsole,
+    since start: Instant, _ check: () throws(HoldfastError) -> Void
   ) throws(HoldfastError) -> Double {
     let before = console.number
     while true {
       try check()
-      guard let bytes = try read(program) else {
-        guard Instant.now - start < Self.limit else {
-          throw failure(
-            "the guest has written no line '\(benchmark.guest.marker) NUMBER' to its console",
-            .other(
-              "a guest that writes such lines as long as it runs, each with a larger number"))
-        }
-        continue
+      // A guest may write without end, and no line of those.
+      guard Instant.now - start < limit else {
+        throw failure(
+          "the guest has written no line '\(benchmark.guest.marker) NUMBER' to its console",
+          .other("a guest that writes such lines as long as it runs, each with a larger number"))
       }
-      guard !bytes.isEmpty else { throw endedEarly(program) }
+      guard let bytes = try read(program) else { continue }
+      guard !bytes.isEmpty else { throw endedEarly(program, name) }
       let now = Instant.now
       guard let number = console.receive(bytes).first else { continue }
       if let before, number <= before {
@@ -159,20 +160,18 @@ final class BootMachines {
   }
 
   private func waitForEnd(
-    _ program: StartedProgram, _ check: () throws(HoldfastError) -> Void,
-    _ read: ([UInt8]) -> Void = { _ in }
+    _ program: StartedProgram, _ name: String, _ check: () throws(HoldfastError) -> Void,
+    _ receive: ([UInt8]) -> Void = { _ in }
   ) throws(HoldfastError) {
     let start = Instant.now
     while true {
       try check()
-      if let bytes = try self.read(program) {
-        if bytes.isEmpty { break }
-        read(bytes)
-      } else if Instant.now - start > Self.limit {
-        throw failure("the seal does not end", .retry)
-      }
+      guard Instant.now - start < limit else { throw failure("\(name) does not end", .retry) }
+      guard let bytes = try read(program) else { continue }
+      if bytes.isEmpty { break }
+      receive(bytes)
     }
-    guard program.wait(within: .seconds(10)) == 0 else { throw endedEarly(program) }
+    guard program.wait(within: .seconds(10)) == 0 else { throw endedEarly(program, name) }
   }
 
   private func read(_ program: StartedProgram) throws(HoldfastError) -> [UInt8]? {
@@ -181,11 +180,13 @@ final class BootMachines {
     }
   }
 
-  private func endedEarly(_ program: StartedProgram) -> HoldfastError {
+  private func endedEarly(_ program: StartedProgram, _ name: String) -> HoldfastError {
     let status = program.wait(within: .seconds(10)).map { "\($0)" } ?? "unknown"
+    // An error of holdfast says what to do.
+    if let error = program.error { return failure(error, nil) }
     let message = program.message.map { ": \($0)" } ?? ""
     return failure(
-      "a guest ended early, with status \(status)" + message,
+      "\(name) ended early, with status \(status)" + message,
       .other("a guest that boots in \(benchmark.memory), and runs on"))
   }
 

@@ -52,7 +52,7 @@ final class StartedProgram {
   func endedStatus() -> Int32? {
     if let status { return status }
     let result = hf_bench_ended(process)
-    // A process that cannot be waited for is none.
+    // A process that cannot be waited for has ended: its status is lost.
     if result != -EAGAIN { status = result < 0 ? 127 : result }
     return status
   }
@@ -84,16 +84,23 @@ final class StartedProgram {
     _ = wait(within: .seconds(10))
   }
 
-  /// The last line of the program's messages, without the name of `holdfast`; nil without any.
-  var message: String? {
+  /// The last line of the program's messages; nil without any.
+  var message: String? { lines.last }
+
+  /// The last error that `holdfast` has reported, without the words before it; nil without any.
+  var error: String? {
+    let prefix = "holdfast: error: "
+    return lines.last { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
+  }
+
+  /// The program's messages.
+  private var lines: [String] {
     var bytes = [UInt8](repeating: 0, count: 1 << 16)
     // SAFETY: the buffer lives through the call, which writes no more than there is room.
     let count = unsafe bytes.withUnsafeMutableBytes {
       unsafe pread(errors, $0.baseAddress!, $0.count, 0)
     }
     let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
-    guard let line = text.split(whereSeparator: \.isNewline).last else { return nil }
-    let prefix = "holdfast: error: "
-    return String(line.hasPrefix(prefix) ? line.dropFirst(prefix.count) : line)
+    return text.split(whereSeparator: \.isNewline).map(String.init)
   }
 }
