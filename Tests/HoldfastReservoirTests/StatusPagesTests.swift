@@ -71,6 +71,19 @@ import Testing
     #expect(service.requests <= 1 + count / 500)
   }
 
+  @Test func `rows of leased files push out no row of ready files`() throws {
+    var status = status(1)
+    let ready = status.rows
+    status.rows =
+      (1...300).map { .init(size: .mebibytes($0 * 2), node: nil, ready: 0, leased: 1) }
+      + [.init(size: .gibibytes(8), node: nil, ready: 0, leased: 0, filling: 1)] + ready
+    let packet = LeaseAnswer.packet(status, of: geteuid())
+    let read = try LeaseAnswer.status(try LeaseAnswer.message(packet, "status"), user: 1)
+    #expect(read.rows.count == 256)
+    #expect(read.rows.prefix(2).map(\.ready) == [3, 0])
+    #expect(read.rows.prefix(2).map(\.filling) == [0, 1])
+  }
+
   @Test func `a service without pages names the first ones`() throws {
     let service = try Service { _ in
       LeaseAnswer.packet(status(300), of: geteuid()).replacing("\nMORE=1", with: "")

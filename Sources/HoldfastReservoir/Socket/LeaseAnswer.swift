@@ -63,7 +63,7 @@ enum LeaseAnswer {
     if let free = status.freePages { message.add("FREE", free.rawValue) }
     func text(_ node: NodeID?) -> String { node.map { "\($0.rawValue)" } ?? "-" }
     let leases = status.leases.filter { $0.user == user }
-    for row in status.rows.prefix(mostLines) {
+    for row in rows(status) {
       let own = leases.count { $0.size == row.size && $0.node == row.node }
       message.add(
         "ROW", "\(row.size.rawValue) \(text(row.node)) \(row.ready) \(own) \(row.filling)")
@@ -83,6 +83,16 @@ enum LeaseAnswer {
     }
     if count < left.count { message.add("MORE", 1) }
     return message.text
+  }
+
+  /// The rows of an answer. Where there are too many, those that have only leased files are left
+  /// out first: the processes that have these files open can give them any size.
+  private static func rows(_ status: ReservoirStatus) -> ArraySlice<ReservoirStatus.Row> {
+    guard status.rows.count > mostLines else { return status.rows[...] }
+    let ready = status.rows.filter { $0.ready > 0 }
+    let filling = status.rows.filter { $0.ready == 0 && $0.filling > 0 }
+    let others = status.rows.filter { $0.ready == 0 && $0.filling == 0 }
+    return (ready + filling + others).prefix(mostLines)
   }
 
   /// Reads an answer.
