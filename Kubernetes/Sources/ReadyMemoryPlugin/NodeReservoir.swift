@@ -15,7 +15,7 @@ struct NodeReservoir {
   private var metrics: ServiceMetrics?
   private var areMetricsUp = false
   private var nextMetrics: ContinuousClock.Instant?
-  /// What other users have leased, when the metrics were read.
+  /// What other users have leased, when the metrics were read; 0 where that is not known.
   private var leasedByOthers: UInt64 = 0
   private(set) var leases: Set<LeaseTag> = []
   /// The leases that have ended, and are not released.
@@ -69,8 +69,11 @@ struct NodeReservoir {
       ended.formIntersection(leases)
       let page = status.pageSize.rawValue
       // Not of files that are being filled, which may have any size for a moment.
-      let sizes = Set(status.rows.filter { $0.ready > 0 }.map(\.size) + status.leases.map(\.size))
+      let sizes = Set(status.rows.filter { $0.ready > 0 }.map(\.size))
       resources.formUnion(sizes.map { Resource(pageSize: page, size: $0.rawValue) })
+      // Nor of the sizes of leased files, which pods can change.
+      resources.formUnion(
+        leases.compactMap { Resource(name: $0.resource) }.filter { $0.pageSize == page })
     }
     guard let metrics = answers.metrics else { return }
     nextMetrics = .now + pause
@@ -80,10 +83,11 @@ struct NodeReservoir {
       areMetricsUp = true
       self.metrics = read
       let leased = read.leasedBytes ?? 0
-      leasedByOthers = leased - min(leased, ownLeased)
+      leasedByOthers = leased - min(leased, ownFileBytes)
       log.note(subject, nil)
     case .failure(let failure):
       areMetricsUp = false
+      leasedByOthers = 0
       log.note(subject, "the service's metrics are left out: \(failure)")
     }
   }
@@ -152,8 +156,18 @@ struct NodeReservoir {
 }
 
 extension NodeReservoir {
-  private var ownLeased: UInt64 {
+  /// The sizes of the own leases' files as they are, which the service's metrics have too.
+  private var ownFileBytes: UInt64 {
     (status?.leases ?? []).reduce(0) { $0.addingSaturated($1.size.rawValue) }
+  }
+
+  /// The bytes that the plugin has leased, by the names of the leases: a pod can change its file's
+  /// size.
+  private var ownLeased: UInt64 {
+    (status?.leases ?? []).reduce(0) { sum, lease in
+      let resource = LeaseTag(lease.name).flatMap { Resource(name: $0.resource) }
+      return sum.addingSaturated(resource?.size ?? lease.size.rawValue)
+    }
   }
 
   /// Adds what the reservoir holds, and what its levels want.

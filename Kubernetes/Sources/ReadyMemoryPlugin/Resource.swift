@@ -18,6 +18,18 @@ package struct Resource: Hashable, Sendable, Comparable {
   /// Kubernetes's.
   package var name: String { "ready-\(Self.short(pageSize))-\(Self.short(size))i" }
 
+  /// Reads ``name``; nil where it is any other text.
+  package init?(name: String) {
+    let words = name.split(separator: "-", omittingEmptySubsequences: false)
+    guard words.count == 3, words[0] == "ready", words[2].last == "i",
+      let pageSize = Self.bytes(words[1]), let size = Self.bytes(words[2].dropLast()),
+      pageSize > 0, size > 0, size.isMultiple(of: pageSize)
+    else { return nil }
+    self.init(pageSize: pageSize, size: size)
+    // One text for each resource: not ready-2048k-2gi.
+    guard self.name == name else { return nil }
+  }
+
   /// The full name.
   package var fullName: String { Self.domain + "/" + name }
 
@@ -29,6 +41,14 @@ package struct Resource: Hashable, Sendable, Comparable {
     let shift = min(bytes.trailingZeroBitCount / 10, 4) * 10
     guard bytes > 0, shift > 0 else { return "\(bytes)b" }
     return "\(bytes >> UInt64(shift))" + ["", "k", "m", "g", "t"][shift / 10]
+  }
+
+  /// Reads ``short(_:)``.
+  private static func bytes(_ text: Substring) -> UInt64? {
+    guard let last = text.last, let unit = ["b", "k", "m", "g", "t"].firstIndex(of: last),
+      let number = UInt64(text.dropLast()), number <= UInt64.max >> UInt64(unit * 10)
+    else { return nil }
+    return number << UInt64(unit * 10)
   }
 
   package static func < (one: Resource, other: Resource) -> Bool {

@@ -15,7 +15,18 @@ struct DeviceBookTests {
   func `a resource's name has the page size and the size`(
     page: UInt64, size: UInt64, name: String
   ) {
-    #expect(Resource(pageSize: page, size: size).name == name)
+    let resource = Resource(pageSize: page, size: size)
+    #expect(resource.name == name)
+    #expect(Resource(name: name) == resource)
+  }
+
+  @Test(arguments: [
+    "", "ready", "ready-2m", "ready-2m-2g", "ready-2m-2gi-", "ready-2m-2048mi", "ready-2048k-2gi",
+    "ready-2m-3ki", "ready-2m-0gi", "ready-0b-0bi", "ready-2m-+2gi", "ready-2m-02gi",
+    "ready-2m-16777216ti", "ready-2m-i", "Ready-2m-2gi", "ready-2m-2ei", "ready-2m-2bi",
+  ])
+  func `another text is no resource's name`(text: String) {
+    #expect(Resource(name: text) == nil)
   }
 
   @Test(arguments: ["n0-0", "n1023-4294967295", "any-7"])

@@ -12,9 +12,11 @@ struct NodeReservoirTests {
     ReservoirLink(socket: "/nowhere/socket", user: nil, metrics: nil), grace: .seconds(60))
   private var log = PluginLog()
 
-  /// A status with rows of size, ready, leased and filling files, and that many leases of 2 MiB.
+  /// A status with rows of size, ready, leased and filling files, and that many leases of 2 MiB,
+  /// whose files have another size where that is given.
   private func status(
-    _ rows: [(size: UInt64, ready: Int, leased: Int, filling: Int)], leases: Int = 0
+    _ rows: [(size: UInt64, ready: Int, leased: Int, filling: Int)], leases: Int = 0,
+    leasedSize: UInt64 = 2 << 20
   ) throws -> ReservoirStatus {
     let rows = rows.map {
       """
@@ -24,7 +26,7 @@ struct NodeReservoirTests {
     }
     let leases = (0..<leases).map {
       """
-      {"name": "kube_ready-2m-2mi_any-\($0)_1", "user": 1, "sizeBytes": 2097152, \
+      {"name": "kube_ready-2m-2mi_any-\($0)_1", "user": 1, "sizeBytes": \(leasedSize), \
       "path": "/x", "isHeld": false, "seconds": 1}
       """
     }
@@ -79,6 +81,37 @@ struct NodeReservoirTests {
     balance = MemoryBalance(pageSize: 2 << 20, limit: nil)
     reservoir.add(to: &balance)
     #expect(balance.levels == nil)
+    // What others have leased is not known any more.
+    #expect((balance.held, balance.leased) == (12 << 20, 4 << 20))
+  }
+
+  @Test(arguments: [1 << 50, 0, 6 << 20] as [UInt64])
+  mutating func `a size that a pod gives its file makes no resource and no difference`(
+    size: UInt64
+  ) throws {
+    let text = """
+      # TYPE holdfast_reservoir_up gauge
+      holdfast_reservoir_up 1
+      # TYPE holdfast_reservoir_bytes gauge
+      holdfast_reservoir_bytes{state="leased",size_bytes="\(size)",node="any"} \(size + 4194304)
+      """
+    let metrics = try #require(ServiceMetrics(text))
+    note(
+      try status([(2 << 20, 3, 0, 0), (size, 0, 1, 0)], leases: 1, leasedSize: size),
+      .success(metrics))
+    #expect(reservoir.resources.map(\.name) == ["ready-2m-2mi"])
+    var balance = MemoryBalance(pageSize: 2 << 20, limit: 12 << 20)
+    reservoir.add(to: &balance)
+    // Another user has leased 4 MiB.
+    #expect((balance.ready, balance.leased) == (6 << 20, 6 << 20))
+    #expect(balance.differences.isEmpty)
+  }
+
+  @Test mutating func `a lease of another page size makes no resource`() throws {
+    var status = try status([], leases: 1)
+    status.leases[0].name = "kube_ready-4k-2mi_any-0_1"
+    note(status)
+    #expect(reservoir.resources.isEmpty)
   }
 
   @Test(arguments: [(256, 256, 4352), (256, 300, 0), (255, 255, 4353), (1000, 1000, 3608)])
