@@ -4,8 +4,10 @@
 /// there before the end too: the kubelet answers before it has noted an allocation, and after its
 /// own start before it knows its pods again. So:
 ///
-/// - A lease whose device has a later lease has ended: the kubelet gives a device to a pod only
-///   when the last pod is done with it.
+/// - A lease whose device has a lease that is later by the grace time at least has ended: the
+///   kubelet gives a device to a pod only when the last pod is done with it. Earlier ones may be the
+///   same pod's: the kubelet gives the devices of its init containers to its other containers too,
+///   and asks for all of them at the pod's admission. Such leases are in use as long as the device.
 /// - A lease that was seen in use has ended when two lists in turn lack it, both of the kubelet
 ///   that listed it.
 /// - A lease that was never seen in use, of a pod that was admitted and perhaps never started, has
@@ -19,6 +21,8 @@ package struct LeaseSightings: Sendable {
     var wasInUse = false
     var absentSince: ContinuousClock.Instant?
     var absentLists = 0
+    /// Whether it has ended without its device's next lease.
+    var hasEnded = false
     /// When a release that was refused is tried again, and the last delay.
     var retry: (at: ContinuousClock.Instant, delay: Duration)?
   }
@@ -34,6 +38,7 @@ package struct LeaseSightings: Sendable {
       notes[tag]?.wasInUse = false
       notes[tag]?.absentSince = nil
       notes[tag]?.absentLists = 0
+      notes[tag]?.hasEnded = false
     }
   }
 
@@ -50,23 +55,32 @@ package struct LeaseSightings: Sendable {
     var ended: Set<LeaseTag> = []
     for tag in leases {
       var note = notes[tag] ?? Notes()
-      if let last = latest[Place(resource: tag.resource, device: tag.device)],
+      let last = latest[Place(resource: tag.resource, device: tag.device)] ?? tag.generation
+      let isSuperseded =
         last > tag.generation
-      {
+        && (note.hasEnded || last - tag.generation >= graceMicroseconds)
+      if isSuperseded {
         ended.insert(tag)
       } else if isInUse(tag) {
         note.wasInUse = true
         note.absentSince = nil
         note.absentLists = 0
+        note.hasEnded = false
       } else {
         let since = note.absentSince ?? now
         note.absentSince = since
         note.absentLists += 1
-        if note.wasInUse ? note.absentLists >= 2 : now - since >= grace { ended.insert(tag) }
+        note.hasEnded = note.wasInUse ? note.absentLists >= 2 : now - since >= grace
+        if note.hasEnded { ended.insert(tag) }
       }
       notes[tag] = note
     }
     return ended
+  }
+
+  /// The grace time in the unit of ``LeaseTag/generation``.
+  private var graceMicroseconds: UInt64 {
+    UInt64(max(0, min(grace / .microseconds(1), 1e15)))
   }
 
   /// Whether the release of a lease that has ended is tried now.
@@ -75,9 +89,9 @@ package struct LeaseSightings: Sendable {
   }
 
   /// Notes that a release was refused. The service waits for 250 ms before it does, so the next one
-  /// is later each time, up to a minute.
+  /// is later each time, up to 10 seconds: the lease is said to have no pod as long.
   package mutating func wasRefused(_ tag: LeaseTag, at now: ContinuousClock.Instant) {
-    let delay = min((notes[tag]?.retry?.delay ?? .milliseconds(500)) * 2, .seconds(60))
+    let delay = min((notes[tag]?.retry?.delay ?? .milliseconds(500)) * 2, .seconds(10))
     notes[tag]?.retry = (now + delay, delay)
   }
 

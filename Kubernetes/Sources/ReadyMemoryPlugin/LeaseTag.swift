@@ -5,7 +5,7 @@ package struct LeaseTag: Hashable, Sendable {
   package var resource: String
   package var device: DeviceID
   /// Tells apart the leases of a device: its next pod gets another file, also while the last one's
-  /// is still open. Later leases have greater numbers.
+  /// is still open. It is the time of the lease in microseconds since the boot.
   package var generation: UInt64
 
   package init(resource: String, device: DeviceID, generation: UInt64) {
