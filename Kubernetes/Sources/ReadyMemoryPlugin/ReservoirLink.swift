@@ -122,7 +122,10 @@ final class ReservoirLink: Sendable {
       request.isExact = true
       request.timeout = options.wait
       do throws(HoldfastError) {
-        return try accept(try leaseClient.lease(request), resource, options)
+        let (receipt, problem) = try lease(request, resource, options)
+        guard let problem else { return receipt }
+        undo(receipt.name)
+        throw problem
       } catch {
         // Two leases of a device in the same microsecond.
         guard error.code == .alreadyExists else { throw error }
@@ -131,26 +134,34 @@ final class ReservoirLink: Sendable {
     }
   }
 
+  /// Leases a file.
+  ///
+  /// - Returns: the lease's receipt, and why it cannot be a pod's; nil where it can. The file is
+  ///   closed then: the service releases none that is open.
+  private func lease(
+    _ request: LeaseRequest, _ resource: Resource, _ options: LeaseOptions
+  ) throws(HoldfastError) -> (LeaseReceipt, problem: HoldfastError?) {
+    let lease = try leaseClient.lease(request)
+    return withExtendedLifetime(lease) { (lease.receipt, problem(lease, resource, options)) }
+  }
+
   /// Checks a lease, and lets the pod's users open its file: the plugin does not know which users
   /// these are. Only the pod and root have a path to it.
-  private func accept(
+  private func problem(
     _ lease: Lease, _ resource: Resource, _ options: LeaseOptions
-  ) throws(HoldfastError) -> LeaseReceipt {
+  ) -> HoldfastError? {
     let receipt = lease.receipt
     guard receipt.pageSize.rawValue == resource.pageSize, receipt.path.hasPrefix("/") else {
-      undo(receipt.name)
-      throw HoldfastError(
+      return HoldfastError(
         .untrusted, operation: "lease \(resource.name)",
         reason: "the service sent pages of \(receipt.pageSize) at '\(receipt.path)'")
     }
     guard fchmod(lease.descriptor, options.mode) == 0 else {
-      let error = errno
-      undo(receipt.name)
-      throw HoldfastError(
+      return HoldfastError(
         .host, operation: "lease \(resource.name)", reason: "the file's mode cannot be changed",
-        errno: error)
+        errno: errno)
     }
-    return receipt
+    return nil
   }
 
   private func undo(_ name: String) {
