@@ -29,6 +29,9 @@ package struct Plugin {
   var kubeletAnswered: ContinuousClock.Instant?
   /// The sockets of the kubelet that runs: others are another kubelet's.
   private var kubeletSockets: [SocketIdentity?] = []
+  /// Whether the kubelet has let a registration of this round wait until its time was up. It would
+  /// do so with each.
+  private var isKubeletSlow = false
 
   package init(_ options: PluginOptions) {
     self.options = options
@@ -62,6 +65,7 @@ package struct Plugin {
 
   private mutating func round() async {
     notice()
+    isKubeletSlow = false
     await read()
     let inUse = await devicesInUse()
     if let inUse {
@@ -141,7 +145,7 @@ package struct Plugin {
       reservoirs[index].devices(of: resource, failure: offer.service.recentFailure))
     do {
       try await offer.listen(group)
-      if !offer.isRegistered, kubeletSockets[0] != nil {
+      if !offer.isRegistered, kubeletSockets[0] != nil, !isKubeletSlow {
         let request = RegisterRequest(
           endpoint: resource.socketName, resourceName: resource.fullName,
           options: ResourceService.pluginOptions)
@@ -151,6 +155,7 @@ package struct Plugin {
       }
       log.note(resource.name, nil)
     } catch {
+      if (error as? RPCStatus)?.code == .deadlineExceeded { isKubeletSlow = true }
       log.note(resource.name, "\(resource.fullName) cannot be offered: \(error)")
     }
     offers[resource] = offer
