@@ -28,6 +28,8 @@ package struct ServiceMetrics: Hashable, Sendable {
   private static let prefix = "holdfast_"
   private static let ownPrefix = "holdfast_kubernetes_"
   private static let mostSamples = 20_000
+  /// Each label is compared with the sample's others.
+  private static let mostLabels = 32
 
   /// Reads the text; nil where it is not the metrics of a service.
   package init?(_ text: String) {
@@ -81,9 +83,9 @@ package struct ServiceMetrics: Hashable, Sendable {
     if rest.hasPrefix("{") {
       rest = rest.dropFirst()
       while !rest.hasPrefix("}") {
-        guard let label = label(&rest), !labels.contains(where: { $0.name == label.name }) else {
-          return nil
-        }
+        guard labels.count < mostLabels, let label = label(&rest),
+          !labels.contains(where: { $0.name == label.name })
+        else { return nil }
         labels.append(label)
         if rest.hasPrefix(",") {
           rest = rest.dropFirst()

@@ -88,6 +88,18 @@ struct ServiceMetricsTests {
     #expect(ServiceMetrics(line) == nil || line.hasPrefix("#"))
   }
 
+  @Test func `a sample has at most 32 labels`() {
+    func text(_ count: Int) -> String {
+      let labels = (0..<count).map { "a\($0)=\"1\"" }.joined(separator: ",")
+      return "# TYPE holdfast_reservoir_up gauge\nholdfast_reservoir_up{\(labels)} 1\n"
+    }
+    #expect(ServiceMetrics(text(32)) != nil)
+    #expect(ServiceMetrics(text(33)) == nil)
+    // A megabyte of labels takes no time.
+    let time = ContinuousClock().measure { #expect(ServiceMetrics(text(90_000)) == nil) }
+    #expect(time < .seconds(5))
+  }
+
   @Test func `random changes of the text never trap, and what is read is read again`() {
     var random = SystemRandomNumberGenerator()
     var read = 0
