@@ -11,7 +11,7 @@ import time
 
 import grpc
 
-from host import Memory, send_bytes, wait_for
+from host import Memory, as_user, send_bytes, wait_for
 from kubelet import Refused
 from messages import v1beta1
 
@@ -104,7 +104,6 @@ def keeps_apart(node):
     """A user of a pod opens its own mount, and no other pod's file by its path."""
     answer, memory = pod(node, "a")
     path = answer.mounts[0].host_path
-    from host import as_user
     for user in (65534, 1000):
         try:
             as_user(lambda: os.open(path, os.O_RDONLY), user)
