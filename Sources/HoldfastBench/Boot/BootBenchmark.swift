@@ -6,11 +6,12 @@ internal import SystemPackage
 /// Compares a guest that boots in QEMU with a clone of a template that continues where such a guest
 /// was sealed.
 ///
-/// Both are measured from the start of holdfast's own command until the guest writes to its console:
-/// of `template create` to the guest's first marked line, and of `run --template` to the next one of
-/// a clone. The template is made once, by the first run, which does not count. Each further run
-/// measures both, in an order that changes from run to run. The memory of a machine that boots is
-/// ready in a reservoir before it is measured.
+/// Both are measured from the start of holdfast's own command until the guest writes to its
+/// console: of `template create` to the guest's first marked line, and of `run --template` to the
+/// next one of a clone. The template is made once, by the first run, which does not count. Each
+/// further run measures both, in an order that changes from run to run. In memory, a reservoir has
+/// the memory of a machine that boots ready before it is measured; on a disk, the boot includes the
+/// creation of its file.
 public struct BootBenchmark: Sendable {
   /// The guest's memory.
   public var memory: ByteCount
