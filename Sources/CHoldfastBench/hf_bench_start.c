@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// The new process. Only what signal-safety(7) lists is called, since other threads may have held
-// locks.
+// The new process. Other threads may have held locks at the fork, so it calls only what takes none
+// in glibc: what signal-safety(7) lists, and prctl(2) and execvp(3), which it does not list.
 static _Noreturn void become(char *const *words, pid_t parent, int input, int output, int errors,
                              int problem) {
   sigset_t none;
