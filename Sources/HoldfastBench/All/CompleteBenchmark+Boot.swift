@@ -1,7 +1,7 @@
 internal import HoldfastCore
 
 extension CompleteBenchmark {
-  /// Measures a guest that boots in QEMU against a clone of it.
+  /// Measures the boot of a guest in QEMU, and a clone of it.
   func measureBoot(_ report: inout CompleteReport) throws(HoldfastError) {
     guard let guest, let program else {
       let reason =

@@ -12,13 +12,14 @@ struct BenchAllCommand: ParsableCommand {
     discussion: """
       Measures Holdfast, what a monitor would use instead, and the floors of both, in C: wiring of \
       guest memory on each kind of page, by size and by threads, page faults, forks, clones, \
-      leases, QEMU, a guest that boots against a clone of it, and the budgets. Each run measures everything once, in an order that rotates; \
-      a first run does not count. Measure on an idle host.
+      leases, QEMU, the boot of a guest, compared with a clone, and the budgets. Each run measures \
+      everything once, in an order that rotates; a first run does not count. Measure on an idle \
+      host.
 
       The folder gets index.html, a page without scripts that loads nothing, report.json, which \
-      has each number of the page, report.csv, which has each run, and some pictures. What this host cannot do, \
-      or this user may not, is on the page with the reason. So is the boot if no guest is named: \
-      `holdfast help bench boot` says what it must print.
+      has each number of the page, report.csv, which has each run, and some pictures. What this \
+      host cannot do, or this user may not, is on the page with the reason. So is the boot if no \
+      guest is named: `holdfast help bench boot` says what it must print.
 
       SIGINT ends the measurement, and writes what there is. A second one ends the program without \
       a report.

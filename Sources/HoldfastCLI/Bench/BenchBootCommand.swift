@@ -27,8 +27,8 @@ struct BenchBootCommand: ParsableCommand {
 
       The template's memory consists of huge pages that only this command sees, where root runs it \
       and twice the memory and 32 MiB are free; otherwise it is in a folder in /dev/shm. What was \
-      made is removed at the end. After kill -9 the next run of it or of bench template removes a \
-      folder that was left.
+      made is removed at the end. After kill -9 the next benchmark that makes a folder in the \
+      same place removes what was left.
       """)
 
   @OptionGroup var guest: GuestImageOptions
