@@ -78,7 +78,7 @@ struct LeaseSightingsTests {
     #expect(observe([tag(0)], at: 3).isEmpty)
   }
 
-  @Test mutating func `a refused release is tried later each time, at the latest after 10 seconds`() {
+  @Test mutating func `a refused release is tried later each time, at most 10 seconds later`() {
     _ = observe([tag(0)], at: 0)
     #expect(sightings.mayRelease(tag(0), at: start))
     var now = start

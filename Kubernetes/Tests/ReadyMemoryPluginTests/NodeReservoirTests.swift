@@ -93,7 +93,7 @@ struct NodeReservoirTests {
       # TYPE holdfast_reservoir_up gauge
       holdfast_reservoir_up 1
       # TYPE holdfast_reservoir_bytes gauge
-      holdfast_reservoir_bytes{state="leased",size_bytes="\(size)",node="any"} \(size + 4194304)
+      holdfast_reservoir_bytes{state="leased",size_bytes="\(size)",node="any"} \(size + 4_194_304)
       """
     let metrics = try #require(ServiceMetrics(text))
     note(
