@@ -46,7 +46,7 @@ def template(world, images, folder):
 def configure(folder, files):
     text = (DEPLOY / "reservoir.conf").read_text()
     with open(folder + "/reservoir.conf", "w") as file:
-        file.write(re.sub("files = .*", "files = %dx2M" % files, text))
+        file.write(re.sub("files = .*x.*", "files = %dx2M" % files, text))
 
 
 def load(archive, name):
