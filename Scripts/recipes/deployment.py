@@ -64,7 +64,7 @@ def check_plugin(containers):
     port = int(metrics.rsplit(":", 1)[1])
     assert [port] == [entry["containerPort"] for entry in container["ports"]], container["ports"]
     probe = container["readinessProbe"]["exec"]["command"]
-    assert probe == [options[0], "--check-books", "127.0.0.1:%d" % port], probe
+    assert probe == [options[0], "--check-accounting", "127.0.0.1:%d" % port], probe
 
 
 folder = pathlib.Path(sys.argv[1])

@@ -14,13 +14,13 @@ enum Arguments {
 
   static let help = """
     usage: holdfast-kubernetes [OPTION VALUE]...
-           holdfast-kubernetes --check-books ADDRESS:PORT
+           holdfast-kubernetes --check-accounting ADDRESS:PORT
 
     Offers ready memory of reservoirs to the kubelet, as resources such as
     holdfast.dev/ready-2m-2gi. It runs as root.
 
-      --user UID:GID       the user and group who lease; not root, nor the
-                           reservoir's owner. Required for root
+      --user UID:GID       the user and group that leases are made as; not root,
+                           nor the reservoir's owner. Required for root
       --socket PATH        the socket of a reservoir's service; several times for
                            several reservoirs (/run/holdfast/reservoir.sock)
       --folder PATH        the kubelet's folder of sockets
@@ -37,7 +37,7 @@ enum Arguments {
                            service (1000)
       --mode MODE          the mode of the files in pods, octal (0666)
       --metrics ADDRESS:PORT
-                           serves /metrics for Prometheus, /healthz and /books
+                           serves /metrics for Prometheus, /healthz and /accounting
       --service-metrics ADDRESS:PORT
                            'listen' of [metrics] of the reservoir's service, on
                            loopback, whose metrics /metrics has too; several times,
@@ -45,11 +45,12 @@ enum Arguments {
       --limit PAGE=BYTES   the limit of huge pages of the service's container, which
                            the kubelet counts as used, such as 2M=8589934592;
                            several times for several page sizes
-      --settle SECONDS     how long the kubelet's and the reservoirs' books differ
-                           until that counts (10)
-      --check-books ADDRESS:PORT
-                           asks the plugin with these --metrics whether the books
-                           agree. If not, it prints a line and ends with status 1
+      --settle SECONDS     how long the accounting of the kubelet differs from that
+                           of the reservoirs until that counts (10)
+      --check-accounting ADDRESS:PORT
+                           asks the plugin with these --metrics whether the
+                           accounting agrees. If not, it prints a line and ends
+                           with status 1
       --help               prints this
       --version            prints the version
     """
@@ -86,7 +87,7 @@ enum Arguments {
       case "--service-metrics":
         let address = try address(name, value)
         guard address.isLoopback else {
-          throw Problem(reason: "\(name) \(value): the service listens on loopback alone")
+          throw Problem(reason: "\(name) \(value): the service listens only on loopback")
         }
         options.serviceMetrics.append(address)
       case "--limit":

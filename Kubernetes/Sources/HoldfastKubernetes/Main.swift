@@ -19,11 +19,11 @@ enum Main {
     }
     var options = PluginOptions()
     do {
-      if command.first == "--check-books" {
+      if command.first == "--check-accounting" {
         guard command.count == 2, let text = command.last else {
-          throw Arguments.Problem(reason: "--check-books has one value, and no other options")
+          throw Arguments.Problem(reason: "--check-accounting has one value, and no other options")
         }
-        exit(await checkBooks(try Arguments.address("--check-books", text)))
+        exit(await checkAccounting(try Arguments.address("--check-accounting", text)))
       }
       try Arguments.read(Array(command), into: &options)
     } catch let problem as Arguments.Problem {
@@ -52,15 +52,15 @@ enum Main {
     exit(1)
   }
 
-  /// Asks a plugin whether the books agree, for a readiness probe: the kubelet makes the line that
-  /// it prints an event of the pod.
+  /// Asks a plugin whether the accounting agrees, for a readiness probe: the kubelet makes the line
+  /// that it prints an event of the pod.
   ///
   /// - Returns: the status of this process.
-  private static func checkBooks(_ address: HTTPAddress) async -> Int32 {
+  private static func checkAccounting(_ address: HTTPAddress) async -> Int32 {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     do throws(HTTPTextClient.Failure) {
       let answer = try await HTTPTextClient(address, group: group, mostBytes: 65_536)
-        .get("/books", timeout: .seconds(3))
+        .get("/accounting", timeout: .seconds(3))
       let line = answer.text.prefix { !$0.isNewline }
       print(line.isEmpty ? "the plugin answers with status \(answer.status)" : "\(line)")
       return answer.status == 200 ? 0 : 1

@@ -1,7 +1,7 @@
 internal import HoldfastCore
 
-/// The memory of a page size in two books: what reservoirs hold, and the limit that the kubelet
-/// counts as used.
+/// The memory of a page size in the accounting of both: what reservoirs hold, and the limit that the
+/// kubelet counts as used.
 package struct MemoryBalance: Hashable, Sendable {
   /// The size of the pages, in bytes.
   package var pageSize: UInt64
@@ -29,11 +29,11 @@ package struct MemoryBalance: Hashable, Sendable {
     }
   }
 
-  /// How the books differ. A limit above what is held is room for leases, as long as the reservoir
-  /// holds what its levels want.
-  package var differences: [BookDifference] {
+  /// How the accounting differs. A limit above what is held is room for leases, as long as the
+  /// reservoir holds what its levels want.
+  package var differences: [AccountingDifference] {
     guard let limit else { return [] }
-    var found: [BookDifference] = []
+    var found: [AccountingDifference] = []
     if held > limit { found.append(.heldBeyondLimit(pageSize: pageSize)) }
     if let levels {
       if levels > limit { found.append(.levelsBeyondLimit(pageSize: pageSize)) }
@@ -46,7 +46,7 @@ package struct MemoryBalance: Hashable, Sendable {
   }
 
   /// A difference for people.
-  func text(_ difference: BookDifference) -> String? {
+  func text(_ difference: AccountingDifference) -> String? {
     let held = ByteCount(held)
     let limit = ByteCount(self.limit ?? 0)
     let levels = ByteCount(self.levels ?? 0)

@@ -95,7 +95,7 @@ struct NodeReservoir {
   private func warning(_ status: ReservoirStatus) -> String? {
     if hasMoreLeases {
       return "\(link.socketPath): the service is of a version that names only "
-        + "\(status.leases.count) leases; at most \(DeviceBook.mostDevicesBeforePages) are devices"
+        + "\(status.leases.count) leases; at most \(DeviceInventory.mostDevicesBeforePages) are devices"
     }
     guard let group = status.group else { return nil }
     return "\(status.path) has the group \(group), whose members can open the memory of pods by "
@@ -104,7 +104,9 @@ struct NodeReservoir {
 
   /// Whether the service has counted leases that it does not name.
   private var hasMoreLeases: Bool {
-    guard let status, status.leases.count == DeviceBook.mostDevicesBeforePages else { return false }
+    guard let status, status.leases.count == DeviceInventory.mostDevicesBeforePages else {
+      return false
+    }
     return status.rows.reduce(0) { $0 + $1.leased } > status.leases.count
   }
 
@@ -148,9 +150,9 @@ struct NodeReservoir {
     for tag in leases where tag.resource == resource.name {
       leased[tag.device] = (leased[tag.device] ?? true) && ended.contains(tag)
     }
-    return DeviceBook.devices(
+    return DeviceInventory.devices(
       ready: ready, leased: leased, others: leases.count - leased.count,
-      most: hasMoreLeases ? DeviceBook.mostDevicesBeforePages : DeviceBook.mostDevices,
+      most: hasMoreLeases ? DeviceInventory.mostDevicesBeforePages : DeviceInventory.mostDevices,
       canLease: isReached && failure == nil)
   }
 }

@@ -23,9 +23,9 @@ package struct Plugin {
   private var log = PluginLog()
   let report = PluginReport()
   let started = ContinuousClock.now
-  var comparison: BookComparison
+  var comparison: AccountingComparison
   /// The differences that counted in the last round.
-  var differences: Set<BookDifference> = []
+  var differences: Set<AccountingDifference> = []
   var kubeletAnswered: ContinuousClock.Instant?
   /// The sockets of the kubelet that runs: others are another kubelet's.
   private var kubeletSockets: [SocketIdentity?] = []
@@ -35,7 +35,7 @@ package struct Plugin {
 
   package init(_ options: PluginOptions) {
     self.options = options
-    comparison = BookComparison(settle: options.settle)
+    comparison = AccountingComparison(settle: options.settle)
     kubelet = RPCClient(path: options.folder + "/kubelet.sock", group: group)
     podResources = RPCClient(path: options.podResources, group: group)
   }

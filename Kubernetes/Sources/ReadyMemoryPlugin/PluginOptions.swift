@@ -8,7 +8,7 @@ package struct PluginOptions: Hashable, Sendable {
   package var folder = "/var/lib/kubelet/device-plugins"
   /// The socket at which the kubelet lists the devices in use.
   package var podResources = "/var/lib/kubelet/pod-resources/kubelet.sock"
-  /// The user and group who lease.
+  /// The user and group that leases are made as.
   package var user: ThreadUser?
   package var lease = LeaseOptions(wait: .seconds(1), mode: 0o666)
   /// How long a pod may take from its admission to the kubelet's list.
@@ -22,7 +22,7 @@ package struct PluginOptions: Hashable, Sendable {
   /// The limits of huge pages by page size, in bytes. Where there is one, a page size without one
   /// has the limit 0.
   package var limits: [UInt64: UInt64] = [:]
-  /// How long a difference between the books lasts until it counts.
+  /// How long a difference in the accounting lasts until it counts.
   package var settle = Duration.seconds(10)
 
   package init() {}

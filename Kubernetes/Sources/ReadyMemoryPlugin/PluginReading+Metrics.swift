@@ -3,7 +3,7 @@ extension PluginReading {
   func metrics(at now: ContinuousClock.Instant) -> String {
     var text = MetricsText()
     addResources(&text)
-    addBooks(&text)
+    addAccounting(&text)
     addAnswers(&text, now)
     text.append(
       ServiceMetrics.text(
@@ -40,7 +40,7 @@ extension PluginReading {
     }
   }
 
-  private func addBooks(_ text: inout MetricsText) {
+  private func addAccounting(_ text: inout MetricsText) {
     func each(
       _ name: String, _ help: String,
       _ value: (MemoryBalance) -> (some CustomStringConvertible)?
@@ -64,7 +64,7 @@ extension PluginReading {
       "leases_without_pod", .gauge, "Leases of no pod that cannot be released, for some time.")
     text.sample(differences.count { if case .leaseWithoutPod = $0 { true } else { false } })
     text.family(
-      "books_agree", .gauge, "Whether the kubelet's and the reservoirs' books agree.")
+      "accounting_agrees", .gauge, "Whether the kubelet's and the reservoirs' accounting agrees.")
     text.sample(line == nil ? 1 : 0)
   }
 

@@ -1,7 +1,7 @@
 internal import NIOConcurrencyHelpers
 internal import PlainHTTP
 
-/// What a round has seen, for metrics and for the check of the books.
+/// What a round has seen, for metrics and for the check of the accounting.
 struct PluginReading: Sendable {
   /// A resource that the plugin offers.
   struct ResourceReading: Sendable {
@@ -32,7 +32,7 @@ struct PluginReading: Sendable {
   var balances: [MemoryBalance] = []
   var kubeletAnswered: ContinuousClock.Instant?
   /// The differences that count, and the line that says them.
-  var differences: Set<BookDifference> = []
+  var differences: Set<AccountingDifference> = []
   var line: String?
 }
 
@@ -60,8 +60,9 @@ final class PluginReport: Sendable {
       guard let reading else { return HTTPTextResponse(503, "no round has ended yet\n") }
       return HTTPTextResponse(200, reading.metrics(at: .now), type: MetricsText.type)
     case "/healthz": return Self.answer(Self.problem(reading), "ok")
-    case "/books": return Self.answer(Self.problem(reading) ?? reading?.line, "the books agree")
-    default: return HTTPTextResponse(404, "/metrics, /healthz, /books\n")
+    case "/accounting":
+      return Self.answer(Self.problem(reading) ?? reading?.line, "the accounting agrees")
+    default: return HTTPTextResponse(404, "/metrics, /healthz, /accounting\n")
     }
   }
 

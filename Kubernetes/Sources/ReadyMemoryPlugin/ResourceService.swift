@@ -71,7 +71,7 @@ final class ResourceService: RPCService {
         watch(answer)
       case Self.prefix + "GetPreferredAllocation":
         let request = try PreferredAllocationRequest(wire: message)
-        let chosen = request.containers.map { DeviceIDs(DeviceBook.preferred($0)) }
+        let chosen = request.containers.map { DeviceIDs(DeviceInventory.preferred($0)) }
         answer.finish(PreferredAllocationResponse(chosen).wire)
       case Self.prefix + "Allocate": try allocate(try AllocateRequest(wire: message), answer)
       case Self.prefix + "PreStartContainer":

@@ -162,10 +162,10 @@ class PluginProcess:
         with open(self.log.name) as file:
             return [line for line in file if text in line]
 
-    def check_books(self):
+    def check_accounting(self):
         """What a readiness probe does: the status and the line."""
         result = subprocess.run(
-            [self.program, "--check-books", "127.0.0.1:%d" % self.metrics],
+            [self.program, "--check-accounting", "127.0.0.1:%d" % self.metrics],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         return result.returncode, result.stdout
 

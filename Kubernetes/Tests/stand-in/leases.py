@@ -3,7 +3,7 @@
 import os
 import time
 
-import books
+import accounting
 from host import Memory, as_user, wait_for
 from scenarios import idle, pod, seen
 
@@ -15,15 +15,15 @@ def resizes(node):
     _, memory = pod(node, "sizes")
     resources, registrations = set(node.kubelet.plugins), node.kubelet.registrations
     page = str(2 << 20 if node.reservoir.huge else 4096)
-    wait_for(lambda: node.reservoir.is_full() and books.value(
+    wait_for(lambda: node.reservoir.is_full() and accounting.value(
         node, "held_bytes", page_bytes=page) == 114 << 20, "the lease counts")
     for size in (1 << 50, 0, 6 << 20, 3 << 40):
         as_user(lambda: os.ftruncate(memory.files[0], size))
         end = time.monotonic() + 2.5
         while time.monotonic() < end:
             seen(node)
-            assert node.plugin.check_books()[0] == 0, size
-        assert books.value(node, "held_bytes", page_bytes=page) == 114 << 20, size
+            assert node.plugin.check_accounting()[0] == 0, size
+        assert accounting.value(node, "held_bytes", page_bytes=page) == 114 << 20, size
         assert len(node.kubelet.plugins[node.small].devices) == 49, size
     assert set(node.kubelet.plugins) == resources, set(node.kubelet.plugins) - resources
     assert node.kubelet.registrations == registrations

@@ -6,7 +6,7 @@ package import DevicePluginWire
 /// A leased file's device is the one that its lease names. The ready files have the lowest numbers
 /// that are left. So a lease changes no device's identifier, and the same files give the same
 /// devices after the plugin's start.
-package enum DeviceBook {
+package enum DeviceInventory {
   /// The most devices of a reservoir. Each takes some 40 bytes of the list that the kubelet gets.
   package static let mostDevices = 8192
   /// The same where the service is of a version that names no more leases.

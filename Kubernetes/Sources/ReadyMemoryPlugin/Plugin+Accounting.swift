@@ -2,15 +2,15 @@ internal import DevicePluginWire
 internal import HoldfastCore
 internal import HoldfastReservoir
 
-/// The kubelet's books against the reservoirs'.
+/// The kubelet's accounting against the reservoirs'.
 extension Plugin {
-  /// Compares the books at the end of a round, and publishes what it has seen.
+  /// Compares the accounting at the end of a round, and publishes what it has seen.
   ///
   /// - Parameter inUse: the devices in use; nil where the kubelet does not say.
   mutating func compare(_ inUse: PodResources?) {
     let now = ContinuousClock.now
     let balances = balances
-    var present: Set<BookDifference> = []
+    var present: Set<AccountingDifference> = []
     // Half of the sums would say nothing.
     if reservoirs.allSatisfy(\.isReached) {
       for balance in balances { present.formUnion(balance.differences) }
@@ -28,10 +28,10 @@ extension Plugin {
       present.insert(.noAnswer(of: "the kubelet at \(options.podResources)"))
     }
     let lasting = comparison.observe(present, at: now)
-    let line = BookComparison.line(lasting, balances)
+    let line = AccountingComparison.line(lasting, balances)
     if lasting != differences {
       differences = lasting
-      PluginLog.write("the books \(line.map { "differ: \($0)" } ?? "agree again")")
+      PluginLog.write("the accounting \(line.map { "differs: \($0)" } ?? "agrees again")")
     }
     if inUse != nil { kubeletAnswered = now }
     report.publish(
@@ -60,7 +60,7 @@ extension Plugin {
     return found.values.sorted { $0.pageSize < $1.pageSize }
   }
 
-  private func devicesWithoutLease(_ inUse: PodResources) -> [BookDifference] {
+  private func devicesWithoutLease(_ inUse: PodResources) -> [AccountingDifference] {
     let leases = reservoirs.reduce(into: Set<PodResources.DeviceInUse>()) { leases, reservoir in
       leases.formUnion(reservoir.leases.map(\.deviceInUse))
     }

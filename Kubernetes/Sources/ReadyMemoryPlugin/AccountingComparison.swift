@@ -1,5 +1,5 @@
 /// A difference between what the kubelet counts and what reservoirs have.
-package enum BookDifference: Hashable, Sendable {
+package enum AccountingDifference: Hashable, Sendable {
   /// Reservoirs hold more than the limit, so the scheduler promises pages that are not free.
   case heldBeyondLimit(pageSize: UInt64)
   /// The levels want more than the limit.
@@ -16,8 +16,8 @@ package enum BookDifference: Hashable, Sendable {
 }
 
 /// Decides which differences count: those that last. A fill and a lease pass through states in which
-/// the books differ, and the kubelet and the service are not asked at the same moment.
-package struct BookComparison: Sendable {
+/// the accounting differs, and the kubelet and the service are not asked at the same moment.
+package struct AccountingComparison: Sendable {
   private struct Note {
     var since: ContinuousClock.Instant
     var rounds = 0
@@ -26,7 +26,7 @@ package struct BookComparison: Sendable {
   /// The fewest rounds that a difference lasts.
   package static let fewestRounds = 3
 
-  private var notes: [BookDifference: Note] = [:]
+  private var notes: [AccountingDifference: Note] = [:]
   private let settle: Duration
 
   /// - Parameter settle: how long a difference lasts until it counts.
@@ -34,17 +34,17 @@ package struct BookComparison: Sendable {
 
   /// Notes the differences of a round, and returns those that count.
   package mutating func observe(
-    _ present: Set<BookDifference>, at now: ContinuousClock.Instant
-  ) -> Set<BookDifference> {
+    _ present: Set<AccountingDifference>, at now: ContinuousClock.Instant
+  ) -> Set<AccountingDifference> {
     notes = notes.filter { present.contains($0.key) }
     for difference in present { notes[difference, default: Note(since: now)].rounds += 1 }
     return Set(
       notes.filter { $0.value.rounds >= Self.fewestRounds && now - $0.value.since >= settle }.keys)
   }
 
-  /// One line for people; nil where the books agree.
+  /// One line for people; nil where the accounting agrees.
   package static func line(
-    _ differences: Set<BookDifference>, _ balances: [MemoryBalance]
+    _ differences: Set<AccountingDifference>, _ balances: [MemoryBalance]
   ) -> String? {
     var lines = balances.flatMap { balance in
       differences.compactMap { balance.text($0) }.sorted()

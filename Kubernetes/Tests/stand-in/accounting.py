@@ -1,4 +1,4 @@
-"""The kubelet's books against the reservoir's, metrics, and services that hang. Each scenario
+"""The kubelet's accounting against the reservoir's, metrics, and services that hang. Each scenario
 begins and ends with full levels and no lease."""
 
 import os
@@ -39,17 +39,18 @@ def value(node, name, **labels):
 
 
 def agree(node):
-    wait_for(lambda: node.plugin.check_books() == (0, "the books agree\n"), "the books agree")
+    wait_for(lambda: node.plugin.check_accounting() == (0, "the accounting agrees\n"),
+             "the accounting agrees")
 
 
 def differ(node, *texts):
     """Waits until the probe fails with a line that has all texts, and returns that line."""
     def line():
-        status, text = node.plugin.check_books()
+        status, text = node.plugin.check_accounting()
         return status == 1 and all(part in text for part in texts) and text
     text = wait_for(line, "the probe says %s" % (texts,))
     assert text.count("\n") == 1 and text.isprintable() is False and len(text) < 1000, text
-    assert value(node, "books_agree") == 0
+    assert value(node, "accounting_agrees") == 0
     return text.strip()
 
 
@@ -65,14 +66,14 @@ def arguments(node):
         ("--limit", "2M=-1"): "use a page size", ("--limit", "2M=99999999999Gi"): "use a page size",
         ("--limit", "2M=1", "--limit", "2048K=1"): "has a limit already",
         ("--metrics", "9817"): "not an address and a port", ("--metrics", "x:1"): "not an address",
-        ("--service-metrics", "10.0.0.1:9816"): "on loopback alone",
+        ("--service-metrics", "10.0.0.1:9816"): "only on loopback",
         ("--service-metrics", "127.0.0.1:1", "--service-metrics", "[::1]:1"): "than sockets",
-        ("--settle", "-1"): "not a number", ("--check-books",): "has one value",
-        ("--check-books", "127.0.0.1"): "not an address and a port",
-        ("--check-books", "127.0.0.1:1", "--user", "1:1"): "has one value",
+        ("--settle", "-1"): "not a number", ("--check-accounting",): "has one value",
+        ("--check-accounting", "127.0.0.1"): "not an address and a port",
+        ("--check-accounting", "127.0.0.1:1", "--user", "1:1"): "has one value",
     }
     for options, text in wrong.items():
-        user = () if options[0] == "--check-books" else ("--user", "1:1")
+        user = () if options[0] == "--check-accounting" else ("--user", "1:1")
         result = subprocess.run(
             [node.plugin.program, *options, *user], stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=10)
@@ -85,7 +86,7 @@ def arguments(node):
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=10)
         assert result.returncode == 1 and "error:" in result.stdout, result
     result = subprocess.run(
-        [node.plugin.program, "--check-books", "127.0.0.1:%d" % free_port()],
+        [node.plugin.program, "--check-accounting", "127.0.0.1:%d" % free_port()],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=10)
     assert result.returncode == 1 and "cannot be asked: no process listens" in result.stdout, result
     return "%d wrong options" % len(wrong)
@@ -96,7 +97,7 @@ def metrics(node):
     registered(node)
     agree(node)
     assert node.plugin.get("/healthz") == (200, "ok\n")
-    assert node.plugin.get("/books") == (200, "the books agree\n")
+    assert node.plugin.get("/accounting") == (200, "the accounting agrees\n")
     before = scrape(node)
     _, memory = pod(node, "measured", node.small, 2)
     seen(node)
@@ -120,7 +121,7 @@ def metrics(node):
     assert one("levels_bytes", page_bytes=page(node)) == 112 * MEBIBYTE
     assert one("difference_bytes", page_bytes=page(node)) == node.plugin.limit - 116 * MEBIBYTE
     assert one("devices_without_lease") == one("leases_without_pod") == 0
-    assert one("books_agree") == 1
+    assert one("accounting_agrees") == 1
     assert 0 <= one("kubelet_answer_age_seconds") < 5
     assert 0 <= one("service_answer_age_seconds", socket=node.reservoir.socket) < 5
     # The service's own metrics.
@@ -251,12 +252,12 @@ def limits(node):
     node.reservoir.configure(node.reservoir.levels + [(2, "8M", "node = 900\n")])
     text = differ(node, "holds 112 MiB of the 128 MiB that its levels want, 912 MiB less than the "
                   "limit of 1 GiB")
-    lines = len(node.plugin.lines("the books differ"))
+    lines = len(node.plugin.lines("the accounting differs"))
     time.sleep(1)
-    assert len(node.plugin.lines("the books differ")) == lines, "a line repeats itself"
+    assert len(node.plugin.lines("the accounting differs")) == lines, "a line repeats itself"
     node.reservoir.configure(node.reservoir.levels)
     agree(node)
-    assert node.plugin.lines("the books agree again")
+    assert node.plugin.lines("the accounting agrees again")
     # A limit of another page size.
     name, node.plugin.page = node.plugin.page, "1G"
     node.plugin.restart()
@@ -272,11 +273,11 @@ def limits(node):
 
 
 def lasts(node):
-    """The books agree, for longer than a difference takes to count."""
+    """The accounting agrees, for longer than a difference takes to count."""
     agree(node)
     end = time.monotonic() + 2
     while time.monotonic() < end:
-        assert node.plugin.check_books() == (0, "the books agree\n")
+        assert node.plugin.check_accounting() == (0, "the accounting agrees\n")
         time.sleep(0.1)
 
 
@@ -304,13 +305,13 @@ def devices(node):
     agree(node)
     idle(node)
     # Pods that come and go are no difference.
-    lines = len(node.plugin.lines("the books differ"))
+    lines = len(node.plugin.lines("the accounting differs"))
     for number in range(20):
         _, memory = pod(node, "p%d" % number)
         time.sleep(0.1)
         finish(node, "p%d" % number, memory)
     idle(node)
-    assert len(node.plugin.lines("the books differ")) == lines
+    assert len(node.plugin.lines("the accounting differs")) == lines
     # A kubelet that does not answer.
     node.kubelet.stop()
     differ(node, "the kubelet at", "does not answer")

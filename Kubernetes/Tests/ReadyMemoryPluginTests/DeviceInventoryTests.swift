@@ -2,7 +2,7 @@ import DevicePluginWire
 import ReadyMemoryPlugin
 import Testing
 
-struct DeviceBookTests {
+struct DeviceInventoryTests {
   private func ids(_ devices: [Device]) -> [String] {
     devices.map { ($0.isHealthy ? "" : "!") + $0.id }
   }
@@ -58,34 +58,34 @@ struct DeviceBookTests {
   @Test func `there are as many devices as files, and a lease keeps its own`() {
     let n0: UInt32? = 0
     #expect(
-      ids(DeviceBook.devices(ready: [n0: 3], leased: [:], canLease: true))
+      ids(DeviceInventory.devices(ready: [n0: 3], leased: [:], canLease: true))
         == ["n0-0", "n0-1", "n0-2"])
     // n0-1 is leased: the same devices.
     let one = DeviceID(node: 0, number: 1)
     #expect(
-      ids(DeviceBook.devices(ready: [n0: 2], leased: [one: false], canLease: true))
+      ids(DeviceInventory.devices(ready: [n0: 2], leased: [one: false], canLease: true))
         == ["n0-0", "n0-1", "n0-2"])
     // Its pod has ended, and the service does not lease.
     #expect(
-      ids(DeviceBook.devices(ready: [n0: 1], leased: [one: true], canLease: false))
+      ids(DeviceInventory.devices(ready: [n0: 1], leased: [one: true], canLease: false))
         == ["!n0-0", "!n0-1"])
     let far = DeviceID(node: 1, number: 9)
     #expect(
-      ids(DeviceBook.devices(ready: [n0: 1, nil: 1], leased: [far: false], canLease: true))
+      ids(DeviceInventory.devices(ready: [n0: 1, nil: 1], leased: [far: false], canLease: true))
         == ["any-0", "n0-0", "n1-9"])
   }
 
   @Test func `a node of 4 TiB has 2,048 devices of 2 GiB`() {
-    #expect(DeviceBook.devices(ready: [0: 2048], leased: [:], canLease: true).count == 2048)
+    #expect(DeviceInventory.devices(ready: [0: 2048], leased: [:], canLease: true).count == 2048)
     #expect(
-      DeviceBook.devices(ready: [0: .max], leased: [:], canLease: true).count
-        == DeviceBook.mostDevices)
+      DeviceInventory.devices(ready: [0: .max], leased: [:], canLease: true).count
+        == DeviceInventory.mostDevices)
   }
 
   @Test func `devices have their node, and there are no more than the limit with all leases`() {
-    let list = DeviceBook.devices(
+    let list = DeviceInventory.devices(
       ready: [1: 300, nil: 5], leased: [DeviceID(node: 1, number: 0): false], others: 100,
-      most: DeviceBook.mostDevicesBeforePages, canLease: true)
+      most: DeviceInventory.mostDevicesBeforePages, canLease: true)
     #expect(list.count == 156)
     #expect(list.filter { $0.nodes == [1] }.count == 151)
     #expect(list.filter { $0.nodes.isEmpty }.count == 5)
@@ -105,7 +105,7 @@ struct DeviceBookTests {
     available: [String], mustInclude: [String], count: Int32, chosen: [String]
   ) {
     #expect(
-      DeviceBook.preferred(
+      DeviceInventory.preferred(
         .init(available: available, mustInclude: mustInclude, count: count)) == chosen)
   }
 }

@@ -1,7 +1,7 @@
 import ReadyMemoryPlugin
 import Testing
 
-struct BookComparisonTests {
+struct AccountingComparisonTests {
   private let start = ContinuousClock.now
   private let page: UInt64 = 2 << 20
   private let gibibyte: UInt64 = 1 << 30
@@ -18,7 +18,7 @@ struct BookComparisonTests {
   }
 
   private func line(_ balance: MemoryBalance) -> String? {
-    BookComparison.line(Set(balance.differences), [balance])
+    AccountingComparison.line(Set(balance.differences), [balance])
   }
 
   @Test func `a limit that covers what is held agrees, also with room for leases`() {
@@ -75,10 +75,10 @@ struct BookComparisonTests {
   }
 
   @Test func `a difference counts when it has lasted, in some rounds`() {
-    var comparison = BookComparison(settle: .seconds(10))
-    let one = BookDifference.heldBeyondLimit(pageSize: page)
-    let other = BookDifference.leaseWithoutPod("kube_a_any-0_1")
-    func observe(_ present: Set<BookDifference>, _ second: Int) -> Set<BookDifference> {
+    var comparison = AccountingComparison(settle: .seconds(10))
+    let one = AccountingDifference.heldBeyondLimit(pageSize: page)
+    let other = AccountingDifference.leaseWithoutPod("kube_a_any-0_1")
+    func observe(_ present: Set<AccountingDifference>, _ second: Int) -> Set<AccountingDifference> {
       comparison.observe(present, at: start + .seconds(second))
     }
     #expect(observe([one], 0).isEmpty)
@@ -94,7 +94,7 @@ struct BookComparisonTests {
   }
 
   @Test func `a fill that goes on is no lasting difference`() {
-    var comparison = BookComparison(settle: .seconds(2))
+    var comparison = AccountingComparison(settle: .seconds(2))
     for second in 0..<60 {
       let balance = balance(limit: 100, ready: UInt64(second), levels: 80)
       #expect(balance.differences.count == 1)
@@ -105,14 +105,15 @@ struct BookComparisonTests {
 
   @Test func `the line names some devices and leases, and counts all`() {
     let devices = (0..<5).map {
-      BookDifference.deviceWithoutLease(resource: "holdfast.dev/ready-2m-2gi", device: "n0-\($0)")
+      AccountingDifference.deviceWithoutLease(
+        resource: "holdfast.dev/ready-2m-2gi", device: "n0-\($0)")
     }
-    let line = BookComparison.line(
+    let line = AccountingComparison.line(
       Set(devices + [.leaseWithoutPod("kube_x"), .noAnswer(of: "the kubelet")]), [])
     #expect(
       line == "5 devices of pods have no lease: holdfast.dev/ready-2m-2gi n0-0, "
         + "holdfast.dev/ready-2m-2gi n0-1, holdfast.dev/ready-2m-2gi n0-2 and others; "
         + "a lease has no pod, and its file is in use: kube_x; the kubelet does not answer")
-    #expect(BookComparison.line([], []) == nil)
+    #expect(AccountingComparison.line([], []) == nil)
   }
 }
