@@ -1,4 +1,5 @@
 // The calls of hostile programs, which may fail, with a message.
+#pragma once
 #include <holdfast.h>
 #include <stdio.h>
 #include <string.h>

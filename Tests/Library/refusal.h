@@ -1,4 +1,5 @@
 // System calls that a filter refuses for the rest of a process. Needs _GNU_SOURCE.
+#pragma once
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -21,6 +22,8 @@ struct refusal {
 };
 // Where the argument is 0.
 #define ZERO UINT32_MAX
+// Added to the argument's number: where it is the mask.
+#define EXACTLY 8u
 #define CALL(name) {#name, SYS_##name, 0, 0, NULL}
 
 static void stop(const char *what) {
@@ -33,7 +36,7 @@ static void install(const struct refusal *refusal, int answer) {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)refusal->number, 0, 3),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-               offsetof(struct seccomp_data, args) + 8 * refusal->argument),
+               offsetof(struct seccomp_data, args) + 8 * (refusal->argument % EXACTLY)),
       BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, refusal->mask, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)answer),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
@@ -42,6 +45,8 @@ static void install(const struct refusal *refusal, int answer) {
     code[3] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)answer);
   if (refusal->mask == ZERO)
     code[3] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
+  if (refusal->argument >= EXACTLY)
+    code[3].code = BPF_JMP | BPF_JEQ | BPF_K;
   struct sock_fprog program = {sizeof(code) / sizeof(*code), code};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0)

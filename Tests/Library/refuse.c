@@ -6,10 +6,12 @@
 // The filter comes before the first call, when there is an arena, or when a guest has memory. Every
 // call may fail then, with a message, but none may end the process or fail to return.
 //
-// At last a guest whose access to memory the kernel refuses to end: no other guest gets that memory.
-// And a daemon whose forking thread gets no other thread for its calls.
+// At last a guest whose access to memory the kernel refuses to end: no other guest gets that
+// memory, and no fork shares it. And a daemon whose forking thread gets no other thread for its
+// calls.
 #define _GNU_SOURCE
 #include "count.h"
+#include "lost_parent.h"
 #include "refusal.h"
 
 #include <errno.h>
@@ -23,8 +25,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define MIB ((uint64_t)1 << 20)
 
 // --- What is refused
 
@@ -234,7 +234,8 @@ static void call_without_threads(void) {
   struct holdfast_host host = {.struct_size = sizeof(host)};
   install(&threadless, EAGAIN);
   if (holdfast_host_probe(&host) != HOLDFAST_HOST ||
-      !strstr(holdfast_error_message(), "ulimit -u") || !strstr(holdfast_error_json(), "\"code\":\"host\"") ||
+      !strstr(holdfast_error_message(), "ulimit -u") ||
+      !strstr(holdfast_error_json(), "\"code\":\"host\"") ||
       !strstr(holdfast_error_json(), "\"errno\":11")) {
     fprintf(stderr, "refuse.c: without a thread: %s\n", holdfast_error_json());
     _exit(2);
@@ -288,6 +289,8 @@ static int run(const char *folder, uint32_t purpose, int *bad) {
     alarm(60);
     if (refusal == &endless)
       lose_guest(purpose);
+    else if (refusal == &writable)
+      lose_parent();
     else if (refusal == &threadless)
       call_without_threads();
     else if (refusal && (refusal->number == SYS_clone || refusal->number == SYS_clone3))
@@ -345,6 +348,10 @@ int main(int count, char **arguments) {
     }
     refusal = &endless, limit = NULL, answer = EPERM, processes++;
     failed += run(folder, purposes[which], &bad);
+  }
+  if (WEXITSTATUS(can_page)) {
+    refusal = &writable, answer = EPERM, processes++;
+    failed += run(folder, HOLDFAST_FOR_FORKING, &bad);
   }
   refusal = &threadless, answer = EAGAIN, processes++;
   failed += run(folder, HOLDFAST_FOR_WIRING, &bad);
