@@ -9,7 +9,8 @@
  * Conventions:
  *
  * - Functions return HOLDFAST_OK or an error code. Results are stored where the last pointers tell;
- *   after an error nothing is stored there. No function ends the process or raises a signal.
+ *   after an error nothing is stored there. No function raises a signal, or ends the process except
+ *   where docs/c.md ("Errors") says so: mainly if malloc(3) has no memory.
  * - The codes are stable; HOLDFAST_INVALID_HANDLE and those after it are this interface's own.
  *   holdfast_error_message() and holdfast_error_json() describe the last error of the calling
  *   thread.
