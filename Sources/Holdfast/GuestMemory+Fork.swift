@@ -16,7 +16,8 @@ extension GuestMemory {
   ///
   /// - Returns: the child, and what it shares.
   /// - Throws: code `invalidArgument` without demand paging; `resourceShortage` without frames for
-  ///   the copies or without mappings; `host` where addresses, userfaultfd or a handler thread
+  ///   the copies or without mappings, with 1,024 generations of forks that live, or where the
+  ///   kernel has refused to end the access of one of the arena's guests; `host` where addresses, userfaultfd or a handler thread
   ///   cannot be obtained. The parent is as it was then.
   /// - Complexity: O(the kernel's mappings of the window), plus the wired bytes. The kernel writes
   ///   the entry of each hugetlb and base page. A transparent huge page loses its entry, and its

@@ -112,6 +112,29 @@ import Testing
     try family.expectNothingLeft()
   }
 
+  @Test func `a fork of too many generations fails until one of them ends`() throws {
+    let family = try Family(pages: 0..<16, frames: 2048)
+    // Each has one of two pages, so that all are seen and no look-up goes deep.
+    for page in 3..<5 as Range<UInt64> { try family.write(0, page, 1) }
+    var count = 0
+    var last = 0
+    let error = failure {
+      while count < 2048 {
+        last = try family.fork(last)
+        try family.write(last, 3 + UInt64(count & 1), 1)
+        count += 1
+      }
+    }
+    #expect(error?.code == .resourceShortage && error?.advice != nil)
+    #expect(error?.reason.contains("1024 generations") == true)
+    #expect(count == 1023)
+    #expect(try family.byte(last, 3) == 1)
+    try family.end(last - 1)
+    #expect(try family.byte(try family.fork(last), 3) == 1)
+    for index in family.living { try family.end(index) }
+    #expect(family.machine.allocator.occupancy.free == PageCount(2048))
+  }
+
   @Test func `generations of children are independent, in any order of ends`() throws {
     for seed in 0..<8 as Range<UInt64> {
       var random = SeededGenerator(seed: seed)

@@ -552,7 +552,8 @@ struct holdfast_fork_info {
 
 /**
  * Makes a guest with the same memory, which both share until one of them writes. The guest must
- * have demand paging. Stop its processors for the time of the call. `info` may be null.
+ * have demand paging. Stop its processors for the time of the call. `info` may be null. At most
+ * 1,024 generations of forks live; the next one is HOLDFAST_RESOURCE_SHORTAGE.
  */
 holdfast_status holdfast_guest_fork(holdfast_guest guest, holdfast_guest *child,
                                     struct holdfast_fork_info *info);

@@ -13,8 +13,9 @@ extension AddressSpace {
   /// - Parameter pmap: the child's pmap, without translations.
   /// - Throws: `invalidArgument` for placed memory (`PhysicalMemory.placed`); `resourceShortage`
   ///   without frames for the copies, where the pmap cannot split a translation at the end of an
-  ///   entry, or where the host has refused to end the access of a guest of the same memory. There
-  ///   is no child then, and the parent's contents, wirings and protections are unchanged.
+  ///   entry, where the host has refused to end the access of a guest of the same memory, or where
+  ///   1,024 generations of forks live. There is no child then, and the parent's contents, wirings
+  ///   and protections are unchanged.
   /// - Complexity: O(entries), plus the pages of wired entries. Takes the lock exclusive, but not
   ///   while it copies, except what other address spaces wire meanwhile.
   public func fork(pmap childPmap: any Pmap) throws(HoldfastError) -> AddressSpace {

@@ -166,10 +166,11 @@ extension MemoryObject {
   /// - Parameter child: from `makeChild`, perhaps with copies of wired pages. Afterwards it is the
   ///   object of the child's entries, with the same page numbers. It stays as it was where the call
   ///   throws.
-  /// - Throws: resourceShortage without frames for copies, where translations cannot be split, or
-  ///   where the host has refused to end a guest's access. The object is as it was then;
-  ///   translations may have become read-only.
-  /// - Complexity: O(mappings), plus the runs of the pages where some are wired or busy.
+  /// - Throws: resourceShortage without frames for copies, where translations cannot be split, where
+  ///   the host has refused to end a guest's access, or beyond `longestChain`. The object is as it
+  ///   was then; translations may have become read-only.
+  /// - Complexity: O(mappings + objects of the chain), plus the runs of the pages where some are
+  ///   wired or busy.
   func freeze(_ parts: [Inherited], for child: MemoryObject) throws(HoldfastError) {
     while true {
       lock.lock()
@@ -199,12 +200,33 @@ extension MemoryObject {
     }
   }
 
+  /// The most objects of a chain that a fork makes. A look-up takes a frame of the thread's stack
+  /// for each of them (`descend`).
+  static let longestChain = 1024
+
+  /// - Throws: resourceShortage, where one more object would make the chain too long.
+  /// - Complexity: O(objects of the chain). Takes their locks one after the other.
+  private func checkChainLocked() throws(HoldfastError) {
+    var length = 1
+    var next = backing?.object
+    while let object = next {
+      length += 1
+      next = object.lock.withLock { object.backing?.object }
+    }
+    guard length < Self.longestChain else {
+      throw HoldfastError(
+        .resourceShortage, "\(Self.longestChain) generations of forks live",
+        advice: .other("end forks before more are made"))
+    }
+  }
+
   /// Puts a new object below this one, with all pages that are neither wired nor fresh, what is
   /// below now, and the pager.
   ///
-  /// - Throws: resourceShortage, where translations cannot be split, or where the host has refused to
-  ///   end a guest's access.
+  /// - Throws: resourceShortage, where translations cannot be split, where the host has refused to
+  ///   end a guest's access, or where the chain would be too long.
   private func moveBelowLocked() throws(HoldfastError) {
+    try checkChainLocked()
     // One after the other, since each may use up what another would be told is left. Where one
     // fails, those before it are read-only, and the next write makes them writable again.
     for record in mappings.values where !record.isWired && record.protection.contains(.write) {

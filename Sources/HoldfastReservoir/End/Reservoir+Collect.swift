@@ -30,7 +30,10 @@ extension Reservoir {
     try quarantine(operation, end, cancellation, progress, &report)
     var users = try leaseUsers(operation, foreign: &report.foreign)
     // Each time in another order, so that nobody's leases always come after the end.
-    if end != nil { users.shuffle() }
+    if end != nil {
+      // `shuffle` asks the kernel for numbers, and ends the process where it gets none.
+      users = users.map { (RandomID.number(), $0) }.sorted { $0.0 < $1.0 }.map(\.1)
+    }
     for user in users {
       var (foreign, failed): ([String], [String]) = ([], [])
       let found = leaseNames(of: user, operation, foreign: &foreign, failed: &failed)
