@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from host import Memory, Reservoir, free_port, wait_for
 from scenarios import finish, idle, pod, seen
 
-ALL = ["arguments", "metrics", "hostile_clients", "limits", "devices", "service_hangs", "many"]
+ALL = ["arguments", "metrics", "hostile_clients", "limits", "devices", "service_hangs",
+       "kubelet_hangs", "many"]
 MEBIBYTE = 1 << 20
 OWN = "holdfast_kubernetes_"
 
@@ -383,6 +384,21 @@ def service_hangs(node):
     idle(node)
     agree(node)
     return "unhealthy after %.1f s" % seconds
+
+
+def kubelet_hangs(node):
+    """A kubelet that answers no registration delays a round once, not once for each resource."""
+    node.kubelet.stop()
+    node.kubelet.delay = 6
+    node.kubelet.asked = []
+    node.kubelet.start()
+    wait_for(lambda: len(node.kubelet.asked) >= 2, "the plugin asks again")
+    # The first resource again, in the next round.
+    assert len(set(node.kubelet.asked[:2])) == 1, node.kubelet.asked
+    node.kubelet.delay = 0
+    registered(node)
+    idle(node)
+    agree(node)
 
 
 def many(node):

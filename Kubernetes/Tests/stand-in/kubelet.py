@@ -3,6 +3,7 @@ does with a plugin."""
 
 import os
 import threading
+import time
 from concurrent import futures
 
 import grpc
@@ -77,6 +78,8 @@ class Kubelet:
         self.registrations = 0
         self.lists = 0
         self.nonsense = None  # Bytes in place of the list.
+        self.delay = 0  # For how long a registration has no answer; then it has no effect.
+        self.asked = []  # The names of all registrations.
         self.refusal = None  # Why no plugin is registered.
         self.servers = []
 
@@ -108,6 +111,10 @@ class Kubelet:
         self.plugins = {}
 
     def register(self, request, context):
+        self.asked.append(request.resource_name)
+        if self.delay:
+            time.sleep(self.delay)
+            return v1beta1.Empty()
         if self.refusal:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, self.refusal)
         assert request.version == "v1beta1", request
