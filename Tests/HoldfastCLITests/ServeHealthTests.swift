@@ -131,11 +131,14 @@ import Testing
   @Test func removedAndCreatedAgain() throws {
     let served = try ServedPlace()
     try started(served)
-    try FileManager.default.removeItem(atPath: served.place.path + "/holdfast")
+    // At once, so that no check sees the state between.
+    try FileManager.default.moveItem(
+      atPath: served.place.path + "/holdfast", toPath: served.place.path + "/removed")
+    try FileManager.default.removeItem(atPath: served.place.path + "/removed")
     try expectEnd(served, "/holdfast is gone")
     try served.place.get("reservoir", "init")
     try started(served)
-    // At once, so that no check sees the state between.
+    // As above.
     try FileManager.default.moveItem(
       atPath: served.place.path + "/holdfast", toPath: served.place.path + "/old")
     try served.place.get("reservoir", "init")
