@@ -4,10 +4,11 @@
 /// there before the end too: the kubelet answers before it has noted an allocation, and after its
 /// own start before it knows its pods again. So:
 ///
-/// - A lease whose device has a lease that is later by the grace time at least has ended: the
-///   kubelet gives a device to a pod only when the last pod is done with it. Earlier ones may be the
-///   same pod's: the kubelet gives the devices of its init containers to its other containers too,
-///   and asks for all of them at the pod's admission. Such leases are in use as long as the device.
+/// - A lease whose device has a later lease has ended: the kubelet gives a device to a pod only when
+///   the last pod is done with it. But one that is later by at most the time of an admission may be
+///   the same pod's: the kubelet gives the devices of its init containers to its other containers
+///   too, and asks for all of them at the pod's admission. Such leases are in use as long as the
+///   device, unless a list lacked the first one before the second.
 /// - A lease that was seen in use has ended when two lists in turn lack it, both of the kubelet
 ///   that listed it.
 /// - A lease that was never seen in use, of a pod that was admitted and perhaps never started, has
@@ -58,7 +59,8 @@ package struct LeaseSightings: Sendable {
       let last = latest[Place(resource: tag.resource, device: tag.device)] ?? tag.generation
       let isSuperseded =
         last > tag.generation
-        && (note.hasEnded || last - tag.generation >= graceMicroseconds)
+        && (note.hasEnded || note.wasInUse && note.absentLists > 0
+          || last - tag.generation >= Self.longestAdmission)
       if isSuperseded {
         ended.insert(tag)
       } else if isInUse(tag) {
@@ -78,10 +80,8 @@ package struct LeaseSightings: Sendable {
     return ended
   }
 
-  /// The grace time in the unit of ``LeaseTag/generation``.
-  private var graceMicroseconds: UInt64 {
-    UInt64(max(0, min(grace / .microseconds(1), 1e15)))
-  }
+  /// The longest time between the allocations of a pod, in the unit of ``LeaseTag/generation``.
+  private static let longestAdmission: UInt64 = 10_000_000
 
   /// Whether the release of a lease that has ended is tried now.
   package func mayRelease(_ tag: LeaseTag, at now: ContinuousClock.Instant) -> Bool {

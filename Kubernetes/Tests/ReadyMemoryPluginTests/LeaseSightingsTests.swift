@@ -49,17 +49,25 @@ struct LeaseSightingsTests {
   }
 
   @Test mutating func `an earlier lease of the same device has ended, also if the list has it`() {
-    let leases: Set = [tag(0, 1), tag(0, 60_000_001), tag(1, 1)]
+    let leases: Set = [tag(0, 1), tag(0, 10_000_001), tag(1, 1)]
     #expect(observe(leases, inUse: leases, at: 0) == [tag(0, 1)])
   }
 
-  @Test mutating func `leases of a device within the grace time are of one pod`() {
+  @Test mutating func `leases of a device within ten seconds are of one pod`() {
     // Two init containers and another container, of which the list has the device.
-    let leases: Set = [tag(0, 1), tag(0, 30_000_000), tag(0, 60_000_000)]
+    let leases: Set = [tag(0, 1), tag(0, 4_000_000), tag(0, 10_000_000)]
     #expect(observe(leases, inUse: leases, at: 0).isEmpty)
     #expect(observe(leases, inUse: leases, at: 100).isEmpty)
     #expect(observe(leases, at: 101).isEmpty)
     #expect(observe(leases, at: 102) == leases)
+  }
+
+  @Test mutating func `a lease that a list lacked is not that of the pod that comes next`() {
+    #expect(observe([tag(0)], inUse: [tag(0)], at: 0).isEmpty)
+    #expect(observe([tag(0)], at: 1).isEmpty)
+    let leases: Set = [tag(0), tag(0, 1_500_000)]
+    #expect(observe(leases, inUse: leases, at: 2) == [tag(0)])
+    #expect(observe(leases, inUse: leases, at: 3) == [tag(0)])
   }
 
   @Test mutating func `a lease that had ended is not the next pod's`() {
