@@ -71,8 +71,7 @@ struct BenchQEMUTests {
       echo "some words" >&2
       exit \(status)
       """
-    try Data(text.utf8).write(to: URL(filePath: path))
-    try #require(chmod(path, 0o755) == 0)
+    try ScriptFile.write(text, to: path)
     try body(path)
     return ((try? String(contentsOfFile: log, encoding: .utf8)) ?? "")
       .split(separator: "\n").map(String.init)

@@ -94,9 +94,8 @@ extension FieldTests {
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
       defer { try? FileManager.default.removeItem(at: folder) }
       let (script, found) = (folder.appending(path: "qemu"), folder.appending(path: "signals"))
-      try "#!/bin/sh\ngrep SigIgn /proc/self/status > \(found.path)\nexit 1\n".write(
-        to: script, atomically: true, encoding: .utf8)
-      chmod(script.path, 0o755)
+      try ScriptFile.write(
+        "#!/bin/sh\ngrep SigIgn /proc/self/status > \(found.path)\nexit 1\n", to: script.path)
       let outcome = try HoldfastProgram.run("bench", "qemu", "--qemu", script.path)
       #expect(outcome.status == 1, "\(outcome)")
       let text = try String(contentsOf: found, encoding: .utf8)

@@ -31,8 +31,8 @@ extension FieldTests {
         for name in ["nr", "resv"] { try write("0\n", name) }
         try write(Self.shmem, "shmem")
         for (name, text) in programs {
-          try write("#!/bin/sh\ncd '\(folder)'\n" + text, "bin/" + name)
-          try #require(chmod(folder + "/bin/" + name, 0o755) == 0)
+          try ScriptFile.write(
+            "#!/bin/sh\ncd '\(folder)'\n" + text, to: folder + "/bin/" + name)
         }
       }
 
@@ -154,8 +154,7 @@ extension FieldTests {
         """,
       ] {
         let path = folder + "/bin/" + name
-        try ("#!/bin/sh\n" + text).write(toFile: path, atomically: false, encoding: .utf8)
-        try #require(chmod(path, 0o755) == 0)
+        try ScriptFile.write("#!/bin/sh\n" + text, to: path)
       }
       func fetch(_ versions: String) throws -> String {
         let outcome = try HoldfastProgram(
