@@ -137,8 +137,8 @@ extension TemplateStore {
     try during(operation, "cannot complete its folder") { () throws(Errno) in
       try memory.setPermissions(0o600)
       guard try memory.status().size == about.size else { throw .ioError }
-      // The lock of a process that seals stays until the draft is one no more, so that no other
-      // takes it in between.
+      // The lock of a process that seals stays until the draft has become a template, so that no
+      // other takes it in between.
       for name in try folder.names()
       where !Self.sealedNames.contains(name) && name != TemplateDraft.sealingName {
         try folder.unlink(name)

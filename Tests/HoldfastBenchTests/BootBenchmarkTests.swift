@@ -46,7 +46,7 @@ import Testing
     #expect(clone.receive(Array("dy 3\r\n rea".utf8)) == [3])
     #expect(clone.receive(Array("dy 4\nrea".utf8)) == [])
     #expect(console.number == 2 && clone.number == 3)
-    // A long line without an end takes no memory, and is none.
+    // A long line without an end takes no memory and is not read as a line.
     for _ in 0..<100 { #expect(console.receive([UInt8](repeating: 65, count: 1000)) == []) }
     #expect(console.receive(Array("\nready 18446744073709551615\n".utf8)) == [.max])
     #expect(console.receive(Array("ready 18446744073709551616\nready -1\nready\n".utf8)) == [])

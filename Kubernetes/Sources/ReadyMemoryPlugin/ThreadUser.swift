@@ -1,7 +1,7 @@
 internal import CThreadUser
 internal import Glibc
 
-/// The user as whom the plugin leases, who must not be root or the reservoir's owner: for these the
+/// The user that the plugin leases as, which must not be root or the reservoir's owner: for these the
 /// service ends a lease also while a process has the file open.
 package struct ThreadUser: Hashable, Sendable {
   package var user: UInt32

@@ -18,7 +18,7 @@ struct HTTPAddressTests {
     "127.0.0.1:80 ", "localhost:80", "::1:80", "[::1]", "[::1:80", "[127.0.0.1]:80", "[]:80",
     "127.0.0.1:٨٠", "127.0.0.1\0:80", "256.0.0.1:80",
   ])
-  func `another text is none`(text: String) {
+  func `other texts are not addresses`(text: String) {
     #expect(HTTPAddress(text) == nil)
   }
 }
