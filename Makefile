@@ -53,12 +53,17 @@ tsan:
 	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) \
 	  $(foreach suite,$(TSAN_TESTS),--filter $(suite))
 
-# The optimized tests. They share the release tree with the program, which Package.swift then builds
-# with testing enabled, and with the library. SwiftPM would build the dependencies once more for
-# `swift test -c release`, hence the two steps.
+# The optimized tests, of which only the suites that run long are built. They share the release tree
+# with the program, which Package.swift then builds with testing enabled, and with the library.
+# SwiftPM would build the dependencies once more for `swift test -c release`, hence the two steps.
+# Files of suites within FieldTests need that one too.
 RELEASE_TESTS = HoldfastCoreTests HoldfastSimulationTests HoldfastCLITests HoldfastABI
+RELEASE_SUITES = ModelTests CompactionTests DifferentialFuzzTests ChainDifferentialTests \
+  HoldfastSimulationTests ReservoirCrashTests ReservoirStressTests LeaseLatencyTests \
+  TemplateCrashTests FieldTests
 release-tests model crashes: export HOLDFAST_TESTABLE = 1
 release-tests model crashes: export HOLDFAST_TESTS = $(RELEASE_TESTS)
+release-tests model crashes: export HOLDFAST_SUITES = $(RELEASE_SUITES)
 release-tests:
 	$(SWIFT) build -c release --build-tests
 

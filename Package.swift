@@ -224,9 +224,10 @@ if let names = Context.environment["HOLDFAST_TESTS"]?.split(separator: " ").map(
 }
 
 /// HOLDFAST_SUITES="WaitingTests …": of the tests only these suites, each of which has a file of
-/// its name, and the files that are not a suite's.
+/// its name, and the files that are not a suite's; the name of a target stands for all of its
+/// suites.
 if let suites = Context.environment["HOLDFAST_SUITES"]?.split(separator: " ").map(String.init) {
-  for target in package.targets where target.type == .test {
+  for target in package.targets where target.type == .test && !suites.contains(target.name) {
     let folder = "\(Context.packageDirectory)/Tests/\(target.name)"
     let files = (try? FileManager.default.subpathsOfDirectory(atPath: folder)) ?? []
     target.exclude += files.filter { file in
