@@ -34,7 +34,7 @@ import Testing
       switch random.next() % 10 {
       case 0..<(isGrowing ? 6 : 2):
         list.append((Entry(), record(pages(), isWired: random.next() % 3 == 0)))
-        index[ObjectIdentifier(list[list.count - 1].entry)] = list[list.count - 1].record
+        index.set(list[list.count - 1].record, for: ObjectIdentifier(list[list.count - 1].entry))
       case 6..<8 where !list.isEmpty:
         // Half of the changes keep the pages, as a change of the protection does.
         let place = Int(random.next() % UInt64(list.count))
@@ -42,10 +42,10 @@ import Testing
         var changed = isMoved ? record(pages()) : list[place].record
         changed.isWired = random.next() % 3 == 0
         list[place].record = changed
-        index[ObjectIdentifier(list[place].entry)] = changed
+        index.set(changed, for: ObjectIdentifier(list[place].entry))
       case _ where !list.isEmpty:
         let place = Int(random.next() % UInt64(list.count))
-        index[ObjectIdentifier(list[place].entry)] = nil
+        index.set(nil, for: ObjectIdentifier(list[place].entry))
         list.swapAt(place, list.count - 1)
         list.removeLast()
       default: break
@@ -77,11 +77,11 @@ import Testing
     let entries = (0..<1 << 14).map { _ in Entry() }
     for (number, entry) in entries.enumerated() {
       let start = UInt64(order == "ascending" ? number : order == "alike" ? 5 : 1 << 14 - number)
-      index[ObjectIdentifier(entry)] = record(start..<start + 1)
+      index.set(record(start..<start + 1), for: ObjectIdentifier(entry))
     }
     let (problems, height) = index.inspection
     #expect(problems == [] && height < 60)
-    for entry in entries { index[ObjectIdentifier(entry)] = nil }
+    for entry in entries { index.set(nil, for: ObjectIdentifier(entry)) }
     #expect(index.count == 0 && index.inspection.problems == [])
     #expect(found(index, PageRange(from: .zero, to: PageIndex(1 << 20))).isEmpty)
   }
@@ -93,12 +93,13 @@ import Testing
     do {
       let own = NullPmap()
       pmap = own
-      index[ObjectIdentifier(entry)] = MappingRecord(
+      let record = MappingRecord(
         pmap: own, start: .zero, pages: PageRange(from: .zero, to: PageIndex(4)), protection: .read,
         isWired: false, isEntered: true)
+      index.set(record, for: ObjectIdentifier(entry))
     }
     #expect(pmap != nil)
-    index[ObjectIdentifier(entry)] = nil
+    index.set(nil, for: ObjectIdentifier(entry))
     #expect(pmap == nil)
     withExtendedLifetime(entry) {}
   }
@@ -107,7 +108,7 @@ import Testing
     struct Wrong: Error {}
     var index = MappingIndex()
     let entries = (0..<10).map { _ in Entry() }
-    for entry in entries { index[ObjectIdentifier(entry)] = record(0..<5) }
+    for entry in entries { index.set(record(0..<5), for: ObjectIdentifier(entry)) }
     var calls = 0
     #expect(throws: Wrong.self) {
       try index.forEach(overlapping: PageRange(from: .zero, to: PageIndex(1))) {
@@ -139,7 +140,9 @@ import Testing
     for (rank, number) in ranks.enumerated() { places[number] = UInt64(rank) }
     var index = MappingIndex()
     let entries = places.map { (entry: Entry(), place: $0) }
-    for (entry, place) in entries { index[ObjectIdentifier(entry)] = record(place..<place + 1) }
+    for (entry, place) in entries {
+      index.set(record(place..<place + 1), for: ObjectIdentifier(entry))
+    }
     #expect(index.inspection.problems == [])
     #expect(index.inspection.height < 100)
   }

@@ -2,9 +2,8 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-/// Random operations on several address spaces against a model that is a dictionary of pages. After
-/// each step contents, wirings, charges, translations and `Invariants` agree.
-/// `SuiteSize` says how many.
+/// Random operations on several address spaces against a model that is a dictionary of pages, after
+/// which contents, wirings, charges, translations and `Invariants` agree. `SuiteSize` says how many.
 @Suite struct ModelTests {
   private static let stepsOfARun = 200
 
@@ -46,7 +45,8 @@ import Testing
       mappingLimit: setting.limit(seed / 2))
     var found: (Int, String)?
     for (number, step) in steps.enumerated() {
-      if let problem = world.perform(step) {
+      let compares = ModelWorld.compares(after: number, of: steps.count, seed)
+      if let problem = world.perform(step, compares: compares) {
         found = (number, problem)
         break
       }

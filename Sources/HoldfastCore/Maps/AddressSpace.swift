@@ -212,7 +212,7 @@ public final class AddressSpace: @unchecked Sendable {
 
   /// Ends the transition of an operation's entries and merges equal ones. Needs the lock exclusive;
   /// the caller announces `transitions` after it has unlocked it.
-  func endTransitionLocked(_ marked: [MapEntry], _ range: AddressRange) {
+  func endTransitionLocked(_ marked: some Collection<MapEntry>, _ range: AddressRange) {
     entriesInTransition -= marked.count
     for entry in marked {
       let wasEntered = entry.isEntered

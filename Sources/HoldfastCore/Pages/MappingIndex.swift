@@ -45,27 +45,36 @@ struct MappingIndex {
   var count: Int { numbers.count }
   var isEmpty: Bool { numbers.isEmpty }
 
-  /// The record of an entry; nil removes it.
+  /// The record of an entry.
   ///
-  /// - Complexity: O(log entries) expected; O(1) to read it or where its pages stay the same.
+  /// - Complexity: O(1).
   subscript(entry: ObjectIdentifier) -> MappingRecord? {
-    get { numbers[entry].flatMap { nodes[Int($0)].record } }
-    set {
-      if let number = numbers[entry] {
-        if let newValue, nodes[Int(number)].record?.pages == newValue.pages {
-          nodes[Int(number)].record = newValue
-          return
-        }
-        root = removing(entry, start(number), from: root)
-        numbers[entry] = nil
-        nodes[Int(number)].record = nil
-        spare.append(number)
+    numbers[entry].flatMap { nodes[Int($0)].record }
+  }
+
+  /// Sets the record of an entry, or removes it.
+  ///
+  /// - Returns: how many pages the entry mapped before.
+  /// - Complexity: O(log entries) expected; O(1) where its pages stay the same.
+  @discardableResult
+  mutating func set(_ record: MappingRecord?, for entry: ObjectIdentifier) -> PageCount {
+    var old = PageCount.zero
+    if let number = numbers[entry] {
+      old = nodes[Int(number)].record?.pages.count ?? .zero
+      if let record, nodes[Int(number)].record?.pages == record.pages {
+        nodes[Int(number)].record = record
+        return old
       }
-      guard let newValue else { return }
-      let number = makeNode(entry, newValue)
-      numbers[entry] = number
-      root = inserting(number, into: root)
+      root = removing(entry, start(number), from: root)
+      numbers[entry] = nil
+      nodes[Int(number)].record = nil
+      spare.append(number)
     }
+    guard let record else { return old }
+    let number = makeNode(entry, record)
+    numbers[entry] = number
+    root = inserting(number, into: root)
+    return old
   }
 
   // MARK: Searching

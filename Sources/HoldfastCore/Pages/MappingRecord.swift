@@ -32,8 +32,7 @@ extension MapEntry {
 extension MemoryObject {
   /// Records what a map entry maps, or nil where it maps nothing of the object any more.
   func recordLocked(_ record: MappingRecord?, for entry: ObjectIdentifier) {
-    let old = mappings[entry]?.pages.count ?? .zero
-    mappings[entry] = record
+    let old = mappings.set(record, for: entry)
     mappedCount = mappedCount - old + (record?.pages.count ?? .zero)
   }
 

@@ -41,8 +41,11 @@ extension MemoryObject {
 
   /// The largest free block of at most 2^order frames, for pages whose frames may be anywhere; nil
   /// for placed memory and where no frame is left.
-  func anyFrames(order: Int, dirty: inout [FrameRun]) -> FrameRun? {
-    placement == nil ? memory.allocateLargest(order: order, dirty: &dirty)?.run : nil
+  ///
+  /// - Parameter limit: how many frames to allocate where blocks of the largest order lie beside
+  ///   each other; one block otherwise.
+  func anyFrames(order: Int, limit: PageCount = .zero, dirty: inout [FrameRun]) -> FrameRun? {
+    placement == nil ? memory.allocateLargest(order: order, limit: limit, dirty: &dirty)?.run : nil
   }
 
   /// Frames that are set aside for pages from `index` on, by the region's reservation or by the

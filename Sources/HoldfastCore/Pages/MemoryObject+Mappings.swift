@@ -5,6 +5,9 @@ extension MemoryObject {
     lock.withLock { pager != nil || backing != nil }
   }
 
+  /// Whether at most one map entry maps the object. Takes the lock.
+  package var isMappedOnce: Bool { lock.withLock { mappings.count <= 1 } }
+
   /// The mappings of some of the object's pages, in all address spaces. Takes the lock.
   package func mappings(of pages: PageRange) -> [(pmap: any Pmap, range: AddressRange)] {
     lock.withLock {

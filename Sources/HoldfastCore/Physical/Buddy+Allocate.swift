@@ -14,6 +14,36 @@ extension Buddy {
     return takeBlock(block, dirty: &dirty)
   }
 
+  /// Allocates, behind a block of the largest order, the blocks that further calls of `allocate`
+  /// would: those that follow it without a gap, as long as all of their frames are of the kind.
+  ///
+  /// - Parameter limit: the most frames together; no more than `mostBlocks` are allocated.
+  /// - Returns: the range of all of them.
+  mutating func extended(
+    _ first: Range<Int>, to limit: Int, _ kind: FrameKind, dirty: inout [Range<Int>]
+  ) -> Range<Int> {
+    let most = min(limit, Buddy.mostBlocks << blockOrder)
+    var end = first.upperBound
+    while end + 1 << blockOrder - first.lowerBound <= most, isFree(end >> blockOrder, kind) {
+      end = takeBlock(end >> blockOrder, dirty: &dirty) + 1 << blockOrder
+    }
+    return first.lowerBound..<end
+  }
+
+  /// So many that the time in the allocator counts little, and so few that no thread waits long for
+  /// the lock.
+  static let mostBlocks = 64
+
+  /// Whether every frame of a block, if there is such a block, is of the kind.
+  private func isFree(_ block: Int, _ kind: FrameKind) -> Bool {
+    guard block < blockNodes.count else { return false }
+    return switch kind {
+    case .any: freeBlocks.contains(block)
+    case .zeroed: zeroedBlocks.contains(block)
+    case .dirty: dirtyBlocks.contains(block)
+    }
+  }
+
   /// Allocates the block of a level's order at `position`, or returns false if not all of it is
   /// free.
   mutating func allocate(at position: Int, order: Int, dirty: inout [Range<Int>]) -> Bool {

@@ -55,7 +55,7 @@ public final class FrameDomain: @unchecked Sendable {
 
   /// The result of a search for a block.
   private enum Search {
-    case found(start: Int, order: Int)
+    case found(Range<Int>)
     case none
     /// Frames are being zeroed, so a larger block may be free soon; whether the caller fails
     /// without it.
@@ -68,22 +68,25 @@ public final class FrameDomain: @unchecked Sendable {
   /// - Parameters:
   ///   - isLast: whether the caller tries no smaller orders if this fails.
   ///   - waits: whether to reclaim frames at all.
+  ///   - limit: how many frames to allocate where a block of the largest order that there is has
+  ///     others like it behind it.
   func allocate(
-    orders: ClosedRange<Int>, isLast: Bool, waits: Bool = true, dirty: inout [FrameRun]
+    orders: ClosedRange<Int>, isLast: Bool, waits: Bool = true, limit: PageCount = .zero,
+    dirty: inout [FrameRun]
   ) -> FrameAllocator.Allocation? {
     var ranges: [Range<Int>] = []
     let mark = waits ? scrubbing.mark : nil
     let least = isLast ? orders.lowerBound : 0
-    var search = lock.withLock { searchLocked(orders, least, mark, &ranges) }
+    var search = lock.withLock { searchLocked(orders, least, mark, limit, &ranges) }
     if case .short(let wouldFail) = search {
       search = scrubbing.reclaim(hasTimeout: !wouldFail) {
-        lock.withLock { searchLocked(orders, least, nil, &ranges) }
+        lock.withLock { searchLocked(orders, least, nil, limit, &ranges) }
       }
     }
-    guard case .found(let start, let order) = search else { return nil }
+    guard case .found(let found) = search else { return nil }
     let first = dirty.count
     for range in ranges { dirty.append(run(range)) }
-    let block = FrameRun(frame(start), .order(order))
+    let block = run(found)
     audit.check(block, except: dirty[first...], "handed out")
     return FrameAllocator.Allocation(run: block, isZeroed: ranges.isEmpty)
   }
@@ -95,7 +98,8 @@ public final class FrameDomain: @unchecked Sendable {
   ///   - mark: `scrubbing.mark` from before the lock was taken; nil after a reclaim, or where the
   ///     caller does not wait for one.
   private func searchLocked(
-    _ orders: ClosedRange<Int>, _ least: Int, _ mark: UInt64?, _ ranges: inout [Range<Int>]
+    _ orders: ClosedRange<Int>, _ least: Int, _ mark: UInt64?, _ limit: PageCount,
+    _ ranges: inout [Range<Int>]
   ) -> Search {
     if isClosed { return .none }
     let most = buddy.largestOrder(.any)
@@ -106,7 +110,10 @@ public final class FrameDomain: @unchecked Sendable {
       var order = min(orders.upperBound, kind == .any ? most : buddy.largestOrder(kind))
       while order >= orders.lowerBound {
         if let start = buddy.allocate(order: order, kind, dirty: &ranges) {
-          return .found(start: start, order: order)
+          let first = start..<start + 1 << order
+          return .found(
+            order < buddy.blockOrder
+              ? first : buddy.extended(first, to: Int(limit.rawValue), kind, dirty: &ranges))
         }
         order -= 1
       }
@@ -116,11 +123,12 @@ public final class FrameDomain: @unchecked Sendable {
 
   /// The largest block of at most 2^order frames; see `FrameAllocator.allocateLargest`.
   func allocateLargest(
-    order: Int, waits: Bool = true, dirty: inout [FrameRun]
+    order: Int, waits: Bool = true, limit: PageCount = .zero, dirty: inout [FrameRun]
   ) -> FrameAllocator.Allocation? {
     let large = geometry.largePageOrder
     if order >= large,
-      let block = allocate(orders: large...order, isLast: false, waits: waits, dirty: &dirty)
+      let block = allocate(
+        orders: large...order, isLast: false, waits: waits, limit: limit, dirty: &dirty)
     {
       return block
     }

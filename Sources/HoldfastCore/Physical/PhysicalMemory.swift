@@ -42,9 +42,16 @@ public struct PhysicalMemory: Sendable {
 
   /// Allocates the largest free block of at most 2^order frames, as
   /// `FrameAllocator.allocateLargest` does. Where no frame is free, it breaks reservations.
-  func allocateLargest(order: Int, dirty: inout [FrameRun]) -> FrameAllocator.Allocation? {
+  ///
+  /// - Parameter limit: how many frames to allocate where blocks of the largest order lie beside
+  ///   each other; one block otherwise.
+  func allocateLargest(
+    order: Int, limit: PageCount = .zero, dirty: inout [FrameRun]
+  ) -> FrameAllocator.Allocation? {
     repeat {
-      if let block = allocator.allocateLargest(order: order, dirty: &dirty) { return block }
+      if let block = allocator.allocateLargest(order: order, limit: limit, dirty: &dirty) {
+        return block
+      }
     } while reservations.breakOldest(for: allocator)
     return nil
   }

@@ -48,7 +48,7 @@ extension AddressSpace {
       try wireLocked(range, options, transition, &steps, &summary)
     } catch {
       undoLocked(&steps)
-      endTransitionLocked(steps.map(\.entry), range)
+      endTransitionLocked(steps.lazy.map(\.entry), range)
       lock.unlock()
       transitions.announce()
       throw error
@@ -60,7 +60,7 @@ extension AddressSpace {
     for step in steps { step.target?.shortenChain() }
     summary.finishing = Instant.now - start
     lock.lockExclusive()
-    endTransitionLocked(steps.map(\.entry), range)
+    endTransitionLocked(steps.lazy.map(\.entry), range)
     lock.unlock()
     transitions.announce()
     return summary

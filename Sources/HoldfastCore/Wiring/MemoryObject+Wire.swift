@@ -23,7 +23,8 @@ struct WireBatch {
 }
 
 extension MemoryObject {
-  /// How many runs a batch has at most, so that the object is not locked for a whole large range.
+  /// How many runs a batch has at most, and superpages of the largest size, so that the object is
+  /// not locked for a whole large range.
   static let batchRuns = 1024
 
   /// The first step of the prefault path (the FreeBSD review's routine, made sound): claims the
@@ -42,7 +43,14 @@ extension MemoryObject {
     lock.lock()
     defer { lock.unlock() }
     guard backing == nil, pager == nil else { return nil }
+    let most = PageCount(UInt64(MemoryObject.batchRuns) << UInt64(memory.geometry.maximumOrder))
+    let range = PageRange(
+      from: range.start, to: range.end - range.start > most ? range.start + most : range.end)
     var batch = WireBatch(next: range.start)
+    if pages.residentCount == .zero {
+      _ = fillLocked(range, &batch)
+      return batch
+    }
     var pieces: [(range: PageRange, state: PageState?)] = []
     pages.forEach(in: range) { part, state in
       pieces.append((part, state))
@@ -86,8 +94,7 @@ extension MemoryObject {
       let limit = gap.end - index
       let order = memory.geometry.largestOrder(at: index, limit: limit)
       let reserved = reservedFrames(for: index, limit: limit, dirty: &batch.dirty)
-      guard let run = reserved ?? anyFrames(order: order, dirty: &batch.dirty)
-      else {
+      guard let run = reserved ?? anyFrames(order: order, limit: limit, dirty: &batch.dirty) else {
         batch.obstacle = .failed(memory.shortage)
         batch.next = index
         return false

@@ -78,6 +78,13 @@ struct WindowMappings {
   /// The mappings that overlap a range, clamped to it.
   func parts(of range: Range<UInt64>) -> [Mapping] { parts.parts(of: range) }
 
+  /// Whether a part of a range is trapped.
+  func traps(_ range: Range<UInt64>) -> Bool {
+    let first = mapping(at: range.lowerBound)
+    if first.range.upperBound >= range.upperBound { return first.isTrapped }
+    return parts(of: range).contains { $0.isTrapped }
+  }
+
   /// How many more mappings there would be after `set`.
   func added(by mapping: Mapping) -> Int { parts.added(mapping.range, by: kernel(mapping)) }
 

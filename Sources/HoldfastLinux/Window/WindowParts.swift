@@ -31,7 +31,14 @@ struct WindowParts<Part: WindowPart> {
     var first: Position
     var last: Position
     var removed: Int
-    var new: [Part]
+    /// What is put in their place, in ascending order.
+    var before: Part?
+    var part: Part?
+    var after: Part?
+
+    var added: Int {
+      (before == nil ? 0 : 1) + (part == nil ? 0 : 1) + (after == nil ? 0 : 1) - removed
+    }
   }
 
   /// All parts.
@@ -65,8 +72,7 @@ struct WindowParts<Part: WindowPart> {
 
   /// How many more parts there would be after `replace`.
   func added(_ range: Range<UInt64>, by part: Part?) -> Int {
-    let change = change(range, by: part)
-    return change.new.count - change.removed
+    change(range, by: part).added
   }
 
   /// Removes what is in a range, and inserts `part`, whose range it is, unless nil.
@@ -123,8 +129,7 @@ struct WindowParts<Part: WindowPart> {
       removed += 1
     }
     guard var joined = part else {
-      return Change(
-        first: first, last: last, removed: removed, new: [before, after].compactMap { $0 })
+      return Change(first: first, last: last, removed: removed, before: before, after: after)
     }
     if before == nil, let position = previous(first), let old = self[position],
       old.range.upperBound == range.lowerBound
@@ -147,11 +152,11 @@ struct WindowParts<Part: WindowPart> {
       after = nil
     }
     return Change(
-      first: first, last: last, removed: removed, new: [before, joined, after].compactMap { $0 })
+      first: first, last: last, removed: removed, before: before, part: joined, after: after)
   }
 
   private mutating func make(_ change: Change) {
-    count += change.new.count - change.removed
+    count += change.added
     var first = change.first
     var last = change.last
     if first.chunk == chunks.count {
@@ -163,15 +168,29 @@ struct WindowParts<Part: WindowPart> {
       last = Position(chunk: last.chunk - 1, index: chunks[last.chunk - 1].count)
     }
     if first.chunk == last.chunk {
-      chunks[first.chunk].replaceSubrange(first.index..<last.index, with: change.new)
+      splice(first.chunk, first.index..<last.index, change)
     } else {
       chunks[last.chunk].removeSubrange(0..<last.index)
-      chunks[first.chunk].replaceSubrange(first.index..., with: change.new)
+      splice(first.chunk, first.index..<chunks[first.chunk].count, change)
       // The last one may have become empty.
       let end = chunks[last.chunk].isEmpty ? last.chunk + 1 : last.chunk
       chunks.removeSubrange(first.chunk + 1..<end)
     }
     balance(first.chunk)
+  }
+
+  /// Replaces parts of one chunk, in their places as far as possible.
+  private mutating func splice(_ chunk: Int, _ indices: Range<Int>, _ change: Change) {
+    var index = indices.lowerBound
+    func put(_ part: Part?, in parts: inout [Part]) {
+      guard let part else { return }
+      if index < indices.upperBound { parts[index] = part } else { parts.insert(part, at: index) }
+      index += 1
+    }
+    put(change.before, in: &chunks[chunk])
+    put(change.part, in: &chunks[chunk])
+    put(change.after, in: &chunks[chunk])
+    if index < indices.upperBound { chunks[chunk].removeSubrange(index..<indices.upperBound) }
   }
 
   private mutating func balance(_ chunk: Int) {

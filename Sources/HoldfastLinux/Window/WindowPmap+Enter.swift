@@ -135,6 +135,9 @@ extension WindowPmap {
   /// the lock.
   private func unguard(_ extent: WindowExtents.Extent) -> Bool {
     let like = WindowMappings.Mapping(extent.range, delta: extent.delta, access: extent.protection)
+    guard unsafe mappings.mapping(at: extent.range.lowerBound).delta == like.delta else {
+      return false
+    }
     let isMapped = unsafe mappings.parts(of: extent.range).allSatisfy {
       $0.delta == like.delta && !$0.isTrapped && $0.access == like.access
     }
@@ -152,6 +155,7 @@ extension WindowPmap {
   private func open(_ range: Range<UInt64>) {
     guard let userFault else { return }
     lock.withLock {
+      guard unsafe mappings.traps(range) else { return }
       for part in unsafe mappings.parts(of: range) where part.isTrapped {
         var opened = part.range
         do throws(Errno) {

@@ -96,7 +96,8 @@ extension WindowPmap {
 
   /// The parts of a range in which threads may wait. Needs the lock.
   func trapped(in range: Range<UInt64>) -> [Range<UInt64>] {
-    unsafe mappings.parts(of: range).filter(\.isTrapped).map(\.range)
+    guard unsafe mappings.traps(range) else { return [] }
+    return unsafe mappings.parts(of: range).filter(\.isTrapped).map(\.range)
   }
 
   /// Wakes the threads that wait in parts that are no longer trapped.
