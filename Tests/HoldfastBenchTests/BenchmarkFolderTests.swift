@@ -8,7 +8,7 @@ import Testing
 @testable import HoldfastBench
 
 /// Folders of benchmarks, and what they leave alone.
-@Suite final class BenchmarkFolderTests {
+final class BenchmarkFolderTests {
   private let parent = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())")
     .path
   private let own = "holdfast-bench-\(getpid())"

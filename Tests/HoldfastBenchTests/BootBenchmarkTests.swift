@@ -8,7 +8,7 @@ import Testing
 @testable import HoldfastBench
 
 /// The parts of `bench boot`, without QEMU.
-@Suite struct BootBenchmarkTests {
+struct BootBenchmarkTests {
   /// What `bench all` says of a boot that it does not measure.
   @Test func `a boot without a guest is left out with the reason`() throws {
     func report(_ program: String?, _ guest: GuestImage?) throws -> CompleteReport {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import HoldfastBench
 
-@Suite struct BudgetTests {
+struct BudgetTests {
   private let budgets = [
     Budget("wire", against: "touch", .times, 1.5, 1.4),
     Budget("unmap", against: "m", .times, 1.5, 3.1),

@@ -7,7 +7,7 @@ import Testing
 
 @testable import HoldfastBench
 
-@Suite struct CompleteReportTests {
+struct CompleteReportTests {
   /// A made-up report: two ways and their floor in three runs, the second of which is noisy, and one
   /// way that cannot be measured.
   private var report: CompleteReport {

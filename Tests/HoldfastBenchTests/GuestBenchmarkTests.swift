@@ -8,7 +8,7 @@ import Testing
 @testable import HoldfastBench
 
 /// Guests that wait for their memory. The tests judge no times.
-@Suite struct GuestBenchmarkTests {
+struct GuestBenchmarkTests {
   private func benchmark() -> GuestBenchmark {
     GuestBenchmark(memory: smallMemory(.mebibytes(64)), runs: 3)
   }

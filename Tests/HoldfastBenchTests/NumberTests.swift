@@ -2,7 +2,7 @@ import Testing
 
 @testable import HoldfastBench
 
-@Suite struct NumberTests {
+struct NumberTests {
   @Test(
     arguments: [
       ([], nil), ([3], 3), ([4, 1], 4), ([9, 1, 5], 5), ([2, 8, 4, 6], 6), ([7, 7, 7], 7),

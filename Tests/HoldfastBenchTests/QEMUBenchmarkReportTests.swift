@@ -5,7 +5,7 @@ import Testing
 
 @testable import HoldfastBench
 
-@Suite struct QEMUBenchmarkReportTests {
+struct QEMUBenchmarkReportTests {
   private func report(
     _ seconds: [QEMUBenchmark.Part: [Double]], faults: [QEMUBenchmark.Part: [Int64]] = [:]
   ) -> QEMUBenchmarkReport {

@@ -6,7 +6,7 @@ import Testing
 @testable import HoldfastBench
 
 /// A small run of real memory. The tests judge no times.
-@Suite struct ScrubBenchmarkTests {
+struct ScrubBenchmarkTests {
   @Test func `the second guest finds all of its memory zeroed`() throws {
     var steps: [ScrubBenchmark.Step] = []
     let size = ByteCount.mebibytes(16)

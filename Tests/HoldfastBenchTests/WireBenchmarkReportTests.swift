@@ -6,7 +6,7 @@ import Testing
 
 @testable import HoldfastBench
 
-@Suite struct WireBenchmarkReportTests {
+struct WireBenchmarkReportTests {
   private let result = madeUpResult(
     [
       (.fault, [0.41, 0.40, 0.42]), (.prefault, [0.0040, 0.0041, 0.0042]),

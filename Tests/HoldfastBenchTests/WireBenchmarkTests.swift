@@ -7,7 +7,7 @@ import Testing
 @testable import HoldfastBench
 
 /// Benchmarks of real memory. The tests judge no times.
-@Suite struct WireBenchmarkTests {
+struct WireBenchmarkTests {
   private func benchmark(_ strategies: [WireStrategy] = WireStrategy.allCases) -> WireBenchmark {
     WireBenchmark(memory: smallMemory(.mebibytes(16)), runs: 3, strategies: strategies)
   }

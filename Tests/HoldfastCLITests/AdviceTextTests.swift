@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastCLI
 
 /// Every kind of advice, in the words of the program, for root and for another user.
-@Suite struct AdviceTextTests {
+struct AdviceTextTests {
   private func pool(_ count: UInt64, isOutsideContainer: Bool = false) -> Advice.HugePageGoal {
     Advice.HugePageGoal(
       pageSize: .mebibytes(2), node: nil, path: "/sys/pool", count: count,

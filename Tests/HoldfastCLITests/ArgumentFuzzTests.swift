@@ -6,7 +6,7 @@ import Testing
 @testable import HoldfastCLI
 
 /// Random values of options.
-@Suite struct ArgumentFuzzTests {
+struct ArgumentFuzzTests {
   @Test func `values are within their bounds, or refused`() throws {
     var fuzz = Fuzz(
       "options",

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// Bad input ends with one clear line and the right status, and leaves nothing behind.
-@Suite struct BadInputTests {
+struct BadInputTests {
   @Test(
     arguments: [
       (["wire", "--memory", "0"], 64, "it is zero"),

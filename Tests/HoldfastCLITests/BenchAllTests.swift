@@ -4,7 +4,9 @@ import Testing
 
 /// `holdfast bench all`: its files, its end by a signal, and folders that it cannot write to. What is
 /// measured is for `.ci/run`, on an idle host.
-@Suite(.serialized) struct BenchAllTests {
+@Suite(.serialized) struct BenchAllTests {}
+
+extension BenchAllTests {
   private func withFolder(_ body: (URL) throws -> Void) throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -15,7 +15,9 @@ import Testing
     "needs root and \(HostNeeds.hugePagesComment)"))
 struct BenchQEMUTests {
   private let pool = HugePagePool(size: .mebibytes(2))
+}
 
+extension BenchQEMUTests {
   private func run(_ words: String...) throws -> HoldfastProgram.Outcome {
     var outcome = try HoldfastProgram(["bench", "qemu", "--memory", "64M"] + words).wait()
     // A process that another test is just starting may still have the script open for writing.

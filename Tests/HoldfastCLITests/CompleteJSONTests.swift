@@ -9,7 +9,7 @@ import Testing
 @testable import HoldfastCLI
 
 /// Every key of the JSON output is there, and null where it has no value.
-@Suite struct CompleteJSONTests {
+struct CompleteJSONTests {
   private struct Inner: Encodable {
     var value: UInt64?
   }

@@ -8,7 +8,7 @@ import Testing
 @testable import HoldfastCLI
 
 /// The one notation of numbers, compared with Foundation's exact decimals.
-@Suite struct DecimalNumberTests {
+struct DecimalNumberTests {
   /// What is a number elsewhere, and not here.
   static let notNumbers = [
     "0x1p2", "0x10", "nan", "inf", "-inf", "infinity", "1e400", "1e3", "+5", "-5", " 5", "5  ",

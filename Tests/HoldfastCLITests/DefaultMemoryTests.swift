@@ -6,7 +6,7 @@ import Testing
 
 // Foundation, where it is imported by others of this module, has a class of the same name.
 
-@Suite struct DefaultMemoryTests {
+struct DefaultMemoryTests {
   /// A host with ordinary memory and free huge pages of 2 MiB and 1 GiB, in MiB.
   private func host(_ ordinary: UInt64, small: UInt64 = 0, giant: UInt64 = 0) -> HostCapabilities {
     var host = HostProbe(root: "/nonexistent").host()

@@ -4,7 +4,7 @@ import HoldfastLinux
 import HoldfastTestKit
 import Testing
 
-@Suite struct GuestBenchProgramTests {
+struct GuestBenchProgramTests {
   @Test func `both paths as JSON and as text`() throws {
     let arguments = ["bench", "guest", "--memory", "64M", "--backing", "base", "--runs", "3"]
     let outcome = try HoldfastProgram(arguments + ["--format", "json"]).wait()

@@ -1,6 +1,6 @@
 import Testing
 
-@Suite struct HelpTests {
+struct HelpTests {
   @Test(
     arguments: [
       ([], ["host", "wire", "probe", "simulate", "10G", "64"]),

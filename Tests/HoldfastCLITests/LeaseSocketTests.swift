@@ -9,7 +9,9 @@ import Testing
     "needs root, runuser, python3, and a build folder that other users may enter"))
 struct LeaseSocketTests {
   private let nobody = "leased/65534"
+}
 
+extension LeaseSocketTests {
   /// A reservoir whose group is nobody's, with a service and as many ready files of 4 MiB.
   private func serve(
     _ files: Int, _ more: String = "", group: String = "65534"

@@ -6,7 +6,9 @@ import Testing
 @Suite(
   .enabled(
     if: HostNeeds.canChangeUser && HostNeeds.python, "needs root, setpriv and python3"))
-struct ManyMembersTests {
+struct ManyMembersTests {}
+
+extension ManyMembersTests {
   private static let users = 2001...2050
 
   /// Each gets exactly one file that no other gets; where a file is lacking, one user gets none.

@@ -5,7 +5,9 @@ import Testing
 
 /// Attacks on the reservoir's names and files by a member of its group, against commands of root.
 @Suite(.enabled(if: Attack.isPossible, Attack.comment))
-struct NameAttackTests {
+struct NameAttackTests {}
+
+extension NameAttackTests {
   @Test func names() throws { try attackNames("tmpfs") }
 
   @Test(

@@ -8,7 +8,9 @@ import Testing
 @Suite(
   .enabled(if: Attack.isPossible, Attack.comment),
   .enabled(if: HostNeeds.ring, Comment(rawValue: HostNeeds.ringComment)))
-struct PinnedPageTests {
+struct PinnedPageTests {}
+
+extension PinnedPageTests {
   /// tmpfs, and hugetlbfs with the lock on the pools.
   private func on(_ fileSystem: String, _ body: (String) throws -> Void) throws {
     if fileSystem == "hugetlbfs" {

@@ -7,7 +7,9 @@ import Testing
 @Suite(
   .enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"),
   .enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
-struct ProbeProgramTests {
+struct ProbeProgramTests {}
+
+extension ProbeProgramTests {
   private func probe(_ arguments: String...) throws -> [String: Any] {
     let outcome = try HoldfastProgram(["probe"] + arguments + ["--format", "json"]).wait()
     #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")

@@ -16,7 +16,9 @@ import Testing
   .enabled(if: HostNeeds.canReserve, "needs root and a writable nr_hugepages for 2 MiB pages"))
 struct ReserveHugePagesTests {
   private let pool = HugePagePool(size: .mebibytes(2))
+}
 
+extension ReserveHugePagesTests {
   /// A size for which the pool now lacks 120 pages.
   private func size() throws -> String {
     "\((try pool.available.rawValue + 120) * 2)M"

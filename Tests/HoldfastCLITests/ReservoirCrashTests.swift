@@ -8,7 +8,7 @@ import Testing
 /// After each, one `gc` leaves no file or page unaccounted for.
 ///
 /// HOLDFAST_CRASHES sets the number of kills, HOLDFAST_CRASH_SEED the random seed.
-@Suite struct ReservoirCrashTests {
+struct ReservoirCrashTests {
   private static let rounds: Int = {
     let variable = ProcessInfo.processInfo.environment["HOLDFAST_CRASHES"].flatMap { Int($0) }
     return variable ?? 40

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// `holdfast reservoir` as users run it.
-@Suite struct ReservoirProgramTests {
+struct ReservoirProgramTests {
   @Test func aWholeLife() throws {
     let place = try ReservoirPlace()
     #expect(try place.get("reservoir", "fill", "2x4M", "8M").contains("2x4M 1x8M made ready"))

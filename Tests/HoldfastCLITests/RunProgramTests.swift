@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// `holdfast run`, with a shell for a monitor.
-@Suite struct RunProgramTests {
+struct RunProgramTests {
   private func place(_ files: String = "1x4M") throws -> ReservoirPlace {
     let place = try ReservoirPlace()
     try place.get("reservoir", "fill", files)

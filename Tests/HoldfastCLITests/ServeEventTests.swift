@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// The service's statistics of operations in other processes.
-@Suite struct ServeEventTests {
+struct ServeEventTests {
   private let prefix = "holdfast_reservoir_"
 
   private func start(_ options: [String] = []) throws -> ServedPlace {

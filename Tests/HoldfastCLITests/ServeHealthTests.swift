@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// What `/healthz` says, and who can hold up the service.
-@Suite struct ServeHealthTests {
+struct ServeHealthTests {
   private let served: ServedPlace
   private let metrics = "[metrics]\nlisten = 127.0.0.1:0\n"
 
@@ -104,7 +104,7 @@ import Testing
 }
 
 /// The service ends where its path leads to other folders than those that it has open.
-@Suite struct ServePlaceTests {
+struct ServePlaceTests {
   private let text = "[level]\nfiles = 1x4M\n[metrics]\nlisten = 127.0.0.1:0\n"
 
   private func started(_ served: ServedPlace) throws {

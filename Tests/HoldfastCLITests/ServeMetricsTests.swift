@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// The metrics of `holdfast reservoir serve`.
-@Suite struct ServeMetricsTests {
+struct ServeMetricsTests {
   private let served: ServedPlace
 
   init() throws { served = try ServedPlace() }

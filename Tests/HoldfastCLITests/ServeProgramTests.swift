@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// `holdfast reservoir serve`, as a user would run it.
-@Suite struct ServeProgramTests {
+struct ServeProgramTests {
   private let served: ServedPlace
 
   init() throws { served = try ServedPlace() }

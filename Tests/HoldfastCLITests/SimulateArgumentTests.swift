@@ -4,7 +4,7 @@ import Testing
 
 @testable import HoldfastCLI
 
-@Suite struct SimulateArgumentTests {
+struct SimulateArgumentTests {
   @Test(
     arguments: [("1s", 1), ("90m", 5400), ("1.5h", 5400), ("2d", 172_800), ("3650d", 315_360_000)])
   func times(_ text: String, _ seconds: Double) throws {

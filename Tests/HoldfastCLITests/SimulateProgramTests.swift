@@ -3,7 +3,7 @@ import FoundationXML
 import Testing
 
 /// `holdfast simulate`, run as a user runs it.
-@Suite struct SimulateProgramTests {
+struct SimulateProgramTests {
   private let small = [
     "simulate", "--memory", "8G", "--guests", "20", "--duration", "6h", "--lifetime", "1h",
     "--forks", "20", "--paged", "20%", "--dirty", "1",

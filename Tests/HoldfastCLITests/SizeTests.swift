@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastCLI
 
-@Suite struct SizeTests {
+struct SizeTests {
   @Test(
     arguments: [
       ("4096", 4096), ("1", 1), ("1B", 1), ("2K", 2048), ("2k", 2048), ("2KB", 2048),

@@ -4,7 +4,9 @@ import Testing
 
 /// Attacks by the service's socket.
 @Suite(.enabled(if: Attack.isPossible, Attack.comment))
-struct SocketAttackTests {
+struct SocketAttackTests {}
+
+extension SocketAttackTests {
   private func served(_ configuration: String) throws -> ServedPlace {
     let served = try ServedPlace(fileSystem: "tmpfs", size: 256 << 20, options: Attack.options)
     try served.configure("[collect]\ninterval = 0.1\n" + configuration)

@@ -10,7 +10,9 @@ import Testing
     "\(HostNeeds.kvmComment); \(HostNeeds.userFaultComment)"))
 struct TemplateBenchProgramTests {
   private let place = HoldfastTestKit.TemplatePlace(.tmpfs)
+}
 
+extension TemplateBenchProgramTests {
   private func names() throws -> [String] {
     try FileManager.default.contentsOfDirectory(atPath: #require(place).path)
   }

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// `holdfast reservoir top`: as text, as JSON, and on a terminal.
-@Suite struct TopProgramTests {
+struct TopProgramTests {
   private func arguments(_ place: ReservoirPlace, _ words: String...) -> [String] {
     place.arguments(["reservoir", "top", "--config", "/nonexistent/reservoir.conf"] + words)
   }

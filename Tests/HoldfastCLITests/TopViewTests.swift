@@ -6,7 +6,7 @@ import Testing
 @testable import HoldfastService
 
 /// The view as a function of a state and a size, against texts.
-@Suite struct TopViewTests {
+struct TopViewTests {
   private static func lease(
     _ name: String, size: ByteCount = .gibibytes(10), user: UInt32 = 0, isHeld: Bool = false,
     seconds: Int64

@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastCLI
 @testable import HoldfastLinux
 
-@Suite struct WirePlanTests {
+struct WirePlanTests {
   private func host(small: UInt64, giant: UInt64) -> HostCapabilities {
     var host = HostProbe(root: "/nonexistent").host()
     host.memory.available = .gibibytes(16)

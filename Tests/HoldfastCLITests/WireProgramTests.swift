@@ -2,7 +2,7 @@ import Foundation
 import HoldfastTestKit
 import Testing
 
-@Suite struct WireProgramTests {
+struct WireProgramTests {
   private func json(_ arguments: String...) throws -> [String: Any] {
     let outcome = try HoldfastProgram(arguments + ["--format", "json"]).wait()
     #expect(outcome.status == 0 && outcome.error.isEmpty, "\(outcome)")
@@ -162,7 +162,7 @@ import Testing
 }
 
 /// `holdfast wire --from-reservoir`.
-@Suite struct WireFromReservoirTests {
+struct WireFromReservoirTests {
   @Test func leasesWiresAndEndsTheLease() throws {
     let place = try ReservoirPlace()
     try place.get("reservoir", "fill", "8M")

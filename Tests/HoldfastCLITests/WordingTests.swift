@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastCLI
 
-@Suite struct WordingTests {
+struct WordingTests {
   @Test(
     arguments: [
       (0, "0"), (999, "999"), (5120, "5,120"), (2_621_440, "2,621,440"),

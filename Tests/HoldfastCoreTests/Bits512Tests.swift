@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastCore
 
-@Suite struct Bits512Tests {
+struct Bits512Tests {
   /// Sets of every density, so that the largest block is of every order.
   private func sets(_ random: inout SeededGenerator) -> [[Bool]] {
     var sets = [[Bool](repeating: false, count: 512), [Bool](repeating: true, count: 512)]

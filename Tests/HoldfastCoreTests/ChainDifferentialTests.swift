@@ -5,7 +5,7 @@ import Testing
 
 /// Behaviour 25 over shadow chains: the model's operations, including forks and collapses, with all
 /// wirings by one path and by the other.
-@Suite struct ChainDifferentialTests {
+struct ChainDifferentialTests {
   /// All that can be observed of a world.
   private struct Observed: Equatable {
     /// The topmost page of an address's chain.

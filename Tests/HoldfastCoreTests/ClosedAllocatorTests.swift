@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastCore
 
 /// An allocator whose frames something may still reach after they are freed.
-@Suite struct ClosedAllocatorTests {
+struct ClosedAllocatorTests {
   private static let all = FrameRun(Frame(0), PageCount(2048))
 
   @Test(arguments: [1, 2]) func `it gives out nothing and takes everything`(domains: UInt64) throws

@@ -5,7 +5,7 @@ import Testing
 
 /// Forks of a memory in which a guest has kept an access that the host refused to end: no frame
 /// that this guest may write to is another one's, and no one writes to a frame that it may read.
-@Suite struct ClosedForkTests {
+struct ClosedForkTests {
   /// Fails to remove the permission to write, as a window does whose host refuses all calls.
   private final class LosingPmap: Pmap {
     private let allocator: FrameAllocator

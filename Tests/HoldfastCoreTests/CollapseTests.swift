@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 
 /// Behaviour 21: what a collapse does, and what it must leave unchanged.
-@Suite struct CollapseTests {
+struct CollapseTests {
   /// The number of objects in an address's chain.
   private func depth(_ family: Family, _ index: Int, _ page: UInt64 = 0) -> Int? {
     family.spaces[index].object(at: family.machine.address(page))?.chain.count

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Whole superpages from fragments; contents and wired pages stay as they are.
-@Suite struct CompactionTests {
+struct CompactionTests {
   private static let superpage: UInt64 = 512
 
   /// Which superpage blocks have wired pages, by what is resident in objects, and how much of the

@@ -6,7 +6,9 @@ import Testing
 /// Threads that use the same memory. Run these with `--sanitize=thread` too.
 ///
 /// One at a time, as each runs for a fixed time with a thread for each processor and more.
-@Suite(.serialized) struct ConcurrencyTests {
+@Suite(.serialized) struct ConcurrencyTests {}
+
+extension ConcurrencyTests {
   /// The state that a test and its threads share.
   private final class Scene: @unchecked Sendable {
     let machine: Machine

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Behaviours 13, 14 and 17: the contents of wired pages.
-@Suite struct ContentsTests {
+struct ContentsTests {
   @Test(arguments: WirePath.allCases, WirePath.allCases)
   func `every byte is zero although the frames were another guest's`(
     first: WirePath, second: WirePath

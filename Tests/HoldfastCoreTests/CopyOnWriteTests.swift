@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Behaviours 17 to 19: wiring memory that is shared copy-on-write.
-@Suite struct CopyOnWriteTests {
+struct CopyOnWriteTests {
   /// A parent and a child of 20 pages, of which the first 10 hold their number and one.
   private func makeFamily(frames: UInt64 = 256) throws -> (Family, child: Int, AddressRange) {
     let family = try Family(pages: 0..<20, frames: frames)

@@ -4,7 +4,7 @@ import Testing
 
 /// Copies in superpages that the pmap cannot split, and wirings of a part that fail: both are
 /// errors, and nothing has changed.
-@Suite struct CopyShortageTests {
+struct CopyShortageTests {
   private static let pages = 0..<UInt64(1024)
 
   /// A parent whose two superpages hold a byte each page, and a child, both with translations.

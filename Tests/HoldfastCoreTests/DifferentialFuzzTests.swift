@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Behaviour 25: both paths leave the same state, after any operations before.
-@Suite struct DifferentialFuzzTests {
+struct DifferentialFuzzTests {
   /// The most holds at a time.
   private static let mostHolds = 3
 

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Objects and address spaces that have a policy for the nodes of their frames.
-@Suite struct DomainObjectTests {
+struct DomainObjectTests {
   /// Two nodes of 2,048 pages; the caller is always on node 0.
   private func machine(dirty: Bool = false) -> Machine {
     Machine(dirty: dirty, domains: [2048, 2048], local: { NodeID(0) })

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Behaviours 11 and 12: how wiring cuts entries and merges them again.
-@Suite struct EntryTests {
+struct EntryTests {
   /// What is mapped in 0..<30.
   enum Kind: CaseIterable {
     case untouched, touched, shared

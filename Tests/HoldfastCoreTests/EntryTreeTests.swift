@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastCore
 
 /// The tree of entries against a sorted array.
-@Suite struct EntryTreeTests {
+struct EntryTreeTests {
   private static let page = UInt64(4096)
 
   private static func range(_ pages: Range<UInt64>) -> AddressRange {

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// What people read when an operation on an address space fails.
-@Suite struct ErrorTextTests {
+struct ErrorTextTests {
   private let machine = Machine(frames: 64, wiredLimit: WiredLimit(.kibibytes(16)))
   private let space: AddressSpace
 

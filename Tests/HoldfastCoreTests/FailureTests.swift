@@ -4,7 +4,7 @@ import Testing
 
 /// Fails the n-th allocation, translation or request of a pager, for n = 0, 1, 2 and so on until
 /// the operation succeeds. After each failure every invariant holds and nothing has changed.
-@Suite struct FailureTests {
+struct FailureTests {
   enum Kind: CaseIterable, Sendable {
     case frame, translation, pager
   }

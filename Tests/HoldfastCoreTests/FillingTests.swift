@@ -5,7 +5,7 @@ import Testing
 /// Invariants while frames are zeroed, copied or paged in, which takes long: no thread can use
 /// their pages yet, the source pages of copies stay, and other operations proceed. Another thread
 /// checks that each time, during the operation.
-@Suite struct FillingTests {
+struct FillingTests {
   enum Operation: CaseIterable, Sendable {
     case touch, touchCopy, touchImage, monitorWrites, monitorReads
     case wire, wireCopy, wireImage, forkWired

@@ -7,7 +7,9 @@ import Testing
 /// these with `--sanitize=thread` too. `SuiteSize` says how long.
 ///
 /// One at a time, as each runs for a fixed time with a thread for each processor and more.
-@Suite(.serialized) struct ForkConcurrencyTests {
+@Suite(.serialized) struct ForkConcurrencyTests {}
+
+extension ForkConcurrencyTests {
   private typealias Guest = (space: AddressSpace, pmap: CheckingPmap)
 
   /// The state that the threads share: guests that are created and end.

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Behaviours 17, 18 and 20: the memory that a child and its parent share, and the copies.
-@Suite struct ForkTests {
+struct ForkTests {
   @Test func `a child has the parent's contents, and neither sees what the other writes later`()
     throws
   {

@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastCore
 
 /// A fork that meets an operation of another address space on the same object.
-@Suite struct ForkWaitingTests {
+struct ForkWaitingTests {
   /// Resident pages: nothing but the end of the wire's transition wakes the fork.
   @Test(arguments: WirePath.allCases, [false, true])
   func `a fork sleeps while another address space wires the same object`(

@@ -76,7 +76,7 @@ private final class Model {
   }
 }
 
-@Suite struct FrameAllocatorTests {
+struct FrameAllocatorTests {
   @Test(arguments: [UInt64(1), 2, 3, 4, 5, 6, 7, 8])
   func `random allocations and frees agree with a frame-by-frame model`(seed: UInt64) {
     var random = SeededGenerator(seed: seed)

@@ -30,7 +30,7 @@ private final class Nodes: Sendable {
   }
 }
 
-@Suite struct FrameDomainTests {
+struct FrameDomainTests {
   /// An allocator with contiguous domains of these numbers of pages.
   private func allocator(
     _ nodes: Nodes, _ sizes: [(node: UInt32?, pages: UInt64)], geometry: Geometry = .small,

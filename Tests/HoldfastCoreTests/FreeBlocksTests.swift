@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-@Suite struct FreeBlocksTests {
+struct FreeBlocksTests {
   /// The largest aligned blocks of a row of frames, found by trying all.
   private func counts(_ isFree: [Bool], maximumOrder: Int) -> [UInt64] {
     var counts = [UInt64](repeating: 0, count: maximumOrder + 1)

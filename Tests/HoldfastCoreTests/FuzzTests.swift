@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Random texts for the parsers of what people type.
-@Suite struct FuzzTests {
+struct FuzzTests {
   @Test func `sizes are at least one byte, and their text reads the same`() {
     var fuzz = Fuzz("sizes", like: ["4096", "512M", "2MiB", "1.5G", "10 GiB", "0.000001t"])
     fuzz.texts { text in

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Held pages: their frames stay theirs, whatever happens to the mappings.
-@Suite struct HoldTests {
+struct HoldTests {
   private func frame(_ family: Family, _ index: Int, _ page: UInt64) -> Frame? {
     family.pmaps[index].mapping(at: family.machine.address(page)).map {
       $0.frames.start

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Behaviours 1 to 4: the parts of a range that cannot be wired.
-@Suite struct HoleTests {
+struct HoleTests {
   enum Hole: CaseIterable {
     case start, middle, end, all
     var mapped: [Range<UInt64>] {

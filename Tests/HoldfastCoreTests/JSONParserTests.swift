@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Texts of other programs.
-@Suite struct JSONParserTests {
+struct JSONParserTests {
   private func parsed(_ text: String) -> String? { JSONValue(parsing: text.utf8)?.text }
 
   @Test(arguments: [

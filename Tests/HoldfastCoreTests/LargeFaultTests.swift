@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Faults that zero or copy a large page as a whole.
-@Suite struct LargeFaultTests {
+struct LargeFaultTests {
   private func family(_ pages: Range<UInt64>, frames: UInt64, dirty: Bool = true) throws -> Family {
     let family = Family(
       Machine(

@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastCore
 
 /// Faults that page in a whole large page.
-@Suite struct LargePagerTests {
+struct LargePagerTests {
   /// A space with 1,200 pages at 0 of a pager that has those of 1,100 that `has` says.
   private func makeFamily(
     frames: UInt64 = 4096, has: @escaping @Sendable (UInt64) -> Bool

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastCore
 
-@Suite struct MappingIndexTests {
+struct MappingIndexTests {
   private final class Entry {}
 
   private func record(_ pages: Range<UInt64>, isWired: Bool = false) -> MappingRecord {

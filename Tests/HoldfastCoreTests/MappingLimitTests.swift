@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastCore
 
 /// Operations where the pmap may make no further mapping.
-@Suite struct MappingLimitTests {
+struct MappingLimitTests {
   /// Three entries of four wired pages each, whose frames are contiguous: one mapping.
   private func stage(_ limit: MappingLimit) throws -> (Machine, AddressSpace, CheckingPmap) {
     let machine = Machine(frames: 1 << 14)

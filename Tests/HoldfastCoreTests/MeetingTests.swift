@@ -8,7 +8,7 @@ import Testing
 ///
 /// The first thread lets the second one start, and gives it some time to reach its wait. If that is
 /// too short, a test may miss an error; correct code never fails.
-@Suite struct MeetingTests {
+struct MeetingTests {
   enum Operation: CaseIterable, Sendable {
     case touch, touchCopy, touchImage, wire, wireCopy, wireImage
 

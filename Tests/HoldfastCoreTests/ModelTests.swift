@@ -4,7 +4,7 @@ import Testing
 
 /// Random operations on several address spaces against a model that is a dictionary of pages, after
 /// which contents, wirings, charges, translations and `Invariants` agree. `SuiteSize` says how many.
-@Suite struct ModelTests {
+struct ModelTests {
   private static let stepsOfARun = 200
 
   /// The number of test cases that share the runs and run in parallel.

@@ -8,7 +8,7 @@ import Testing
 /// Pages that move to other frames, or become copies, while their mappings change: no translation
 /// of the old frames may be left. Where a thread has to wait for a lock, the test gives it some time
 /// to get there; if that is too short a test may miss an error, but correct code never fails.
-@Suite struct MovingTests {
+struct MovingTests {
   private let family = Family(Machine(frames: 256, dirty: true))
   private let object: MemoryObject
   private var machine: Machine { family.machine }

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Chains in which a page has a different index in each object, and none is that of its address.
-@Suite struct OffsetTests {
+struct OffsetTests {
   private static let pages = 700..<UInt64(1730)
   private static let offset: UInt64 = 3 * 512 + 5
 

@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastCore
 
 /// A page tree against an array with one element for each page.
-@Suite struct PageTreeTests {
+struct PageTreeTests {
   /// The tree and its model.
   private struct Pair {
     var tree: PageTree

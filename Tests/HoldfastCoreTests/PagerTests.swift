@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastCore
 
 /// Objects with a pager.
-@Suite struct PagerTests {
+struct PagerTests {
   /// A space with 40 pages at 0 of a pager that has 30.
   private func makeFamily(
     frames: UInt64 = 256, _ protection: Protection = .readWrite, copyOnWrite: Bool = false

@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastCore
 
 /// Contiguous frames, and the memory of a guest that is placed in them.
-@Suite struct PlacedMemoryTests {
+struct PlacedMemoryTests {
   @Test func `a run starts at a largest block where possible, otherwise at a superpage`() throws {
     let machine = Machine(frames: 3 << 18, dirty: true)
     var dirty: [FrameRun] = []

@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastCore
 
 /// The pool alone, in situations in which an object would have to race with another thread.
-@Suite struct ReservationPoolTests {
+struct ReservationPoolTests {
   private final class Owner {}
 
   @Test func `a region with a reservation gets no second one, and the block stays free`() {

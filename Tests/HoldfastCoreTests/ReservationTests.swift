@@ -4,7 +4,7 @@ import Testing
 
 /// Behaviour 26 and the purpose of reservations: base pages that faults populate one by one become
 /// superpages in place, and an allocation gets the unused frames of a reservation before it fails.
-@Suite struct ReservationTests {
+struct ReservationTests {
   private static let superpage: UInt64 = 512
 
   private func problems(_ stage: Stage) -> [String] {

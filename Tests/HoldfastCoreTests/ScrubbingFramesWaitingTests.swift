@@ -4,7 +4,7 @@ import HoldfastTestKit
 import Testing
 
 /// Allocations reclaim frames that are being zeroed. Run with `--sanitize=thread` too.
-@Suite struct ScrubbingFramesWaitingTests {
+struct ScrubbingFramesWaitingTests {
   private let allocator = FrameAllocator(
     geometry: .small, checked: FrameRun(Frame(0), PageCount(1 << 18)), zeroed: false)
 

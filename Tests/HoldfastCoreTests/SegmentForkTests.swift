@@ -4,7 +4,7 @@ import Testing
 
 /// An object that is mapped several times, in one address space and in others, before and after
 /// forks: it remains one piece of memory for the parent, and is another for the child.
-@Suite struct SegmentForkTests {
+struct SegmentForkTests {
   private func makeFamily(
     pages: UInt64 = 16, frames: UInt64 = 512, pager: TestPager? = nil
   ) throws -> (Family, MemoryObject) {

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Behaviours 8 and 9: a wiring that fails changes nothing.
-@Suite struct ShortageTests {
+struct ShortageTests {
   /// Maps 0..<50 as five entries that do not merge.
   private func mapFive(_ stage: Stage) throws {
     for index in 0..<5 as Range<UInt64> {

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Behaviours 15, 16, 22 and 23: what is mapped by superpages.
-@Suite struct SuperpageTests {
+struct SuperpageTests {
   private func sizes(_ pmap: CheckingPmap) -> [UInt64: Int] {
     Dictionary(grouping: pmap.mappings, by: { $0.frames.count.rawValue }).mapValues(\.count)
   }

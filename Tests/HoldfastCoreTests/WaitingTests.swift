@@ -4,7 +4,7 @@ import Testing
 
 /// Operations that use the same pages at the same time: which waits for which. Each thread stops
 /// when it first enters a translation, its pages busy, until the others have reached that point.
-@Suite struct WaitingTests {
+struct WaitingTests {
   @Test(arguments: WirePath.allCases, WirePath.allCases)
   func `wires that need each other's busy pages both succeed`(
     first: WirePath, second: WirePath

@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Behaviours 5 to 7 and 10: how user and system wirings count.
-@Suite struct WireCountTests {
+struct WireCountTests {
   @Test(arguments: WirePath.allCases)
   func `any number of user wirings end with one unwiring`(path: WirePath) throws {
     let stage = Stage(pages: 8)

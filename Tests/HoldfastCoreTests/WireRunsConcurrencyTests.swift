@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// Other threads at work while a wire copies superpages. Run with `--sanitize=thread` too.
-@Suite struct WireRunsConcurrencyTests {
+struct WireRunsConcurrencyTests {
   fileprivate static let pages: UInt64 = 8 * 512
 
   /// A parent with resident superpages, a child to wire, and another child.

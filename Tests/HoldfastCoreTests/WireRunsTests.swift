@@ -3,7 +3,7 @@ import HoldfastTestKit
 import Testing
 
 /// Wiring by runs behind a shadow chain or a pager.
-@Suite struct WireRunsTests {
+struct WireRunsTests {
   private static let superpage: UInt64 = 512
 
   /// A parent with resident superpages and its child.

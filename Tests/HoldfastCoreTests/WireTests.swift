@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-@Suite struct WireTests {
+struct WireTests {
   @Test func `a wire fills a range with zeroed superpages, and unmapping frees all of them`() throws
   {
     let machine = Machine(frames: 1 << 14, dirty: true)

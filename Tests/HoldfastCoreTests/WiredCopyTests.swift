@@ -6,7 +6,7 @@ import Testing
 
 /// Wired memory of which another address space makes copies: the wiring ends, or its entries are
 /// cut and joined, while a copy is under way.
-@Suite struct WiredCopyTests {
+struct WiredCopyTests {
   /// A parent that maps an image copy-on-write and has it wired for reading, and a child that may
   /// write. The parent has copied page 0.
   private func makeFamily(pages: UInt64) throws -> (Family, child: Int, AddressRange) {

@@ -2,7 +2,7 @@ import HoldfastCore
 import HoldfastTestKit
 import Testing
 
-@Suite struct ZeroAuditTests {
+struct ZeroAuditTests {
   @Test func `freeing a frame as zeroed that is not zero traps and names the frame`() async throws {
     let result = try #require(
       await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {

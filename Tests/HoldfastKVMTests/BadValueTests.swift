@@ -5,7 +5,7 @@ import HoldfastTestKit
 import Testing
 
 /// No number traps, whatever the call of a monitor.
-@Suite struct BadValueTests {
+struct BadValueTests {
   private static let numbers: [UInt64] =
     [0, 1, 7, 8, 4095, 4096, 4097, 1 << 21, 3 << 30, 1 << 32, 1 << 39, 1 << 46, 1 << 63]
     + [.max - 4095, .max - 7, .max]

@@ -45,7 +45,9 @@ struct DemandGuest {
   .enabled(
     if: HostNeeds.kvm && HostNeeds.userFault,
     "\(HostNeeds.kvmComment); \(HostNeeds.userFaultComment)"))
-struct DemandGuestTests {
+struct DemandGuestTests {}
+
+extension DemandGuestTests {
   private static let limit = Duration.seconds(120)
 
   @Test func `a guest finds zeros and keeps what it writes, on every backing`() throws {

@@ -8,7 +8,9 @@ import Testing
 
 /// A guest finds no bytes of the guest that had its frames before.
 @Suite(.enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
-struct GuestIsolationTests {
+struct GuestIsolationTests {}
+
+extension GuestIsolationTests {
   private static let size = ByteCount.mebibytes(32)
   private static let limit = Duration.seconds(120)
 

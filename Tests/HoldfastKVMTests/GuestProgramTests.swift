@@ -8,7 +8,9 @@ import Testing
 
 /// Guests that run on Holdfast's memory.
 @Suite(.enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
-struct GuestProgramTests {
+struct GuestProgramTests {}
+
+extension GuestProgramTests {
   /// Compares what guest and monitor see in 64 MiB of a backing.
   private func check(_ backing: Backing) throws {
     let guest = try WiredGuest(backing, size: .mebibytes(64))

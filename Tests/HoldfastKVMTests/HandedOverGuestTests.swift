@@ -12,7 +12,9 @@ import Testing
   .enabled(
     if: HostNeeds.kvm && HostNeeds.userFault,
     "\(HostNeeds.kvmComment); \(HostNeeds.userFaultComment)"))
-struct HandedOverGuestTests {
+struct HandedOverGuestTests {}
+
+extension HandedOverGuestTests {
   private static let limit = Duration.seconds(120)
 
   private static func guest(size: ByteCount = .mebibytes(8), arena: ByteCount? = nil) throws

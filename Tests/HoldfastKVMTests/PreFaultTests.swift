@@ -9,7 +9,7 @@ import Testing
 @testable import HoldfastKVM
 
 /// Mapping guest memory ahead: with simulated answers of the kernel, and with this host's KVM.
-@Suite struct PreFaultTests {
+struct PreFaultTests {
   private let range = AddressRange(from: Address(4096), to: Address(10 << 30))
 
   @Test(arguments: [1, 2, 3, 7, 64])

@@ -13,7 +13,9 @@ import Testing
   .enabled(
     if: HostNeeds.kvm && HostNeeds.userFault,
     "\(HostNeeds.kvmComment); \(HostNeeds.userFaultComment)"))
-struct ProcessorServingTests {
+struct ProcessorServingTests {}
+
+extension ProcessorServingTests {
   private static let limit = Duration.seconds(120)
   static let paging = DemandPaging(granularity: .basePage, serving: .processors)
 

@@ -3,7 +3,7 @@ import HoldfastKVM
 import Testing
 
 /// What guest programs and pre-faulting report, as JSON and as text. Needs no /dev/kvm.
-@Suite struct ReportTests {
+struct ReportTests {
   /// Decodes, and checks that encoding gives the same object.
   private func decoded<Value: Codable>(_ json: String) throws -> Value {
     let value = try JSONDecoder().decode(Value.self, from: Data(json.utf8))

@@ -8,7 +8,9 @@ import Testing
 
 /// Machines and the slots of their memory.
 @Suite(.enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
-struct SlotTests {
+struct SlotTests {}
+
+extension SlotTests {
   @Test func `bad slots are refused with a reason`() throws {
     let guest = try WiredGuest()
     let machine = try VirtualMachine()

@@ -12,7 +12,9 @@ import Testing
   .enabled(
     if: HostNeeds.kvm && HostNeeds.userFault,
     "\(HostNeeds.kvmComment); \(HostNeeds.userFaultComment)"))
-struct TemplateGuestTests {
+struct TemplateGuestTests {}
+
+extension TemplateGuestTests {
   private static let size = ByteCount.mebibytes(128)
   private static let all = AddressRange(from: .zero, to: .zero + size)
 

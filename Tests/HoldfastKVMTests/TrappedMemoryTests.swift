@@ -10,7 +10,9 @@ import Testing
 
 /// Slots whose memory a test serves by userfaultfd.
 @Suite(.enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
-struct TrappedMemoryTests {
+struct TrappedMemoryTests {}
+
+extension TrappedMemoryTests {
   static let hasUserFault = HostProbe().host().userFault.way != nil
 
   /// Two mebibytes of resident shared memory, behind a mapping in which a page can be accessed only

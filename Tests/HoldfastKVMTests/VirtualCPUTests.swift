@@ -10,7 +10,9 @@ import Testing
 
 /// A processor by itself: registers, exits, and how it is interrupted.
 @Suite(.enabled(if: HostNeeds.kvm, "\(HostNeeds.kvmComment)"))
-struct VirtualCPUTests {
+struct VirtualCPUTests {}
+
+extension VirtualCPUTests {
   @Test func `a guest computes, and its registers have the result`() throws {
     let bare = try BareProcessor([
       0x48, 0x8D, 0x04, 0x37,  // lea rax, [rdi + rsi]

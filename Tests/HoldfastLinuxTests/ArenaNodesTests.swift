@@ -6,7 +6,7 @@ import Testing
 
 /// Arenas of several nodes. Nodes 900 and 901 are simulated: the kernel cannot have them, so it
 /// refuses to bind memory to them, as in containers. Everything else is as with real nodes.
-@Suite struct ArenaNodesTests {
+struct ArenaNodesTests {
   private func host(_ processors: [UInt32] = []) -> HostCapabilities {
     .withNodes([(900, .mebibytes(512), processors), (901, .mebibytes(512), processors)])
   }

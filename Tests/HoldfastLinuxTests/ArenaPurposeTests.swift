@@ -5,7 +5,7 @@ import Testing
 @testable import HoldfastLinux
 
 /// The backing of an arena for a purpose, on simulated hosts.
-@Suite struct ArenaPurposeTests {
+struct ArenaPurposeTests {
   /// What a process may do with userfaultfd.
   enum Ability: CaseIterable {
     case complete

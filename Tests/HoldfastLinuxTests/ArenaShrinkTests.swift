@@ -6,7 +6,7 @@ import Testing
 @testable import HoldfastLinux
 
 /// Arenas that fail to return memory to the host.
-@Suite struct ArenaShrinkTests {
+struct ArenaShrinkTests {
   /// In a process of its own, which has as many mappings as the kernel allows.
   @Test func `a part that cannot be unmapped stays with the arena`() async {
     await #expect(processExitsWith: .success) {

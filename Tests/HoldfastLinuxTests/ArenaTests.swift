@@ -4,7 +4,7 @@ import Testing
 
 @testable import HoldfastLinux
 
-@Suite struct ArenaTests {
+struct ArenaTests {
   private func host(_ change: (inout HostCapabilities) -> Void = { _ in }) -> HostCapabilities {
     var host = HostProbe().host()
     change(&host)

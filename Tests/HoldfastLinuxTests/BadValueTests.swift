@@ -6,7 +6,7 @@ import Testing
 @testable import HoldfastLinux
 
 /// No number traps, whatever the call, and none of this host's settings is needed for that.
-@Suite struct BadValueTests {
+struct BadValueTests {
   private static let numbers: [UInt64] =
     [0, 1, 4095, 4097, 1 << 12, 1 << 21, 1 << 30, 1 << 47, 1 << 62, 1 << 63, .max - 4095, .max]
   private static let signed: [Int] = [.min, -1, 0, 1, 4096, .max]

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastLinux
 
-@Suite struct CgroupFilesTests {
+struct CgroupFilesTests {
   private func limits(_ tree: HostTree) -> HostCapabilities.Cgroup {
     HostProbe(root: tree.root, system: .permissive).host().cgroup
   }

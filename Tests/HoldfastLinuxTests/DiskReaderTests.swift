@@ -8,7 +8,7 @@ import Testing
 @testable import HoldfastLinux
 
 /// Files that are read past the page cache, and through it.
-@Suite struct DiskReaderTests {
+struct DiskReaderTests {
   private func withFolder(_ body: (Folder, String) throws -> Void) throws {
     // /tmp is in memory on some hosts.
     let path = "/var/tmp/holdfast-\(UUID())"

@@ -6,7 +6,7 @@ import Testing
 @testable import HoldfastLinux
 
 /// Objects whose pages come from a file, on real memory.
-@Suite struct FilePagerTests {
+struct FilePagerTests {
   private let arena: Arena
   private let path: String
 

@@ -7,7 +7,7 @@ import Testing
 
 /// Random contents of the kernel's files: whatever they are, the probe, its report and its advice
 /// return.
-@Suite struct FuzzTests {
+struct FuzzTests {
   private static let meminfo = """
     MemTotal:       24567890 kB
     MemFree:        1234567 kB

@@ -4,7 +4,7 @@ import Testing
 
 @testable import HoldfastLinux
 
-@Suite struct HostAdviceTests {
+struct HostAdviceTests {
   private func host(_ system: HostSystem = .permissive) throws -> HostCapabilities {
     let tree = try HostTree.sound()
     return withExtendedLifetime(tree) { HostProbe(root: tree.root, system: system).host() }

@@ -7,7 +7,7 @@ import Testing
 // Foundation has a class of the same name.
 
 /// Nodes of made-up hosts.
-@Suite struct HostNodesTests {
+struct HostNodesTests {
   private func host(
     online: String, allowed: String? = nil, usable: [UInt32]? = [0, 1, 2, 3],
     _ nodes: [(id: Int, kibibytes: UInt64, processors: String, distances: String)]

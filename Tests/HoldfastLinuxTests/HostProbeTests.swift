@@ -8,7 +8,7 @@ import Testing
 
 // Foundation has a class of the same name.
 
-@Suite struct HostProbeTests {
+struct HostProbeTests {
   private func host(_ tree: HostTree, _ system: HostSystem = .permissive) -> HostCapabilities {
     HostProbe(root: tree.root, system: system).host()
   }

@@ -8,7 +8,7 @@ import Testing
 
 @testable import HoldfastLinux
 
-@Suite struct HugePagePoolTests {
+struct HugePagePoolTests {
   private let path = "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 
   private func pool(_ tree: HostTree, writer: HostFiles.Writer? = nil) -> HugePagePool {

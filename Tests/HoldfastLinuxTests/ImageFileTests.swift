@@ -8,7 +8,7 @@ import Testing
 @testable import HoldfastLinux
 
 /// Files that have their name when they are complete.
-@Suite struct ImageFileTests {
+struct ImageFileTests {
   private func withFolder(_ body: (Folder, String) throws -> Void) throws {
     let place = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID())")
     try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)

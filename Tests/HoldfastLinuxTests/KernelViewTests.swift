@@ -6,7 +6,7 @@ import Testing
 @testable import HoldfastLinux
 
 /// The two ways to ask the kernel about a window tell the same, on memory of each kind.
-@Suite struct KernelViewTests {
+struct KernelViewTests {
   static let backings: [Backing] =
     [.base] + (HostNeeds.sharedHugePages ? [.thp] : [])
     + (HostNeeds.hugePages(.mebibytes(32)) ? [.hugetlb2M] : [])

@@ -4,7 +4,7 @@ import Testing
 
 @testable import HoldfastLinux
 
-@Suite struct NodeSharesTests {
+struct NodeSharesTests {
   @Test(
     arguments: [
       // Size, unit, room, shares.

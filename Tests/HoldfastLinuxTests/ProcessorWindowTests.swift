@@ -7,7 +7,9 @@ import Testing
 
 /// Windows in which first accesses fail, for processors that serve them.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
-struct ProcessorWindowTests {
+struct ProcessorWindowTests {}
+
+extension ProcessorWindowTests {
   /// How many faults handler threads have served for this access; nil if it succeeded.
   private func handled(_ place: PagedPlace, _ page: UInt64) -> UInt64? {
     let before = place.handler.statistics.demandFaults

@@ -9,7 +9,9 @@ import Testing
 /// One at a time, as each has threads for all processors.
 @Suite(.serialized) struct ScrubberConcurrencyTests {
   private let findings = ConcurrentFailures()
+}
 
+extension ScrubberConcurrencyTests {
   private func attempt(_ body: () throws -> Void) {
     do {
       try body()

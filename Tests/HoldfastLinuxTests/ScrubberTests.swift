@@ -51,7 +51,7 @@ private final class WatchedStore: FrameStore, @unchecked Sendable {
   func write(_ bytes: RawSpan, to frame: Frame, offset: ByteCount) {}
 }
 
-@Suite struct ScrubberTests {
+struct ScrubberTests {
   private func memory(
     _ frames: UInt64, _ store: any FrameStore, geometry: Geometry = .small
   ) -> PhysicalMemory {

@@ -9,7 +9,9 @@ import Testing
 @Suite(
   .serialized,
   .enabled(if: HostNeeds.canReserve, "needs root and a writable nr_hugepages for 2 MiB pages"))
-struct SharedTablesTests {
+struct SharedTablesTests {}
+
+extension SharedTablesTests {
   @Test func `the kernel was asked, and a control refutes an answer that is always yes`() throws {
     try SharedTablesPlace.with { place in
       // Linux on x86-64 has shared them since 2.6.20.

@@ -2,7 +2,7 @@ import CHoldfastLinux
 import Glibc
 import Testing
 
-@Suite struct UserfaultfdTests {
+struct UserfaultfdTests {
   @Test func `a feature that a successful answer lacks is unsupported, whatever errno was`() {
     for stale in [0, EINVAL, ENOENT, EBADF, ENOMEM] {
       #expect(hf_userfault_problem(0, stale, 0b001, 0b011) == -ENOTSUP)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastLinux
 
-@Suite struct WindowExtentsTests {
+struct WindowExtentsTests {
   private struct Page: Equatable {
     var delta: UInt64
     var isVacant: Bool

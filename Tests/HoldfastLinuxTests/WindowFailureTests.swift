@@ -9,7 +9,9 @@ import Testing
 
 /// System calls of a window that fail, or that another thread delays.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
-struct WindowFailureTests {
+struct WindowFailureTests {}
+
+extension WindowFailureTests {
   /// Makes the arena's file read-only, so that mmap(2) of it for writing fails.
   private func makeReadOnly(_ arena: Arena) throws {
     let file = try #require(arena.descriptor)

@@ -6,7 +6,7 @@ import Testing
 
 /// Forked address spaces over windows of one arena: each side sees its own bytes through its own
 /// mappings.
-@Suite struct WindowForkTests {
+struct WindowForkTests {
   private let arena: Arena
   private let range = AddressRange(from: .zero, to: Address(4 << 20))
 

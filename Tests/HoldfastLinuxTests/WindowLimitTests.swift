@@ -7,7 +7,7 @@ import Testing
 
 /// Windows of a process that has as many mappings as the kernel allows, or as the windows allow
 /// each other. In processes of their own, because mappings are counted over the whole process.
-@Suite struct WindowLimitTests {
+struct WindowLimitTests {
   private static let paged = HostNeeds.userFault
   private static let huge = HostNeeds.hugePages(.mebibytes(64))
 

@@ -6,7 +6,7 @@ import Testing
 @testable import HoldfastLinux
 
 /// The mappings that windows count against those of the kernel.
-@Suite struct WindowMappingsTests {
+struct WindowMappingsTests {
   private static var backings: [Backing] {
     [.base] + (HostNeeds.hugePages(.mebibytes(128)) ? [.hugetlb2M] : [])
       + (HostNeeds.sharedHugePages ? [.thp] : [])

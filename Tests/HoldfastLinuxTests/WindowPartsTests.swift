@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastLinux
 
-@Suite struct WindowPartsTests {
+struct WindowPartsTests {
   private struct Part: WindowPart {
     var range: Range<UInt64>
     var kind: UInt64

@@ -6,7 +6,7 @@ import Testing
 
 /// Windows against the kernel's own view of them. Frame `n` of the arena starts with the number
 /// `n`.
-@Suite struct WindowPmapTests {
+struct WindowPmapTests {
   private let arena: Arena
   private let window: WindowPmap
 

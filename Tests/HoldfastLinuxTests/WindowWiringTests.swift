@@ -5,7 +5,7 @@ import Testing
 @testable import HoldfastLinux
 
 /// Address spaces over windows: what the VM layer and the kernel have to agree on.
-@Suite struct WindowWiringTests {
+struct WindowWiringTests {
   private let arena: Arena
 
   init() throws {

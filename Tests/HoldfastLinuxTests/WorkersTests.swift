@@ -5,7 +5,7 @@ import Testing
 
 @testable import HoldfastLinux
 
-@Suite struct WorkersTests {
+struct WorkersTests {
   /// What was called, and on which processors the thread could run then.
   private final class Calls: Sendable {
     private let lock = Lock()

@@ -6,7 +6,7 @@ import Testing
 
 @testable import HoldfastLinux
 
-@Suite struct ZeroingTests {
+struct ZeroingTests {
   @Test func `memset is always supported, and other ways as /proc/cpuinfo says`() throws {
     #expect(ZeroingKernel.memset.isSupported)
     #expect(ZeroingKernel.supported.contains(.memset))

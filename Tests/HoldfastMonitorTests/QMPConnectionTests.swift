@@ -9,7 +9,7 @@ import Testing
 @testable import HoldfastMonitor
 
 /// QMP with a peer that may be anything.
-@Suite struct QMPConnectionTests {
+struct QMPConnectionTests {
   /// The other end of a connection. What it sends waits in the socket until it is read.
   private final class Peer {
     let socket: StreamSocket

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastPlot
 
-@Suite struct AxisTests {
+struct AxisTests {
   @Test(
     arguments: [
       (1.0, 5, 0.2), (16, 5, 5), (100, 5, 20), (2, 10, 0.2), (30, 5, 10), (0.003, 5, 0.001),

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastPlot
 
-@Suite struct ChartTests {
+struct ChartTests {
   private static let extremes: [Double?] = [
     nil, 0, -0.0, 1, -1, .nan, .infinity, -.infinity, .leastNonzeroMagnitude, 1e-305, 1e300,
     .greatestFiniteMagnitude, -.greatestFiniteMagnitude, 1e16, 1e16 + 2, 0.1, 123_456.789,

@@ -2,7 +2,7 @@ import Foundation
 import HoldfastPlot
 import Testing
 
-@Suite struct ColorTests {
+struct ColorTests {
   @Test func `every color of a picture has a dark one`() {
     let series = (0..<8).map {
       Chart.Series("\($0)", .dottedLine, SeriesStyle($0), x: [1, 2], values: [1, 2])

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastPlot
 
-@Suite struct PageTests {
+struct PageTests {
   /// The page is XML too, apart from its first line, so that a parser finds what is not closed.
   private func read(_ page: HTMLPage) -> SVGReader {
     let html = page.html

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastPlot
 
-@Suite struct PanelTests {
+struct PanelTests {
   /// The vertical axis is at 12 + the width of `100` + 8.
   private let left = 20 + TextMeasure.width("100", size: 14)
 

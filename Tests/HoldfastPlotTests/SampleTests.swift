@@ -4,7 +4,7 @@ import Testing
 
 @testable import HoldfastPlot
 
-@Suite struct SampleTests {
+struct SampleTests {
   /// Writes the sample for `Scripts/report/check`, if a folder is given.
   @Test func `the sample page has its numbers from its JSON`() throws {
     let sample = Sample()

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastPlot
 
-@Suite struct StripPlotTests {
+struct StripPlotTests {
   private static let widths = [200.0, 360, 559, 560, 960]
 
   /// No label overlaps another or leaves the picture, by the module's estimate of widths.

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastPlot
 
-@Suite struct TextTests {
+struct TextTests {
   @Test func `the estimate is that of the wider of two fonts`() {
     // W of DejaVu Sans is 0.989 em wide, that of Arial 0.944; M 0.863 and 0.833.
     #expect(TextMeasure.width("W", size: 100) == 99 && TextMeasure.width("M", size: 100) == 87)

@@ -18,7 +18,7 @@ private final class Ended: @unchecked Sendable {
 }
 
 /// Arenas of leased memory.
-@Suite struct AdoptionTests {
+struct AdoptionTests {
   private let size = ByteCount.mebibytes(16)
 
   /// The inode number of the only ready file.
@@ -182,7 +182,7 @@ private final class Ended: @unchecked Sendable {
 }
 
 /// Arenas on any file.
-@Suite struct AdoptedFileTests {
+struct AdoptedFileTests {
   private func problem(_ descriptor: Int32) -> String? {
     do {
       _ = try Arena(adoptingZeroed: descriptor, threads: 1)

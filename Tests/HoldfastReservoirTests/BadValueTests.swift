@@ -5,7 +5,7 @@ import HoldfastTestKit
 import Testing
 
 /// No number traps, whatever the call.
-@Suite struct BadValueTests {
+struct BadValueTests {
   private static let numbers: [UInt64] =
     [0, 1, 4095, 4097, 1 << 46, 1 << 62, (1 << 63) - 1, 1 << 63, .max - 4095, .max]
   private static let signed: [Int] = [.min, -1, 0, 1, .max]

@@ -8,7 +8,7 @@ import Testing
 @testable import HoldfastReservoir
 
 /// Folders with more names than one listing reads, and more folders than a process has descriptors.
-@Suite struct BoundTests {
+struct BoundTests {
   private let size = ByteCount.mebibytes(4)
 
   /// Creates empty files in a folder.

@@ -8,7 +8,7 @@ import Testing
 @testable import HoldfastReservoir
 
 /// Events of operations.
-@Suite struct EventTests {
+struct EventTests {
   private let size = ByteCount.mebibytes(4)
 
   private func received(_ socket: EventSocket) -> [String] {

@@ -7,7 +7,7 @@ import Testing
 @testable import HoldfastReservoir
 
 /// Random names, packets, and folders that another program has filled.
-@Suite struct FuzzTests {
+struct FuzzTests {
   private static let id = "6f2a9c0011223344"
 
   @Test func `each name has one meaning, and each meaning one name`() {

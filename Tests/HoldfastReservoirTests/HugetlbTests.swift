@@ -20,7 +20,9 @@ struct HugetlbTests {
   private let size = ByteCount.mebibytes(8)
   private let large = ByteCount.mebibytes(16)
   private let pool = HugePagePool(size: .mebibytes(2))
+}
 
+extension HugetlbTests {
   @Test func aWholeLife() throws {
     try HugePageLock.withLock {
       let place = try Place(fileSystem: "hugetlbfs", size: .mebibytes(48))

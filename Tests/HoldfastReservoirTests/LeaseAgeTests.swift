@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastReservoir
 
 /// The age of a lease whatever happens to the clock that can be set.
-@Suite struct LeaseAgeTests {
+struct LeaseAgeTests {
   private let day: Int64 = 86400
   /// The host was booted 30 days ago.
   private var now: HostClock { HostClock(real: 1_800_000_000, boot: 30 * day) }

@@ -7,7 +7,7 @@ import Testing
 @testable import HoldfastReservoir
 
 /// Concurrent commands on one lease: names are moved and removed only with the file's lock.
-@Suite struct ReservoirMeetingTests {
+struct ReservoirMeetingTests {
   private let size = ByteCount.mebibytes(4)
 
   private func name(_ text: String) throws -> LeaseName { try LeaseName(text) }
@@ -205,7 +205,9 @@ import Testing
 @Suite(.enabled(if: HostNeeds.isRoot, "needs root, to create a reservoir for a group"))
 struct MemberTests {
   private let size = ByteCount.mebibytes(8)
+}
 
+extension MemberTests {
   /// Only the permissions of the file keep such a member from opening it.
   @Test func onlyTheOwnerMayOpenAFileThatIsScrubbed() throws {
     let place = try Place()

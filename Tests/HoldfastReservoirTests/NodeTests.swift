@@ -12,7 +12,9 @@ import Testing
 @Suite(.enabled(if: aNode != nil, "needs a host that lists its NUMA nodes"))
 struct NodeTests {
   private let size = ByteCount.mebibytes(4)
+}
 
+extension NodeTests {
   private func nodeReservoir(_ place: Place) throws -> (Reservoir, NodeID) {
     let node = try #require(aNode)
     let reservoir = try place.reservoir()
@@ -130,7 +132,7 @@ struct NodeTests {
 /// A node with memory.
 private let aNode = HostProbe().host().memoryNodes.first?.id
 
-@Suite struct LeaseFileTests {
+struct LeaseFileTests {
   @Test func names() {
     for (text, name, node, isHeld) in [
       ("vm", "vm", nil, false), ("vm.run", "vm", nil, true), ("vm@1", "vm", 1, false),

@@ -7,7 +7,7 @@ import Testing
 @testable import HoldfastReservoir
 
 /// Files that dead processes leave behind, and files that only look like them.
-@Suite struct OrphanTests {
+struct OrphanTests {
   private let size = ByteCount.mebibytes(4)
 
   @Test func unlockedFillingsAreRemoved() throws {

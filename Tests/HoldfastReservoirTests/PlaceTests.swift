@@ -7,7 +7,7 @@ import Testing
 @testable import HoldfastReservoir
 
 /// A reservoir notices that its path leads to other folders than those that it has open.
-@Suite struct PlaceTests {
+struct PlaceTests {
   private let size = ByteCount.mebibytes(4)
 
   /// Expects an error that names what has changed.

@@ -6,7 +6,7 @@ import HoldfastReservoir
 import Testing
 
 /// A service that refuses a user does not wait for the request, and the user gets its answer.
-@Suite struct RefusalTests {
+struct RefusalTests {
   private let reason = "the limit of requests is 1"
 
   /// A socket, and a client's connection to it.

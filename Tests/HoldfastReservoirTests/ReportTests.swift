@@ -5,7 +5,7 @@ import Testing
 @testable import HoldfastReservoir
 
 /// The JSON of receipts and reports, whose keys do not change, and their texts for people.
-@Suite struct ReportTests {
+struct ReportTests {
   private let size = ByteCount.mebibytes(4)
 
   /// Encodes a value, expects that it decodes to the same value, and returns its JSON.

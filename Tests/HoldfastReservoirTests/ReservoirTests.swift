@@ -5,7 +5,7 @@ import Testing
 
 @testable import HoldfastReservoir
 
-@Suite struct ReservoirTests {
+struct ReservoirTests {
   private let small = ByteCount.mebibytes(4)
   private let large = ByteCount.mebibytes(12)
 

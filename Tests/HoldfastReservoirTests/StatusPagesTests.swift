@@ -7,7 +7,7 @@ import Testing
 @testable import HoldfastReservoir
 
 /// More leases than an answer names: a status comes in pages.
-@Suite struct StatusPagesTests {
+struct StatusPagesTests {
   /// A reservoir with that many leases of a user, and one of another's.
   private func status(_ count: Int) -> ReservoirStatus {
     var status = ReservoirStatus(

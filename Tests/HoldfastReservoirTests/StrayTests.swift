@@ -7,7 +7,7 @@ import Testing
 @testable import HoldfastReservoir
 
 /// A foreign file in the folders does not stop other work.
-@Suite struct StrayTests {
+struct StrayTests {
   private let size = ByteCount.mebibytes(4)
 
   /// Creates two dirty orphans of the calling user.

@@ -8,7 +8,7 @@ import Testing
 
 /// Files that the reservoir has not made are neither leased nor scrubbed; those in the folder of
 /// ready files are put aside.
-@Suite struct TrustTests {
+struct TrustTests {
   private let size = ByteCount.mebibytes(4)
   private static let id = "-0123456789abcdef"
 

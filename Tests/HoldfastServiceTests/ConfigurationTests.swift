@@ -5,7 +5,7 @@ import Testing
 
 @testable import HoldfastService
 
-@Suite struct ConfigurationTests {
+struct ConfigurationTests {
   @Test func all() throws {
     let read = try ServiceConfiguration(
       """

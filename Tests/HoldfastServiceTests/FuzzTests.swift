@@ -6,7 +6,7 @@ import Testing
 @testable import HoldfastService
 
 /// Random configurations, requests over HTTP and reports of other processes.
-@Suite struct FuzzTests {
+struct FuzzTests {
   @Test func `configurations are read, or refused with their line`() {
     var fuzz = Fuzz(
       "configurations",

@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastService
 
 /// Heads of requests, good and bad.
-@Suite struct HTTPRequestTests {
+struct HTTPRequestTests {
   private func status(_ text: String) -> String? {
     switch HTTPRequest.read(Array(text.utf8)) {
     case .incomplete: nil

@@ -5,7 +5,7 @@ import Testing
 @testable import HoldfastService
 
 /// The server with real connections. Time is the subject of some tests: a client's second.
-@Suite struct HTTPServerTests {
+struct HTTPServerTests {
   private let request = "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
   /// A server on a thread of its own, ended with the object.

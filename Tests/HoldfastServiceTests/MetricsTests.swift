@@ -2,7 +2,7 @@ import Testing
 
 @testable import HoldfastService
 
-@Suite struct MetricsTests {
+struct MetricsTests {
   @Test func histogram() {
     var histogram = Histogram(Histogram.slow)
     for seconds in [0, 0.001, 0.0011, 1, 299, 301, 1e9] { histogram.add(seconds) }

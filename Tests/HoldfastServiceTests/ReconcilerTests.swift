@@ -9,7 +9,7 @@ import Testing
 @testable import HoldfastService
 
 /// The service's work in this process, on a reservoir on tmpfs.
-@Suite struct ReconcilerTests {
+struct ReconcilerTests {
   private let size = ByteCount.mebibytes(4)
 
   /// A reservoir with a reconciler that runs on a thread; both end with the object.

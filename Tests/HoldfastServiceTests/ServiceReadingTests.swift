@@ -6,7 +6,7 @@ import Testing
 @testable import HoldfastService
 
 /// Views of the metrics: what is read from their text, and what changed between two of them.
-@Suite struct ServiceReadingTests {
+struct ServiceReadingTests {
   private func text(_ change: (inout ServiceMetrics) -> Void = { _ in }) -> String {
     var metrics = ServiceMetrics()
     change(&metrics)

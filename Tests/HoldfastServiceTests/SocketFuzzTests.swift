@@ -13,7 +13,9 @@ import Testing
 ///
 /// HOLDFAST_SECONDS sets the time, HOLDFAST_FUZZ_SEED the seed.
 @Suite(.enabled(if: HostNeeds.isRoot, "needs root, to lease for other users"))
-struct SocketFuzzTests {
+struct SocketFuzzTests {}
+
+extension SocketFuzzTests {
   private static func number(_ variable: String) -> UInt64? {
     ProcessInfo.processInfo.environment[variable].flatMap { UInt64($0) }
   }

@@ -5,7 +5,7 @@ import Testing
 @testable import HoldfastService
 
 /// The history and the page of the service.
-@Suite struct StatusPageTests {
+struct StatusPageTests {
   private func reading(
     leases: UInt64 = 0, started: Double = 1000, levels: [ServiceConfiguration.Level] = []
   ) -> ServiceReading {

@@ -8,7 +8,7 @@ import Testing
 @testable import HoldfastService
 
 /// The books of a template whose clone is this process, which knows what it touches.
-@Suite struct TemplateMetricsTests {
+struct TemplateMetricsTests {
   /// A folder with a template of 1 MiB that is full of ones.
   private final class Place {
     let path: String

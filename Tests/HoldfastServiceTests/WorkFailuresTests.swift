@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastService
 
 /// What has failed, and when it is tried again.
-@Suite struct WorkFailuresTests {
+struct WorkFailuresTests {
   private let level = ServiceConfiguration.Level(count: 1, size: .mebibytes(4))
   private let second: UInt64 = 1_000_000_000
 

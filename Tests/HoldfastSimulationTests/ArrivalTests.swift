@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastSimulation
 
 /// Compares random arrivals with their distributions, within at least five standard deviations.
-@Suite struct ArrivalTests {
+struct ArrivalTests {
   private func options(_ pattern: SimulationOptions.Pattern) -> SimulationOptions {
     var options = SimulationOptions(memory: .tebibytes(1), guests: 500, pattern: pattern)
     options.duration = .seconds(40 * 3600)

@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastSimulation
 
 /// Blocks of 1 GiB: the guests that get them, and what that changes for others.
-@Suite struct BlockTests {
+struct BlockTests {
   private func options(_ guests: [TraceGuest], _ memory: ByteCount) -> SimulationOptions {
     var options = SimulationOptions(memory: memory, guests: nil, pattern: .trace)
     options.forkShare = 0

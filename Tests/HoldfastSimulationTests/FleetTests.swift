@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastSimulation
 
-@Suite struct FleetTests {
+struct FleetTests {
   /// A fleet with a trace, one line for each guest: when it arrives and departs, and its GiB.
   private func fleet(
     _ guests: [(created: UInt64, deleted: UInt64, gib: UInt64)], hosts: Int = 2,

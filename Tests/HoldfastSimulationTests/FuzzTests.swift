@@ -5,7 +5,7 @@ import Testing
 @testable import HoldfastSimulation
 
 /// Random traces, compressed or not: each is read or refused.
-@Suite struct FuzzTests {
+struct FuzzTests {
   private static let lines = [
     "71fJw0x+SD/=,GB6uQC1N,2sh/Zja,558300,1673700,91.77,0.7,20.75,Interactive,8,32\n",
     "a,b,c,0,300,100.00000000001,0,0,Unknown,>24,>64\r\n",

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastSimulation
 
-@Suite struct OperationTimesTests {
+struct OperationTimesTests {
   @Test(arguments: [UInt64(1), 2, 3])
   func `quantiles are at most a thirty-second above those of the sorted values`(seed: UInt64) {
     var random = SeededGenerator(seed: seed)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import HoldfastSimulation
 
-@Suite struct PlotTests {
+struct PlotTests {
   private func read(_ svg: String) -> SVGReader {
     let reader = SVGReader(svg)
     #expect(reader.error == nil)

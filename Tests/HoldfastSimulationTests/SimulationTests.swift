@@ -4,7 +4,7 @@ import Testing
 
 @testable import HoldfastSimulation
 
-@Suite struct SimulationTests {
+struct SimulationTests {
   private func figures(
     _ options: SimulationOptions, step: UInt64 = 1000
   ) -> SimulationFigures {

@@ -4,7 +4,7 @@ import Testing
 @testable import HoldfastSimulation
 
 /// Traces as people have them: compressed, with a header, from CSV libraries and spreadsheets.
-@Suite struct TraceFormatTests {
+struct TraceFormatTests {
   private static let guest = TraceGuest(created: 300, deleted: 600, memory: .mebibytes(1792))
   private static let line = "a,b,c,300,600,3,4.5,5,Unknown,2,1.75"
 

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HoldfastSimulation
 
-@Suite struct TraceParserTests {
+struct TraceParserTests {
   private static let good = "71fJw0x+SD/=,GB6uQC1N,2sh/Zja,558300,1673700,91.77,0.7,20.75,"
 
   private func parse(_ text: String, pieces: Int = .max) throws(TraceError) -> [TraceGuest] {

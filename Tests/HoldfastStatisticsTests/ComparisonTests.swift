@@ -1,7 +1,7 @@
 import HoldfastStatistics
 import Testing
 
-@Suite struct ComparisonTests {
+struct ComparisonTests {
   /// A comparison that ministat printed in a review, from the figures of its table alone.
   ///
   /// ministat's quantile there is 2.101, not 2.100922: the bounds agree to that.

@@ -9,7 +9,9 @@ import Testing
   .enabled(
     if: MinistatProgram.isInstalled || MinistatProgram.isRequired,
     "\(MinistatProgram.path) is not installed (apt-get install ministat)"))
-struct MinistatComparisonTests {
+struct MinistatComparisonTests {}
+
+extension MinistatComparisonTests {
   /// Half a unit of the third decimal, relative to the smallest quantile in use, and rounding.
   static let tableTolerance = 4e-4
 

@@ -1,7 +1,7 @@
 import HoldfastStatistics
 import Testing
 
-@Suite struct MinistatReportTests {
+struct MinistatReportTests {
   static let iguana = MinistatReport.Sample(
     label: "iguana", values: [50, 200, 150, 400, 750, 400, 150])
   static let chameleon = MinistatReport.Sample(

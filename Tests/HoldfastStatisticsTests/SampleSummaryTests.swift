@@ -1,7 +1,7 @@
 import HoldfastStatistics
 import Testing
 
-@Suite struct SampleSummaryTests {
+struct SampleSummaryTests {
   @Test func figures() throws {
     let summary = try SampleSummary([50, 200, 150, 400, 750, 400, 150])
     #expect(summary.count == 7)

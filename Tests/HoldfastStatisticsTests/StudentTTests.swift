@@ -2,7 +2,7 @@ import Testing
 
 @testable import HoldfastStatistics
 
-@Suite struct StudentTTests {
+struct StudentTTests {
   /// Reference values from an independent implementation of the distribution.
   @Test(arguments: [
     (4, 95.0, 2.7764451051977934), (18, 95, 2.1009220402410382), (10, 80, 1.372183641110336),

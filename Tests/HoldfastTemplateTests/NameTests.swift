@@ -6,7 +6,7 @@ import Testing
 @testable import HoldfastTemplate
 
 /// Names of templates, and the names of the notes of clones.
-@Suite struct NameTests {
+struct NameTests {
   @Test(arguments: ["a", "base1", "A-b_9", "_", "0", String(repeating: "x", count: 64)])
   func names(_ text: String) throws { #expect(try TemplateName(text).text == text) }
 

@@ -5,7 +5,7 @@ import Testing
 @testable import HoldfastTemplate
 
 /// What the files of a template say, also where another program wrote them.
-@Suite struct RecordTests {
+struct RecordTests {
   private let about = TemplateAbout(
     size: .mebibytes(64), pageSize: .mebibytes(2), monitor: "qemu-system-x86_64", version: "7.2.22",
     created: 1_700_000_000, stateBytes: 12345, parent: "base")

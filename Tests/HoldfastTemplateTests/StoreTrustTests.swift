@@ -7,7 +7,7 @@ import Testing
 @testable import HoldfastTemplate
 
 /// Folders that other users may have changed are not used.
-@Suite struct StoreTrustTests {
+struct StoreTrustTests {
   /// A folder that is removed with the object.
   private final class Place {
     let path = "/var/tmp/holdfast-template-\(UUID())"

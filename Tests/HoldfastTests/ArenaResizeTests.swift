@@ -7,7 +7,7 @@ import Testing
 @testable import HoldfastLinux
 
 /// Arenas that grow and shrink under running guests.
-@Suite struct ArenaResizeTests {
+struct ArenaResizeTests {
   private func backings() -> [Backing] {
     [.base] + (HostNeeds.sharedHugePages ? [.thp] : [])
       + (HostNeeds.hugePages(.mebibytes(128)) ? [.hugetlb2M] : [])

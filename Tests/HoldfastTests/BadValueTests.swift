@@ -4,7 +4,7 @@ import HoldfastTestKit
 import Testing
 
 /// No number traps, whatever the call of a monitor.
-@Suite struct BadValueTests {
+struct BadValueTests {
   private static let numbers: [UInt64] =
     [0, 1, 4095, 4096, 4097, 1 << 21, 1 << 30, 1 << 46, 1 << 47, 1 << 63, .max - 4095, .max]
 

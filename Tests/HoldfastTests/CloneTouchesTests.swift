@@ -5,7 +5,7 @@ import Testing
 @testable import Holdfast
 
 /// The states of a clone's pages, without a clone.
-@Suite struct CloneTouchesTests {
+struct CloneTouchesTests {
   /// 8 large pages of 2 MiB.
   private func touches(_ unit: ByteCount = .mebibytes(2)) -> CloneTouches {
     let geometry = Geometry.small

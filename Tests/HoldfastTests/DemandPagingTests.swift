@@ -8,7 +8,9 @@ import Testing
 
 /// Guests that access memory which was never wired: the fault handler populates it.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
-struct DemandPagingTests {
+struct DemandPagingTests {}
+
+extension DemandPagingTests {
   static func backings() -> [Backing] {
     [.base] + (HostNeeds.sharedHugePages ? [.thp] : [])
       + (HostNeeds.hugePages(.mebibytes(128)) ? [.hugetlb2M] : [])

@@ -5,7 +5,7 @@ import HoldfastTestKit
 import Testing
 
 /// Guests for wiring, which are in the arena's own mapping where their frames can be one run.
-@Suite struct DirectGuestTests {
+struct DirectGuestTests {
   static let backings: [Backing] = [.base, .thp]
 
   private func guest(

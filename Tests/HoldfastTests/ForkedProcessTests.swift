@@ -10,7 +10,9 @@ import Testing
 /// guests' memory. In processes of their own: another test may be between its mmap(2) of a guest's
 /// own pages and the madvise(2) that keeps them from children.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
-struct ForkedProcessTests {
+struct ForkedProcessTests {}
+
+extension ForkedProcessTests {
   /// Guests with all kinds of mappings.
   private static func makeGuests() throws -> [GuestMemory] {
     var guests: [GuestMemory] = []

@@ -8,7 +8,9 @@ import Testing
 
 /// Copies of running guests that share their frames until either side writes.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
-struct GuestForkTests {
+struct GuestForkTests {}
+
+extension GuestForkTests {
   private static let all = AddressRange(from: .zero, to: Address(32 << 20))
   private static let bytes = UInt64(0)..<UInt64(32 << 20)
 

@@ -11,7 +11,9 @@ private func vmsplice(_ end: Int32, _ parts: UnsafePointer<iovec>, _ count: Int,
 /// Pages of a guest to which the kernel has references of its own: vmsplice(2) puts a page into a
 /// pipe, which another thread reads when the guest's memory has changed long since.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
-struct GuestHoldTests {
+struct GuestHoldTests {}
+
+extension GuestHoldTests {
   enum Change: CaseIterable {
     case compact, unmap, end
   }

@@ -6,7 +6,7 @@ import HoldfastTestKit
 import Testing
 
 /// Guests on real memory, checked against the kernel's own view.
-@Suite struct GuestMemoryTests {
+struct GuestMemoryTests {
   private func check(
     _ backing: Backing, _ path: GuestMemory.WirePath
   ) throws {

@@ -5,7 +5,7 @@ import Testing
 @testable import HoldfastLinux
 
 /// Guests on arenas of several nodes that this host lacks: the kernel has all memory elsewhere.
-@Suite struct GuestNodesTests {
+struct GuestNodesTests {
   private let one = NodeID(900)
   private let other = NodeID(901)
 

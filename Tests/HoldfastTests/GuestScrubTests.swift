@@ -6,7 +6,7 @@ import HoldfastTestKit
 import Testing
 
 /// Guests that run one after another on memory that is scrubbed in between.
-@Suite struct GuestScrubTests {
+struct GuestScrubTests {
   private func check(_ backing: Backing) throws {
     let arena = try Arena(size: .mebibytes(64), backing: backing, threads: 2)
     arena.memory.checkZeroed()

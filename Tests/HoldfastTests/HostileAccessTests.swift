@@ -9,7 +9,9 @@ import Testing
 
 /// Threads that access addresses that a guest should not, while the memory there changes.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
-struct HostileAccessTests {
+struct HostileAccessTests {}
+
+extension HostileAccessTests {
   private static let size = UInt64(32 << 20)
   private static let page = UInt64(2 << 20)
 

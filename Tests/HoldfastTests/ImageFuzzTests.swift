@@ -6,7 +6,7 @@ import Testing
 
 /// Images of snapshots of any contents, lengths and holes: a segment has the bytes of its file, and
 /// zeros behind them, or the call fails.
-@Suite struct ImageFuzzTests {
+struct ImageFuzzTests {
   @Test func `a restored segment has the bytes of any file`() throws {
     var fuzz = Fuzz("images", like: [String(repeating: "holdfast", count: 600), "", "\0\0"])
     try TemporaryFolder.with { folder in

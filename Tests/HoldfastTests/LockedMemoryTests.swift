@@ -8,7 +8,9 @@ import Testing
 /// Monitors that keep their memory from being swapped, as QEMU does with mem-lock=on. In processes
 /// of their own, because mlockall(2) is for the whole process.
 @Suite(.enabled(if: HostNeeds.userFault && HostNeeds.isRoot, "needs root and userfaultfd"))
-struct LockedMemoryTests {
+struct LockedMemoryTests {}
+
+extension LockedMemoryTests {
   /// When mlockall(2) is called.
   private enum Moment: CaseIterable {
     case beforeArena

@@ -3,7 +3,7 @@ import HoldfastCore
 import HoldfastLinux
 import Testing
 
-@Suite struct MappingErrorTests {
+struct MappingErrorTests {
   private let arena: Arena
   private let memory: GuestMemory
 

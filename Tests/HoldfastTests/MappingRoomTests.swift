@@ -25,7 +25,7 @@ private func expect(_ error: HoldfastError) {
 
 /// Guests that use up the mappings of the process. In processes of their own, because mappings are
 /// counted over all windows.
-@Suite struct MappingRoomTests {
+struct MappingRoomTests {
   /// All its pages are one mapping, present or absent.
   @Test(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
   func `a guest that accesses every second page takes nothing from the others`() async {

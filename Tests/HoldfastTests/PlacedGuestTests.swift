@@ -6,7 +6,7 @@ import HoldfastTestKit
 import Testing
 
 /// Guests in private memory with transparent huge pages, placed in the arena's own mapping.
-@Suite struct PlacedGuestTests {
+struct PlacedGuestTests {
   static let isPossible =
     (HostProbe().host().transparentHugePages.privateMemory ?? .never) != .never
 

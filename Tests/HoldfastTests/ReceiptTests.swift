@@ -4,7 +4,7 @@ import HoldfastTestKit
 import Testing
 
 /// Receipts as JSON and as text.
-@Suite struct ReceiptTests {
+struct ReceiptTests {
   private let sorted: JSONEncoder = {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]

@@ -10,7 +10,9 @@ import Testing
 
 /// Templates that are made of guests' memory.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
-struct SealTests {
+struct SealTests {}
+
+extension SealTests {
   private static let name = try! TemplateName("machine")
 
   private func code(_ body: () throws -> Void) -> HoldfastError.Code? {

@@ -9,8 +9,11 @@ import Testing
 /// snapshots that are cancelled.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct SnapshotDiskTests {
-  private static let size = ByteCount.mebibytes(8)
   private let range = AddressRange(from: .zero, to: .zero + Self.size)
+}
+
+extension SnapshotDiskTests {
+  private static let size = ByteCount.mebibytes(8)
 
   /// A guest without zeros.
   private func guest() throws -> GuestMemory {

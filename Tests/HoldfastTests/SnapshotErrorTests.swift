@@ -8,6 +8,10 @@ import Testing
 /// Snapshots that cannot be saved or restored.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
 struct SnapshotErrorTests {
+  private let range = AddressRange(from: .zero, to: Address(8 << 20))
+}
+
+extension SnapshotErrorTests {
   /// A guest of 8 MiB. The first 4 MiB have bytes, and in the others nothing is mapped.
   private func guest() throws -> GuestMemory {
     let guest = try DemandPagingTests.guest(.base, size: .mebibytes(16), limit: .mebibytes(12))
@@ -16,8 +20,6 @@ struct SnapshotErrorTests {
     try guest.write([UInt8](repeating: 5, count: 4 << 20), to: .zero)
     return guest
   }
-
-  private let range = AddressRange(from: .zero, to: Address(8 << 20))
 
   @Test func `only a regular file is replaced`() throws {
     try TemporaryFolder.with { folder in

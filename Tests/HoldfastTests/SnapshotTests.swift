@@ -8,7 +8,9 @@ import Testing
 
 /// Guest memory that is saved to files and restored.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
-struct SnapshotTests {
+struct SnapshotTests {}
+
+extension SnapshotTests {
   static let size = 32 << 20
   static let all = AddressRange(from: .zero, to: Address(UInt64(size)))
 

@@ -10,7 +10,9 @@ import Testing
 
 /// Guests whose memory is a template's.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
-struct TemplateCloneTests {
+struct TemplateCloneTests {}
+
+extension TemplateCloneTests {
   @Test func `a clone has the template's bytes and keeps its writes to itself`() throws {
     try HugePageLock.withLock {
       for kind in TemplateWorld.kinds() {

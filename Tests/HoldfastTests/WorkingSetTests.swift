@@ -10,7 +10,9 @@ import Testing
 
 /// The order of a clone's first touches, and pages that are read ahead of them.
 @Suite(.enabled(if: HostNeeds.userFault, "\(HostNeeds.userFaultComment)"))
-struct WorkingSetTests {
+struct WorkingSetTests {}
+
+extension WorkingSetTests {
   private static let resident = WorkingSetOptions(recording: .never, prefetching: .resident)
   private static let entered = WorkingSetOptions(recording: .never, prefetching: .entered)
 

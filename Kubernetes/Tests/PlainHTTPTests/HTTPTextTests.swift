@@ -6,7 +6,9 @@ import Testing
 /// A server and clients on loopback.
 @Suite(.timeLimit(.minutes(1))) struct HTTPTextTests {
   private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+}
 
+extension HTTPTextTests {
   /// A port that no process listens at, most likely.
   private func address() async throws -> HTTPAddress {
     let channel = try await ServerBootstrap(group: group).bind(host: "127.0.0.1", port: 0).get()

@@ -6,7 +6,7 @@ import Testing
 extension FieldTests {
   /// Numbers that no host has: in the kernel's files, as a damaged or made-up tree may have them, in
   /// options, and in a trace.
-  @Suite struct AbsurdNumbers {
+  struct AbsurdNumbers {
     private static let pool = "/sys/kernel/mm/hugepages/hugepages-2048kB/"
     private static let hasPool = FileManager.default.fileExists(atPath: pool)
 

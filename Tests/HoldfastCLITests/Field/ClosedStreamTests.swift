@@ -4,7 +4,7 @@ import Testing
 
 extension FieldTests {
   /// Standard streams that a supervisor closed.
-  @Suite struct ClosedStream {
+  struct ClosedStream {
     @Test(arguments: [">&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
     func runNeedsNone(_ closing: String) throws {
       let place = try ReservoirPlace()

@@ -4,4 +4,4 @@ import Testing
 /// leave less than the host has, system calls that a filter refuses, limits, closed streams.
 ///
 /// Each is real, made by Tests/Field/situation for a process of its own, and most require root.
-@Suite struct FieldTests {}
+struct FieldTests {}

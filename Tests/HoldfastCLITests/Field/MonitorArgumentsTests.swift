@@ -6,7 +6,7 @@ import Testing
 
 extension FieldTests {
   /// The arguments that `holdfast run` passes to a monitor.
-  @Suite struct MonitorArguments {
+  struct MonitorArguments {
     private func place(_ files: String = "1x4M") throws -> ReservoirPlace {
       let place = try ReservoirPlace()
       try place.get("reservoir", "fill", files)

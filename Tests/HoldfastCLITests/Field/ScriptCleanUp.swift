@@ -121,7 +121,7 @@ extension FieldTests {
   }
 
   /// Scripts that download a package into a folder, which may have an older one.
-  @Suite struct FetchScripts {
+  struct FetchScripts {
     /// Runs the script with stand-ins for apt-get, apt-cache and dpkg-deb in one folder, while the
     /// newest version changes.
     @Test func `the newest kernel is taken beside older packages`() throws {

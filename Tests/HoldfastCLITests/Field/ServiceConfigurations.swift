@@ -4,7 +4,7 @@ import Testing
 extension FieldTests {
   /// Configurations of the service as editors and people write them, checked before the service
   /// starts.
-  @Suite struct ServiceConfigurations {
+  struct ServiceConfigurations {
     private func check(_ text: String) throws -> HoldfastProgram.Outcome {
       let file = FileManager.default.temporaryDirectory.appending(path: "holdfast-\(UUID()).conf")
       try Data(text.utf8).write(to: file)

@@ -4,7 +4,7 @@ import Testing
 
 extension FieldTests {
   /// `holdfast run` with a file for each NUMA node of a guest.
-  @Suite struct SeveralMemories {
+  struct SeveralMemories {
     private func place(_ files: String...) throws -> ReservoirPlace {
       let place = try ReservoirPlace()
       for files in files { try place.get("reservoir", "fill", files) }

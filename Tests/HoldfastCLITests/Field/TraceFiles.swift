@@ -4,7 +4,7 @@ import Testing
 extension FieldTests {
   /// Traces as people have them: compressed as they are downloaded, from CSV libraries, from
   /// spreadsheets, or not traces at all.
-  @Suite struct TraceFiles {
+  struct TraceFiles {
     private static let header =
       "vmid,subscriptionid,deploymentid,vmcreated,vmdeleted,maxcpu,avgcpu,p95maxcpu,vmcategory,"
       + "vmcorecountbucket,vmmemorybucket"

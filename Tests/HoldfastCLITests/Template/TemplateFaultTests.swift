@@ -5,7 +5,9 @@ import Testing
 
 /// Monitors that do not do what they should, while they are sealed and as clones.
 @Suite(.enabled(if: HostNeeds.python, "\(TemplatePlace.needs)"))
-struct TemplateFaultTests {
+struct TemplateFaultTests {}
+
+extension TemplateFaultTests {
   /// A machine that cannot be sealed goes on as before.
   @Test(arguments: [
     ("refuse=query-version", "QEMU says: State blocked by a device of query-version"),

@@ -5,7 +5,9 @@ import Testing
 
 /// `holdfast template` and `holdfast run --template` as users run them.
 @Suite(.enabled(if: HostNeeds.python, "\(TemplatePlace.needs)"))
-struct TemplateProgramTests {
+struct TemplateProgramTests {}
+
+extension TemplateProgramTests {
   @Test(arguments: [TemplatePlace.Kind.tmpfs, .disk])
   func aWholeLife(_ kind: TemplatePlace.Kind) throws {
     try live(try TemplatePlace(kind))

@@ -5,7 +5,9 @@ import Testing
 
 /// Where templates are, to whom they belong, and files in them that are not as holdfast made them.
 @Suite(.enabled(if: HostNeeds.python, "\(TemplatePlace.needs)"))
-struct TemplateStoreTests {
+struct TemplateStoreTests {}
+
+extension TemplateStoreTests {
   /// A template whose files were changed is shown as damaged, starts no clone, and can be removed.
   @Test(arguments: [
     "state missing", "state short", "state other", "about missing", "about empty", "about newer",
@@ -298,7 +300,9 @@ struct TemplateStoreTests {
   .enabled(
     if: HostNeeds.canChangeUser && HoldfastProgram.othersCanRun && HostNeeds.python,
     "needs root, runuser, python3, and a build folder that other users may enter"))
-struct TemplateUserTests {
+struct TemplateUserTests {}
+
+extension TemplateUserTests {
   @Test func otherUsersHaveNoAccess() throws {
     let place = try TemplatePlace()
     try place.makeTemplate()
