@@ -16,3 +16,9 @@ public func eventually(
   }
   return true
 }
+
+extension Duration {
+  /// How long a test waits for threads of idle priority, such as those that zero memory ahead. Beside
+  /// builds and other tests these may hardly run for minutes.
+  public static var forIdleThreads: Duration { .seconds(900) }
+}

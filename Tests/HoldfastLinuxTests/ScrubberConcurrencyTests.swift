@@ -53,7 +53,7 @@ extension ScrubberConcurrencyTests {
       }
     }
     try #require(done, "threads hang")
-    #expect(scrubber.waitUntilZeroed(atMost: .seconds(60)))
+    #expect(scrubber.waitUntilZeroed(atMost: .forIdleThreads))
     scrubber.stop()
     #expect(findings.all == [])
     #expect(machine.allocator.occupancy.zeroed == PageCount(pages))

@@ -71,7 +71,7 @@ struct ScrubberTests {
     let held = try #require(machine.allocator.allocate(Frame(7))).run
     let scrubber = try Scrubber(
       memory: machine.memory, options: Scrubber.Options(threads: threads))
-    #expect(scrubber.waitUntilZeroed(atMost: .seconds(60)))
+    #expect(scrubber.waitUntilZeroed(atMost: .forIdleThreads))
     let bytes = geometry.bytes(PageCount(frames - 1))
     var statistics = scrubber.statistics
     #expect(statistics.scrubbed == bytes && statistics.beingZeroed == .zero)
@@ -80,7 +80,7 @@ struct ScrubberTests {
     #expect(!machine.store.isZero(held))
     // What is freed later wakes it.
     machine.allocator.free(held, zeroed: false)
-    #expect(scrubber.waitUntilZeroed(atMost: .seconds(60)))
+    #expect(scrubber.waitUntilZeroed(atMost: .forIdleThreads))
     scrubber.stop()
     statistics = scrubber.statistics
     #expect(statistics.scrubbed == bytes + geometry.pageSize && statistics.callbacks == 0)
@@ -97,7 +97,7 @@ struct ScrubberTests {
     memory.allocator.free(FrameRun(blocks[0].start + PageCount(64), PageCount(64)), zeroed: false)
     memory.allocator.free(blocks[2], zeroed: false)
     let scrubber = try Scrubber(memory: memory)
-    #expect(scrubber.waitUntilZeroed(atMost: .seconds(60)))
+    #expect(scrubber.waitUntilZeroed(atMost: .forIdleThreads))
     scrubber.stop()
     let starts = store.pieces.filter { $0.offset == .zero }.map(\.frame)
     #expect(starts == [Frame(512), Frame(1024), Frame(64), Frame(10)])
@@ -155,13 +155,13 @@ struct ScrubberTests {
     #expect(!scrubber.waitUntilZeroed(atMost: .milliseconds(20)))
     #expect(scrubber.statistics.scrubbed == before.scrubbed)
     scrubber.resume()
-    #expect(scrubber.waitUntilZeroed(atMost: .seconds(60)))
+    #expect(scrubber.waitUntilZeroed(atMost: .forIdleThreads))
     #expect(scrubber.statistics.scrubbed == .gibibytes(1))
     done = runThreads(3) { _ in scrubber.stop() }
     try #require(done, "stopping hangs")
     #expect(memory.allocator.occupancy.free == PageCount(1 << 18))
     memory.allocator.free(memory.allocator.allocate(Frame(3))!.run, zeroed: false)
-    #expect(!scrubber.waitUntilZeroed(atMost: .seconds(60)))
+    #expect(!scrubber.waitUntilZeroed(atMost: .forIdleThreads))
     #expect(findings.all == [])
   }
 
@@ -207,7 +207,7 @@ struct ScrubberTests {
   @Test func `threads run at idle priority, or the statistics say why not`() throws {
     let memory = memory(1024, WatchedStore(isOpen: true))
     let scrubber = try Scrubber(memory: memory, options: Scrubber.Options(threads: 2))
-    #expect(scrubber.waitUntilZeroed(atMost: .seconds(60)))
+    #expect(scrubber.waitUntilZeroed(atMost: .forIdleThreads))
     let statistics = scrubber.statistics
     #expect((statistics.priority == .idle) == (statistics.priorityProblem == nil))
     if statistics.priority == .idle {
