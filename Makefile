@@ -50,7 +50,7 @@ tsan: export HOLDFAST_TESTS = HoldfastCoreTests HoldfastTests HoldfastServiceTes
 # GuestForkTests uses what the other two have.
 tsan: export HOLDFAST_SUITES = $(TSAN_TESTS) DemandPagingTests HostileAccessTests
 tsan:
-	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) --disable-index-store \
+	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) \
 	  $(foreach suite,$(TSAN_TESTS),--filter $(suite))
 
 # The optimized tests, of which only the suites that run long are built. They share the release tree
