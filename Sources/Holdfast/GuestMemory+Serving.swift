@@ -41,6 +41,7 @@ extension GuestMemory {
   /// has them, or another mapping may write to them. Called after the mapping is known to its
   /// object, so that of two such calls at once one finds both.
   func leaveSharedPages(_ segment: MemorySegment, offset: ByteCount, _ range: AddressRange) {
+    // The usual segment, whose mappings need no search.
     if !wasForProcessors, segment.object.isMappedOnce { return }
     let first = PageIndex(arena.geometry.pages(in: offset).rawValue)
     let pages = PageRange(start: first, count: arena.geometry.pages(in: range.length))

@@ -105,16 +105,8 @@ final class ModelWorld {
     }
   }
 
-  /// Whether all is compared with the model after a step. That takes five times as long as the step,
-  /// and reads pages in. So only a quarter of the runs does it after each step, and the others after
-  /// each eighth one, each that failed, and the last.
-  static func compares(after number: Int, of steps: Int, _ seed: UInt64) -> Bool {
-    seed % 4 == 0 || number % 8 == 7 || number == steps - 1
-  }
-
-  /// Does a step and returns what is wrong then. A step that succeeds is compared with the model
-  /// only if `compares`.
-  func perform(_ step: ModelStep, compares: Bool) -> String? {
+  /// Does a step and returns what is wrong then.
+  func perform(_ step: ModelStep) -> String? {
     let index = step.space % spaces.count
     lastError = nil
     guard model.isPossible(step, mostSpaces: ModelWorld.mostSpaces) else { return nil }
@@ -134,7 +126,7 @@ final class ModelWorld {
     } catch {
       return "\(error)"
     }
-    return compares || lastError != nil ? problem() ?? holdProblem() : nil
+    return problem() ?? holdProblem()
   }
 
   /// Whether a step may fail where there are too many mappings. The end of a space may not, nor an

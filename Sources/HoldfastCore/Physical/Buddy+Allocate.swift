@@ -30,8 +30,8 @@ extension Buddy {
     return first.lowerBound..<end
   }
 
-  /// So many that the time in the allocator counts little, and so few that no thread waits long for
-  /// the lock.
+  /// How many blocks one call allocates at most: so many that the time in the allocator counts
+  /// little, and so few that no thread waits long for the lock.
   static let mostBlocks = 64
 
   /// Whether every frame of a block, if there is such a block, is of the kind.

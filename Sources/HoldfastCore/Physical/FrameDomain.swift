@@ -111,9 +111,9 @@ public final class FrameDomain: @unchecked Sendable {
       while order >= orders.lowerBound {
         if let start = buddy.allocate(order: order, kind, dirty: &ranges) {
           let first = start..<start + 1 << order
-          return .found(
-            order < buddy.blockOrder
-              ? first : buddy.extended(first, to: Int(limit.rawValue), kind, dirty: &ranges))
+          if order < buddy.blockOrder { return .found(first) }
+          let limit = Int(clamping: limit.rawValue)
+          return .found(buddy.extended(first, to: limit, kind, dirty: &ranges))
         }
         order -= 1
       }

@@ -44,9 +44,9 @@ extension MemoryObject {
     defer { lock.unlock() }
     guard backing == nil, pager == nil else { return nil }
     let most = PageCount(UInt64(MemoryObject.batchRuns) << UInt64(memory.geometry.maximumOrder))
-    let range = PageRange(
-      from: range.start, to: range.end - range.start > most ? range.start + most : range.end)
+    let range = PageRange(from: range.start, to: min(range.end, range.start + most))
     var batch = WireBatch(next: range.start)
+    // The usual case, which is one gap.
     if pages.residentCount == .zero {
       _ = fillLocked(range, &batch)
       return batch
