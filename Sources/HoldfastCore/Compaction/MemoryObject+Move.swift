@@ -88,7 +88,7 @@ extension MemoryObject {
   func forEachMappingAbove(
     _ range: PageRange, _ body: (MappingRecord, AddressRange) throws(HoldfastError) -> Void
   ) throws(HoldfastError) {
-    for shadow in lock.withLock({ shadows.values.compactMap(\.object) }) {
+    for shadow in lock.withLock({ shadows.values.map(\.object) }) {
       for part in shadow.gaps(over: range, of: self) { try shadow.forEachMapping(of: part, body) }
     }
   }

@@ -91,6 +91,7 @@ extension MemoryObject {
     below.pager = nil
     adoptLocked(below, offset)
     below.references = 0
+    memory.objects.remove(below)
     return .collapsed
   }
 
@@ -176,7 +177,7 @@ extension MemoryObject {
     defer { memory.state.chainChanges.wrappingAdd(1, ordering: .sequentiallyConsistent) }
     guard let next = below.backing?.object else { return }
     next.lock.withLock {
-      next.shadows[ObjectIdentifier(self)] = WeakObject(self)
+      next.shadows[ObjectIdentifier(self)] = UnownedObject(self)
       if isDead { next.shadows[ObjectIdentifier(below)] = nil }
     }
     if isDead { below.backing = nil }

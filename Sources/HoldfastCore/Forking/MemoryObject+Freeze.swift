@@ -196,7 +196,7 @@ extension MemoryObject {
     guard let below = backing?.object else { return }
     below.lock.withLock {
       below.references += 1
-      below.shadows[ObjectIdentifier(child)] = WeakObject(child)
+      below.shadows[ObjectIdentifier(child)] = UnownedObject(child)
     }
   }
 
@@ -242,12 +242,12 @@ extension MemoryObject {
       movePagesLocked(to: frozen)
       frozen.pager = pager
       frozen.backing = backing
-      frozen.shadows[ObjectIdentifier(self)] = WeakObject(self)
+      frozen.shadows[ObjectIdentifier(self)] = UnownedObject(self)
     }
     if let next = backing?.object {
       next.lock.withLock {
         next.shadows[ObjectIdentifier(self)] = nil
-        next.shadows[ObjectIdentifier(frozen)] = WeakObject(frozen)
+        next.shadows[ObjectIdentifier(frozen)] = UnownedObject(frozen)
       }
     }
     pager = nil

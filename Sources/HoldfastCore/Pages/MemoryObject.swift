@@ -52,7 +52,7 @@ public final class MemoryObject: @unchecked Sendable {
   /// `backing_object`, `backing_object_offset`).
   var backing: (object: MemoryObject, offset: PageCount)?
   /// The objects whose backing object this is (FreeBSD: `shadow_head`).
-  var shadows: [ObjectIdentifier: WeakObject] = [:]
+  var shadows: [ObjectIdentifier: UnownedObject] = [:]
   /// Pages that are held (`AddressSpace.hold`), each once for every hold. A held page counts as
   /// wired once more; its frame stays where it is, mapped or not.
   var holds: [PageRange] = []
@@ -97,7 +97,6 @@ public final class MemoryObject: @unchecked Sendable {
 
   deinit {
     precondition(references == 0, "an object ends with references")
-    memory.objects.remove(ObjectIdentifier(self))
   }
 
   /// Adds a reference (FreeBSD: `vm_object_reference`). Takes the object's lock.
@@ -127,6 +126,7 @@ public final class MemoryObject: @unchecked Sendable {
       if references == 1 { shadow?.collapse() }
       if references > 0 { return }
       object.removePages(in: PageRange(from: .zero, to: PageIndex(object.size.rawValue)))
+      object.memory.objects.remove(object)
       guard let next = object.lock.withLock({ object.detachLocked() }) else { return }
       object = next
     }
@@ -141,7 +141,7 @@ public final class MemoryObject: @unchecked Sendable {
   func makeShadow(size: PageCount, head: PageCount, offset: PageCount) -> MemoryObject {
     let shadow = MemoryObject(memory: memory, size: size, head: head, isPrivate: true)
     shadow.backing = (self, offset)
-    lock.withLock { shadows[ObjectIdentifier(shadow)] = WeakObject(shadow) }
+    lock.withLock { shadows[ObjectIdentifier(shadow)] = UnownedObject(shadow) }
     return shadow
   }
 

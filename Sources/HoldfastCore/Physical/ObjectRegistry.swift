@@ -5,23 +5,22 @@
 final class ObjectRegistry: @unchecked Sendable {
   private let lock = Lock()
   /// Protected by `lock`.
-  private var objects: [ObjectIdentifier: WeakObject] = [:]
+  private var objects: [ObjectIdentifier: UnownedObject] = [:]
 
   /// Adds a new object.
   func add(_ object: MemoryObject) {
-    let entry = WeakObject(object)
+    let entry = UnownedObject(object)
     lock.withLock { objects[ObjectIdentifier(object)] = entry }
   }
 
-  /// Removes an object that is being deinitialized.
-  func remove(_ identity: ObjectIdentifier) {
-    // Released outside of the lock: the weak reference may be the last one to the object's storage.
-    _ = lock.withLock { objects.removeValue(forKey: identity) }
+  /// Removes an object that has died. The caller keeps it alive meanwhile.
+  func remove(_ object: MemoryObject) {
+    _ = lock.withLock { objects.removeValue(forKey: ObjectIdentifier(object)) }
   }
 
-  /// The objects that are alive.
+  /// The objects that are alive. Some may be dead when the caller looks at them.
   var all: [MemoryObject] {
-    let entries = lock.withLock { Array(objects.values) }
-    return entries.compactMap(\.object)
+    // Within the lock, where none of them can end.
+    lock.withLock { objects.values.map(\.object) }
   }
 }
