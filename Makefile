@@ -2,6 +2,8 @@
 
 SWIFT ?= swift
 TSAN_SCRATCH ?= .build/tsan
+# The tree of the tests: optimized like what is shipped, with `@testable import` (Package.swift).
+TESTABLE_TREE ?= $(CURDIR)/.build/testable
 SOURCES = Sources Tests Benchmarks/Core Benchmarks/Package.swift Kubernetes/Sources Kubernetes/Tests \
   Kubernetes/Package.swift Examples Package.swift
 
@@ -12,12 +14,12 @@ SIMULATION_SEEDS ?= 16
 CRASHES ?= 300
 FUZZ_CASES ?= 100000
 
-.PHONY: check format lint build api check-api release release-tests test tsan model crashes fuzz bench \
+.PHONY: check format lint build api check-api release test tsan model crashes fuzz bench \
   budgets static static-plugin numa-guest reservoir-guest template-guest service-guest packages recipes \
   kubernetes kubelet examples library test-library compare-library c-examples rust mutants \
   report report-check docs clean
 
-check: lint build check-api test tsan
+check: lint check-api test tsan
 
 format:
 	$(SWIFT) format --in-place --recursive $(SOURCES)
@@ -26,8 +28,11 @@ lint:
 	$(SWIFT) format lint --recursive --strict $(SOURCES)
 	Scripts/check-traps
 
+# The tests, and the program that they run.
+build api check-api test model crashes fuzz report-check: export SWIFTPM_BUILD_DIR = $(TESTABLE_TREE)
+build api check-api test model crashes fuzz report-check: export HOLDFAST_TESTABLE = 1
 build:
-	$(SWIFT) build --build-tests
+	$(SWIFT) build -c release --build-tests
 
 # Tests/api.txt, the list of the libraries' public declarations.
 api: build
@@ -39,11 +44,15 @@ check-api: build
 release:
 	$(SWIFT) build -c release --product holdfast
 
-test:
-	$(SWIFT) test
+# SwiftPM would build the dependencies once more for `swift test -c release` alone. A run of tests
+# writes nothing to the tree, so another one may use it meanwhile.
+RUN_TESTS = $(SWIFT) test -c release --skip-build --ignore-lock
 
-# The tests with threads of their own, under ThreadSanitizer. Only their targets are built.
-# ThreadSanitizer sees the suites of which several threads are the subject; only these are built.
+test: build
+	$(RUN_TESTS)
+
+# ThreadSanitizer sees the suites of which several threads are the subject, in a debug build; only
+# these are built.
 TSAN_TESTS = ConcurrencyTests WaitingTests MeetingTests FillingTests GuestForkTests HTTPServerTests \
   ReconcilerTests SocketFuzzTests
 tsan: export HOLDFAST_TESTS = HoldfastCoreTests HoldfastTests HoldfastServiceTests
@@ -53,40 +62,25 @@ tsan:
 	$(SWIFT) test --sanitize=thread --scratch-path $(TSAN_SCRATCH) \
 	  $(foreach suite,$(TSAN_TESTS),--filter $(suite))
 
-# The optimized tests, of which only the suites that run long are built. They share the release tree
-# with the program, which Package.swift then builds with testing enabled, and with the library.
-# SwiftPM would build the dependencies once more for `swift test -c release`, hence the two steps.
-# Files of suites within FieldTests need that one too.
-RELEASE_TESTS = HoldfastCoreTests HoldfastSimulationTests HoldfastCLITests HoldfastABI
-RELEASE_SUITES = ModelTests CompactionTests DifferentialFuzzTests ChainDifferentialTests \
-  HoldfastSimulationTests ReservoirCrashTests ReservoirStressTests LeaseLatencyTests \
-  TemplateCrashTests FieldTests
-release-tests model crashes: export HOLDFAST_TESTABLE = 1
-release-tests model crashes: export HOLDFAST_TESTS = $(RELEASE_TESTS)
-release-tests model crashes: export HOLDFAST_SUITES = $(RELEASE_SUITES)
-release-tests:
-	$(SWIFT) build -c release --build-tests
-
 # Random operations against models and against each other, compaction and simulated hosts, longer
 # than `make test` does it.
 model: export HOLDFAST_MODEL_STEPS = $(MODEL_STEPS)
 model: export HOLDFAST_COMPACTION_STEPS = $(COMPACTION_STEPS)
 model: export HOLDFAST_DIFFERENTIAL_STEPS = $(DIFFERENTIAL_STEPS)
 model: export HOLDFAST_SIMULATION_SEEDS = $(SIMULATION_SEEDS)
-model: release-tests
-	$(SWIFT) test -c release --skip-build \
-	  --filter "ModelTests|CompactionTests|Differential|HoldfastSimulationTests"
+model: build
+	$(RUN_TESTS) --filter "ModelTests|CompactionTests|Differential|HoldfastSimulationTests"
 
-# Random input for every parser, in the debug build, where each overflow traps.
+# Random input for every parser. Each overflow traps.
 fuzz: export HOLDFAST_FUZZ_CASES = $(FUZZ_CASES)
 fuzz: build
-	$(SWIFT) test --skip-build --filter "FuzzTests|AbsurdNumbers"
+	$(RUN_TESTS) --filter "FuzzTests|AbsurdNumbers"
 
 # The commands of reservoirs and templates, the service and members, killed at random moments; and
 # the times of leases.
 crashes: export HOLDFAST_CRASHES = $(CRASHES)
-crashes: release-tests
-	$(SWIFT) test -c release --skip-build \
+crashes: build
+	$(RUN_TESTS) \
 	  --filter "ReservoirCrashTests|ReservoirStressTests|LeaseLatencyTests|TemplateCrashTests"
 
 # The VM layer alone, on the null pmap. `holdfast bench wire` measures it on real memory.

@@ -202,8 +202,7 @@ let package = Package(
 // Three more variables for the builds of CI and the Makefile, which users do not set.
 
 /// HOLDFAST_TESTS="HoldfastCoreTests …": only these targets, and the targets that they need.
-/// ThreadSanitizer and the optimized tests have separate build trees, which need not have
-/// everything.
+/// ThreadSanitizer has a separate build tree, which need not have everything.
 if let names = Context.environment["HOLDFAST_TESTS"]?.split(separator: " ").map(String.init) {
   var needed: Set<String> = []
   // The tests of the commands run the program.
@@ -240,15 +239,18 @@ if let suites = Context.environment["HOLDFAST_SUITES"]?.split(separator: " ").ma
 }
 
 /// HOLDFAST_TESTABLE=1: the release build allows `@testable import`, so that one build tree serves
-/// the optimized tests and the program. With -enable-testing other modules may use and subclass
-/// internal types, so the compiler removes and specializes less: the program is 7 % larger, and
-/// `holdfast simulate` takes 4 % more processor time. Programs that are shipped or measured are
-/// built without it.
+/// the tests and the program, as `make test` and CI use it. With -enable-testing other modules may
+/// use and subclass internal types, so the compiler removes and specializes less: the program is 7 %
+/// larger, and `holdfast simulate` takes 4 % more processor time. Programs that are shipped or
+/// measured are built without it. Optimizing the tests themselves would take longer than it saves,
+/// but for those that compare with models.
 if Context.environment["HOLDFAST_TESTABLE"] != nil {
   for target in package.targets {
+    let isPlain = target.type == .test && target.name != "HoldfastCoreTests"
     target.swiftSettings =
       (target.swiftSettings ?? []) + [
-        .unsafeFlags(["-enable-testing"], .when(configuration: .release))
+        .unsafeFlags(
+          ["-enable-testing"] + (isPlain ? ["-Onone"] : []), .when(configuration: .release))
       ]
   }
 }
