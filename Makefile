@@ -4,7 +4,7 @@ SWIFT ?= swift
 TSAN_SCRATCH ?= .build/tsan
 # The tree of the tests: optimized like what is shipped, with `@testable import` (Package.swift).
 TESTABLE_TREE ?= $(CURDIR)/.build/testable
-SOURCES = Sources Tests Benchmarks/Core Benchmarks/Package.swift Kubernetes/Sources Kubernetes/Tests \
+SOURCES = Sources Tests Benchmarks/Core Kubernetes/Sources Kubernetes/Tests \
   Kubernetes/Package.swift Examples Package.swift
 
 MODEL_STEPS ?= 1000000
@@ -85,7 +85,7 @@ crashes: build
 
 # The VM layer alone, on the null pmap. `holdfast bench wire` measures it on real memory.
 bench:
-	$(SWIFT) package --package-path Benchmarks benchmark
+	HOLDFAST_BENCHMARKS=1 $(SWIFT) package benchmark
 
 # The README's table of budgets, as root on an idle host.
 budgets: static
@@ -203,5 +203,5 @@ docs:
 
 clean:
 	$(SWIFT) package clean
-	rm -rf $(TSAN_SCRATCH) .build/static $(DISTRIBUTION) Benchmarks/.build Examples/.build \
+	rm -rf $(TSAN_SCRATCH) .build/static $(DISTRIBUTION) Examples/.build \
 	  Kubernetes/.build

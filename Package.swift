@@ -199,7 +199,21 @@ let package = Package(
   ]
 )
 
-// Three more variables for the builds of CI and the Makefile, which users do not set.
+// Four more variables for the builds of CI and the Makefile, which users do not set.
+
+/// HOLDFAST_BENCHMARKS=1: the benchmarks of the VM layer alone, with a harness that users of the
+/// package should not get.
+if Context.environment["HOLDFAST_BENCHMARKS"] == "1" {
+  package.dependencies.append(
+    .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []))
+  package.targets.append(
+    .executableTarget(
+      name: "CoreBenchmarks",
+      dependencies: ["HoldfastCore", .product(name: "Benchmark", package: "benchmark")],
+      path: "Benchmarks/Core",
+      swiftSettings: [.swiftLanguageMode(.v6)],
+      plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]))
+}
 
 /// HOLDFAST_TESTS="HoldfastCoreTests …": only these targets, and the targets that they need.
 /// ThreadSanitizer has a separate build tree, which need not have everything.
