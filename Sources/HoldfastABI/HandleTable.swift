@@ -17,6 +17,8 @@ final class HandleTable<Object: Sendable>: Sendable {
   // Protected by `lock`.
   private nonisolated(unsafe) var objects: [UInt64: Object] = [:]
   private nonisolated(unsafe) var next = 1 << 32 | RandomID.number() >> 24
+  // The object that was found last, which most monitors use again and again. It is in `objects`.
+  private nonisolated(unsafe) var latest: (handle: UInt64, object: Object)?
 
   /// An empty table, the only one of its kind in a process.
   init(_ kind: HandleKind) { self.kind = kind }
@@ -36,16 +38,25 @@ final class HandleTable<Object: Sendable>: Sendable {
   /// - Throws: `ABIError.invalidHandle` for 0, a closed handle, one of another kind and any other
   ///   number.
   func object(_ handle: UInt64) throws(ABIError) -> Object {
-    guard let object = lock.withLock({ unsafe objects[handle] }) else { throw isNotOpen(handle) }
-    return object
+    let found = lock.withLock { () -> Object? in
+      if let latest = unsafe latest, latest.handle == handle { return latest.object }
+      guard let object = unsafe objects[handle] else { return nil }
+      unsafe latest = (handle, object)
+      return object
+    }
+    guard let found else { throw isNotOpen(handle) }
+    return found
   }
 
   /// Takes an object out. The caller drops it without the table's lock, since its end may take long.
   func remove(_ handle: UInt64) throws(ABIError) -> Object {
-    guard let object = lock.withLock({ unsafe objects.removeValue(forKey: handle) }) else {
-      throw isNotOpen(handle)
+    let removed = lock.withLock { () -> Object? in
+      // Not the last reference, which is the caller's.
+      if unsafe latest?.handle == handle { unsafe latest = nil }
+      return unsafe objects.removeValue(forKey: handle)
     }
-    return object
+    guard let removed else { throw isNotOpen(handle) }
+    return removed
   }
 
   private func isNotOpen(_ handle: UInt64) -> ABIError {

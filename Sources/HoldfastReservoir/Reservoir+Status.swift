@@ -4,7 +4,8 @@ internal import HoldfastLinux
 internal import SystemPackage
 
 extension Reservoir {
-  /// Counts the files by size, node and state, without opening any.
+  /// Counts the files by size, node and state, without opening any. A file that is leased meanwhile
+  /// counts once.
   ///
   /// - Throws: ``HoldfastError`` with the code `notPermitted`, `untrusted` or `host`, where a
   ///   folder cannot be read.
@@ -23,11 +24,14 @@ extension Reservoir {
       rows[Key(size: size, node: node), default: .init(size: size, node: node)][keyPath: place] += 1
     }
 
+    // The folders are read one after the other. A file that is leased meanwhile was ready before.
+    var counted: [FileStatus.Identity: Key] = [:]
     let names = try allReadyNames(operation, beyond: &result.foreign)
     each(names, in: ready, "ready", &result) { name, status in
       guard let ready = ReadyName(name) else { return Reservoir.foreignName }
       if let problem = problem(status, named: ready) { return problem }
       count(ready.size, ready.node, \.ready)
+      counted[status.identity] = Key(size: ready.size, node: ready.node)
       return nil
     }
     let filling = try openFilling(operation)
@@ -51,6 +55,7 @@ extension Reservoir {
       each(names, in: folder, "leased/\(user)", &result) { name, status in
         guard let lease = LeaseFile(name) else { return Reservoir.foreignName }
         if let problem = problem(status, leasedBy: user) { return problem }
+        if let key = counted.removeValue(forKey: status.identity) { rows[key]?.ready -= 1 }
         count(status.size, lease.node, \.leased)
         leases.append(
           .init(
@@ -62,7 +67,7 @@ extension Reservoir {
       }
       result.leases += leases
     }
-    result.rows = rows.values.sorted {
+    result.rows = rows.values.filter { $0.ready + $0.leased + $0.filling > 0 }.sorted {
       ($0.size, $1.node.map { Int($0.rawValue) } ?? -1)
         > ($1.size, $0.node.map { Int($0.rawValue) } ?? -1)
     }

@@ -37,6 +37,29 @@ struct ReservoirMeetingTests {
     }
   }
 
+  /// A file that is leased after its folder was read, and before that of the leases is, counts once.
+  @Test func leasesDuringStatus() throws {
+    let count = 64
+    let place = try Place()
+    let reservoir = try place.reservoir()
+    let small = ByteCount.kibibytes(64)
+    _ = try reservoir.fill(Array(repeating: small, count: count))
+    let end = ContinuousClock.now + .seconds(20)
+    let error = both {
+      for number in 0..<count { _ = try reservoir.lease(small, "vm\(number)") }
+    } and: {
+      var leased = 0
+      while leased < count {
+        try #require(ContinuousClock.now < end)
+        let row = try #require(try reservoir.status().rows.first { $0.size == small })
+        leased = row.leased
+        #expect(row.ready + leased <= count)
+      }
+    }
+    #expect(error == nil)
+    #expect(try reservoir.counts() == ["64K 0 \(count) 0"])
+  }
+
   @Test func releaseDuringRecycling() throws {
     let place = try Place()
     let reservoir = try place.reservoir(size, size, size)

@@ -103,22 +103,40 @@ public final class ReservoirClient: Sendable {
 
   /// Counts the ready files and the calling user's leases.
   ///
-  /// The leases come in pages. A lease that lasts from the first to the last one is in the result;
-  /// one that was made or ended meanwhile may be in it. The numbers of files are those of the first
-  /// page.
+  /// The leases come in pages. Where the numbers of files of two pages differ, because leases were
+  /// made or ended meanwhile, all are read again, at most three times. A lease that lasts from the
+  /// first to the last page is in the result; one that was made or ended meanwhile may be in it. The
+  /// numbers of files are those of the first page.
   ///
   /// - Throws: ``HoldfastError`` with the code `busy` where no service listens; `notPermitted`,
   ///   `untrusted` or `host`.
   /// - Complexity: a page for each 500 to 900 leases.
   public func status() throws(HoldfastError) -> ReservoirStatus {
+    for _ in 0..<3 {
+      let (status, isSteady) = try readPages()
+      if isSteady { return status }
+    }
+    return try readPages().status
+  }
+
+  /// - Returns: whether all pages have the same numbers of files too.
+  private func readPages() throws(HoldfastError) -> (status: ReservoirStatus, isSteady: Bool) {
     let operation = "read the status of the reservoir"
     var result: ReservoirStatus?
+    var isSteady = true
     var last = ""
     while true {
       let (message, _) = try ask(.status(after: last), "status", operation)
       let page = try LeaseAnswer.status(message, user: geteuid())
-      if result == nil { result = page } else { result?.leases += page.leases }
-      guard message.number("MORE") == 1, let status = result else { return result ?? page }
+      if let first = result {
+        isSteady = isSteady && page.rows == first.rows
+        result?.leases += page.leases
+      } else {
+        result = page
+      }
+      guard message.number("MORE") == 1, let status = result else {
+        return (result ?? page, isSteady)
+      }
       // A service without pages repeats the first leases, and does not say that there are more.
       guard let next = page.leases.last?.name, next > last,
         status.leases.count < Reservoir.mostNames
