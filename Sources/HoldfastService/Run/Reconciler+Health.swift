@@ -33,6 +33,8 @@ extension Reconciler {
       succeed(work, name)
     } catch {
       if error.code == .cancelled { return }
+      // The path led elsewhere while the work was done: that alone is said, and ends the service.
+      if !isInPlace(), end.with({ $0 != nil }) { return }
       let isNew = fail(work, name, error)
       logger.log(level: isNew ? .warning : .debug, "\(error.description)")
     }
