@@ -192,7 +192,7 @@ REPORT = $(CURDIR)/.build/report
 report-check: build
 	Tests/Report/check_test.py
 	mkdir -p $(REPORT)
-	HOLDFAST_SAMPLE_FOLDER=$(REPORT) $(SWIFT) test --skip-build --filter SampleTests
+	HOLDFAST_SAMPLE_FOLDER=$(REPORT) $(RUN_TESTS) --filter SampleTests
 	Scripts/report/check $(REPORT)/sample.html $(REPORT)/sample.json --screenshots $(REPORT)
 
 # The documentation of the library, in .build/docs/documentation.

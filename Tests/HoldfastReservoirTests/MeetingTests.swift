@@ -39,7 +39,7 @@ struct ReservoirMeetingTests {
 
   /// A file that is leased after its folder was read, and before that of the leases is, counts once.
   @Test func leasesDuringStatus() throws {
-    let count = 64
+    let count = 400
     let place = try Place()
     let reservoir = try place.reservoir()
     let small = ByteCount.kibibytes(64)

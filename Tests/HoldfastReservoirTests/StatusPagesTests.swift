@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import HoldfastCore
 import HoldfastLinux
+import Synchronization
 import Testing
 
 @testable import HoldfastReservoir
@@ -96,6 +97,26 @@ struct StatusPagesTests {
     let service = try Service { _ in LeaseAnswer.packet(status(300), of: geteuid()) }
     #expect(throws: HoldfastError.self) { try service.client.status() }
     #expect(service.requests == 2)
+  }
+
+  /// A lease that is made between two pages counts as ready in the first one.
+  @Test(arguments: [1, 3, 4, 9])
+  func `pages with other numbers of files are read again, three times`(changes: Int) throws {
+    let before = status(2000)
+    var after = before
+    after.rows[0].ready -= 1
+    after.rows[0].leased += 1
+    let reads = Atomic(0)
+    let service = try Service { [after] last in
+      let isFirst = last?.isEmpty ?? true
+      if isFirst { reads.add(1, ordering: .relaxed) }
+      let isChange = isFirst && reads.load(ordering: .relaxed) <= changes
+      return LeaseAnswer.packet(isChange ? before : after, of: geteuid(), after: last)
+    }
+    let read = try service.client.status()
+    #expect(read.rows[0].ready == (changes < 4 ? 2 : 3))
+    #expect(read.leases.count == 2000)
+    #expect(reads.load(ordering: .relaxed) == min(changes + 1, 4))
   }
 
   @Test func `a service that does not answer takes no longer than the timeout`() throws {
