@@ -29,10 +29,13 @@ lint:
 	Scripts/check-traps
 
 # The tests, and the program that they run.
-build api check-api test model crashes fuzz report-check: export SWIFTPM_BUILD_DIR = $(TESTABLE_TREE)
-build api check-api test model crashes fuzz report-check: export HOLDFAST_TESTABLE = 1
+IN_TESTABLE_TREE = build api check-api test model crashes fuzz report-check docs
+$(IN_TESTABLE_TREE): export SWIFTPM_BUILD_DIR = $(TESTABLE_TREE)
+$(IN_TESTABLE_TREE): export HOLDFAST_TESTABLE = 1
+# TREE_IS_BUILT=1 if the tree is complete: CI runs several of these at a time, and a build would
+# replace the program that another one's tests run.
 build:
-	$(SWIFT) build -c release --build-tests
+	$(if $(TREE_IS_BUILT),,$(SWIFT) build -c release --build-tests)
 
 # Tests/api.txt, the list of the libraries' public declarations.
 api: build
@@ -42,7 +45,7 @@ check-api: build
 	Scripts/api
 
 release:
-	$(SWIFT) build -c release --product holdfast
+	$(if $(TREE_IS_BUILT),,$(SWIFT) build -c release --product holdfast)
 
 # SwiftPM would build the dependencies once more for `swift test -c release` alone. A run of tests
 # writes nothing to the tree, so another one may use it meanwhile.
@@ -196,10 +199,12 @@ report-check: build
 	Scripts/report/check $(REPORT)/sample.html $(REPORT)/sample.json --screenshots $(REPORT)
 
 # The documentation of the library, in .build/docs/documentation.
-docs:
-	HOLDFAST_DOCS=1 $(SWIFT) package --scratch-path .build/docs --allow-writing-to-directory .build/docs \
-	  generate-documentation --target Holdfast --analyze --warnings-as-errors \
-	  --output-path .build/docs/documentation
+docs: build
+	rm -rf .build/docs && mkdir -p .build/docs/symbols
+	Scripts/symbol-graphs .build/docs/symbols Holdfast
+	docc convert Sources/Holdfast/Holdfast.docc --additional-symbol-graph-dir .build/docs/symbols \
+	  --fallback-display-name Holdfast --fallback-bundle-identifier Holdfast --emit-lmdb-index \
+	  --analyze --warnings-as-errors --output-path .build/docs/documentation
 
 clean:
 	$(SWIFT) package clean

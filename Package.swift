@@ -27,10 +27,6 @@ let argumentParser = Target.Dependency.product(
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
-// `make docs` alone needs the plug-in, so only it resolves it.
-let forDocumentation: [Package.Dependency] =
-  Context.environment["HOLDFAST_DOCS"] == "1"
-  ? [.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0")] : []
 
 let package = Package(
   name: "holdfast",
@@ -53,7 +49,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
-  ] + forDocumentation,
+  ],
   targets: [
     .target(name: "HoldfastCore", swiftSettings: settings),
     .target(name: "CHoldfastLinux", cSettings: [.define("_GNU_SOURCE")]),
@@ -199,7 +195,7 @@ let package = Package(
   ]
 )
 
-// Four more variables for the builds of CI and the Makefile, which users do not set.
+// Four variables for the builds of CI and the Makefile, which users do not set.
 
 /// HOLDFAST_BENCHMARKS=1: the benchmarks of the VM layer alone, with a harness that users of the
 /// package should not get.

@@ -31,21 +31,28 @@ enum ABIError: Error {
     let name = unsafe String(cString: holdfast_status_name(status))
     return .object([
       ("code", .string(name)),
-      ("operation", (error?.operation).map { .string($0) } ?? .null),
+      ("operation", optional(error?.operation) { .string($0) }),
       ("reason", .string(error?.reason ?? message)),
       (
         "range",
-        (error?.range).map { range in
+        optional(error?.range) { range in
           .object([
             ("address", .number("\(range.start.rawValue)")),
             ("length", .number("\(range.length.rawValue)")),
           ])
-        } ?? .null
+        }
       ),
-      ("address", (error?.address).map { .number("\($0.rawValue)") } ?? .null),
-      ("errno", (error?.errno).map { .number("\($0)") } ?? .null),
-      ("advice", (error?.advice).map { .string("\($0)") } ?? .null),
+      ("address", optional(error?.address) { .number("\($0.rawValue)") }),
+      ("errno", optional(error?.errno) { .number("\($0)") }),
+      ("advice", optional(error?.advice) { .string("\($0)") }),
     ])
+  }
+
+  private func optional<Value>(
+    _ value: Value?, _ convert: (Value) -> JSONValue
+  ) -> JSONValue {
+    guard let value else { return .null }
+    return convert(value)
   }
 }
 

@@ -56,7 +56,8 @@ struct NodeSharesTests {
   @Test func `without named nodes all are used`() throws {
     let parts = try parts(.mebibytes(9), .base, nil, two)
     #expect(parts.map(\.node) == [NodeID(0), NodeID(3)])
-    #expect(parts.map(\.bytes) == [0..<4 << 20, 4 << 20..<9 << 20])
+    let bytes: [Range<UInt64>] = [0..<4 << 20, 4 << 20..<9 << 20]
+    #expect(parts.map(\.bytes) == bytes)
     // The room is an estimate, and the caller asked for no nodes.
     #expect(parts.allSatisfy { $0.policy == .preferred && !$0.isStrict })
     #expect(parts.map(\.processors) == [[0], [1]])
@@ -89,7 +90,8 @@ struct NodeSharesTests {
     #expect(error?.reason.hasSuffix(" on node 0, node 3 has 2 GiB") == true)
     // The two together have it.
     let both = try parts(.mebibytes(2048), .base, HostNodes([NodeID(0), NodeID(3)]), two)
-    #expect(both.map { UInt64($0.bytes.count) } == [1 << 30, 1 << 30])
+    let counts: [UInt64] = both.map { UInt64($0.bytes.count) }
+    #expect(counts == [1 << 30, 1 << 30])
   }
 
   @Test func `huge pages of a node`() throws {

@@ -43,7 +43,8 @@ extension DemandPagingTests {
     }
     #expect(touch.firstMismatch(in: all) { $0 + 7 } == nil)
     let bytes = try guest.read(Address(20 << 20), count: 8)
-    #expect(bytes == withUnsafeBytes(of: UInt64(20 << 20) + 7) { Array($0) })
+    let word = UInt64(20 << 20) + 7
+    #expect(bytes == withUnsafeBytes(of: word) { [UInt8]($0) })
     let statistics = try #require(guest.faultHandler).statistics
     // A fault for each large page; more where a second one was read before the first was served.
     #expect(statistics.zeroedFaults == 16 && statistics.demandFaults >= 16, "\(statistics)")

@@ -83,8 +83,8 @@ enum PreFault {
   /// else of 2 MiB or 4 KiB, so that no two processors map the same large page.
   static func parts(of range: AddressRange, count: Int) -> [AddressRange] {
     let wanted = UInt64(count)
-    let unit =
-      [UInt64(1) << 30, 1 << 21].first { range.length.rawValue / $0 >= 2 * wanted } ?? 1 << 12
+    let large: [UInt64] = [1 << 30, 1 << 21]
+    let unit: UInt64 = large.first { range.length.rawValue / $0 >= 2 * wanted } ?? 1 << 12
     let first = range.start.rawValue / unit
     let units = range.end.rawValue / unit - first + (range.end.rawValue % unit == 0 ? 0 : 1)
     var parts: [AddressRange] = []

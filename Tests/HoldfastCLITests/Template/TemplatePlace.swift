@@ -189,12 +189,14 @@ final class TemplatePlace {
   func log(_ name: String) -> [String] {
     let text = (try? String(contentsOfFile: work + "/\(name).log", encoding: .utf8)) ?? ""
     // The last line may be incomplete.
-    return text.split(separator: "\n").map {
-      $0.split(separator: " ", maxSplits: 1).dropFirst().joined()
-    }.flatMap { line in
+    var lines: [String] = []
+    for whole in text.split(separator: "\n") {
+      let line: String = whole.split(separator: " ", maxSplits: 1).dropFirst().joined()
+      lines.append(line)
       // Numbers follow some of the words.
-      [line] + (line.contains(" ") ? [String(line.prefix { $0 != " " })] : [])
+      if line.contains(" ") { lines.append(String(line.prefix { $0 != " " })) }
     }
+    return lines
   }
 
   /// Whether a process has let its guest run, by the log of a clone.
