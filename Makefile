@@ -72,7 +72,7 @@ model: export HOLDFAST_COMPACTION_STEPS = $(COMPACTION_STEPS)
 model: export HOLDFAST_DIFFERENTIAL_STEPS = $(DIFFERENTIAL_STEPS)
 model: export HOLDFAST_SIMULATION_SEEDS = $(SIMULATION_SEEDS)
 model: build
-	$(RUN_TESTS) --filter "ModelTests|CompactionTests|Differential|HoldfastSimulationTests"
+	$(RUN_TESTS) --filter "HoldfastModelTests|HoldfastSimulationTests"
 
 # Random input for every parser. Each overflow traps.
 fuzz: export HOLDFAST_FUZZ_CASES = $(FUZZ_CASES)

@@ -115,6 +115,11 @@ let package = Package(
       name: "HoldfastCoreTests",
       dependencies: ["HoldfastCore", "HoldfastTestKit"],
       swiftSettings: testSettings),
+    // Random operations against models and against each other.
+    .testTarget(
+      name: "HoldfastModelTests",
+      dependencies: ["HoldfastCore", "HoldfastTestKit"],
+      swiftSettings: testSettings),
     .testTarget(
       name: "HoldfastLinuxTests",
       dependencies: ["CHoldfastLinux", "HoldfastLinux", "HoldfastTestKit"],
@@ -256,7 +261,7 @@ if let suites = Context.environment["HOLDFAST_SUITES"]?.split(separator: " ").ma
 /// but for those that compare with models.
 if Context.environment["HOLDFAST_TESTABLE"] != nil {
   for target in package.targets {
-    let isPlain = target.type == .test && target.name != "HoldfastCoreTests"
+    let isPlain = target.type == .test && target.name != "HoldfastModelTests"
     target.swiftSettings =
       (target.swiftSettings ?? []) + [
         .unsafeFlags(

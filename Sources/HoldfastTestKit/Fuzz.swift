@@ -1,14 +1,12 @@
-internal import Glibc
-
 /// Random texts for parsers: made of examples that they accept, and of what they must refuse.
 ///
 /// HOLDFAST_FUZZ_CASES sets how many each test tries, HOLDFAST_FUZZ_SEED the seed. A parser that
 /// fails ends the whole process, so each test prints its seed before it begins.
 package struct Fuzz {
   /// The number of texts for each parser.
-  package static let cases = Int(number("HOLDFAST_FUZZ_CASES") ?? 500)
+  package static let cases = Int(environmentNumber("HOLDFAST_FUZZ_CASES") ?? 500)
 
-  private static let firstSeed = number("HOLDFAST_FUZZ_SEED") ?? .random(in: 1...1 << 32)
+  private static let firstSeed = environmentNumber("HOLDFAST_FUZZ_SEED") ?? .random(in: 1...1 << 32)
 
   /// The random choices.
   package var random: SeededGenerator
@@ -89,10 +87,5 @@ package struct Fuzz {
     guard let first = bytes[start...].firstIndex(where: isDigit) else { return }
     let end = bytes[first...].firstIndex { !isDigit($0) } ?? bytes.count
     bytes.replaceSubrange(first..<end, with: Self.odd.randomElement(using: &random) ?? [])
-  }
-
-  private static func number(_ name: String) -> UInt64? {
-    // SAFETY: the text that getenv(3) points at is read at once; tests set no variables.
-    unsafe getenv(name).flatMap { unsafe UInt64(String(cString: $0)) }
   }
 }

@@ -99,6 +99,17 @@ package struct Machine: Sendable {
   }
 }
 
+extension Machine {
+  /// Counts the free superpages of 512 frames, by allocating them all for a moment.
+  package func freeSuperpages() -> Int {
+    var dirty: [FrameRun] = []
+    var held: [FrameAllocator.Allocation] = []
+    while let block = allocator.allocate(order: 9, dirty: &dirty) { held.append(block) }
+    for block in held { allocator.free(block.run, zeroed: block.isZeroed) }
+    return held.count
+  }
+}
+
 extension FrameAllocator {
   /// Allocates a frame, zeroed or dirty; nil where it is not free.
   package func allocate(_ wanted: Frame) -> Allocation? {

@@ -1,7 +1,7 @@
 extension Invariants {
   /// References, mappings and the states of pages.
   mutating func checkObjects() {
-    for (object, references) in objects.values {
+    for (object, references, mapped) in objects.values {
       let state = object.lock.withLock {
         (object.references, object.copiesUnderWay, object.mappings.count)
       }
@@ -9,14 +9,6 @@ extension Invariants {
         problems.append("an object counts \(state.0) references and has \(references)")
       }
       if state.1 != 0 { problems.append("\(state.1) copies are left under way") }
-      let mapped = spaces.reduce(0) { sum, space in
-        sum
-          + space.lock.withSharedLock {
-            var mapped = 0
-            space.entries.visitAll { mapped += $0.object === object ? 1 : 0 }
-            return mapped
-          }
-      }
       if state.2 != mapped {
         problems.append("an object knows \(state.2) mappings and has \(mapped)")
       }
@@ -54,7 +46,7 @@ extension Invariants {
   /// object.
   mutating func checkFrames() {
     var seen: Set<UInt64> = []
-    for (object, _) in objects.values {
+    for (object, _, _) in objects.values {
       object.forEachResident(in: PageRange(start: .zero, count: object.size)) { range, state in
         for frame in state.frame.rawValue..<(state.frame + range.count).rawValue
         where !seen.insert(frame).inserted {
@@ -80,7 +72,7 @@ extension Invariants {
     var unpopulated = PageCount.zero
     var count = 0
     let owners = Dictionary(
-      uniqueKeysWithValues: objects.values.map { (object, _) in
+      uniqueKeysWithValues: objects.values.map { (object, _, _) in
         (object.lock.withLock { ObjectIdentifier(object.reservationOwner) }, object)
       })
     for reservation in memory.reservations.all {

@@ -7,8 +7,8 @@ public struct Invariants {
   let handles: [MemoryObject]
   let held: PageCount
   var problems: [String] = []
-  /// Every object that is reachable, and how many references it must have.
-  var objects: [ObjectIdentifier: (object: MemoryObject, references: Int)] = [:]
+  /// Every object that is reachable, how many references it must have, and how many map entries.
+  var objects: [ObjectIdentifier: (object: MemoryObject, references: Int, mappings: Int)] = [:]
   /// How many wired map entries have a page as their topmost one.
   var wirings: [PageKey: Int] = [:]
 
@@ -76,7 +76,7 @@ public struct Invariants {
       objects[key]?.references += 1
       return
     }
-    objects[key] = (object, 1)
+    objects[key] = (object, 1, 0)
     if let next = object.lock.withLock({ object.backing?.object }) { refer(to: next) }
   }
 
@@ -91,6 +91,7 @@ public struct Invariants {
       return
     }
     refer(to: object)
+    objects[ObjectIdentifier(object)]?.mappings += 1
     checkRecord(of: entry, object, space)
     guard entry.isWired else { return }
     let pages = entry.pages(of: entry.range, space.geometry)

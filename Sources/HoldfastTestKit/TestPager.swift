@@ -1,9 +1,8 @@
-import HoldfastCore
-import HoldfastTestKit
+package import HoldfastCore
 
 /// A pager whose page n, counted from 0, is full of the byte n + 1. It records the requests, and
 /// fails when the test asks for that.
-final class TestPager: Pager, @unchecked Sendable {
+package final class TestPager: Pager, @unchecked Sendable {
   private let lock = Lock()
   private let first: UInt64
   private let size: UInt64
@@ -16,7 +15,7 @@ final class TestPager: Pager, @unchecked Sendable {
 
   /// A pager of `pages` pages from the object's page `first` on, except for those that `has`
   /// excludes.
-  init(
+  package init(
     from first: UInt64 = 0, pages: UInt64, geometry: Geometry,
     has: @escaping @Sendable (UInt64) -> Bool = { _ in true }
   ) {
@@ -26,19 +25,19 @@ final class TestPager: Pager, @unchecked Sendable {
     pageSize = Int(geometry.pageSize.rawValue)
   }
 
-  var requests: [PageRange] { lock.withLock { asked } }
+  package var requests: [PageRange] { lock.withLock { asked } }
 
   /// Makes the `number`th request from now on fail.
-  func fail(at number: Int?) {
+  package func fail(at number: Int?) {
     lock.withLock { failAt = number.map { asked.count + $0 } }
   }
 
   /// Calls `body` whenever frames are about to be read into, without the lock.
-  func beforeReading(_ body: (@Sendable (FrameRun) -> Void)?) {
+  package func beforeReading(_ body: (@Sendable (FrameRun) -> Void)?) {
     lock.withLock { hook = body }
   }
 
-  func pages(at index: PageIndex, limit: PageCount) -> PageCount {
+  package func pages(at index: PageIndex, limit: PageCount) -> PageCount {
     let end = first + size
     var count: UInt64 = 0
     while count < limit.rawValue, index.rawValue + count >= first, index.rawValue + count < end,
@@ -47,7 +46,7 @@ final class TestPager: Pager, @unchecked Sendable {
     return PageCount(count)
   }
 
-  func hole(around index: PageIndex, in range: PageRange) -> PageRange {
+  package func hole(around index: PageIndex, in range: PageRange) -> PageRange {
     var (start, end) = (index, index + .one)
     func isHole(_ index: PageIndex) -> Bool { pages(at: index, limit: .one) == .zero }
     while start > range.start, isHole(PageIndex(start.rawValue - 1)) {
@@ -57,7 +56,7 @@ final class TestPager: Pager, @unchecked Sendable {
     return PageRange(from: start, to: end)
   }
 
-  func read(
+  package func read(
     _ pages: PageRange, into frames: FrameRun, _ store: any FrameStore
   ) throws(HoldfastError) {
     lock.withLock { hook }?(frames)
@@ -70,7 +69,8 @@ final class TestPager: Pager, @unchecked Sendable {
       if fails, page > 0 { break }
       let byte = UInt8(truncatingIfNeeded: pages.start.rawValue - first + page + 1)
       let bytes = [UInt8](repeating: byte, count: pageSize)
-      store.write(bytes.span.bytes, to: frames.start + PageCount(page), offset: .zero)
+      // SAFETY: the array outlives the call.
+      unsafe store.write(bytes.span.bytes, to: frames.start + PageCount(page), offset: .zero)
     }
     if fails { throw HoldfastError(.pagerFailure, "the test's pager fails", errno: 5) }
   }
